@@ -1,0 +1,1 @@
+//! EfficientNet-family image classification on Candle, with timm's names and timm's answers.

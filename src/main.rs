@@ -1,0 +1,2 @@
+//! The `effnet` command.
+fn main() {}
