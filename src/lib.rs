@@ -1,1 +1,4 @@
 //! EfficientNet-family image classification on Candle, with timm's names and timm's answers.
+
+pub mod arch;
+pub mod models;
