@@ -114,8 +114,8 @@ pub enum WeightsError {
     /// A naming convention does not cover the model.
     #[error(transparent)]
     Convention(#[from] ConventionError),
-    /// Two tensors to be written have one name.
-    #[error("cannot write two tensors named `{tensor}` into one file")]
+    /// The name of a tensor to be written is taken, by another tensor or by the format itself.
+    #[error("cannot write a tensor named `{tensor}`: the name is taken")]
     WriteTwice {
         /// The name.
         tensor: String,

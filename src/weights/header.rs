@@ -14,6 +14,9 @@ use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 /// Bytes of the length that precedes the header.
 const LENGTH_BYTES: usize = 8;
 
+/// The key of the header's free text, which no tensor can have for a name.
+pub(super) const METADATA: &str = "__metadata__";
+
 /// The longest header that is read. Files of this family have 20 to 150 KB; the bound keeps what a
 /// hostile file can make the parser allocate below a few hundred megabytes.
 const MAX_HEADER: usize = 16 << 20;
@@ -199,7 +202,7 @@ impl<'de> Visitor<'de> for HeaderVisitor {
         let mut tensors = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
             let named = |e: A::Error| A::Error::custom(format!("`{name}`: {e}"));
-            if name == "__metadata__" {
+            if name == METADATA {
                 metadata = map.next_value().map_err(named)?;
             } else {
                 let info = map.next_value().map_err(named)?;

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Device, Shape, Tensor};
@@ -205,7 +205,7 @@ impl SimpleBackend for &Reader<'_> {
 #[derive(Default)]
 struct Probe {
     asked: Mutex<Vec<(String, Vec<usize>)>>,
-    seen: Mutex<HashMap<String, ()>>,
+    seen: Mutex<HashSet<String>>,
 }
 
 impl SimpleBackend for &Probe {
@@ -217,7 +217,7 @@ impl SimpleBackend for &Probe {
         dtype: DType,
         device: &Device,
     ) -> candle_core::Result<Tensor> {
-        if locked(&self.seen).insert(name.to_owned(), ()).is_none() {
+        if locked(&self.seen).insert(name.to_owned()) {
             locked(&self.asked).push((name.to_owned(), shape.dims().to_owned()));
         }
         placeholder(&shape, dtype, device)

@@ -4,9 +4,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use half::f16;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::WeightsError;
+use super::header::METADATA;
 
 /// A tensor to be written, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -108,14 +109,15 @@ impl<'t> Layout<'t> {
         let mut sorted: Vec<_> = tensors.iter().collect();
         sorted.sort_by_key(|t| (std::cmp::Reverse(t.values.dtype().1), t.name));
 
-        let mut header = Map::new();
+        // Written piece by piece: the order of a `serde_json::Map` depends on that crate's features.
+        let mut items = Vec::new();
         if !metadata.is_empty() {
-            header.insert("__metadata__".to_owned(), json!(metadata));
+            items.push(format!("{}:{}", json!(METADATA), json!(metadata)));
         }
         let mut names = HashSet::new();
         let mut start = 0usize;
         for t in &sorted {
-            if !names.insert(t.name) {
+            if t.name == METADATA || !names.insert(t.name) {
                 return Err(WeightsError::WriteTwice { tensor: t.name.to_owned() });
             }
             let wanted = t.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
@@ -128,11 +130,14 @@ impl<'t> Layout<'t> {
             }
             let (dtype, width) = t.values.dtype();
             let end = start + t.values.len() * width;
-            let info = json!({"dtype": dtype, "shape": t.shape, "data_offsets": [start, end]});
-            header.insert(t.name.to_owned(), info);
+            items.push(format!(
+                "{}:{{\"dtype\":\"{dtype}\",\"shape\":{},\"data_offsets\":[{start},{end}]}}",
+                json!(t.name),
+                json!(t.shape),
+            ));
             start = end;
         }
-        let mut header = Value::Object(header).to_string().into_bytes();
+        let mut header = format!("{{{}}}", items.join(",")).into_bytes();
         // Spaces to a multiple of eight keep the tensors aligned in a mapped file.
         header.resize(header.len().next_multiple_of(8), b' ');
         Ok(Self { header, tensors: sorted })
