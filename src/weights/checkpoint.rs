@@ -10,10 +10,10 @@ use half::{bf16, f16};
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
+use super::WeightsError;
 use super::header::{self, Entry, Header};
 use super::report::nearest;
 use super::values::{self, Stored};
-use super::WeightsError;
 
 /// A set of named tensors, opened but not read: a safetensors file or the bytes of one.
 ///
@@ -180,7 +180,7 @@ impl Checkpoint {
             .map_err(|source| WeightsError::Device {
                 file: self.inner.file.clone(),
                 tensor: name.to_owned(),
-                source,
+                source: Box::new(source),
             })
     }
 
@@ -212,7 +212,10 @@ impl Checkpoint {
 impl fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tensors = self.inner.header.entries.len();
-        f.debug_struct("Checkpoint").field("file", &self.inner.file).field("tensors", &tensors).finish_non_exhaustive()
+        f.debug_struct("Checkpoint")
+            .field("file", &self.inner.file)
+            .field("tensors", &tensors)
+            .finish_non_exhaustive()
     }
 }
 
@@ -232,7 +235,11 @@ fn other_format(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         (b"\x80\x02", "a Python pickle (PyTorch's old .pth)", TORCH),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)", "convert it in Python"),
         (b"GGUF", "a GGUF file", "take the repository's model.safetensors"),
-        (b"version https://git-lfs", "a git-lfs pointer", "fetch the file itself with `git lfs pull`"),
+        (
+            b"version https://git-lfs",
+            "a git-lfs pointer",
+            "fetch the file itself with `git lfs pull`",
+        ),
         (b"<", "a web page", "fetch the file itself again"),
         (b"{", "JSON", "take the repository's model.safetensors"),
     ];
@@ -243,5 +250,8 @@ fn other_format(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     if bytes.get(4..8) == Some(&[0; 4]) {
         return None;
     }
-    FORMATS.iter().find(|(magic, ..)| bytes.starts_with(magic)).map(|&(_, format, remedy)| (format, remedy))
+    FORMATS
+        .iter()
+        .find(|(magic, ..)| bytes.starts_with(magic))
+        .map(|&(_, format, remedy)| (format, remedy))
 }

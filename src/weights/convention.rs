@@ -230,8 +230,10 @@ impl Convention {
 
 impl Rule {
     fn parse(pattern: &str, template: &str, of_block: bool) -> Result<Self, TemplateError> {
-        let rule =
-            Self { pattern: Pattern::parse(pattern)?, template: Template::parse(template, of_block)? };
+        let rule = Self {
+            pattern: Pattern::parse(pattern)?,
+            template: Template::parse(template, of_block)?,
+        };
         if rule.pattern.has_rest() != rule.template.has_rest() {
             return Err(TemplateError::OneSided {
                 pattern: pattern.to_owned(),

@@ -59,7 +59,9 @@ pub enum WeightsError {
         dtype: String,
     },
     /// A weight is NaN or infinite.
-    #[error("{file}: tensor `{tensor}` holds {value} at index {index}: the file is damaged or its training diverged")]
+    #[error(
+        "{file}: tensor `{tensor}` holds {value} at index {index}: the file is damaged or its training diverged"
+    )]
     NonFinite {
         /// The file.
         file: String,
@@ -71,7 +73,9 @@ pub enum WeightsError {
         value: f32,
     },
     /// A weight is finite in the file and infinite in the wanted type.
-    #[error("{file}: tensor `{tensor}` holds {value} at index {index}, beyond the range of {dtype}: load it as f32")]
+    #[error(
+        "{file}: tensor `{tensor}` holds {value} at index {index}, beyond the range of {dtype}: load it as f32"
+    )]
     Overflow {
         /// The file.
         file: String,
@@ -99,7 +103,7 @@ pub enum WeightsError {
         /// The file.
         file: String,
         /// What Candle said.
-        source: candle_core::Error,
+        source: Box<candle_core::Error>,
     },
     /// A tensor cannot be made on the device.
     #[error("{file}: tensor `{tensor}` cannot be placed on the device: {source}")]
@@ -109,7 +113,7 @@ pub enum WeightsError {
         /// The tensor.
         tensor: String,
         /// What Candle said.
-        source: candle_core::Error,
+        source: Box<candle_core::Error>,
     },
     /// A naming convention does not cover the model.
     #[error(transparent)]

@@ -21,6 +21,10 @@ pub(super) const METADATA: &str = "__metadata__";
 /// hostile file can make the parser allocate below a few hundred megabytes.
 const MAX_HEADER: usize = 16 << 20;
 
+/// The longest name of a tensor, and the most that is repeated of what the parser says: names and
+/// values of the file stand in messages.
+const MAX_NAME: usize = 256;
+
 /// What is wrong with the header of a safetensors file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,7 +36,9 @@ pub enum HeaderError {
         size: usize,
     },
     /// The header ends beyond the file.
-    #[error("its header claims {length} bytes, the file has {size}: it was cut off, or is another format")]
+    #[error(
+        "its header claims {length} bytes, the file has {size}: it was cut off, or is another format"
+    )]
     BeyondFile {
         /// Length that the first eight bytes state.
         length: u64,
@@ -52,7 +58,9 @@ pub enum HeaderError {
         reason: String,
     },
     /// The bytes of a tensor start inside another one's, or after a gap.
-    #[error("tensor `{tensor}` starts at byte {start}, where the one before it ends at {end}: the offsets overlap or leave a hole")]
+    #[error(
+        "tensor `{tensor}` starts at byte {start}, where the one before it ends at {end}: the offsets overlap or leave a hole"
+    )]
     Offsets {
         /// The tensor.
         tensor: String,
@@ -80,7 +88,9 @@ pub enum HeaderError {
         needed: usize,
     },
     /// The file ends before the last tensor.
-    #[error("its tensors need {needed} bytes, only {found} are there: the file was cut off, fetch it again")]
+    #[error(
+        "its tensors need {needed} bytes, only {found} are there: the file was cut off, fetch it again"
+    )]
     Truncated {
         /// Bytes that the header speaks of.
         needed: usize,
@@ -132,7 +142,7 @@ pub(super) fn parse(file: &[u8]) -> Result<Header, HeaderError> {
     let (metadata, mut tensors) = json
         .deserialize_map(HeaderVisitor)
         .and_then(|header| json.end().map(|()| header))
-        .map_err(|e| HeaderError::Json { reason: e.to_string() })?;
+        .map_err(|e| HeaderError::Json { reason: excerpt(&e.to_string(), MAX_NAME) })?;
     tensors.sort_by(|(a, x), (b, y)| x.data_offsets.cmp(&y.data_offsets).then(a.cmp(b)));
 
     let start = LENGTH_BYTES + text.len();
@@ -201,6 +211,10 @@ impl<'de> Visitor<'de> for HeaderVisitor {
         let mut metadata = BTreeMap::new();
         let mut tensors = Vec::new();
         while let Some(name) = map.next_key::<String>()? {
+            if name.len() > MAX_NAME || name.contains(char::is_control) {
+                let name = excerpt(&name, 40);
+                return Err(A::Error::custom(format!("`{name}` is no name for a tensor")));
+            }
             let named = |e: A::Error| A::Error::custom(format!("`{name}`: {e}"));
             if name == METADATA {
                 metadata = map.next_value().map_err(named)?;
@@ -211,4 +225,10 @@ impl<'de> Visitor<'de> for HeaderVisitor {
         }
         Ok((metadata, tensors))
     }
+}
+
+/// The beginning of a text from the file, safe to print.
+fn excerpt(text: &str, length: usize) -> String {
+    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().take(length).map(printable).collect()
 }

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 
-use super::report::{LoadReport, Mismatch, Missing, Misshapen, Unexpected};
+use super::report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
 use super::{Checkpoint, Renaming, WeightsError};
 
 /// The suffix of a counter that PyTorch's batch norm saves and no inference reads.
@@ -51,11 +51,17 @@ pub fn load<M>(
             }
         }
     }
-    if !(mismatch.missing.is_empty() && mismatch.unexpected.is_empty() && mismatch.misshapen.is_empty()) {
+    if !(mismatch.missing.is_empty()
+        && mismatch.unexpected.is_empty()
+        && mismatch.misshapen.is_empty())
+    {
         mismatch.find_nearest();
         return Err(WeightsError::Mismatch(Box::new(mismatch)));
     }
-    let model = built.map_err(|source| WeightsError::Build { file: mismatch.file.clone(), source })?;
+    let model = built.map_err(|source| WeightsError::Build {
+        file: mismatch.file.clone(),
+        source: Box::new(source),
+    })?;
     let report = LoadReport {
         file: mismatch.file,
         convention: renaming.map(|r| r.convention().to_owned()),
@@ -141,7 +147,14 @@ impl Reader<'_> {
         found
     }
 
-    fn read(&self, name: &str, in_file: &str, dtype: DType, device: &Device, log: &mut Log) -> candle_core::Result<Tensor> {
+    fn read(
+        &self,
+        name: &str,
+        in_file: &str,
+        dtype: DType,
+        device: &Device,
+        log: &mut Log,
+    ) -> candle_core::Result<Tensor> {
         self.checkpoint.tensor(in_file, dtype, device).map_err(|error| {
             let message = error.to_string();
             log.unusable.get_or_insert(error);
@@ -183,7 +196,12 @@ impl SimpleBackend for &Reader<'_> {
         }
     }
 
-    fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+    fn get_unchecked(
+        &self,
+        name: &str,
+        dtype: DType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
         let mut log = locked(&self.log);
         let found = self.look_up(name, &mut log);
         let first_time = log.seen.insert(name.to_owned());
@@ -224,7 +242,9 @@ impl SimpleBackend for &Probe {
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
-        Err(candle_core::Error::Msg(format!("the shape of `{name}` is not known before the weights are")))
+        Err(candle_core::Error::Msg(format!(
+            "the shape of `{name}` is not known before the weights are"
+        )))
     }
 
     fn contains_tensor(&self, _: &str) -> bool {

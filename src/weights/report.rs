@@ -152,7 +152,11 @@ impl fmt::Display for Mismatch {
             did_you_mean(f, u.nearest.as_deref(), "the model has")
         })?;
         list(f, &self.misshapen, |f, m| {
-            write!(f, "misshapen `{}`: {:?} in the file, {:?} in the model", m.name, m.found, m.expected)
+            write!(
+                f,
+                "misshapen `{}`: {:?} in the file, {:?} in the model",
+                m.name, m.found, m.expected
+            )
         })
     }
 }

