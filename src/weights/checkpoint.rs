@@ -160,13 +160,13 @@ impl Checkpoint {
     ) -> Result<Tensor, WeightsError> {
         let values = self.read_f32(name)?;
         let shape = self.shape(name).unwrap_or_default();
-        let overflows: fn(f32) -> bool = match dtype {
-            DType::F16 => |v| f16::from_f32(v).is_infinite(),
-            DType::BF16 => |v| bf16::from_f32(v).is_infinite(),
-            DType::F32 | DType::F64 => |_| false,
+        let overflow = match dtype {
+            DType::F16 => values.iter().position(|&v| f16::from_f32(v).is_infinite()),
+            DType::BF16 => values.iter().position(|&v| bf16::from_f32(v).is_infinite()),
+            DType::F32 | DType::F64 => None,
             other => return Err(WeightsError::TargetDtype { dtype: other.as_str() }),
         };
-        if let Some(index) = values.iter().position(|&v| overflows(v)) {
+        if let Some(index) = overflow {
             return Err(WeightsError::Overflow {
                 file: self.inner.file.clone(),
                 tensor: name.to_owned(),
