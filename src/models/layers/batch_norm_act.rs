@@ -21,7 +21,12 @@ impl BatchNormAct2d {
     /// # Errors
     ///
     /// A tensor that `vb` does not give.
-    pub fn new(channels: usize, eps: f64, act: Option<Activation>, vb: &VarBuilder) -> Result<Self> {
+    pub fn new(
+        channels: usize,
+        eps: f64,
+        act: Option<Activation>,
+        vb: &VarBuilder,
+    ) -> Result<Self> {
         let config = BatchNormConfig { eps, ..BatchNormConfig::default() };
         Ok(Self { bn: candle_nn::batch_norm(channels, config, vb.clone())?, act })
     }

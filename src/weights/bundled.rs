@@ -1,0 +1,15 @@
+use super::{Checkpoint, WeightsError};
+
+/// timm's name of the model whose weights are inside the program.
+pub const BUNDLED_MODEL: &str = "tf_efficientnet_lite0.in1k";
+
+/// The bundled weights of [`BUNDLED_MODEL`], by timm's names.
+///
+/// Origin and license: `weights-map/bundled/README.md`.
+///
+/// # Errors
+/// Never in a program whose data file is whole.
+pub fn bundled() -> Result<Checkpoint, WeightsError> {
+    let bytes = include_bytes!("../../weights-map/bundled/tf_efficientnet_lite0.in1k.safetensors");
+    Checkpoint::from_static("bundled weights of tf_efficientnet_lite0.in1k", bytes)
+}

@@ -1,0 +1,145 @@
+use std::path::PathBuf;
+
+use super::{ConventionError, HeaderError, Mismatch};
+
+/// What can go wrong between a weights file and a model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// The file does not exist or cannot be read.
+    #[error("{}: cannot read the weights: {source}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The path is a folder, a pipe or a device.
+    #[error("{}: not a regular file: name the .safetensors file itself", file.display())]
+    NotAFile {
+        /// The path.
+        file: PathBuf,
+    },
+    /// The file is of another format.
+    #[error("{file}: this is {format}, not safetensors: {remedy}")]
+    OtherFormat {
+        /// The file.
+        file: String,
+        /// What its first bytes say it is.
+        format: &'static str,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// The safetensors header is malformed.
+    #[error("{file}: not a sound safetensors file: {source}")]
+    Header {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        source: HeaderError,
+    },
+    /// There is no tensor of that name.
+    #[error("{file}: no tensor `{tensor}`{}", nearest.as_ref().map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default())]
+    NoTensor {
+        /// The file.
+        file: String,
+        /// The name asked for.
+        tensor: String,
+        /// The nearest name in the file.
+        nearest: Option<String>,
+    },
+    /// A tensor is stored as something other than f32, f16 or bf16.
+    #[error("{file}: tensor `{tensor}` is stored as {dtype}: store it as F32, F16 or BF16")]
+    UnsupportedDtype {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// The type as safetensors writes it.
+        dtype: String,
+    },
+    /// A weight is NaN or infinite.
+    #[error(
+        "{file}: tensor `{tensor}` holds {value} at index {index}: the file is damaged or its training diverged"
+    )]
+    NonFinite {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Index into the flattened tensor.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+    /// A weight is finite in the file and infinite in the wanted type.
+    #[error(
+        "{file}: tensor `{tensor}` holds {value} at index {index}, beyond the range of {dtype}: load it as f32"
+    )]
+    Overflow {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// Index into the flattened tensor.
+        index: usize,
+        /// The value in the file.
+        value: f32,
+        /// The wanted type.
+        dtype: &'static str,
+    },
+    /// The model wants its weights in a type that holds no weights.
+    #[error("weights cannot be loaded as {dtype}: ask for f32, f16, bf16 or f64")]
+    TargetDtype {
+        /// The wanted type.
+        dtype: &'static str,
+    },
+    /// The tensors of the file are not those of the model.
+    #[error(transparent)]
+    Mismatch(Box<Mismatch>),
+    /// The closure that builds the model failed, though it got every tensor it asked for.
+    #[error("{file}: the model cannot be built from these weights: {source}")]
+    Build {
+        /// The file.
+        file: String,
+        /// What Candle said.
+        source: Box<candle_core::Error>,
+    },
+    /// A tensor cannot be made on the device.
+    #[error("{file}: tensor `{tensor}` cannot be placed on the device: {source}")]
+    Device {
+        /// The file.
+        file: String,
+        /// The tensor.
+        tensor: String,
+        /// What Candle said.
+        source: Box<candle_core::Error>,
+    },
+    /// A naming convention does not cover the model.
+    #[error(transparent)]
+    Convention(#[from] ConventionError),
+    /// The name of a tensor to be written is taken, by another tensor or by the format itself.
+    #[error("cannot write a tensor named `{tensor}`: the name is taken")]
+    WriteTwice {
+        /// The name.
+        tensor: String,
+    },
+    /// A tensor to be written has more or fewer values than its shape says.
+    #[error("cannot write tensor `{tensor}`: {values} values do not make the shape {shape:?}")]
+    WriteShape {
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// How many values it was given.
+        values: usize,
+    },
+    /// The file cannot be written.
+    #[error("{}: cannot write: {source}", file.display())]
+    Write {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

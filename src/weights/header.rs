@@ -1,0 +1,234 @@
+//! The header of a safetensors file: eight bytes of length, then JSON.
+//!
+//! Parsed here and not by the `safetensors` crate because its errors do not name the tensor, it
+//! lets the last of two equal names win, and it takes headers of 100 MB; its types are used.
+//! Format: <https://huggingface.co/docs/safetensors>.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::ops::Range;
+
+use safetensors::tensor::{Dtype, TensorInfo};
+use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
+
+/// Bytes of the length that precedes the header.
+const LENGTH_BYTES: usize = 8;
+
+/// The key of the header's free text, which no tensor can have for a name.
+pub(super) const METADATA: &str = "__metadata__";
+
+/// The longest header that is read. Files of this family have 20 to 150 KB; the bound keeps what a
+/// hostile file can make the parser allocate below a few hundred megabytes.
+const MAX_HEADER: usize = 16 << 20;
+
+/// The longest name of a tensor, and the most that is repeated of what the parser says: names and
+/// values of the file stand in messages.
+const MAX_NAME: usize = 256;
+
+/// What is wrong with the header of a safetensors file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeaderError {
+    /// Fewer than eight bytes.
+    #[error("it has only {size} bytes")]
+    TooShort {
+        /// Bytes of the file.
+        size: usize,
+    },
+    /// The header ends beyond the file.
+    #[error(
+        "its header claims {length} bytes, the file has {size}: it was cut off, or is another format"
+    )]
+    BeyondFile {
+        /// Length that the first eight bytes state.
+        length: u64,
+        /// Bytes of the file.
+        size: usize,
+    },
+    /// The header is longer than any real one.
+    #[error("its header claims {length} bytes; more than {} are refused", MAX_HEADER)]
+    TooLong {
+        /// Length that the first eight bytes state.
+        length: u64,
+    },
+    /// The header is not the JSON that safetensors prescribes.
+    #[error("its header is not as it should be: {reason}")]
+    Json {
+        /// What the parser said.
+        reason: String,
+    },
+    /// The bytes of a tensor start inside another one's, or after a gap.
+    #[error(
+        "tensor `{tensor}` starts at byte {start}, where the one before it ends at {end}: the offsets overlap or leave a hole"
+    )]
+    Offsets {
+        /// The tensor.
+        tensor: String,
+        /// Where it starts, counted from the end of the header.
+        start: usize,
+        /// Where the tensor before it ends.
+        end: usize,
+    },
+    /// The shape has more elements than can be counted.
+    #[error("tensor `{tensor}` has the impossible shape {shape:?}")]
+    Shape {
+        /// The tensor.
+        tensor: String,
+        /// Its shape, at most the first eight sizes.
+        shape: Vec<usize>,
+    },
+    /// Shape and bytes do not fit together.
+    #[error("tensor `{tensor}` has {bytes} bytes, but its shape and type need {needed}")]
+    Size {
+        /// The tensor.
+        tensor: String,
+        /// Bytes between its offsets.
+        bytes: usize,
+        /// Bytes that shape and type make.
+        needed: usize,
+    },
+    /// The file ends before the last tensor.
+    #[error(
+        "its tensors need {needed} bytes, only {found} are there: the file was cut off, fetch it again"
+    )]
+    Truncated {
+        /// Bytes that the header speaks of.
+        needed: usize,
+        /// Bytes after the header.
+        found: usize,
+    },
+    /// The file goes on after the last tensor.
+    #[error("{extra} bytes follow the last tensor")]
+    Trailing {
+        /// Bytes too many.
+        extra: usize,
+    },
+}
+
+/// One tensor of the file.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    /// Position of its bytes in the file.
+    pub(super) bytes: Range<usize>,
+}
+
+/// A parsed header. Every range of every entry lies inside the file.
+#[derive(Debug)]
+pub(super) struct Header {
+    /// In the order of their bytes.
+    pub(super) entries: Vec<Entry>,
+    /// Name to position in `entries`.
+    pub(super) index: HashMap<String, usize>,
+    pub(super) metadata: BTreeMap<String, String>,
+}
+
+/// Parses and checks the header of `file`, the bytes of a whole safetensors file.
+pub(super) fn parse(file: &[u8]) -> Result<Header, HeaderError> {
+    let Some((length, rest)) = file.split_first_chunk::<LENGTH_BYTES>() else {
+        return Err(HeaderError::TooShort { size: file.len() });
+    };
+    let length = u64::from_le_bytes(*length);
+    let text = usize::try_from(length)
+        .ok()
+        .and_then(|n| rest.get(..n))
+        .ok_or(HeaderError::BeyondFile { length, size: file.len() })?;
+    if text.len() > MAX_HEADER {
+        return Err(HeaderError::TooLong { length });
+    }
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let (metadata, mut tensors) = json
+        .deserialize_map(HeaderVisitor)
+        .and_then(|header| json.end().map(|()| header))
+        .map_err(|e| HeaderError::Json { reason: excerpt(&e.to_string(), MAX_NAME) })?;
+    tensors.sort_by(|(a, x), (b, y)| x.data_offsets.cmp(&y.data_offsets).then(a.cmp(b)));
+
+    let start = LENGTH_BYTES + text.len();
+    let data = file.len() - start;
+    let mut end = 0;
+    let mut index = HashMap::with_capacity(tensors.len());
+    let mut entries = Vec::with_capacity(tensors.len());
+    for (name, info) in tensors {
+        check(&name, &info, end, data)?;
+        end = info.data_offsets.1;
+        if index.insert(name.clone(), entries.len()).is_some() {
+            return Err(HeaderError::Json { reason: format!("the name `{name}` stands twice") });
+        }
+        entries.push(Entry {
+            name,
+            dtype: info.dtype,
+            shape: info.shape,
+            bytes: start + info.data_offsets.0..start + end,
+        });
+    }
+    if end < data {
+        return Err(HeaderError::Trailing { extra: data - end });
+    }
+    Ok(Header { entries, index, metadata })
+}
+
+/// Checks one tensor whose predecessor ends at `end`, in a file with `data` bytes of tensors.
+fn check(name: &str, info: &TensorInfo, end: usize, data: usize) -> Result<(), HeaderError> {
+    let tensor = || name.to_owned();
+    let (start, stop) = info.data_offsets;
+    if start != end || stop < start {
+        return Err(HeaderError::Offsets { tensor: tensor(), start, end });
+    }
+    let needed = info
+        .shape
+        .iter()
+        .try_fold(info.dtype.bitsize(), |bits, &n| bits.checked_mul(n))
+        .filter(|bits| bits % 8 == 0)
+        .map(|bits| bits / 8)
+        .ok_or_else(|| HeaderError::Shape {
+            tensor: tensor(),
+            shape: info.shape.iter().take(8).copied().collect(),
+        })?;
+    if needed != stop - start {
+        return Err(HeaderError::Size { tensor: tensor(), bytes: stop - start, needed });
+    }
+    if stop > data {
+        return Err(HeaderError::Truncated { needed: stop, found: data });
+    }
+    Ok(())
+}
+
+/// Reads the header's object entry by entry, so that an error can name the tensor.
+struct HeaderVisitor;
+
+type RawHeader = (BTreeMap<String, String>, Vec<(String, TensorInfo)>);
+
+impl<'de> Visitor<'de> for HeaderVisitor {
+    type Value = RawHeader;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of tensors")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHeader, A::Error> {
+        let mut metadata = BTreeMap::new();
+        let mut tensors = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if name.len() > MAX_NAME || name.contains(char::is_control) {
+                let name = excerpt(&name, 40);
+                return Err(A::Error::custom(format!("`{name}` is no name for a tensor")));
+            }
+            let named = |e: A::Error| A::Error::custom(format!("`{name}`: {e}"));
+            if name == METADATA {
+                metadata = map.next_value().map_err(named)?;
+            } else {
+                let info = map.next_value().map_err(named)?;
+                tensors.push((name, info));
+            }
+        }
+        Ok((metadata, tensors))
+    }
+}
+
+/// The beginning of a text from the file, safe to print.
+fn excerpt(text: &str, length: usize) -> String {
+    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().take(length).map(printable).collect()
+}

@@ -1,0 +1,253 @@
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use candle_core::{DType, Device, Shape, Tensor};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
+
+use super::report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
+use super::{Checkpoint, Renaming, WeightsError};
+
+/// The suffix of a counter that PyTorch's batch norm saves and no inference reads.
+const COUNTER: &str = "num_batches_tracked";
+
+/// Builds a model from a checkpoint, strictly.
+///
+/// `build` asks the [`VarBuilder`] for tensors by timm's names; with `renaming`, each is read
+/// under its name in the file. All tensors come out as `dtype` on `device`.
+///
+/// # Errors
+/// [`WeightsError::Mismatch`] lists every tensor that is missing, unexpected or misshapen; other
+/// variants name a tensor that cannot be used or what `build` said.
+pub fn load<M>(
+    checkpoint: &Checkpoint,
+    renaming: Option<&Renaming>,
+    dtype: DType,
+    device: &Device,
+    build: impl FnOnce(VarBuilder<'_>) -> candle_core::Result<M>,
+) -> Result<(M, LoadReport), WeightsError> {
+    let reader = Reader { checkpoint, renaming, log: Mutex::default() };
+    let vb = VarBuilder::from_backend(Box::new(&reader), dtype, device.clone());
+    let built = build(vb);
+    let log = reader.log.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(error) = log.unusable {
+        return Err(error);
+    }
+    let mut mismatch = Mismatch {
+        file: checkpoint.file().to_owned(),
+        applied: log.applied.len(),
+        missing: log.missing,
+        unexpected: Vec::new(),
+        misshapen: log.misshapen,
+    };
+    let mut ignored = Vec::new();
+    // A model that stopped half-way has not asked for all that it will use.
+    if built.is_ok() {
+        for name in checkpoint.names().filter(|name| !log.used.contains(*name)) {
+            if name.rsplit('.').next() == Some(COUNTER) {
+                ignored.push(name.to_owned());
+            } else {
+                mismatch.unexpected.push(Unexpected { name: name.to_owned(), nearest: None });
+            }
+        }
+    }
+    if !(mismatch.missing.is_empty()
+        && mismatch.unexpected.is_empty()
+        && mismatch.misshapen.is_empty())
+    {
+        mismatch.find_nearest();
+        return Err(WeightsError::Mismatch(Box::new(mismatch)));
+    }
+    let model = built.map_err(|source| WeightsError::Build {
+        file: mismatch.file.clone(),
+        source: Box::new(source),
+    })?;
+    let report = LoadReport {
+        file: mismatch.file,
+        convention: renaming.map(|r| r.convention().to_owned()),
+        applied: log.applied,
+        ignored,
+    };
+    Ok((model, report))
+}
+
+/// Lists the tensors that `build` asks for: name and shape, in the order asked, each once.
+///
+/// No weights are needed and none are allocated: every tensor is a broadcast zero.
+///
+/// ```
+/// use effnet::weights::tensor_shapes;
+///
+/// let tensors = tensor_shapes(|vb| vb.pp("conv_stem").get((32, 3, 3, 3), "weight"))?;
+/// assert_eq!(tensors, [("conv_stem.weight".to_owned(), vec![32, 3, 3, 3])]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+///
+/// # Errors
+/// What `build` says.
+pub fn tensor_shapes<M>(
+    build: impl FnOnce(VarBuilder<'_>) -> candle_core::Result<M>,
+) -> candle_core::Result<Vec<(String, Vec<usize>)>> {
+    let probe = Probe::default();
+    build(VarBuilder::from_backend(Box::new(&probe), DType::F32, Device::Cpu))?;
+    Ok(probe.asked.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A tensor of zeros that occupies one element.
+fn placeholder(shape: &Shape, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
+    Tensor::zeros((), dtype, device)?.broadcast_as(shape)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Answers a model's requests from a checkpoint and writes down what does not fit.
+struct Reader<'a> {
+    checkpoint: &'a Checkpoint,
+    renaming: Option<&'a Renaming>,
+    log: Mutex<Log>,
+}
+
+#[derive(Default)]
+struct Log {
+    /// timm's names of the tensors that fit, in the order asked.
+    applied: Vec<String>,
+    missing: Vec<Missing>,
+    misshapen: Vec<Misshapen>,
+    /// The file's names of the tensors asked for, fitting or not.
+    used: HashSet<String>,
+    /// The names answered so far: a tensor that is asked for again is not listed again.
+    seen: HashSet<String>,
+    /// The first tensor that fits and cannot be used.
+    unusable: Option<WeightsError>,
+}
+
+impl Reader<'_> {
+    /// The name in the file, or `None` if the convention has none for it.
+    fn name_in_file<'n>(&'n self, name: &'n str) -> Option<&'n str> {
+        self.renaming.map_or(Some(name), |renaming| renaming.foreign(name))
+    }
+
+    /// Writes down a request and gives the file's name of the tensor, if it is there.
+    fn look_up<'n>(&'n self, name: &'n str, log: &mut Log) -> Option<(&'n str, &'n [usize])> {
+        let in_file = self.name_in_file(name);
+        let found = in_file.and_then(|n| Some((n, self.checkpoint.shape(n)?)));
+        match found {
+            Some((in_file, _)) => {
+                log.used.insert(in_file.to_owned());
+            }
+            None if !log.seen.contains(name) => log.missing.push(Missing {
+                name: name.to_owned(),
+                looked_for: in_file.unwrap_or(name).to_owned(),
+                nearest: None,
+            }),
+            None => {}
+        }
+        found
+    }
+
+    fn read(
+        &self,
+        name: &str,
+        in_file: &str,
+        dtype: DType,
+        device: &Device,
+        log: &mut Log,
+    ) -> candle_core::Result<Tensor> {
+        self.checkpoint.tensor(in_file, dtype, device).map_err(|error| {
+            let message = error.to_string();
+            log.unusable.get_or_insert(error);
+            candle_core::Error::Msg(format!("{name}: {message}"))
+        })
+    }
+}
+
+impl SimpleBackend for &Reader<'_> {
+    fn get(
+        &self,
+        shape: Shape,
+        name: &str,
+        _: Init,
+        dtype: DType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        let mut log = locked(&self.log);
+        let found = self.look_up(name, &mut log);
+        let first_time = log.seen.insert(name.to_owned());
+        match found {
+            None => placeholder(&shape, dtype, device),
+            Some((_, found)) if found != shape.dims() => {
+                if first_time {
+                    log.misshapen.push(Misshapen {
+                        name: name.to_owned(),
+                        found: found.to_owned(),
+                        expected: shape.dims().to_owned(),
+                    });
+                }
+                placeholder(&shape, dtype, device)
+            }
+            Some((in_file, _)) => {
+                if first_time {
+                    log.applied.push(name.to_owned());
+                }
+                self.read(name, in_file, dtype, device, &mut log)
+            }
+        }
+    }
+
+    fn get_unchecked(
+        &self,
+        name: &str,
+        dtype: DType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        let mut log = locked(&self.log);
+        let found = self.look_up(name, &mut log);
+        let first_time = log.seen.insert(name.to_owned());
+        let Some((in_file, _)) = found else {
+            return Err(candle_core::Error::CannotFindTensor { path: name.to_owned() });
+        };
+        if first_time {
+            log.applied.push(name.to_owned());
+        }
+        self.read(name, in_file, dtype, device, &mut log)
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.name_in_file(name).is_some_and(|n| self.checkpoint.shape(n).is_some())
+    }
+}
+
+/// Answers every request with zeros and writes it down.
+#[derive(Default)]
+struct Probe {
+    asked: Mutex<Vec<(String, Vec<usize>)>>,
+    seen: Mutex<HashSet<String>>,
+}
+
+impl SimpleBackend for &Probe {
+    fn get(
+        &self,
+        shape: Shape,
+        name: &str,
+        _: Init,
+        dtype: DType,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
+        if locked(&self.seen).insert(name.to_owned()) {
+            locked(&self.asked).push((name.to_owned(), shape.dims().to_owned()));
+        }
+        placeholder(&shape, dtype, device)
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> candle_core::Result<Tensor> {
+        Err(candle_core::Error::Msg(format!(
+            "the shape of `{name}` is not known before the weights are"
+        )))
+    }
+
+    fn contains_tensor(&self, _: &str) -> bool {
+        true
+    }
+}

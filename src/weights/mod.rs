@@ -1,0 +1,52 @@
+//! Weights: from a file to the tensors a model asks for.
+//!
+//! ```text
+//! file or bundled bytes -> Checkpoint -> (Renaming) -> load -> model + LoadReport
+//!                          name -> tensor  foreign names  strict
+//! ```
+//!
+//! Nothing is initialised silently: [`load`] gives a model whose every tensor came from the
+//! checkpoint and that left no tensor of it unused, or one error that lists all differences.
+//! The model is handed over as a closure, so this room knows no architecture.
+//!
+//! ```
+//! use candle_core::{DType, Device};
+//! use effnet::weights::{Checkpoint, NamedTensor, Values, load, serialize};
+//! use std::collections::BTreeMap;
+//!
+//! let bytes = serialize(
+//!     &[NamedTensor { name: "bn1.weight", shape: &[3], values: Values::F32(&[1.0, 2.0, 0.5]) }],
+//!     &BTreeMap::new(),
+//! )?;
+//! let checkpoint = Checkpoint::from_bytes("three.safetensors", bytes)?;
+//! let (tensor, report) = load(&checkpoint, None, DType::F32, &Device::Cpu, |vb| {
+//!     vb.pp("bn1").get(3, "weight")
+//! })?;
+//! assert_eq!(tensor.to_vec1::<f32>().unwrap(), [1.0, 2.0, 0.5]);
+//! assert_eq!(report.applied, ["bn1.weight"]);
+//! # Ok::<(), effnet::weights::WeightsError>(())
+//! ```
+
+#[cfg(feature = "bundled")]
+mod bundled;
+mod checkpoint;
+mod convention;
+mod error;
+mod header;
+mod load;
+mod report;
+pub mod seeded;
+mod template;
+mod values;
+mod write;
+
+#[cfg(feature = "bundled")]
+pub use bundled::{BUNDLED_MODEL, bundled};
+pub use checkpoint::Checkpoint;
+pub use convention::{Convention, ConventionError, Renaming};
+pub use error::WeightsError;
+pub use header::HeaderError;
+pub use load::{load, tensor_shapes};
+pub use report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
+pub use template::TemplateError;
+pub use write::{NamedTensor, Values, serialize, write_safetensors};
