@@ -1,3 +1,4 @@
 //! EfficientNet-family image classification on Candle, with timm's names and timm's answers.
 
 pub mod labels;
+pub mod pretrained;

@@ -20,13 +20,18 @@ pub use top_k::{Scored, top_k};
 #[non_exhaustive]
 pub enum LabelError {
     /// A subset name that is none of ImageNet's.
-    #[error("unknown ImageNet subset {name:?}: expected one of {}", Subset::names())]
+    #[error(
+        "unknown ImageNet subset {name:?}: expected one of {}",
+        Subset::names()
+    )]
     UnknownSubset {
         /// The name as it was given.
         name: String,
     },
     /// The model's own label names are not as many as its classes.
-    #[error("label_names has {names} names but the model has {num_classes} classes: give one name for each class, or none")]
+    #[error(
+        "label_names has {names} names but the model has {num_classes} classes: give one name for each class, or none"
+    )]
     Count {
         /// How many names there are.
         names: usize,
@@ -34,7 +39,9 @@ pub enum LabelError {
         num_classes: usize,
     },
     /// A key of an index-to-name map is not a class index.
-    #[error("label_names key {key:?} is not a class index: keys are \"0\", \"1\", ... without gaps")]
+    #[error(
+        "label_names key {key:?} is not a class index: keys are \"0\", \"1\", ... without gaps"
+    )]
     Index {
         /// The key as it was given.
         key: String,
@@ -46,7 +53,9 @@ pub enum LabelError {
         index: usize,
     },
     /// An index-to-name map leaves an index out.
-    #[error("label_names names {names} classes but has no name for class {index}: keys are \"0\", \"1\", ... without gaps")]
+    #[error(
+        "label_names names {names} classes but has no name for class {index}: keys are \"0\", \"1\", ... without gaps"
+    )]
     MissingIndex {
         /// The first index without a name.
         index: usize,

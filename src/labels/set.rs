@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::imagenet::{Row, Subset};
+use serde::{Deserialize, Serialize};
+
 use super::LabelError;
+use super::imagenet::{Row, Subset};
 
 /// What is known about one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +22,8 @@ pub struct Label<'a> {
 }
 
 /// Label names as a timm `config.json` gives them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum LabelNames {
     /// One name a class, in class order.
     List(Vec<String>),
@@ -133,9 +136,11 @@ impl LabelSet {
             .map(|name| {
                 let description = label_descriptions
                     .map(|all| {
-                        all.get(name).cloned().ok_or_else(|| LabelError::MissingDescription {
-                            name: name.to_owned(),
-                        })
+                        all.get(name)
+                            .cloned()
+                            .ok_or_else(|| LabelError::MissingDescription {
+                                name: name.to_owned(),
+                            })
                     })
                     .transpose()?;
                 Ok(OwnRow {
