@@ -151,8 +151,8 @@ impl ModelConfig {
             }
             known
         });
-        let stated_classes =
-            fields.contains_key("num_classes") && from_root.contains(&"num_classes");
+        let at_root = prefix.is_empty() || from_root.contains(&"num_classes");
+        let stated_classes = at_root && fields.contains_key("num_classes");
         let mut pretrained_cfg: PretrainedCfg =
             read_fields(fields).map_err(|(key, reason)| bad(&path(&key), reason))?;
         pretrained_cfg.origin = CfgOrigin::ConfigJson;

@@ -1,0 +1,600 @@
+//! The table of pretrained models against timm's registry, and names.
+
+use effnet::pretrained::{
+    ModelName, PretrainedCfg, PretrainedError, all, architectures, find, glob, retired,
+    timm_version,
+};
+use serde_json::Value;
+
+fn golden() -> Value {
+    serde_json::from_str(include_str!("parity/pretrained/pretrained.json")).unwrap()
+}
+
+/// The fields of an entry as timm's `PretrainedCfg` has them, without what is not said.
+fn fields(cfg: &PretrainedCfg) -> serde_json::Map<String, Value> {
+    let Value::Object(mut fields) = serde_json::to_value(cfg).unwrap() else {
+        unreachable!()
+    };
+    fields.retain(|key, value| !value.is_null() && key != "architecture" && key != "tag");
+    fields
+}
+
+/// Everything in which the table differs from the golden.
+fn differences(golden: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let models = golden["models"].as_object().unwrap();
+    for cfg in all() {
+        let name = cfg.name();
+        let Some(expected) = models.get(&name) else {
+            found.push(format!("{name}: timm has no such entry"));
+            continue;
+        };
+        let mut expected = expected.as_object().unwrap().clone();
+        expected.retain(|key, value| !value.is_null() && key != "train" && key != "test");
+        if fields(cfg) != expected {
+            found.push(name.clone());
+        }
+        for (key, use_train_size) in [("train", true), ("test", false)] {
+            let resolved = cfg.resolve(use_train_size).unwrap();
+            let ours = serde_json::json!({
+                "input_size": resolved.input_size.value,
+                "interpolation": resolved.interpolation.value,
+                "mean": resolved.mean.value,
+                "std": resolved.std.value,
+                "crop_pct": resolved.crop_pct.value,
+                "crop_mode": resolved.crop_mode.value,
+            });
+            if ours != models[&name][key] {
+                found.push(format!("{name}: {key} preprocessing"));
+            }
+        }
+    }
+    if all().count() != models.len() {
+        found.push(format!(
+            "{} entries, timm has {}",
+            all().count(),
+            models.len()
+        ));
+    }
+    found
+}
+
+#[test]
+fn the_table_is_timms_registry() {
+    let golden = golden();
+    assert_eq!(timm_version(), "1.0.31");
+    assert_eq!(architectures().count(), 154);
+    assert_eq!(all().filter(|cfg| cfg.has_weights()).count(), 170);
+    assert_eq!(golden["architectures"], 154);
+    assert_eq!(golden["pretrained"], 170);
+    assert_eq!(differences(&golden), [""; 0]);
+}
+
+#[test]
+fn the_comparison_sees_one_changed_value() {
+    let mut golden = golden();
+    golden["models"]["efficientnet_b0.ra_in1k"]["crop_pct"] = 0.876.into();
+    golden["models"]["tf_efficientnet_lite0.in1k"]["test"]["mean"][1] = 0.51.into();
+    assert_eq!(
+        differences(&golden),
+        [
+            "efficientnet_b0.ra_in1k",
+            "tf_efficientnet_lite0.in1k: test preprocessing"
+        ]
+    );
+}
+
+#[test]
+fn every_architecture_has_its_default_and_every_entry_its_name() {
+    let golden = golden();
+    for architecture in architectures() {
+        let found = find(architecture).unwrap();
+        assert_eq!(
+            found.cfg.tag.as_deref().unwrap(),
+            golden["default"][architecture]
+        );
+        assert_eq!(found.note, None);
+    }
+    for cfg in all() {
+        assert!(std::ptr::eq(find(&cfg.name()).unwrap().cfg, cfg));
+        let hub = cfg.has_weights().then(|| format!("timm/{}", cfg.name()));
+        assert_eq!(cfg.hf_hub_id, hub);
+        // The labels need no offset: timm's weights have their background classes removed.
+        assert_eq!(cfg.label_offset, None);
+    }
+    assert!(!find("efficientnet_b8").unwrap().cfg.has_weights());
+}
+
+#[test]
+fn every_retired_name_resolves_with_a_note() {
+    let golden = golden();
+    let timms = golden["retired"].as_object().unwrap();
+    assert_eq!(retired().count(), timms.len());
+    for (old, new) in retired() {
+        assert_eq!(timms[old], new);
+        let found = find(old).unwrap();
+        let name = found.cfg.name();
+        assert!(
+            name == new || name.starts_with(&format!("{new}.")),
+            "{old}: {name}"
+        );
+        let note = found.note.unwrap();
+        assert!(note.contains(old) && note.contains(new), "{note}");
+    }
+    assert_eq!(
+        find("tf_efficientnet_b0_ns").unwrap().cfg.name(),
+        "tf_efficientnet_b0.ns_jft_in1k"
+    );
+    assert_eq!(
+        find("mnasnet_b1.rmsp_in1k").unwrap().cfg.name(),
+        "mnasnet_100.rmsp_in1k"
+    );
+}
+
+#[test]
+fn globs() {
+    let names = |pattern: &str| -> Vec<String> {
+        glob(pattern)
+            .unwrap()
+            .into_iter()
+            .map(PretrainedCfg::name)
+            .collect()
+    };
+    assert_eq!(
+        names("efficientnet_b0"),
+        [
+            "efficientnet_b0.ra_in1k",
+            "efficientnet_b0.ra4_e3600_r224_in1k"
+        ]
+    );
+    assert_eq!(names("efficientnet_b0.ra_*"), ["efficientnet_b0.ra_in1k"]);
+    assert_eq!(names("hardcorenas_[ab]").len(), 2);
+    assert_eq!(names("*").len(), all().count());
+    assert_eq!(names("*.*").len(), all().count());
+    assert!(names("resnet*").is_empty());
+    let error = glob("efficientnet_[b").unwrap_err();
+    assert!(matches!(error, PretrainedError::Pattern { .. }), "{error}");
+    assert!(error.to_string().contains("efficientnet_[b"));
+}
+
+#[test]
+fn wrong_names_get_a_hint() {
+    for (wrong, right) in [
+        ("efficientnet-b0", "efficientnet_b0"),
+        ("EfficientNet_B4", "efficientnet_b4"),
+        ("eficientnet_b0", "efficientnet_b0"),
+        ("efficientnetb0", "efficientnet_b0"),
+        ("tf_efficientnet_lit0", "tf_efficientnet_lite0"),
+        ("mobilenet_v3_large_100", "mobilenetv3_large_100"),
+    ] {
+        let Err(PretrainedError::UnknownArchitecture { suggestions, .. }) = find(wrong) else {
+            panic!("{wrong} was found");
+        };
+        assert!(
+            suggestions.iter().any(|s| s == right),
+            "{wrong}: {suggestions:?}"
+        );
+    }
+    let error = find("efficientnet_b0.ra_in1").unwrap_err().to_string();
+    assert!(
+        error.contains("did you mean ra_in1k?") && error.contains("ra4_e3600_r224_in1k"),
+        "{error}"
+    );
+    let error = find("zzz").unwrap_err().to_string();
+    assert_eq!(error, "unknown architecture \"zzz\"");
+    assert!(find("").is_err());
+    assert!(find("efficientnet_b0.").is_err());
+    // A long name costs nothing.
+    assert!(find(&"b".repeat(1 << 20)).is_err());
+}
+
+fn hub(repo: &str, revision: Option<&str>) -> ModelName {
+    ModelName::Hub {
+        repo: repo.into(),
+        revision: revision.map(Into::into),
+    }
+}
+
+#[test]
+fn model_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    for (text, expected) in [
+        ("efficientnet_b0", ModelName::Timm("efficientnet_b0".into())),
+        (
+            "efficientnet_b0.ra_in1k",
+            ModelName::Timm("efficientnet_b0.ra_in1k".into()),
+        ),
+        ("no_such_net", ModelName::Timm("no_such_net".into())),
+        ("org/repo", hub("org/repo", None)),
+        ("org/repo@v1.0", hub("org/repo", Some("v1.0"))),
+        ("org/repo@refs/pr/3", hub("org/repo", Some("refs/pr/3"))),
+        ("hf-hub:org/repo", hub("org/repo", None)),
+        ("hf_hub:org/repo@main", hub("org/repo", Some("main"))),
+        (
+            "HF-HUB:timm/efficientnet_b0.ra_in1k",
+            hub("timm/efficientnet_b0.ra_in1k", None),
+        ),
+        (
+            "local-dir:some/where@x",
+            ModelName::Folder("some/where@x".into()),
+        ),
+        (path, ModelName::Folder(path.into())),
+    ] {
+        assert_eq!(ModelName::parse(text).unwrap(), expected, "{text}");
+    }
+    // What is printed is read back as the same.
+    for name in [
+        hub("a/b", Some("c")),
+        hub("a/b", None),
+        ModelName::Folder("x/y".into()),
+    ] {
+        assert_eq!(ModelName::parse(&name.to_string()).unwrap(), name);
+    }
+}
+
+#[test]
+fn names_that_are_wrong() {
+    for (text, part) in [
+        ("", "empty"),
+        ("  ", "empty"),
+        ("hf-hub:", "\"\" is no hub repository"),
+        ("hf-hub:repo", "\"repo\" is no hub repository"),
+        ("hf-hub:org/re po", "' ' in \"re po\""),
+        ("org/repo@", "no revision"),
+        ("org/repo@a b", "' ' in revision"),
+        ("org/repo@../../x", "revision \"../../x\""),
+        ("org/repo@a@b", "'@' in revision"),
+        ("org/..", "\"..\""),
+        ("hf-hub:../x", "\"..\""),
+        ("hf-hub:a/b/c", "'/' in \"b/c\""),
+        ("org/r--o", "\"r--o\""),
+        ("local-dir:", "no path"),
+        ("s3:bucket/x", "unknown source \"s3\""),
+        ("https://huggingface.co/timm/x", "unknown source \"https\""),
+        ("efficientnet b0", "' '"),
+        ("mymodel@main", "'@'"),
+    ] {
+        let error = ModelName::parse(text).unwrap_err();
+        assert!(
+            matches!(error, PretrainedError::Name { .. }),
+            "{text}: {error}"
+        );
+        let message = error.to_string();
+        assert!(message.contains(part), "{text}: {message}");
+        assert!(message.contains(&format!("{text:?}")), "{text}: {message}");
+    }
+    let long = format!("org/{}", "x".repeat(100));
+    assert!(
+        ModelName::parse(&long)
+            .unwrap_err()
+            .to_string()
+            .contains("96")
+    );
+    for path in [
+        "./no/such/folder",
+        "/no/such",
+        "~/models",
+        "a/b/c",
+        r"C:\models\x",
+        "gone/",
+    ] {
+        let error = ModelName::parse(path).unwrap_err();
+        assert!(
+            matches!(error, PretrainedError::NoSuchFolder { .. }),
+            "{path}: {error}"
+        );
+    }
+}
+
+/// `config.json`, as fine-tuned models carry it.
+mod config_json {
+    use effnet::labels::Label;
+    use effnet::pretrained::{ModelConfig, PretrainedError, ValueSource};
+
+    fn read(json: &str) -> Result<ModelConfig, PretrainedError> {
+        ModelConfig::from_slice(json.as_bytes(), "some/config.json".as_ref())
+    }
+
+    const NESTED: &str = r#"{
+        "architecture": "tf_efficientnet_b4",
+        "num_classes": 3,
+        "num_features": 1792,
+        "global_pool": "avg",
+        "label_names": {"0": "leaf", "2": "stone", "1": "paper"},
+        "label_descriptions": {"leaf": "of a tree", "paper": "of wood", "stone": "of a brook"},
+        "model_args": {"bn_eps": 1e-05, "act_layer": "hard_swish", "drop_rate": 0.3, "pad_type": "same", "in_chans": null},
+        "pretrained_cfg": {
+            "tag": "mine", "custom_load": false, "input_size": [3, 380, 300], "test_input_size": [3, 400, 420],
+            "fixed_input_size": false, "interpolation": "bilinear", "crop_pct": 0.922, "test_crop_pct": 0.95,
+            "crop_mode": "squash", "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "num_classes": 1000,
+            "pool_size": null, "first_conv": "conv_stem", "classifier": "classifier", "license": "mit",
+            "paper_ids": ["arXiv:1905.11946"], "written_by": "a newer timm"
+        }
+    }"#;
+
+    #[test]
+    fn nested_form() {
+        let config = read(NESTED).unwrap();
+        assert_eq!(config.architecture, "tf_efficientnet_b4");
+        assert_eq!(
+            (config.num_classes, config.in_chans, config.num_features),
+            (3, 3, Some(1792))
+        );
+        assert_eq!(config.note, None);
+        assert_eq!(config.model_args.bn_eps, Some(1e-5));
+        assert_eq!(config.model_args.act_layer.as_deref(), Some("hard_swish"));
+        assert_eq!(config.model_args.drop_rate, Some(0.3));
+        assert_eq!(config.model_args.in_chans, None);
+        assert_eq!(config.ignored_keys, ["pretrained_cfg.written_by"]);
+        assert_eq!(config.pretrained_cfg.license.as_deref(), Some("mit"));
+        let labels = config.labels().unwrap().unwrap();
+        assert_eq!(
+            labels.get(2).unwrap(),
+            Label {
+                synset: None,
+                label: "stone",
+                lemmas: "stone",
+                definition: Some("of a brook")
+            }
+        );
+
+        let test = config.pretrained_cfg.resolve(false).unwrap();
+        assert_eq!(test.input_size.value, [3, 400, 420]);
+        assert_eq!(
+            test.input_size.source,
+            ValueSource::ConfigJson("test_input_size")
+        );
+        assert_eq!(
+            (test.crop_pct.value, test.crop_mode.value.as_str()),
+            (0.95, "squash")
+        );
+        assert_eq!(
+            (test.mean.value, test.std.value),
+            ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
+        );
+        let train = config.pretrained_cfg.resolve(true).unwrap();
+        assert_eq!(
+            (train.input_size.value, train.crop_pct.value),
+            ([3, 380, 300], 0.922)
+        );
+    }
+
+    #[test]
+    fn legacy_flat_form() {
+        let config = read(
+            r#"{"num_classes": 2, "input_size": [3, 224, 224], "pool_size": [7, 7], "crop_pct": 0.9,
+                "interpolation": "bicubic", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5],
+                "first_conv": "conv_stem", "classifier": "classifier", "labels": ["no", "yes"],
+                "architecture": "tf_efficientnet_b0_ns", "num_features": 1280, "url": "", "hf_hub": "a/b"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (config.architecture, config.num_classes),
+            ("tf_efficientnet_b0", 2)
+        );
+        assert!(config.note.unwrap().contains("tf_efficientnet_b0_ns"));
+        assert_eq!(config.ignored_keys, ["hf_hub"]);
+        assert_eq!(config.pretrained_cfg.crop_pct, Some(0.9));
+    }
+
+    #[test]
+    fn what_is_not_said_has_timms_defaults() {
+        let config = read(r#"{"architecture": "efficientnet_b0", "pretrained_cfg": {}}"#).unwrap();
+        assert_eq!((config.num_classes, config.in_chans), (1000, 3));
+        assert_eq!(
+            config.labels().unwrap().unwrap().get(967).unwrap().label,
+            "espresso"
+        );
+        let resolved = config.pretrained_cfg.resolve(false).unwrap();
+        assert_eq!(
+            (resolved.input_size.value, resolved.crop_pct.value),
+            ([3, 224, 224], 0.875)
+        );
+        assert_eq!(resolved.interpolation.value, "bicubic");
+        assert_eq!(resolved.mean.source, ValueSource::Default);
+        // Without a classifier, and with classes that are nobody's.
+        let config = read(r#"{"architecture": "efficientnet_b0", "num_classes": 0}"#).unwrap();
+        assert_eq!(config.num_classes, 0);
+        let config = read(r#"{"architecture": "efficientnet_b0", "num_classes": 17}"#).unwrap();
+        assert!(config.labels().unwrap().is_none());
+    }
+
+    #[test]
+    fn input_channels() {
+        let json = r#"{"architecture": "efficientnet_b0", "model_args": {"in_chans": 5, "num_classes": 4},
+                       "pretrained_cfg": {"input_size": [3, 96, 96], "test_input_size": [3, 128, 128]}}"#;
+        let config = read(json).unwrap();
+        assert_eq!((config.in_chans, config.num_classes), (5, 4));
+        assert_eq!(config.pretrained_cfg.test_input_size, Some([5, 128, 128]));
+        let error = config.pretrained_cfg.resolve(false).unwrap_err();
+        assert!(matches!(error, PretrainedError::NotRgb { channels: 5 }));
+        let config =
+            read(r#"{"architecture": "efficientnet_b0", "mean": [0.5], "std": [0.25]}"#).unwrap();
+        assert_eq!(
+            config.pretrained_cfg.resolve(false).unwrap().std.value,
+            [0.25; 3]
+        );
+    }
+
+    #[test]
+    fn bad_files_are_named_with_the_key() {
+        let nested = |key: &str| {
+            (
+                format!(r#"{{"architecture": "efficientnet_b0", "pretrained_cfg": {{{key}}}}}"#),
+                "pretrained_cfg.",
+            )
+        };
+        let root = |key: &str| {
+            (
+                format!(r#"{{"architecture": "efficientnet_b0", {key}, "pretrained_cfg": {{}}}}"#),
+                "",
+            )
+        };
+        let args = |key: &str| {
+            (
+                format!(r#"{{"architecture": "efficientnet_b0", "model_args": {{{key}}}}}"#),
+                "model_args.",
+            )
+        };
+        for ((json, prefix), key) in [
+            (nested(r#""crop_pct": "0.9""#), "crop_pct"),
+            (nested(r#""crop_pct": 0"#), "crop_pct"),
+            (nested(r#""crop_pct": 1e-9"#), "crop_pct"),
+            (nested(r#""test_crop_pct": -1"#), "test_crop_pct"),
+            (nested(r#""input_size": [3, 224]"#), "input_size"),
+            (nested(r#""input_size": [3, 224, 224, 1]"#), "input_size"),
+            (nested(r#""input_size": [3, 0, 224]"#), "input_size"),
+            (
+                nested(r#""input_size": [3, 4000000000, 224]"#),
+                "input_size",
+            ),
+            (
+                nested(r#""test_input_size": [0, 224, 224]"#),
+                "test_input_size",
+            ),
+            (nested(r#""input_size": [3, -224, 224]"#), "input_size"),
+            (nested(r#""mean": 0.5"#), "mean"),
+            (nested(r#""mean": []"#), "mean"),
+            (nested(r#""std": [0.5, 0.0, 0.5]"#), "std"),
+            (nested(r#""interpolation": "box""#), "interpolation"),
+            (nested(r#""crop_mode": "middle""#), "crop_mode"),
+            (nested(r#""num_classes": 1000000000000"#), "num_classes"),
+            (nested(r#""label_names": 3"#), "label_names"),
+            (nested(r#""label_names": [1, 2]"#), "label_names"),
+            (
+                nested(r#""label_descriptions": ["a"]"#),
+                "label_descriptions",
+            ),
+            (root(r#""num_classes": -5"#), "num_classes"),
+            (root(r#""num_classes": 1e12"#), "num_classes"),
+            (root(r#""num_classes": 1000000000000"#), "num_classes"),
+            (root(r#""num_classes": "ten""#), "num_classes"),
+            (root(r#""num_features": {}"#), "num_features"),
+            (root(r#""global_pool": 1"#), "global_pool"),
+            (root(r#""model_args": []"#), "model_args"),
+            (args(r#""bn_eps": 0"#), "bn_eps"),
+            (args(r#""bn_eps": "1e-5""#), "bn_eps"),
+            (args(r#""act_layer": "sine""#), "act_layer"),
+            (args(r#""norm_layer": "groupnorm""#), "norm_layer"),
+            (args(r#""pad_type": "valid""#), "pad_type"),
+            (args(r#""global_pool": "max""#), "global_pool"),
+            (args(r#""output_stride": 16"#), "output_stride"),
+            (args(r#""drop_rate": 7"#), "drop_rate"),
+            (args(r#""in_chans": 0"#), "input_size"),
+        ] {
+            let error = read(&json).unwrap_err();
+            let message = error.to_string();
+            let Value::Bad { key: named } = Value::of(&error) else {
+                panic!("{json}: {message}");
+            };
+            let expected = if prefix == "model_args." && key == "input_size" {
+                key.to_owned()
+            } else {
+                format!("{prefix}{key}")
+            };
+            assert_eq!(named, expected, "{json}: {message}");
+            assert!(message.starts_with("some/config.json: "), "{message}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+
+    /// What the table above compares.
+    enum Value {
+        Bad { key: String },
+        Other,
+    }
+
+    impl Value {
+        fn of(error: &PretrainedError) -> Self {
+            match error {
+                PretrainedError::Value { key, .. } => Self::Bad { key: key.clone() },
+                _ => Self::Other,
+            }
+        }
+    }
+
+    #[test]
+    fn arguments_that_are_not_understood_are_refused_by_name() {
+        let error =
+            read(r#"{"architecture": "efficientnet_b0", "model_args": {"se_layer": "ecam"}}"#)
+                .unwrap_err();
+        assert!(
+            matches!(&error, PretrainedError::UnknownModelArg { key, .. } if key == "se_layer"),
+            "{error}"
+        );
+        assert!(error.to_string().contains("model_args.se_layer"));
+    }
+
+    #[test]
+    fn contradictions() {
+        let error = read(r#"{"architecture": "efficientnet_b0", "num_classes": 5, "model_args": {"num_classes": 6}, "pretrained_cfg": {}}"#)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains('5') && error.contains('6'), "{error}");
+        let config = read(
+            r#"{"architecture": "efficientnet_b0", "num_classes": 5, "label_names": ["a"], "pretrained_cfg": {}}"#,
+        );
+        let error = config.unwrap().labels().unwrap_err().to_string();
+        assert!(
+            error.starts_with("some/config.json: ") && error.contains('1') && error.contains('5'),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_config() {
+        for json in [
+            "",
+            "{",
+            "nonsense",
+            "[]",
+            "3",
+            "null",
+            "{}",
+            r#"{"architecture": 3}"#,
+            r#"{"architecture": null}"#,
+            r#"{"architecture": "efficientnet_b0", "pretrained_cfg": null}"#,
+            r#"{"architecture": "efficientnet_b0", "crop_pct": 1e999}"#,
+            r#"{"architecture": "efficientnet_b0", "crop_pct": NaN}"#,
+        ] {
+            let error = read(json).unwrap_err().to_string();
+            assert!(error.starts_with("some/config.json"), "{json}: {error}");
+        }
+        let error = read(r#"{"architecture": "eficientnet_b0"}"#)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("config.json") && error.contains("did you mean efficientnet_b0"),
+            "{error}"
+        );
+        // Nesting that would overflow the stack.
+        let deep = format!("{}{}", "[".repeat(1 << 20), "]".repeat(1 << 20));
+        assert!(matches!(
+            read(&deep).unwrap_err(),
+            PretrainedError::Json { .. }
+        ));
+        let large = vec![b' '; (8 << 20) + 1];
+        let error = ModelConfig::from_slice(&large, "c.json".as_ref()).unwrap_err();
+        assert!(matches!(error, PretrainedError::TooLarge { .. }));
+    }
+
+    #[test]
+    fn from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.json");
+        let error = ModelConfig::from_file(&file).unwrap_err();
+        assert!(matches!(error, PretrainedError::Read { .. }), "{error}");
+        assert!(matches!(
+            ModelConfig::from_file(folder.path()),
+            Err(PretrainedError::Read { .. })
+        ));
+        std::fs::write(&file, NESTED).unwrap();
+        assert_eq!(ModelConfig::from_file(&file).unwrap().num_classes, 3);
+        std::fs::write(&file, vec![b' '; (8 << 20) + 1]).unwrap();
+        assert!(matches!(
+            ModelConfig::from_file(&file),
+            Err(PretrainedError::TooLarge { .. })
+        ));
+    }
+}
