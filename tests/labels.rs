@@ -1,5 +1,7 @@
 //! Class names against timm's, and top-k.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 
 use effnet::labels::{LabelError, LabelNames, LabelSet, Subset, label_set_for, top_k};

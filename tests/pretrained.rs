@@ -1,5 +1,7 @@
 //! The table of pretrained models against timm's registry, and names.
 
+#![allow(clippy::unwrap_used)]
+
 use effnet::pretrained::{
     ModelName, PretrainedCfg, PretrainedError, all, architectures, find, glob, retired,
     timm_version,

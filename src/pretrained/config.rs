@@ -169,13 +169,10 @@ impl ModelConfig {
         }
         if let Some(in_chans) = model_args.in_chans {
             pretrained_cfg.input_size.get_or_insert([3, 224, 224])[0] = in_chans;
-            for size in [
-                &mut pretrained_cfg.test_input_size,
-                &mut pretrained_cfg.min_input_size,
-            ] {
-                if let Some(size) = size {
-                    size[0] = in_chans;
-                }
+            let test = &mut pretrained_cfg.test_input_size;
+            let min = &mut pretrained_cfg.min_input_size;
+            for size in [test, min].into_iter().flatten() {
+                size[0] = in_chans;
             }
         }
         pretrained_cfg

@@ -48,16 +48,16 @@ struct Table {
     by_name: HashMap<String, usize>,
 }
 
+/// # Panics
+/// If the table in the program does not parse: it is a constant, and tests read it.
+#[allow(clippy::expect_used)]
 fn table() -> &'static Table {
     static PARSED: OnceLock<Table> = OnceLock::new();
-    PARSED.get_or_init(parse)
+    PARSED.get_or_init(|| parse(TABLE).expect("the table in the program is valid"))
 }
 
-/// # Panics
-/// If the table in the program does not parse: it is a constant, and a test reads it.
-#[allow(clippy::expect_used)]
-fn parse() -> Table {
-    let mut file: File = toml::from_str(TABLE).expect("the table in the program is valid");
+fn parse(text: &str) -> Result<Table, toml::de::Error> {
+    let mut file: File = toml::from_str(text)?;
     for architecture in &mut file.architectures {
         for cfg in &mut architecture.tags {
             cfg.fill_from(&file.defaults);
@@ -74,7 +74,7 @@ fn parse() -> Table {
         .enumerate()
         .map(|(i, a)| (a.name.clone(), i))
         .collect();
-    Table { file, by_name }
+    Ok(Table { file, by_name })
 }
 
 impl Table {
@@ -244,4 +244,31 @@ fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Vec<String>
         .into_iter()
         .map(|(_, name)| name.to_owned())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_is_valid() {
+        for cfg in all() {
+            assert_eq!(cfg.validate(), Ok(()), "{}", cfg.name());
+        }
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_errors() {
+        assert!(parse(TABLE).is_ok());
+        for (old, new) in [
+            ("crop_pct = 0.9\n", "crop_percent = 0.9\n"),
+            ("crop_pct = 0.9\n", "crop_pct = \"0.9\"\n"),
+            ("module = ", "file = "),
+            ("\n[retired]", "\n[old]"),
+        ] {
+            let changed = TABLE.replacen(old, new, 1);
+            assert_ne!(changed, TABLE);
+            assert!(parse(&changed).is_err(), "{new}");
+        }
+    }
 }
