@@ -183,7 +183,10 @@ fn wrong_names_get_a_hint() {
         "{error}"
     );
     let error = find("zzz").unwrap_err().to_string();
-    assert_eq!(error, "unknown architecture \"zzz\"");
+    assert_eq!(
+        error,
+        "unknown architecture \"zzz\": `effnet models` lists them all"
+    );
     assert!(find("").is_err());
     assert!(find("efficientnet_b0.").is_err());
     // A long name costs nothing.
@@ -570,6 +573,10 @@ mod config_json {
             error.contains("config.json") && error.contains("did you mean efficientnet_b0"),
             "{error}"
         );
+        let error = read(&format!(r#"{{"architecture": "{}"}}"#, "x".repeat(1 << 20)))
+            .unwrap_err()
+            .to_string();
+        assert!(error.len() < 200, "{error}");
         // Nesting that would overflow the stack.
         let deep = format!("{}{}", "[".repeat(1 << 20), "]".repeat(1 << 20));
         assert!(matches!(

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
 use serde_json::{Map, Value};
 
 use super::{CfgOrigin, ModelArgs, PretrainedCfg, PretrainedError, args, cfg, find};
@@ -12,6 +13,9 @@ use crate::labels::{LabelSet, label_set_for};
 
 /// The largest `config.json` that is read, in bytes. ImageNet-21k's names and descriptions take 3 MB.
 const MAX_BYTES: u64 = 8 << 20;
+
+/// The longest name of an architecture, in bytes: it appears in messages.
+const MAX_NAME: usize = 100;
 
 /// A model's own `config.json`.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,6 +112,13 @@ impl ModelConfig {
 
         let architecture = text(&mut root, "architecture")?
             .ok_or_else(|| bad("architecture", "missing".to_owned()))?;
+        if architecture.len() > MAX_NAME {
+            let reason = format!(
+                "a name of {} bytes; expected at most {MAX_NAME}",
+                architecture.len()
+            );
+            return Err(bad("architecture", reason));
+        }
         let num_features = count(&mut root, "num_features")?;
         let global_pool = text(&mut root, "global_pool")?;
         let model_args = match root.remove("model_args") {
@@ -116,7 +127,7 @@ impl ModelConfig {
         };
 
         // The flat form has no `pretrained_cfg`: the rest of the root is it.
-        let (prefix, mut fields, root) = match root.remove("pretrained_cfg") {
+        let (prefix, mut fields, mut root) = match root.remove("pretrained_cfg") {
             None => ("", root, Map::new()),
             Some(value) => {
                 let fields = object(value).map_err(|reason| bad("pretrained_cfg", reason))?;
@@ -130,8 +141,8 @@ impl ModelConfig {
         }
         let mut from_root = Vec::new();
         for key in ["num_classes", "label_names", "label_descriptions"] {
-            if let Some(value) = root.get(key).filter(|v| !v.is_null()) {
-                fields.insert(key.to_owned(), value.clone());
+            if let Some(value) = root.remove(key).filter(|v| !v.is_null()) {
+                fields.insert(key.to_owned(), value);
                 from_root.push(key);
             }
         }
@@ -242,10 +253,8 @@ fn read_args(value: Value, file: &Path) -> Result<ModelArgs, PretrainedError> {
 /// Reads a struct of optional fields; an error names the field, which serde's own does not.
 fn read_fields<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, (String, String)> {
     for (key, value) in &fields {
-        let alone = Map::from_iter([(key.clone(), value.clone())]);
-        if let Err(e) = serde_json::from_value::<T>(Value::Object(alone)) {
-            return Err((key.clone(), e.to_string()));
-        }
+        let alone = MapDeserializer::new(std::iter::once((key.as_str(), value)));
+        T::deserialize(alone).map_err(|e: serde_json::Error| (key.clone(), e.to_string()))?;
     }
     serde_json::from_value(Value::Object(fields)).map_err(|e| ("fields".to_owned(), e.to_string()))
 }

@@ -23,7 +23,7 @@ pub enum PretrainedError {
         name: String,
     },
     /// An architecture that timm does not have.
-    #[error("unknown architecture {name:?}{}", did_you_mean(.suggestions))]
+    #[error("unknown architecture {name:?}{}", did_you_mean(.suggestions, "`effnet models` lists them all"))]
     UnknownArchitecture {
         /// The name as it was given, without a tag.
         name: String,
@@ -31,7 +31,7 @@ pub enum PretrainedError {
         suggestions: Vec<String>,
     },
     /// A tag that the architecture does not have.
-    #[error("architecture {architecture} has no tag {tag:?}{}; its tags are {}", did_you_mean(.suggestions), .tags.join(", "))]
+    #[error("architecture {architecture} has no tag {tag:?}{}; its tags are {}", did_you_mean(.suggestions, ""), .tags.join(", "))]
     UnknownTag {
         /// The architecture.
         architecture: String,
@@ -118,9 +118,11 @@ pub enum PretrainedError {
     },
 }
 
-fn did_you_mean(suggestions: &[String]) -> String {
+/// The end of a message: the nearest names, or what to do where none is near.
+fn did_you_mean(suggestions: &[String], otherwise: &str) -> String {
     match suggestions {
-        [] => String::new(),
+        [] if otherwise.is_empty() => String::new(),
+        [] => format!(": {otherwise}"),
         names => format!(": did you mean {}?", names.join(" or ")),
     }
 }
