@@ -465,6 +465,9 @@ mod config_json {
             (nested(r#""interpolation": "box""#), "interpolation"),
             (nested(r#""crop_mode": "middle""#), "crop_mode"),
             (nested(r#""num_classes": 1000000000000"#), "num_classes"),
+            (nested(r#""label_offset": 1"#), "label_offset"),
+            (nested(r#""custom_load": true"#), "custom_load"),
+            (nested(r#""custom_load": "no""#), "custom_load"),
             (nested(r#""label_names": 3"#), "label_names"),
             (nested(r#""label_names": [1, 2]"#), "label_names"),
             (

@@ -248,13 +248,13 @@ impl PretrainedCfg {
             let reason = format!("{}; expected 0 to {MAX_CLASSES}", self.num_classes());
             return Err(("num_classes", reason));
         }
-        if let Some(offset) = self.label_offset
-            && offset > MAX_CLASSES
-        {
-            return Err((
-                "label_offset",
-                format!("{offset}; expected 0 to {MAX_CLASSES}"),
-            ));
+        if self.label_offset.is_some_and(|offset| offset > 0) {
+            let reason = "not supported: save the classifier without the classes that it drops";
+            return Err(("label_offset", reason.to_owned()));
+        }
+        if self.custom_load == Some(true) {
+            let reason = "weights in a foreign format are not supported: save them with timm";
+            return Err(("custom_load", reason.to_owned()));
         }
         one_of(
             "interpolation",
