@@ -8,7 +8,7 @@ Outputs, the same bytes on every run:
   tests/parity/pretrained/labels.json      sizes and FNV-1a hashes of each rebuilt list
 
 A line is `synset TAB sets TAB lemmas TAB definition`. `sets` holds one letter for each set that has
-the synset: k = 12k, w = 22k (the winter 2011 release), g = 21k-goog, m = 21k-miil.
+the synset: k = 12k, w = 22k, g = 21k-goog, m = 21k-miil.
 """
 
 import gzip
