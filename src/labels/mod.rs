@@ -1,0 +1,79 @@
+//! Class names and top-k.
+//!
+//! ```text
+//! logits (C) -> top_k -> (index, probability, logit) -> LabelSet::get(index) -> Label
+//! ```
+//!
+//! An ImageNet class is a WordNet 3.0 noun synset: an id (`n` and eight digits), its lemmas, and a
+//! definition. A fine-tuned model brings its own names in its `config.json`, and these win.
+
+mod imagenet;
+mod set;
+mod top_k;
+
+pub use imagenet::Subset;
+pub use set::{Label, LabelNames, LabelSet, label_set_for};
+pub use top_k::{Scored, top_k};
+
+/// What can go wrong with class names and scores.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LabelError {
+    /// A subset name that is none of ImageNet's.
+    #[error(
+        "unknown ImageNet subset {name:?}: expected one of {}",
+        Subset::names()
+    )]
+    UnknownSubset {
+        /// The name as it was given.
+        name: String,
+    },
+    /// The model's own label names are not as many as its classes.
+    #[error(
+        "label_names has {names} names but the model has {num_classes} classes: give one name for each class, or none"
+    )]
+    Count {
+        /// How many names there are.
+        names: usize,
+        /// How many classes the model has.
+        num_classes: usize,
+    },
+    /// A key of an index-to-name map is not a class index.
+    #[error(
+        "label_names key {key:?} is not a class index: keys are \"0\", \"1\", ... without gaps"
+    )]
+    Index {
+        /// The key as it was given.
+        key: String,
+    },
+    /// An index-to-name map says the same index twice (`"1"` and `"01"`).
+    #[error("label_names gives class {index} twice")]
+    DuplicateIndex {
+        /// The index.
+        index: usize,
+    },
+    /// An index-to-name map leaves an index out.
+    #[error(
+        "label_names names {names} classes but has no name for class {index}: keys are \"0\", \"1\", ... without gaps"
+    )]
+    MissingIndex {
+        /// The first index without a name.
+        index: usize,
+        /// How many names there are.
+        names: usize,
+    },
+    /// Descriptions are given, but not for every name.
+    #[error("label_descriptions has no entry for label {name:?}")]
+    MissingDescription {
+        /// The name without a description.
+        name: String,
+    },
+    /// A logit is NaN or infinitely large: the scores mean nothing.
+    #[error("logit {index} is {value}: the weights or the input hold values that are not finite")]
+    NotFinite {
+        /// The class index.
+        index: usize,
+        /// The value, printed.
+        value: String,
+    },
+}

@@ -1,0 +1,286 @@
+//! timm's `config.json`, nested and legacy flat form (`timm/models/_hub.py`).
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
+use serde_json::{Map, Value};
+
+use super::{CfgOrigin, ModelArgs, PretrainedCfg, PretrainedError, args, cfg, find};
+use crate::labels::{LabelSet, label_set_for};
+
+/// The largest `config.json` that is read, in bytes. ImageNet-21k's names and descriptions take 3 MB.
+const MAX_BYTES: u64 = 8 << 20;
+
+/// The longest name of an architecture, in bytes: it appears in messages.
+const MAX_NAME: usize = 100;
+
+/// A model's own `config.json`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelConfig {
+    /// Where it was read from.
+    pub file: PathBuf,
+    /// Architecture, by its present name.
+    pub architecture: &'static str,
+    /// What to tell the user, where the file has a name that timm has retired.
+    pub note: Option<String>,
+    /// Number of classes; 0 for no classifier.
+    pub num_classes: usize,
+    /// Input channels.
+    pub in_chans: usize,
+    /// Features before the classifier. timm writes it for information only.
+    pub num_features: Option<usize>,
+    /// Pooling. timm writes it for information only; what builds the model is in `model_args`.
+    pub global_pool: Option<String>,
+    /// How the network differs from the architecture's row.
+    pub model_args: ModelArgs,
+    /// Preprocessing, labels and origin.
+    pub pretrained_cfg: PretrainedCfg,
+    /// Keys of the pretrained configuration that mean nothing to timm 1.0.31 nor here.
+    pub ignored_keys: Vec<String>,
+}
+
+impl ModelConfig {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// As [`from_slice`](Self::from_slice), and [`PretrainedError::Read`],
+    /// [`PretrainedError::TooLarge`].
+    pub fn from_file(file: &Path) -> Result<Self, PretrainedError> {
+        let failed = |source| PretrainedError::Read {
+            file: file.to_owned(),
+            source,
+        };
+        let mut bytes = Vec::new();
+        File::open(file)
+            .and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(failed)?;
+        Self::from_slice(&bytes, file)
+    }
+
+    /// Reads the bytes of a `config.json`; `file` is what errors call it.
+    ///
+    /// The number of classes comes from the root, from `model_args`, from `pretrained_cfg` or is
+    /// 1000, in this order; the first two must not contradict each other.
+    ///
+    /// # Errors
+    /// One line that names the file and the key: not JSON, a missing or unknown architecture, a value
+    /// of the wrong type or out of range, a model argument that is not understood.
+    ///
+    /// ```
+    /// use effnet::pretrained::ModelConfig;
+    /// let json = r#"{
+    ///     "architecture": "efficientnet_b0",
+    ///     "num_classes": 2,
+    ///     "label_names": ["cat", "dog"],
+    ///     "model_args": {"act_layer": "relu"},
+    ///     "pretrained_cfg": {"input_size": [3, 96, 96], "crop_pct": 0.9}
+    /// }"#;
+    /// let config = ModelConfig::from_slice(json.as_bytes(), "config.json".as_ref())?;
+    /// assert_eq!((config.num_classes, config.in_chans), (2, 3));
+    /// assert_eq!(config.labels()?.unwrap().get(1).unwrap().label, "dog");
+    /// let preprocessing = config.pretrained_cfg.resolve(false)?;
+    /// assert_eq!(preprocessing.crop_pct.source.to_string(), "crop_pct in config.json");
+    /// # Ok::<(), effnet::pretrained::PretrainedError>(())
+    /// ```
+    pub fn from_slice(bytes: &[u8], file: &Path) -> Result<Self, PretrainedError> {
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(PretrainedError::TooLarge {
+                file: file.to_owned(),
+                limit: MAX_BYTES,
+            });
+        }
+        let root: Value =
+            serde_json::from_slice(bytes).map_err(|source| PretrainedError::Json {
+                file: file.to_owned(),
+                source,
+            })?;
+        let bad = |key: &str, reason: String| PretrainedError::Value {
+            file: file.to_owned(),
+            key: key.to_owned(),
+            reason,
+        };
+        let mut root = object(root).map_err(|reason| bad("the file", reason))?;
+        let text = |root: &mut Map<String, Value>, key: &str| {
+            take::<String>(root, key).map_err(|reason| bad(key, reason))
+        };
+        let count = |root: &mut Map<String, Value>, key: &str| {
+            take::<usize>(root, key).map_err(|reason| bad(key, reason))
+        };
+
+        let architecture = text(&mut root, "architecture")?
+            .ok_or_else(|| bad("architecture", "missing".to_owned()))?;
+        if architecture.len() > MAX_NAME {
+            let reason = format!(
+                "a name of {} bytes; expected at most {MAX_NAME}",
+                architecture.len()
+            );
+            return Err(bad("architecture", reason));
+        }
+        let num_features = count(&mut root, "num_features")?;
+        let global_pool = text(&mut root, "global_pool")?;
+        let model_args = match root.remove("model_args") {
+            None | Some(Value::Null) => ModelArgs::default(),
+            Some(value) => read_args(value, file)?,
+        };
+
+        // The flat form has no `pretrained_cfg`: the rest of the root is it.
+        let (prefix, mut fields, mut root) = match root.remove("pretrained_cfg") {
+            None => ("", root, Map::new()),
+            Some(value) => {
+                let fields = object(value).map_err(|reason| bad("pretrained_cfg", reason))?;
+                ("pretrained_cfg.", fields, root)
+            }
+        };
+        if prefix.is_empty()
+            && let Some(labels) = fields.remove("labels")
+        {
+            fields.insert("label_names".to_owned(), labels);
+        }
+        let mut from_root = Vec::new();
+        for key in ["num_classes", "label_names", "label_descriptions"] {
+            if let Some(value) = root.remove(key).filter(|v| !v.is_null()) {
+                fields.insert(key.to_owned(), value);
+                from_root.push(key);
+            }
+        }
+        let path = |key: &str| {
+            if from_root.contains(&key) {
+                key.to_owned()
+            } else {
+                format!("{prefix}{key}")
+            }
+        };
+
+        let mut ignored_keys = Vec::new();
+        fields.retain(|key, _| {
+            let known = cfg::KEYS.contains(&key.as_str());
+            if !known {
+                ignored_keys.push(format!("{prefix}{key}"));
+            }
+            known
+        });
+        let at_root = prefix.is_empty() || from_root.contains(&"num_classes");
+        let stated_classes = at_root && fields.contains_key("num_classes");
+        let mut pretrained_cfg: PretrainedCfg =
+            read_fields(fields).map_err(|(key, reason)| bad(&path(&key), reason))?;
+        pretrained_cfg.origin = CfgOrigin::ConfigJson;
+
+        if let Some(num_classes) = model_args.num_classes {
+            if stated_classes && pretrained_cfg.num_classes() != num_classes {
+                let reason = format!(
+                    "{num_classes}, but num_classes of the file is {}",
+                    pretrained_cfg.num_classes()
+                );
+                return Err(bad("model_args.num_classes", reason));
+            }
+            pretrained_cfg.num_classes = Some(num_classes);
+        }
+        if let Some(in_chans) = model_args.in_chans {
+            pretrained_cfg.input_size.get_or_insert([3, 224, 224])[0] = in_chans;
+            let test = &mut pretrained_cfg.test_input_size;
+            let min = &mut pretrained_cfg.min_input_size;
+            for size in [test, min].into_iter().flatten() {
+                size[0] = in_chans;
+            }
+        }
+        pretrained_cfg
+            .validate()
+            .map_err(|(key, reason)| bad(&path(key), reason))?;
+
+        let found = find(&architecture).map_err(|source| PretrainedError::Architecture {
+            file: file.to_owned(),
+            source: Box::new(source),
+        })?;
+        let architecture = found.cfg.architecture.as_deref().unwrap_or_default();
+        pretrained_cfg.architecture = Some(architecture.to_owned());
+        Ok(Self {
+            file: file.to_owned(),
+            architecture,
+            note: found.note,
+            num_classes: pretrained_cfg.num_classes(),
+            in_chans: pretrained_cfg.input_size.map_or(3, |size| size[0]),
+            num_features,
+            global_pool,
+            model_args,
+            pretrained_cfg,
+            ignored_keys,
+        })
+    }
+
+    /// The names of the model's classes: its own, else ImageNet's by their number, else none.
+    ///
+    /// # Errors
+    /// [`PretrainedError::Labels`] if the model's own names do not fit its number of classes.
+    pub fn labels(&self) -> Result<Option<LabelSet>, PretrainedError> {
+        let cfg = &self.pretrained_cfg;
+        let names = cfg.label_names.as_ref();
+        label_set_for(self.num_classes, names, cfg.label_descriptions.as_ref()).map_err(|source| {
+            PretrainedError::Labels {
+                file: self.file.clone(),
+                source,
+            }
+        })
+    }
+}
+
+fn read_args(value: Value, file: &Path) -> Result<ModelArgs, PretrainedError> {
+    let bad = |key: &str, reason: String| PretrainedError::Value {
+        file: file.to_owned(),
+        key: format!("model_args{key}"),
+        reason,
+    };
+    let mut fields = object(value).map_err(|reason| bad("", reason))?;
+    fields.retain(|_, value| !value.is_null());
+    if let Some(key) = fields
+        .keys()
+        .find(|key| !args::KEYS.contains(&key.as_str()))
+    {
+        return Err(PretrainedError::UnknownModelArg {
+            file: file.to_owned(),
+            key: key.clone(),
+        });
+    }
+    let args: ModelArgs =
+        read_fields(fields).map_err(|(key, reason)| bad(&format!(".{key}"), reason))?;
+    args.validate()
+        .map_err(|(key, reason)| bad(&format!(".{key}"), reason))?;
+    Ok(args)
+}
+
+/// Reads a struct of optional fields; an error names the field, which serde's own does not.
+fn read_fields<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, (String, String)> {
+    for (key, value) in &fields {
+        let alone = MapDeserializer::new(std::iter::once((key.as_str(), value)));
+        T::deserialize(alone).map_err(|e: serde_json::Error| (key.clone(), e.to_string()))?;
+    }
+    serde_json::from_value(Value::Object(fields)).map_err(|e| ("fields".to_owned(), e.to_string()))
+}
+
+fn take<T: DeserializeOwned>(
+    fields: &mut Map<String, Value>,
+    key: &str,
+) -> Result<Option<T>, String> {
+    let value = fields.remove(key).unwrap_or(Value::Null);
+    serde_json::from_value(value).map_err(|e| e.to_string())
+}
+
+fn object(value: Value) -> Result<Map<String, Value>, String> {
+    match value {
+        Value::Object(map) => Ok(map),
+        other => Err(format!("expected an object, found {}", kind(&other))),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}

@@ -1,0 +1,128 @@
+//! What can go wrong with names and configurations.
+
+use std::path::PathBuf;
+
+use crate::labels::LabelError;
+
+/// What can go wrong between a model's name and its configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PretrainedError {
+    /// A name that is no model in any form.
+    #[error("model name {name:?}: {reason}")]
+    Name {
+        /// The name as it was given.
+        name: String,
+        /// What is wrong with it, and what to write.
+        reason: String,
+    },
+    /// A name that can only be a folder, and there is none.
+    #[error("model {name:?} looks like a path, but there is no such folder")]
+    NoSuchFolder {
+        /// The path as it was given.
+        name: String,
+    },
+    /// An architecture that timm does not have.
+    #[error("unknown architecture {name:?}{}", did_you_mean(.suggestions, "`effnet models` lists them all"))]
+    UnknownArchitecture {
+        /// The name as it was given, without a tag.
+        name: String,
+        /// The nearest names, best first.
+        suggestions: Vec<String>,
+    },
+    /// A tag that the architecture does not have.
+    #[error("architecture {architecture} has no tag {tag:?}{}; its tags are {}", did_you_mean(.suggestions, ""), .tags.join(", "))]
+    UnknownTag {
+        /// The architecture.
+        architecture: String,
+        /// The tag as it was given.
+        tag: String,
+        /// The nearest tags, best first.
+        suggestions: Vec<String>,
+        /// All of its tags, the default first.
+        tags: Vec<String>,
+    },
+    /// A glob pattern that does not parse.
+    #[error("pattern {pattern:?}: {reason}")]
+    Pattern {
+        /// The pattern as it was given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A configuration file cannot be read.
+    #[error("cannot read {}: {source}", .file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A configuration file is larger than any real one.
+    #[error("{} is larger than {limit} bytes: this is no model configuration", .file.display())]
+    TooLarge {
+        /// The file.
+        file: PathBuf,
+        /// The largest size that is read.
+        limit: u64,
+    },
+    /// A configuration file is not JSON.
+    #[error("{} is not valid JSON: {source}", .file.display())]
+    Json {
+        /// The file.
+        file: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A value of a configuration file is missing, of the wrong type, out of range or unknown.
+    #[error("{}: {key}: {reason}", .file.display())]
+    Value {
+        /// The file.
+        file: PathBuf,
+        /// The key, from the root: `pretrained_cfg.crop_pct`.
+        key: String,
+        /// What is wrong with the value, and what is expected.
+        reason: String,
+    },
+    /// A model argument that changes the network in a way that is not implemented.
+    #[error("{}: model_args.{key} is not supported: the model would not compute what timm computes", .file.display())]
+    UnknownModelArg {
+        /// The file.
+        file: PathBuf,
+        /// The argument.
+        key: String,
+    },
+    /// The architecture of a configuration file is not one of timm's.
+    #[error("{}: {source}", .file.display())]
+    Architecture {
+        /// The file.
+        file: PathBuf,
+        /// Which name, and the nearest ones.
+        source: Box<PretrainedError>,
+    },
+    /// The label names of a configuration file do not fit.
+    #[error("{}: {source}", .file.display())]
+    Labels {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: LabelError,
+    },
+    /// Images cannot be prepared for a model whose input is not RGB.
+    #[error(
+        "the model takes {channels} channels: an image has 3, so give it a tensor (`effnet forward`)"
+    )]
+    NotRgb {
+        /// Input channels of the model.
+        channels: usize,
+    },
+}
+
+/// The end of a message: the nearest names, or what to do where none is near.
+fn did_you_mean(suggestions: &[String], otherwise: &str) -> String {
+    match suggestions {
+        [] if otherwise.is_empty() => String::new(),
+        [] => format!(": {otherwise}"),
+        names => format!(": did you mean {}?", names.join(" or ")),
+    }
+}

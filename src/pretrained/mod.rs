@@ -1,0 +1,25 @@
+//! Which models there are, where their weights lie, and how their images are prepared.
+//!
+//! ```text
+//! "efficientnet_b0"  -> ModelName -> find()      -> PretrainedCfg -> resolve() -> ResolvedPreprocessing
+//! "org/repo", folder -> ModelName -> ModelConfig -> PretrainedCfg -> resolve() -> ResolvedPreprocessing
+//! ```
+//!
+//! A [`PretrainedCfg`] says what timm's `PretrainedCfg` says (`timm/models/_pretrained.py`), field by
+//! field. It comes from the table in the program, [`find`], or from a `config.json`, [`ModelConfig`].
+
+mod args;
+mod cfg;
+mod config;
+mod error;
+mod name;
+mod resolve;
+mod table;
+
+pub use args::ModelArgs;
+pub use cfg::{CfgOrigin, OneOrMany, PretrainedCfg};
+pub use config::ModelConfig;
+pub use error::PretrainedError;
+pub use name::ModelName;
+pub use resolve::{Resolved, ResolvedPreprocessing, ValueSource};
+pub use table::{Found, all, architectures, find, glob, retired, timm_version};
