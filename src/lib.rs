@@ -1,3 +1,5 @@
 //! EfficientNet-family image classification on Candle, with timm's names and timm's answers.
 
+pub mod arch;
+pub mod models;
 pub mod weights;

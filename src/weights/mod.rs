@@ -35,6 +35,7 @@ mod error;
 mod header;
 mod load;
 mod report;
+pub mod seeded;
 mod template;
 mod values;
 mod write;

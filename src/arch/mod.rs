@@ -1,0 +1,48 @@
+//! Architectures as data: block strings, scaling, one table row a variant. Nothing here computes
+//! on tensors.
+//!
+//! ```text
+//! "efficientnet_b1" -> Arch (a row) -> BlockDef (a block string, read) -> Network (all numbers resolved)
+//!                   find            parse, scale                      round, prune
+//! ```
+
+mod activation;
+mod architecture;
+mod block;
+mod error;
+mod network;
+mod pruned;
+mod scaling;
+mod table;
+
+pub use activation::Activation;
+pub use architecture::{Arch, DepthMultiplier, NetworkOptions, NumFeatures, SeKind};
+pub use block::{BlockDef, BlockKind};
+pub use error::ArchError;
+pub use network::{
+    Block, Conv, ConvBnAct, DepthwiseSeparable, EdgeResidual, InvertedResidual, Network, PadType,
+    SeLayer,
+};
+pub use pruned::PrunedStage;
+pub use scaling::{DepthTrunc, make_divisible, scale_depth};
+
+/// All architectures, in timm's order.
+///
+/// ```
+/// assert!(effnet::arch::all().iter().any(|arch| arch.name == "efficientnetv2_s"));
+/// ```
+#[must_use]
+pub fn all() -> &'static [Arch] {
+    table::ARCHITECTURES
+}
+
+/// The architecture that timm calls `name`, without a tag.
+///
+/// ```
+/// assert_eq!(effnet::arch::find("efficientnet_b4").unwrap().channel_multiplier, 1.4);
+/// assert!(effnet::arch::find("efficientnet_b9").is_none());
+/// ```
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Arch> {
+    all().iter().find(|arch| arch.name == name)
+}

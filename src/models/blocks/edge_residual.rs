@@ -1,0 +1,46 @@
+use candle_core::{Result, Tensor};
+use candle_nn::{Module, ModuleT, VarBuilder};
+
+use super::Skip;
+use crate::arch;
+use crate::models::layers::{BatchNormAct2d, Conv2d, LayerArgs, Se};
+
+/// A full convolution that expands, then pointwise projection: Fused-MBConv
+/// (<https://arxiv.org/abs/2104.00298>).
+#[derive(Debug, Clone)]
+pub struct EdgeResidual {
+    conv_exp: Conv2d,
+    bn1: BatchNormAct2d,
+    se: Option<Se>,
+    conv_pwl: Conv2d,
+    bn2: BatchNormAct2d,
+    skip: Skip,
+}
+
+impl EdgeResidual {
+    /// Reads the block's tensors.
+    ///
+    /// # Errors
+    ///
+    /// A tensor that `vb` does not give.
+    pub fn new(block: &arch::EdgeResidual, args: LayerArgs, vb: &VarBuilder) -> Result<Self> {
+        let (mid_chs, out_chs) = (block.conv_exp.out_chs, block.out_chs);
+        Ok(Self {
+            conv_exp: Conv2d::new(block.conv_exp, args.pad_type, &vb.pp("conv_exp"))?,
+            bn1: BatchNormAct2d::new(mid_chs, args.bn_eps, Some(block.act), &vb.pp("bn1"))?,
+            se: Se::new(block.se, mid_chs, block.act, vb)?,
+            conv_pwl: Conv2d::pointwise(mid_chs, out_chs, &vb.pp("conv_pwl"))?,
+            bn2: BatchNormAct2d::new(out_chs, args.bn_eps, None, &vb.pp("bn2"))?,
+            skip: Skip::new(block.has_skip, block.drop_path),
+        })
+    }
+}
+
+impl ModuleT for EdgeResidual {
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        let ys = self.bn1.forward_t(&self.conv_exp.forward(xs)?, train)?;
+        let ys = self.se.as_ref().map_or(Ok(ys.clone()), |se| se.forward(&ys))?;
+        let ys = self.bn2.forward_t(&self.conv_pwl.forward(&ys)?, train)?;
+        self.skip.join(ys, xs, train)
+    }
+}

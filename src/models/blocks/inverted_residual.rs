@@ -1,0 +1,51 @@
+use candle_core::{Result, Tensor};
+use candle_nn::{Module, ModuleT, VarBuilder};
+
+use super::Skip;
+use crate::arch;
+use crate::models::layers::{BatchNormAct2d, Conv2d, LayerArgs, Se};
+
+/// Pointwise expansion, depthwise, pointwise projection: MBConv
+/// (<https://arxiv.org/abs/1801.04381>).
+#[derive(Debug, Clone)]
+pub struct InvertedResidual {
+    conv_pw: Conv2d,
+    bn1: BatchNormAct2d,
+    conv_dw: Conv2d,
+    bn2: BatchNormAct2d,
+    se: Option<Se>,
+    conv_pwl: Conv2d,
+    bn3: BatchNormAct2d,
+    skip: Skip,
+}
+
+impl InvertedResidual {
+    /// Reads the block's tensors.
+    ///
+    /// # Errors
+    ///
+    /// A tensor that `vb` does not give.
+    pub fn new(block: &arch::InvertedResidual, args: LayerArgs, vb: &VarBuilder) -> Result<Self> {
+        let (mid_chs, out_chs, eps) = (block.conv_dw.in_chs, block.out_chs, args.bn_eps);
+        Ok(Self {
+            conv_pw: Conv2d::pointwise(block.in_chs, mid_chs, &vb.pp("conv_pw"))?,
+            bn1: BatchNormAct2d::new(mid_chs, eps, Some(block.act), &vb.pp("bn1"))?,
+            conv_dw: Conv2d::new(block.conv_dw, args.pad_type, &vb.pp("conv_dw"))?,
+            bn2: BatchNormAct2d::new(mid_chs, eps, Some(block.act), &vb.pp("bn2"))?,
+            se: Se::new(block.se, mid_chs, block.act, vb)?,
+            conv_pwl: Conv2d::pointwise(mid_chs, out_chs, &vb.pp("conv_pwl"))?,
+            bn3: BatchNormAct2d::new(out_chs, eps, None, &vb.pp("bn3"))?,
+            skip: Skip::new(block.has_skip, block.drop_path),
+        })
+    }
+}
+
+impl ModuleT for InvertedResidual {
+    fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        let ys = self.bn1.forward_t(&self.conv_pw.forward(xs)?, train)?;
+        let ys = self.bn2.forward_t(&self.conv_dw.forward(&ys)?, train)?;
+        let ys = self.se.as_ref().map_or(Ok(ys.clone()), |se| se.forward(&ys))?;
+        let ys = self.bn3.forward_t(&self.conv_pwl.forward(&ys)?, train)?;
+        self.skip.join(ys, xs, train)
+    }
+}

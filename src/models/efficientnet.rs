@@ -1,0 +1,154 @@
+//! The network as a whole (timm's `EfficientNet` of `timm/models/efficientnet.py`).
+
+use candle_core::{Result, Tensor};
+use candle_nn::{Dropout, Linear, Module, ModuleT, VarBuilder};
+
+use super::blocks::Block;
+use super::layers::{BatchNormAct2d, Conv2d, LayerArgs};
+use crate::arch::{Conv, Network};
+
+/// An image classifier: stem, stages of blocks, head.
+///
+/// Images go in as (N, `in_chans`, H, W), normalized, of any size. All methods take `train`: `false`
+/// for inference; `true` uses batch statistics, dropout and drop path.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use effnet::{arch, models::EfficientNet, weights::seeded};
+///
+/// let network = arch::find("efficientnet_lite0").unwrap().network(&Default::default())?;
+/// let model = EfficientNet::new(&network, &seeded::var_builder(0, DType::F32, &Device::Cpu))?;
+/// let images = Tensor::zeros((1, 3, 64, 64), DType::F32, &Device::Cpu)?;
+/// assert_eq!(model.forward(&images, false)?.dims(), [1, 1000]);
+/// assert_eq!(model.forward_features(&images, false)?.dims(), [1, 1280, 2, 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct EfficientNet {
+    conv_stem: Conv2d,
+    bn1: BatchNormAct2d,
+    blocks: Vec<Vec<Block>>,
+    conv_head: Conv2d,
+    bn2: BatchNormAct2d,
+    dropout: Option<Dropout>,
+    classifier: Option<Linear>,
+    stage_ends: Vec<usize>,
+}
+
+impl EfficientNet {
+    /// Builds `network` from the tensors of `vb`, asked for by timm's names.
+    ///
+    /// # Errors
+    ///
+    /// A tensor that `vb` does not give.
+    pub fn new(network: &Network, vb: &VarBuilder) -> Result<Self> {
+        let args = LayerArgs { pad_type: network.pad_type, bn_eps: network.bn_eps };
+        let stem = Conv {
+            in_chs: network.in_chans,
+            out_chs: network.stem_chs,
+            kernel_size: 3,
+            stride: 2,
+            groups: 1,
+        };
+        let mut head_chs = network.stem_chs;
+        let mut blocks = Vec::with_capacity(network.stages.len());
+        for (s, stage) in network.stages.iter().enumerate() {
+            let vb = vb.pp("blocks").pp(s);
+            let built =
+                stage.iter().enumerate().map(|(b, block)| Block::new(block, args, &vb.pp(b)));
+            blocks.push(built.collect::<Result<Vec<_>>>()?);
+            head_chs = stage.last().map_or(head_chs, |block| block.out_chs());
+        }
+        let norm_act =
+            |chs, name| BatchNormAct2d::new(chs, network.bn_eps, Some(network.act), &vb.pp(name));
+        let num_features = network.num_features;
+        Ok(Self {
+            conv_stem: Conv2d::new(stem, network.pad_type, &vb.pp("conv_stem"))?,
+            bn1: norm_act(network.stem_chs, "bn1")?,
+            blocks,
+            conv_head: Conv2d::pointwise(head_chs, num_features, &vb.pp("conv_head"))?,
+            bn2: norm_act(num_features, "bn2")?,
+            dropout: (network.drop_rate > 0.0).then(|| Dropout::new(network.drop_rate as f32)),
+            classifier: match network.num_classes {
+                0 => None,
+                n => Some(candle_nn::linear(num_features, n, vb.pp("classifier"))?),
+            },
+            stage_ends: network.stage_ends(),
+        })
+    }
+
+    /// Images to logits (N, `num_classes`); without a classifier, to pooled features (N, F).
+    ///
+    /// # Errors
+    ///
+    /// An input of another rank or channel count.
+    pub fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        self.forward_head(&self.forward_features(xs, train)?, false, train)
+    }
+
+    /// Images to the last feature map (N, F, h, w), before pooling.
+    ///
+    /// # Errors
+    ///
+    /// An input of another rank or channel count.
+    pub fn forward_features(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        let mut xs = self.stem(xs, train)?;
+        for block in self.blocks.iter().flatten() {
+            xs = block.forward_t(&xs, train)?;
+        }
+        self.head(&xs, train)
+    }
+
+    /// The last feature map to logits; with `pre_logits`, to the pooled features (N, F) that the
+    /// classifier reads.
+    ///
+    /// # Errors
+    ///
+    /// A feature map of another rank or channel count.
+    pub fn forward_head(&self, xs: &Tensor, pre_logits: bool, train: bool) -> Result<Tensor> {
+        let mut xs = xs.mean(3)?.mean(2)?;
+        if let Some(dropout) = &self.dropout {
+            xs = dropout.forward(&xs, train)?;
+        }
+        match &self.classifier {
+            Some(classifier) if !pre_logits => classifier.forward(&xs),
+            _ => Ok(xs),
+        }
+    }
+
+    /// Images to the last feature map and the feature map at the end of each resolution (timm's
+    /// `forward_intermediates` with its default `indices`); with `extra_blocks`, after the stem and
+    /// after every stage.
+    ///
+    /// # Errors
+    ///
+    /// An input of another rank or channel count.
+    pub fn forward_intermediates(
+        &self,
+        xs: &Tensor,
+        extra_blocks: bool,
+        train: bool,
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        let mut intermediates = Vec::new();
+        let mut xs = self.stem(xs, train)?;
+        for i in 0..=self.blocks.len() {
+            if i > 0 {
+                for block in &self.blocks[i - 1] {
+                    xs = block.forward_t(&xs, train)?;
+                }
+            }
+            if extra_blocks || self.stage_ends.contains(&i) {
+                intermediates.push(xs.clone());
+            }
+        }
+        Ok((self.head(&xs, train)?, intermediates))
+    }
+
+    fn stem(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        self.bn1.forward_t(&self.conv_stem.forward(xs)?, train)
+    }
+
+    fn head(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
+        self.bn2.forward_t(&self.conv_head.forward(xs)?, train)
+    }
+}

@@ -1,0 +1,83 @@
+//! Parity with timm on seeded weights: every architecture, stage by stage.
+//!
+//! `tests/parity/models/generate.py` recorded the references; its README says what they hold.
+
+mod support;
+
+use effnet::arch;
+use support::golden::{Golden, Outputs};
+
+/// The bar: largest absolute difference over the largest absolute value of the reference.
+const TOLERANCE: f64 = 1e-4;
+
+/// `total` shards of the table, so that the large architectures run beside each other.
+fn check_shard(shard: usize, total: usize) {
+    for arch in arch::all().iter().skip(shard).step_by(total) {
+        for golden in Golden::all_of(arch.name) {
+            let outputs = Outputs::seeded(&golden, |_, _| {});
+            if let Err(report) = golden.compare(&outputs, TOLERANCE) {
+                panic!("{report}");
+            }
+        }
+    }
+}
+
+#[test]
+fn candle_engine_equals_timm_0() {
+    check_shard(0, 2);
+}
+
+#[test]
+fn candle_engine_equals_timm_1() {
+    check_shard(1, 2);
+}
+
+#[test]
+fn every_architecture_has_a_golden_and_timms_parameter_count() {
+    for arch in arch::all() {
+        let golden = &Golden::all_of(arch.name)[0];
+        assert_eq!(golden.parameter_count(), golden.parameters, "{}", arch.name);
+    }
+}
+
+/// Tensors that no output can depend on: a softmax does not see a constant added to its input.
+fn is_unobservable(name: &str) -> bool {
+    name.ends_with("se.conv_attn.bias")
+}
+
+/// A comparison that cannot fail proves nothing: 1% on any one tensor must move the logits beyond
+/// the tolerance. All tensors of four small networks of different kinds, and every 101st of the
+/// others but the largest.
+#[test]
+fn one_percent_on_any_tensor_is_caught() {
+    let all =
+        ["tf_efficientnet_lite0", "efficientnet_b0", "efficientnet_es", "tf_efficientnetv2_b0"];
+    let mut quiet = Vec::new();
+    for arch in arch::all() {
+        if ["l2", "xl", "b8"].iter().any(|large| arch.name.ends_with(large)) {
+            continue;
+        }
+        let every = if all.contains(&arch.name) { 1 } else { 101 };
+        let golden = &Golden::all_of(arch.name)[0];
+        let names = golden.tensor_names();
+        let moved = names.iter().step_by(every).filter(|name| !is_unobservable(name));
+        for (name, logits) in golden.logits_with_each(moved, 1.01) {
+            if golden.compare_logits(&logits, TOLERANCE).is_ok() {
+                quiet.push(format!("{} {name}", arch.name));
+            }
+        }
+    }
+    assert!(quiet.is_empty(), "1% on these tensors went unnoticed: {quiet:#?}");
+}
+
+#[test]
+fn a_failing_comparison_names_the_first_stage_that_diverges() {
+    let golden = &Golden::all_of("efficientnet_b0")[0];
+    let outputs = Outputs::seeded(golden, |name, values| {
+        if name == "blocks.3.1.bn2.weight" {
+            values.iter_mut().for_each(|v| *v *= 1.01);
+        }
+    });
+    let report = golden.compare(&outputs, TOLERANCE).unwrap_err();
+    assert!(report.contains("first diverges at stages.4"), "{report}");
+}

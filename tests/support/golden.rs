@@ -1,0 +1,198 @@
+//! Recorded outputs of timm and how ours are held against them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use effnet::arch::{self, Network};
+use effnet::models::EfficientNet;
+use effnet::weights::{seeded, tensor_shapes};
+use safetensors::SafeTensors;
+
+/// One file of `tests/goldens`.
+pub struct Golden {
+    /// The file's name without its extension.
+    pub name: String,
+    /// Parameters (without running statistics), as timm counts them.
+    pub parameters: usize,
+    shape: Vec<usize>,
+    network: Network,
+    tensors: HashMap<String, Vec<f32>>,
+}
+
+/// Our outputs for a golden's input.
+pub struct Outputs {
+    logits: Vec<f32>,
+    pre_logits: Vec<f32>,
+    maps: Vec<(String, Tensor)>,
+}
+
+/// Samples taken of each feature map.
+const SAMPLES: usize = 256;
+
+impl Golden {
+    /// The goldens of an architecture: at an odd size, and at its native one where it is recorded.
+    pub fn all_of(architecture: &str) -> Vec<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+        let mut goldens =
+            vec![Self::read(&folder.join(format!("{architecture}.safetensors")), architecture)];
+        let native = folder.join(format!("{architecture}.native.safetensors"));
+        if native.exists() {
+            goldens.push(Self::read(&native, architecture));
+        }
+        goldens
+    }
+
+    fn read(path: &PathBuf, architecture: &str) -> Self {
+        let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let metadata = header.metadata().clone().unwrap();
+        assert_eq!(metadata["architecture"], architecture);
+        let floats = |data: &[u8]| {
+            data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+        };
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let tensors =
+            file.iter().map(|(name, view)| (name.to_owned(), floats(view.data()))).collect();
+        Self {
+            name: path.file_stem().unwrap().to_string_lossy().into_owned(),
+            parameters: metadata["parameters"].parse().unwrap(),
+            shape: metadata["input"].split('x').map(|n| n.parse().unwrap()).collect(),
+            network: arch::find(architecture).unwrap().network(&Default::default()).unwrap(),
+            tensors,
+        }
+    }
+
+    /// The names of the architecture's tensors.
+    pub fn tensor_names(&self) -> Vec<String> {
+        self.shapes().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Parameters of our network, without running statistics.
+    pub fn parameter_count(&self) -> usize {
+        let shapes = self.shapes();
+        let parameters = shapes.iter().filter(|(name, _)| !name.contains("running_"));
+        parameters.map(|(_, shape)| shape.iter().product::<usize>()).sum()
+    }
+
+    fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        tensor_shapes(|vb| EfficientNet::new(&self.network, &vb)).unwrap()
+    }
+
+    fn input(&self) -> Tensor {
+        Tensor::from_vec(seeded::images(0, &self.shape), &*self.shape, &Device::Cpu).unwrap()
+    }
+
+    fn weights(&self, mut edit: impl FnMut(&str, &mut [f32])) -> HashMap<String, Tensor> {
+        let make = |(name, shape): (String, Vec<usize>)| {
+            let mut values = seeded::tensor(0, &name, &shape);
+            edit(&name, &mut values);
+            let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+            (name, tensor)
+        };
+        self.shapes().into_iter().map(make).collect()
+    }
+
+    fn model(&self, weights: HashMap<String, Tensor>) -> EfficientNet {
+        let vb = VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu);
+        EfficientNet::new(&self.network, &vb).unwrap()
+    }
+
+    /// The logits with each of `moved` tensors scaled by `factor`, one at a time.
+    pub fn logits_with_each<'a>(
+        &self,
+        moved: impl Iterator<Item = &'a String>,
+        factor: f64,
+    ) -> Vec<(&'a str, Vec<f32>)> {
+        let weights = self.weights(|_, _| {});
+        let input = self.input();
+        let run = |name: &'a String| {
+            let mut weights = weights.clone();
+            let scaled = (&weights[name] * factor).unwrap();
+            weights.insert(name.clone(), scaled);
+            let logits = self.model(weights).forward(&input, false).unwrap();
+            (name.as_str(), logits.flatten_all().unwrap().to_vec1().unwrap())
+        };
+        moved.map(run).collect()
+    }
+
+    /// Whether `logits` are the reference's within `tolerance`; if not, by how much they miss.
+    pub fn compare_logits(&self, logits: &[f32], tolerance: f64) -> Result<(), String> {
+        self.check("logits", logits, max_abs(&self.tensors["logits"]), tolerance)
+    }
+
+    /// Compares all outputs, in the order of computation, and names the first that misses.
+    pub fn compare(&self, outputs: &Outputs, tolerance: f64) -> Result<(), String> {
+        for (name, map) in &outputs.maps {
+            self.compare_map(name, map, tolerance)?;
+        }
+        let reference = max_abs(&self.tensors["pre_logits"]);
+        self.check("pre_logits", &outputs.pre_logits, reference, tolerance)?;
+        self.compare_logits(&outputs.logits, tolerance)
+    }
+
+    fn compare_map(&self, name: &str, map: &Tensor, tolerance: f64) -> Result<(), String> {
+        let reference = f64::from(self.tensors[&format!("{name}.max_abs")][0]);
+        let (n, c, h, w) = map.dims4().unwrap();
+        let flat: Vec<f32> = map.flatten_all().unwrap().to_vec1().unwrap();
+        let places = seeded::Uniform::new(0, name);
+        let samples: Vec<f32> = (0..SAMPLES)
+            .map(|i| flat[((places.at(i) + 1.0) / 2.0 * flat.len() as f64) as usize])
+            .collect();
+        let mut channels = vec![0f64; c];
+        let mut positions = vec![0f64; h * w];
+        for (i, &value) in flat.iter().enumerate() {
+            channels[i / (h * w) % c] += f64::from(value);
+            positions[i % (h * w)] += f64::from(value);
+        }
+        let mean = |sums: Vec<f64>, count: usize| -> Vec<f32> {
+            sums.into_iter().map(|sum| (sum / count as f64) as f32).collect()
+        };
+        self.check(&format!("{name}.samples"), &samples, reference, tolerance)?;
+        let channels = mean(channels, n * h * w);
+        self.check(&format!("{name}.channel_means"), &channels, reference, tolerance)?;
+        let positions = mean(positions, n * c);
+        self.check(&format!("{name}.position_means"), &positions, reference, tolerance)
+    }
+
+    fn check(&self, key: &str, ours: &[f32], scale: f64, tolerance: f64) -> Result<(), String> {
+        let theirs = &self.tensors[key];
+        if ours.len() != theirs.len() {
+            let (a, b) = (ours.len(), theirs.len());
+            return Err(format!("{}: first diverges at {key}: {a} values for {b}", self.name));
+        }
+        let difference = ours
+            .iter()
+            .zip(theirs)
+            .map(|(a, b)| f64::from((a - b).abs()))
+            .fold(0.0, |worst: f64, d| if d.is_nan() { f64::INFINITY } else { worst.max(d) });
+        if difference <= tolerance * scale {
+            return Ok(());
+        }
+        Err(format!(
+            "{}: first diverges at {key}: by {difference:e} where {:e} is allowed",
+            self.name,
+            tolerance * scale
+        ))
+    }
+}
+
+impl Outputs {
+    /// Our outputs on seeded weights, each tensor passed through `edit` first.
+    pub fn seeded(golden: &Golden, edit: impl FnMut(&str, &mut [f32])) -> Self {
+        let model = golden.model(golden.weights(edit));
+        let (features, stages) = model.forward_intermediates(&golden.input(), true, false).unwrap();
+        let values = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1().unwrap();
+        let head = |pre_logits| values(model.forward_head(&features, pre_logits, false).unwrap());
+        let (logits, pre_logits) = (head(false), head(true));
+        let mut maps: Vec<(String, Tensor)> =
+            stages.into_iter().enumerate().map(|(i, s)| (format!("stages.{i}"), s)).collect();
+        maps.push(("features".to_owned(), features));
+        Self { logits, pre_logits, maps }
+    }
+}
+
+fn max_abs(values: &[f32]) -> f64 {
+    values.iter().fold(0.0, |max, v| f64::from(v.abs()).max(max))
+}

@@ -1,0 +1,6 @@
+//! What the integration tests share.
+
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+pub mod golden;
