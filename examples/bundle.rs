@@ -11,13 +11,12 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use candle_core::{DType, Device};
+use effnet::arch::{self, BlockKind, NetworkOptions};
+use effnet::models::EfficientNet;
 use effnet::weights::{
     Checkpoint, Convention, NamedTensor, Values, load, tensor_shapes, write_safetensors,
 };
 use half::f16;
-
-#[path = "../tests/weights_support/lite0.rs"]
-mod lite0;
 
 /// Tensors of at least so many values are rounded to f16. The smaller ones (norms, stem, nearly all
 /// depthwise kernels, the first stages) stay f32: that costs 4% more bytes and makes the error of the
@@ -36,11 +35,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: bundle IN.safetensors OUT.safetensors".into());
     };
     let checkpoint = Checkpoint::open(input)?;
-    let shapes = tensor_shapes(|vb| lite0::build(&vb, 1000))?;
-    let renaming =
-        Convention::named("efficientnet-pytorch")?.renaming(&shapes, &lite0::block_kinds())?;
+    let arch =
+        arch::find("tf_efficientnet_lite0").ok_or("the table lacks tf_efficientnet_lite0")?;
+    let network = arch.network(&NetworkOptions::default())?;
+    let kinds = network.block_kinds();
+    let tokens: Vec<Vec<&str>> = kinds
+        .iter()
+        .map(|stage| stage.iter().map(|kind| BlockKind::token(*kind)).collect())
+        .collect();
+    let shapes = tensor_shapes(|vb| EfficientNet::new(&network, &vb))?;
+    let renaming = Convention::named("efficientnet-pytorch")?.renaming(&shapes, &tokens)?;
     // Strict in both directions: every tensor of the network is in the file and the other way round.
-    load(&checkpoint, Some(&renaming), DType::F32, &Device::Cpu, |vb| lite0::build(&vb, 1000))?;
+    load(&checkpoint, Some(&renaming), DType::F32, &Device::Cpu, |vb| {
+        EfficientNet::new(&network, &vb)
+    })?;
 
     let mut kept = Vec::new();
     for ((canonical, foreign), (_, shape)) in renaming.pairs().iter().zip(&shapes) {

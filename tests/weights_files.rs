@@ -266,6 +266,8 @@ fn what_is_written_is_read_by_us_and_by_the_reference_crate() {
 
     let ours = Checkpoint::from_bytes("ours", bytes).unwrap();
     assert_eq!(ours.metadata(), &metadata);
+    let widest_first = ["a \"quoted\" näme", "none", "scalar", "halves", "pixels"];
+    assert!(ours.names().eq(widest_first));
     assert_eq!(ours.shape("pixels"), Some(&[1, 2, 2, 3][..]));
     assert_eq!(ours.dtype("pixels").as_deref(), Some("U8"));
     let read = ours.read_f32("a \"quoted\" näme").unwrap();
@@ -330,6 +332,14 @@ fn writing_where_no_file_can_be_leaves_nothing() {
         assert!(matches!(write(&path), Err(WeightsError::Write { .. })), "{path:?}");
     }
     assert_eq!(names_in(folder.path()), ["folder"]);
+    #[cfg(unix)]
+    {
+        // Stands for /dev/null, which a rename would replace.
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(matches!(write(&socket), Err(WeightsError::Write { .. })));
+        assert!(!socket.metadata().unwrap().is_file());
+    }
     assert!(names_in(&taken).is_empty());
 }
 

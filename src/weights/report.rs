@@ -5,7 +5,7 @@ const LISTED: usize = 12;
 
 /// How many names are compared in the search for the nearest one, and how long they may be: a
 /// hostile file can hold a hundred thousand long ones.
-const COMPARED: usize = 4096;
+const COMPARED: usize = 1024;
 const COMPARED_LENGTH: usize = 128;
 
 /// What a successful [`load`](super::load) did. Nothing is missing, unexpected or misshapen, or it

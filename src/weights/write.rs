@@ -189,3 +189,23 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_fails_half_way_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        std::fs::write(&path, "old").unwrap();
+        let full = |file: &mut BufWriter<File>| {
+            file.write_all(b"new, but ")?;
+            file.flush()?;
+            Err(io::Error::other("no space left"))
+        };
+        assert_eq!(replace(&path, full).unwrap_err().to_string(), "no space left");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
