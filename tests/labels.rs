@@ -36,24 +36,14 @@ fn every_list_is_timms() {
     for subset in Subset::ALL {
         let expected = &golden[subset.name()];
         let labels = LabelSet::imagenet(subset);
-        assert_eq!(
-            labels.len() as u64,
-            expected["num_classes"],
-            "{}",
-            subset.name()
-        );
+        assert_eq!(labels.len() as u64, expected["num_classes"], "{}", subset.name());
         assert_eq!(labels.len(), subset.num_classes());
         for spot in expected["spot"].as_array().unwrap() {
             let label = labels.get(spot[0].as_u64().unwrap() as usize).unwrap();
             assert_eq!(label.synset.unwrap(), spot[1], "{}", subset.name());
             assert_eq!(label.lemmas, spot[2], "{}", subset.name());
         }
-        assert_eq!(
-            fnv1a(&rows(&labels)),
-            expected["rows_fnv1a"],
-            "{}",
-            subset.name()
-        );
+        assert_eq!(fnv1a(&rows(&labels)), expected["rows_fnv1a"], "{}", subset.name());
         assert_eq!(Subset::from_num_classes(labels.len()), Some(subset));
         assert_eq!(Subset::parse(subset.name()), Ok(subset));
     }
@@ -70,10 +60,7 @@ fn the_hash_sees_one_changed_letter() {
 fn known_classes() {
     let labels = LabelSet::imagenet(Subset::Imagenet1k);
     let espresso = labels.get(967).unwrap();
-    assert_eq!(
-        (espresso.synset, espresso.label),
-        (Some("n07920052"), "espresso")
-    );
+    assert_eq!((espresso.synset, espresso.label), (Some("n07920052"), "espresso"));
     let tench = labels.get(0).unwrap();
     assert_eq!((tench.label, tench.lemmas), ("tench", "tench, Tinca tinca"));
     assert_eq!(labels.get(1000), None);
@@ -93,10 +80,7 @@ fn subset_names_are_read_as_timm_reads_them() {
         assert_eq!(Subset::parse(name), Ok(subset), "{name}");
     }
     let error = Subset::parse("imagenet-3k").unwrap_err().to_string();
-    assert!(
-        error.contains("\"imagenet-3k\"") && error.contains("imagenet-12k"),
-        "{error}"
-    );
+    assert!(error.contains("\"imagenet-3k\"") && error.contains("imagenet-12k"), "{error}");
     assert!(Subset::parse("").is_err());
 }
 
@@ -105,23 +89,15 @@ fn list(names: &[&str]) -> LabelNames {
 }
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs
-        .iter()
-        .map(|&(k, v)| (k.to_owned(), v.to_owned()))
-        .collect()
+    pairs.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
 #[test]
 fn a_models_own_names_win() {
     let names: Vec<String> = (0..1000).map(|i| format!("thing {i}")).collect();
-    let labels = label_set_for(1000, Some(&LabelNames::List(names)), None)
-        .unwrap()
-        .unwrap();
+    let labels = label_set_for(1000, Some(&LabelNames::List(names)), None).unwrap().unwrap();
     let label = labels.get(967).unwrap();
-    assert_eq!(
-        (label.label, label.synset, label.definition),
-        ("thing 967", None, None)
-    );
+    assert_eq!((label.label, label.synset, label.definition), ("thing 967", None, None));
 
     let imagenet = label_set_for(1000, None, None).unwrap().unwrap();
     assert_eq!(imagenet.get(967).unwrap().label, "espresso");
@@ -145,59 +121,32 @@ fn own_names_in_a_map_and_with_descriptions() {
     let labels = LabelSet::from_names(&names, Some(&descriptions)).unwrap();
     let espresso = labels.get(0).unwrap();
     assert_eq!(espresso.synset, Some("n07920052"));
-    assert_eq!(
-        (espresso.label, espresso.definition),
-        ("espresso", Some("strong black coffee"))
-    );
+    assert_eq!((espresso.label, espresso.definition), ("espresso", Some("strong black coffee")));
     let tench = labels.get(1).unwrap();
     assert_eq!(
         (tench.label, tench.lemmas, tench.definition),
         ("tench", "tench, Tinca tinca", None)
     );
     let mug = labels.get(2).unwrap();
-    assert_eq!(
-        (mug.synset, mug.label, mug.definition),
-        (None, "mug", Some("a cup with a handle"))
-    );
+    assert_eq!((mug.synset, mug.label, mug.definition), (None, "mug", Some("a cup with a handle")));
 }
 
 #[test]
 fn names_that_do_not_fit_are_errors() {
     let error = label_set_for(3, Some(&list(&["a", "b"])), None).unwrap_err();
-    assert_eq!(
-        error,
-        LabelError::Count {
-            names: 2,
-            num_classes: 3
-        }
-    );
+    assert_eq!(error, LabelError::Count { names: 2, num_classes: 3 });
     assert!(error.to_string().contains('2') && error.to_string().contains('3'));
 
     let from = |pairs: &[(&str, &str)]| {
         LabelSet::from_names(&LabelNames::Map(map(pairs)), None).unwrap_err()
     };
-    assert_eq!(
-        from(&[("0", "a"), ("x", "b")]),
-        LabelError::Index { key: "x".into() }
-    );
-    assert_eq!(
-        from(&[("0", "a"), ("-1", "b")]),
-        LabelError::Index { key: "-1".into() }
-    );
-    assert_eq!(
-        from(&[("0", "a"), ("", "b")]),
-        LabelError::Index { key: "".into() }
-    );
+    assert_eq!(from(&[("0", "a"), ("x", "b")]), LabelError::Index { key: "x".into() });
+    assert_eq!(from(&[("0", "a"), ("-1", "b")]), LabelError::Index { key: "-1".into() });
+    assert_eq!(from(&[("0", "a"), ("", "b")]), LabelError::Index { key: "".into() });
     let huge = "99999999999999999999999";
     assert_eq!(from(&[(huge, "a")]), LabelError::Index { key: huge.into() });
-    assert_eq!(
-        from(&[("1", "a"), ("01", "b")]),
-        LabelError::DuplicateIndex { index: 1 }
-    );
-    assert_eq!(
-        from(&[("0", "a"), ("2", "b")]),
-        LabelError::MissingIndex { index: 1, names: 2 }
-    );
+    assert_eq!(from(&[("1", "a"), ("01", "b")]), LabelError::DuplicateIndex { index: 1 });
+    assert_eq!(from(&[("0", "a"), ("2", "b")]), LabelError::MissingIndex { index: 1, names: 2 });
 
     let descriptions = map(&[("a", "first")]);
     assert_eq!(
@@ -212,21 +161,14 @@ fn top_k_is_stable_in_order_and_arithmetic() {
     let order: Vec<_> = best.iter().map(|s| s.index).collect();
     assert_eq!(order, [1, 2, 4, 0]);
     // torch.softmax of the same logits in float64.
-    assert!(
-        (best[0].probability - 0.305_537_82).abs() < 1e-6,
-        "{}",
-        best[0].probability
-    );
+    assert!((best[0].probability - 0.305_537_82).abs() < 1e-6, "{}", best[0].probability);
     assert_eq!(best[3].logit, 0.5);
 
     // exp overflows f32 above 88 and f64 above 709.
     let best = top_k(&[1000.0, 999.0], 2).unwrap();
     assert!((best[0].probability - 0.731_058_6).abs() < 1e-6);
     let best = top_k(&[f32::MIN, f32::MAX], 2).unwrap();
-    assert_eq!(
-        (best[0].index, best[0].probability, best[1].probability),
-        (1, 1.0, 0.0)
-    );
+    assert_eq!((best[0].index, best[0].probability, best[1].probability), (1, 1.0, 0.0));
 
     // A million equal logits: a sum in f32 would be off.
     let best = top_k(&vec![0.25; 1 << 20], 3).unwrap();
@@ -241,18 +183,8 @@ fn top_k_at_its_edges() {
     assert_eq!(top_k(&[1.0, 2.0], 9).unwrap().len(), 2);
     assert!(top_k(&[1.0, 2.0], 0).unwrap().is_empty());
     assert!(top_k(&[], 5).unwrap().is_empty());
-    for (bad, text) in [
-        (f32::NAN, "NaN"),
-        (f32::INFINITY, "inf"),
-        (f32::NEG_INFINITY, "-inf"),
-    ] {
+    for (bad, text) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
         let error = top_k(&[0.0, bad], 1).unwrap_err();
-        assert_eq!(
-            error,
-            LabelError::NotFinite {
-                index: 1,
-                value: text.into()
-            }
-        );
+        assert_eq!(error, LabelError::NotFinite { index: 1, value: text.into() });
     }
 }

@@ -30,10 +30,7 @@ const NESTED: &str = r#"{
 fn nested_form() {
     let config = read(NESTED).unwrap();
     assert_eq!(config.architecture, "tf_efficientnet_b4");
-    assert_eq!(
-        (config.num_classes, config.in_chans, config.num_features),
-        (3, 3, Some(1792))
-    );
+    assert_eq!((config.num_classes, config.in_chans, config.num_features), (3, 3, Some(1792)));
     assert_eq!(config.note, None);
     assert_eq!(config.model_args.bn_eps, Some(1e-5));
     assert_eq!(config.model_args.act_layer.as_deref(), Some("hard_swish"));
@@ -44,33 +41,16 @@ fn nested_form() {
     let labels = config.labels().unwrap().unwrap();
     assert_eq!(
         labels.get(2).unwrap(),
-        Label {
-            synset: None,
-            label: "stone",
-            lemmas: "stone",
-            definition: Some("of a brook")
-        }
+        Label { synset: None, label: "stone", lemmas: "stone", definition: Some("of a brook") }
     );
 
     let test = config.pretrained_cfg.resolve(false).unwrap();
     assert_eq!(test.input_size.value, [3, 400, 420]);
-    assert_eq!(
-        test.input_size.source,
-        ValueSource::ConfigJson("test_input_size")
-    );
-    assert_eq!(
-        (test.crop_pct.value, test.crop_mode.value.as_str()),
-        (0.95, "squash")
-    );
-    assert_eq!(
-        (test.mean.value, test.std.value),
-        ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
-    );
+    assert_eq!(test.input_size.source, ValueSource::ConfigJson("test_input_size"));
+    assert_eq!((test.crop_pct.value, test.crop_mode.value.as_str()), (0.95, "squash"));
+    assert_eq!((test.mean.value, test.std.value), ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6]));
     let train = config.pretrained_cfg.resolve(true).unwrap();
-    assert_eq!(
-        (train.input_size.value, train.crop_pct.value),
-        ([3, 380, 300], 0.922)
-    );
+    assert_eq!((train.input_size.value, train.crop_pct.value), ([3, 380, 300], 0.922));
 }
 
 #[test]
@@ -82,10 +62,7 @@ fn legacy_flat_form() {
             "architecture": "tf_efficientnet_b0_ns", "num_features": 1280, "url": "", "hf_hub": "a/b"}"#,
     )
     .unwrap();
-    assert_eq!(
-        (config.architecture, config.num_classes),
-        ("tf_efficientnet_b0", 2)
-    );
+    assert_eq!((config.architecture, config.num_classes), ("tf_efficientnet_b0", 2));
     assert!(config.note.unwrap().contains("tf_efficientnet_b0_ns"));
     assert_eq!(config.ignored_keys, ["hf_hub"]);
     assert_eq!(config.pretrained_cfg.crop_pct, Some(0.9));
@@ -95,15 +72,9 @@ fn legacy_flat_form() {
 fn what_is_not_said_has_timms_defaults() {
     let config = read(r#"{"architecture": "efficientnet_b0", "pretrained_cfg": {}}"#).unwrap();
     assert_eq!((config.num_classes, config.in_chans), (1000, 3));
-    assert_eq!(
-        config.labels().unwrap().unwrap().get(967).unwrap().label,
-        "espresso"
-    );
+    assert_eq!(config.labels().unwrap().unwrap().get(967).unwrap().label, "espresso");
     let resolved = config.pretrained_cfg.resolve(false).unwrap();
-    assert_eq!(
-        (resolved.input_size.value, resolved.crop_pct.value),
-        ([3, 224, 224], 0.875)
-    );
+    assert_eq!((resolved.input_size.value, resolved.crop_pct.value), ([3, 224, 224], 0.875));
     assert_eq!(resolved.interpolation.value, "bicubic");
     assert_eq!(resolved.mean.source, ValueSource::Default);
     // Without a classifier, and with classes that are nobody's.
@@ -124,10 +95,7 @@ fn input_channels() {
     assert!(matches!(error, PretrainedError::NotRgb { channels: 5 }));
     let config =
         read(r#"{"architecture": "efficientnet_b0", "mean": [0.5], "std": [0.25]}"#).unwrap();
-    assert_eq!(
-        config.pretrained_cfg.resolve(false).unwrap().std.value,
-        [0.25; 3]
-    );
+    assert_eq!(config.pretrained_cfg.resolve(false).unwrap().std.value, [0.25; 3]);
 }
 
 #[test]
@@ -139,10 +107,7 @@ fn bad_files_are_named_with_the_key() {
         )
     };
     let root = |key: &str| {
-        (
-            format!(r#"{{"architecture": "efficientnet_b0", {key}, "pretrained_cfg": {{}}}}"#),
-            "",
-        )
+        (format!(r#"{{"architecture": "efficientnet_b0", {key}, "pretrained_cfg": {{}}}}"#), "")
     };
     let args = |key: &str| {
         (
@@ -158,14 +123,8 @@ fn bad_files_are_named_with_the_key() {
         (nested(r#""input_size": [3, 224]"#), "input_size"),
         (nested(r#""input_size": [3, 224, 224, 1]"#), "input_size"),
         (nested(r#""input_size": [3, 0, 224]"#), "input_size"),
-        (
-            nested(r#""input_size": [3, 4000000000, 224]"#),
-            "input_size",
-        ),
-        (
-            nested(r#""test_input_size": [0, 224, 224]"#),
-            "test_input_size",
-        ),
+        (nested(r#""input_size": [3, 4000000000, 224]"#), "input_size"),
+        (nested(r#""test_input_size": [0, 224, 224]"#), "test_input_size"),
         (nested(r#""input_size": [3, -224, 224]"#), "input_size"),
         (nested(r#""mean": 0.5"#), "mean"),
         (nested(r#""mean": []"#), "mean"),
@@ -178,10 +137,7 @@ fn bad_files_are_named_with_the_key() {
         (nested(r#""custom_load": "no""#), "custom_load"),
         (nested(r#""label_names": 3"#), "label_names"),
         (nested(r#""label_names": [1, 2]"#), "label_names"),
-        (
-            nested(r#""label_descriptions": ["a"]"#),
-            "label_descriptions",
-        ),
+        (nested(r#""label_descriptions": ["a"]"#), "label_descriptions"),
         (root(r#""num_classes": -5"#), "num_classes"),
         (root(r#""num_classes": 1e12"#), "num_classes"),
         (root(r#""num_classes": 1000000000000"#), "num_classes"),
@@ -276,23 +232,17 @@ fn what_is_no_config() {
         let error = read(json).unwrap_err().to_string();
         assert!(error.starts_with("some/config.json"), "{json}: {error}");
     }
-    let error = read(r#"{"architecture": "eficientnet_b0"}"#)
-        .unwrap_err()
-        .to_string();
+    let error = read(r#"{"architecture": "eficientnet_b0"}"#).unwrap_err().to_string();
     assert!(
         error.contains("config.json") && error.contains("did you mean efficientnet_b0"),
         "{error}"
     );
-    let error = read(&format!(r#"{{"architecture": "{}"}}"#, "x".repeat(1 << 20)))
-        .unwrap_err()
-        .to_string();
+    let error =
+        read(&format!(r#"{{"architecture": "{}"}}"#, "x".repeat(1 << 20))).unwrap_err().to_string();
     assert!(error.len() < 200, "{error}");
     // Nesting that would overflow the stack.
     let deep = format!("{}{}", "[".repeat(1 << 20), "]".repeat(1 << 20));
-    assert!(matches!(
-        read(&deep).unwrap_err(),
-        PretrainedError::Json { .. }
-    ));
+    assert!(matches!(read(&deep).unwrap_err(), PretrainedError::Json { .. }));
     let large = vec![b' '; (8 << 20) + 1];
     let error = ModelConfig::from_slice(&large, "c.json".as_ref()).unwrap_err();
     assert!(matches!(error, PretrainedError::TooLarge { .. }));
@@ -304,15 +254,9 @@ fn from_a_file() {
     let file = folder.path().join("config.json");
     let error = ModelConfig::from_file(&file).unwrap_err();
     assert!(matches!(error, PretrainedError::Read { .. }), "{error}");
-    assert!(matches!(
-        ModelConfig::from_file(folder.path()),
-        Err(PretrainedError::Read { .. })
-    ));
+    assert!(matches!(ModelConfig::from_file(folder.path()), Err(PretrainedError::Read { .. })));
     std::fs::write(&file, NESTED).unwrap();
     assert_eq!(ModelConfig::from_file(&file).unwrap().num_classes, 3);
     std::fs::write(&file, vec![b' '; (8 << 20) + 1]).unwrap();
-    assert!(matches!(
-        ModelConfig::from_file(&file),
-        Err(PretrainedError::TooLarge { .. })
-    ));
+    assert!(matches!(ModelConfig::from_file(&file), Err(PretrainedError::TooLarge { .. })));
 }

@@ -14,9 +14,7 @@ fn golden() -> Value {
 
 /// The fields of an entry as timm's `PretrainedCfg` has them, without what is not said.
 fn fields(cfg: &PretrainedCfg) -> serde_json::Map<String, Value> {
-    let Value::Object(mut fields) = serde_json::to_value(cfg).unwrap() else {
-        unreachable!()
-    };
+    let Value::Object(mut fields) = serde_json::to_value(cfg).unwrap() else { unreachable!() };
     fields.retain(|key, value| !value.is_null() && key != "architecture" && key != "tag");
     fields
 }
@@ -52,11 +50,7 @@ fn differences(golden: &Value) -> Vec<String> {
         }
     }
     if all().count() != models.len() {
-        found.push(format!(
-            "{} entries, timm has {}",
-            all().count(),
-            models.len()
-        ));
+        found.push(format!("{} entries, timm has {}", all().count(), models.len()));
     }
     found
 }
@@ -79,10 +73,7 @@ fn the_comparison_sees_one_changed_value() {
     golden["models"]["tf_efficientnet_lite0.in1k"]["test"]["mean"][1] = 0.51.into();
     assert_eq!(
         differences(&golden),
-        [
-            "efficientnet_b0.ra_in1k",
-            "tf_efficientnet_lite0.in1k: test preprocessing"
-        ]
+        ["efficientnet_b0.ra_in1k", "tf_efficientnet_lite0.in1k: test preprocessing"]
     );
 }
 
@@ -91,10 +82,7 @@ fn every_architecture_has_its_default_and_every_entry_its_name() {
     let golden = golden();
     for architecture in architectures() {
         let found = find(architecture).unwrap();
-        assert_eq!(
-            found.cfg.tag.as_deref().unwrap(),
-            golden["default"][architecture]
-        );
+        assert_eq!(found.cfg.tag.as_deref().unwrap(), golden["default"][architecture]);
         assert_eq!(found.note, None);
     }
     for cfg in all() {
@@ -116,38 +104,22 @@ fn every_retired_name_resolves_with_a_note() {
         assert_eq!(timms[old], new);
         let found = find(old).unwrap();
         let name = found.cfg.name();
-        assert!(
-            name == new || name.starts_with(&format!("{new}.")),
-            "{old}: {name}"
-        );
+        assert!(name == new || name.starts_with(&format!("{new}.")), "{old}: {name}");
         let note = found.note.unwrap();
         assert!(note.contains(old) && note.contains(new), "{note}");
     }
-    assert_eq!(
-        find("tf_efficientnet_b0_ns").unwrap().cfg.name(),
-        "tf_efficientnet_b0.ns_jft_in1k"
-    );
-    assert_eq!(
-        find("mnasnet_b1.rmsp_in1k").unwrap().cfg.name(),
-        "mnasnet_100.rmsp_in1k"
-    );
+    assert_eq!(find("tf_efficientnet_b0_ns").unwrap().cfg.name(), "tf_efficientnet_b0.ns_jft_in1k");
+    assert_eq!(find("mnasnet_b1.rmsp_in1k").unwrap().cfg.name(), "mnasnet_100.rmsp_in1k");
 }
 
 #[test]
 fn globs() {
     let names = |pattern: &str| -> Vec<String> {
-        glob(pattern)
-            .unwrap()
-            .into_iter()
-            .map(PretrainedCfg::name)
-            .collect()
+        glob(pattern).unwrap().into_iter().map(PretrainedCfg::name).collect()
     };
     assert_eq!(
         names("efficientnet_b0"),
-        [
-            "efficientnet_b0.ra_in1k",
-            "efficientnet_b0.ra4_e3600_r224_in1k"
-        ]
+        ["efficientnet_b0.ra_in1k", "efficientnet_b0.ra4_e3600_r224_in1k"]
     );
     assert_eq!(names("efficientnet_b0.ra_*"), ["efficientnet_b0.ra_in1k"]);
     assert_eq!(names("hardcorenas_[ab]").len(), 2);
@@ -172,10 +144,7 @@ fn wrong_names_get_a_hint() {
         let Err(PretrainedError::UnknownArchitecture { suggestions, .. }) = find(wrong) else {
             panic!("{wrong} was found");
         };
-        assert!(
-            suggestions.iter().any(|s| s == right),
-            "{wrong}: {suggestions:?}"
-        );
+        assert!(suggestions.iter().any(|s| s == right), "{wrong}: {suggestions:?}");
     }
     let error = find("efficientnet_b0.ra_in1").unwrap_err().to_string();
     assert!(
@@ -183,10 +152,7 @@ fn wrong_names_get_a_hint() {
         "{error}"
     );
     let error = find("zzz").unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "unknown architecture \"zzz\": `effnet models` lists them all"
-    );
+    assert_eq!(error, "unknown architecture \"zzz\": `effnet models` lists them all");
     assert!(find("").is_err());
     assert!(find("efficientnet_b0.").is_err());
     // A long name costs nothing.
@@ -194,10 +160,7 @@ fn wrong_names_get_a_hint() {
 }
 
 fn hub(repo: &str, revision: Option<&str>) -> ModelName {
-    ModelName::Hub {
-        repo: repo.into(),
-        revision: revision.map(Into::into),
-    }
+    ModelName::Hub { repo: repo.into(), revision: revision.map(Into::into) }
 }
 
 #[test]
@@ -206,34 +169,21 @@ fn model_names() {
     let path = folder.path().to_str().unwrap();
     for (text, expected) in [
         ("efficientnet_b0", ModelName::Timm("efficientnet_b0".into())),
-        (
-            "efficientnet_b0.ra_in1k",
-            ModelName::Timm("efficientnet_b0.ra_in1k".into()),
-        ),
+        ("efficientnet_b0.ra_in1k", ModelName::Timm("efficientnet_b0.ra_in1k".into())),
         ("no_such_net", ModelName::Timm("no_such_net".into())),
         ("org/repo", hub("org/repo", None)),
         ("org/repo@v1.0", hub("org/repo", Some("v1.0"))),
         ("org/repo@refs/pr/3", hub("org/repo", Some("refs/pr/3"))),
         ("hf-hub:org/repo", hub("org/repo", None)),
         ("hf_hub:org/repo@main", hub("org/repo", Some("main"))),
-        (
-            "HF-HUB:timm/efficientnet_b0.ra_in1k",
-            hub("timm/efficientnet_b0.ra_in1k", None),
-        ),
-        (
-            "local-dir:some/where@x",
-            ModelName::Folder("some/where@x".into()),
-        ),
+        ("HF-HUB:timm/efficientnet_b0.ra_in1k", hub("timm/efficientnet_b0.ra_in1k", None)),
+        ("local-dir:some/where@x", ModelName::Folder("some/where@x".into())),
         (path, ModelName::Folder(path.into())),
     ] {
         assert_eq!(ModelName::parse(text).unwrap(), expected, "{text}");
     }
     // What is printed is read back as the same.
-    for name in [
-        hub("a/b", Some("c")),
-        hub("a/b", None),
-        ModelName::Folder("x/y".into()),
-    ] {
+    for name in [hub("a/b", Some("c")), hub("a/b", None), ModelName::Folder("x/y".into())] {
         assert_eq!(ModelName::parse(&name.to_string()).unwrap(), name);
     }
 }
@@ -261,33 +211,15 @@ fn names_that_are_wrong() {
         ("mymodel@main", "'@'"),
     ] {
         let error = ModelName::parse(text).unwrap_err();
-        assert!(
-            matches!(error, PretrainedError::Name { .. }),
-            "{text}: {error}"
-        );
+        assert!(matches!(error, PretrainedError::Name { .. }), "{text}: {error}");
         let message = error.to_string();
         assert!(message.contains(part), "{text}: {message}");
         assert!(message.contains(&format!("{text:?}")), "{text}: {message}");
     }
     let long = format!("org/{}", "x".repeat(100));
-    assert!(
-        ModelName::parse(&long)
-            .unwrap_err()
-            .to_string()
-            .contains("96")
-    );
-    for path in [
-        "./no/such/folder",
-        "/no/such",
-        "~/models",
-        "a/b/c",
-        r"C:\models\x",
-        "gone/",
-    ] {
+    assert!(ModelName::parse(&long).unwrap_err().to_string().contains("96"));
+    for path in ["./no/such/folder", "/no/such", "~/models", "a/b/c", r"C:\models\x", "gone/"] {
         let error = ModelName::parse(path).unwrap_err();
-        assert!(
-            matches!(error, PretrainedError::NoSuchFolder { .. }),
-            "{path}: {error}"
-        );
+        assert!(matches!(error, PretrainedError::NoSuchFolder { .. }), "{path}: {error}");
     }
 }

@@ -75,9 +75,7 @@ impl Subset {
     /// assert_eq!(Subset::from_num_classes(10), None);
     /// ```
     pub fn from_num_classes(num_classes: usize) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|s| s.num_classes() == num_classes)
+        Self::ALL.into_iter().find(|s| s.num_classes() == num_classes)
     }
 
     /// A subset from its name. As in timm, case, `-`, `_` and spaces do not count, and
@@ -106,9 +104,7 @@ impl Subset {
         Self::ALL
             .into_iter()
             .find(|s| plain(s.name()) == wanted)
-            .ok_or_else(|| LabelError::UnknownSubset {
-                name: name.to_owned(),
-            })
+            .ok_or_else(|| LabelError::UnknownSubset { name: name.to_owned() })
     }
 
     /// The names of all subsets, for an error message.
@@ -130,11 +126,8 @@ impl Subset {
             Self::Imagenet22k => 'w',
             Self::Imagenet21kGoog => 'g',
         };
-        let mut rows: Vec<_> = one_k()
-            .iter()
-            .chain(rest())
-            .filter(|row| row.sets.contains(letter))
-            .collect();
+        let mut rows: Vec<_> =
+            one_k().iter().chain(rest()).filter(|row| row.sets.contains(letter)).collect();
         rows.sort_unstable_by_key(|row| row.synset);
         rows
     }
@@ -175,12 +168,7 @@ fn read(gz: &[u8]) -> Vec<Row> {
         .map(|line| {
             let mut fields = line.split('\t');
             let mut field = || fields.next().expect("four fields in a row");
-            Row {
-                synset: field(),
-                sets: field(),
-                lemmas: field(),
-                definition: field(),
-            }
+            Row { synset: field(), sets: field(), lemmas: field(), definition: field() }
         })
         .collect()
 }

@@ -20,10 +20,7 @@ pub use top_k::{Scored, top_k};
 #[non_exhaustive]
 pub enum LabelError {
     /// A subset name that is none of ImageNet's.
-    #[error(
-        "unknown ImageNet subset {name:?}: expected one of {}",
-        Subset::names()
-    )]
+    #[error("unknown ImageNet subset {name:?}: expected one of {}", Subset::names())]
     UnknownSubset {
         /// The name as it was given.
         name: String,

@@ -69,10 +69,7 @@ impl LabelNames {
         }
         for (expected, &index) in by_index.keys().enumerate() {
             if expected != index {
-                return Err(LabelError::MissingIndex {
-                    index: expected,
-                    names: by_index.len(),
-                });
+                return Err(LabelError::MissingIndex { index: expected, names: by_index.len() });
             }
         }
         Ok(by_index.into_values().collect())
@@ -138,15 +135,10 @@ impl LabelSet {
                     .map(|all| {
                         all.get(name)
                             .cloned()
-                            .ok_or_else(|| LabelError::MissingDescription {
-                                name: name.to_owned(),
-                            })
+                            .ok_or_else(|| LabelError::MissingDescription { name: name.to_owned() })
                     })
                     .transpose()?;
-                Ok(OwnRow {
-                    name: name.to_owned(),
-                    description,
-                })
+                Ok(OwnRow { name: name.to_owned(), description })
             })
             .collect::<Result<_, LabelError>>()?;
         Ok(Self(Rows::Own(rows)))
@@ -188,19 +180,9 @@ impl OwnRow {
                     Some((lemmas, definition)) => (lemmas, Some(definition)),
                     None => (description, None),
                 };
-                Label {
-                    synset,
-                    label: first_lemma(lemmas),
-                    lemmas,
-                    definition,
-                }
+                Label { synset, label: first_lemma(lemmas), lemmas, definition }
             }
-            (_, definition) => Label {
-                synset,
-                label: &self.name,
-                lemmas: &self.name,
-                definition,
-            },
+            (_, definition) => Label { synset, label: &self.name, lemmas: &self.name, definition },
         }
     }
 }
@@ -220,10 +202,7 @@ pub fn label_set_for(
         return Ok(Subset::from_num_classes(num_classes).map(LabelSet::imagenet));
     };
     if label_names.len() != num_classes {
-        return Err(LabelError::Count {
-            names: label_names.len(),
-            num_classes,
-        });
+        return Err(LabelError::Count { names: label_names.len(), num_classes });
     }
     LabelSet::from_names(label_names, label_descriptions).map(Some)
 }

@@ -31,10 +31,7 @@ pub struct Scored {
 /// ```
 pub fn top_k(logits: &[f32], k: usize) -> Result<Vec<Scored>, LabelError> {
     if let Some(index) = logits.iter().position(|v| !v.is_finite()) {
-        return Err(LabelError::NotFinite {
-            index,
-            value: logits[index].to_string(),
-        });
+        return Err(LabelError::NotFinite { index, value: logits[index].to_string() });
     }
     let max = f64::from(logits.iter().copied().fold(f32::MIN, f32::max));
     let total: f64 = logits.iter().map(|&v| (f64::from(v) - max).exp()).sum();

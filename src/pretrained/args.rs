@@ -82,11 +82,7 @@ impl ModelArgs {
         let strings: [(_, &Option<String>, &[&str]); 4] = [
             ("global_pool", &self.global_pool, &["avg"]),
             ("act_layer", &self.act_layer, ACT_LAYERS),
-            (
-                "norm_layer",
-                &self.norm_layer,
-                &["batchnorm2d", "batchnorm"],
-            ),
+            ("norm_layer", &self.norm_layer, &["batchnorm2d", "batchnorm"]),
             ("pad_type", &self.pad_type, &["", "same"]),
         ];
         for (key, value, known) in strings {
@@ -94,10 +90,7 @@ impl ModelArgs {
                 && !known.contains(&value.as_str())
             {
                 let known: Vec<_> = known.iter().map(|k| format!("{k:?}")).collect();
-                let reason = format!(
-                    "{value:?} is not supported; expected {}",
-                    known.join(" or ")
-                );
+                let reason = format!("{value:?} is not supported; expected {}", known.join(" or "));
                 return Err((key, reason));
             }
         }
@@ -120,10 +113,9 @@ impl ModelArgs {
         }
         match self.output_stride {
             None | Some(32) => Ok(()),
-            Some(stride) => Err((
-                "output_stride",
-                format!("{stride} is not supported; expected 32"),
-            )),
+            Some(stride) => {
+                Err(("output_stride", format!("{stride} is not supported; expected 32")))
+            }
         }
     }
 }
@@ -135,9 +127,7 @@ mod tests {
     #[test]
     fn keys_are_the_fields() {
         // serde lists the fields it expects when it meets one that it doesn't.
-        let error = serde_json::from_str::<ModelArgs>(r#"{"?": 0}"#)
-            .unwrap_err()
-            .to_string();
+        let error = serde_json::from_str::<ModelArgs>(r#"{"?": 0}"#).unwrap_err().to_string();
         let (_, expected) = error.split_once("expected one of ").unwrap();
         let (expected, _) = expected.split_once(" at line").unwrap();
         let fields: Vec<_> = expected.split(", ").map(|f| f.trim_matches('`')).collect();

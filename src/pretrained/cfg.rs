@@ -218,10 +218,7 @@ impl PretrainedCfg {
                 }
             }
         }
-        for (key, value) in [
-            ("crop_pct", self.crop_pct),
-            ("test_crop_pct", self.test_crop_pct),
-        ] {
+        for (key, value) in [("crop_pct", self.crop_pct), ("test_crop_pct", self.test_crop_pct)] {
             if let Some(value) = value
                 && !CROP_PCT.contains(&value)
             {
@@ -232,10 +229,7 @@ impl PretrainedCfg {
         for (key, values) in [("mean", &self.mean), ("std", &self.std)] {
             let Some(values) = values else { continue };
             if values.is_empty() || values.len() > MAX_CHANNELS {
-                return Err((
-                    key,
-                    format!("{} values; expected one a channel", values.len()),
-                ));
+                return Err((key, format!("{} values; expected one a channel", values.len())));
             }
             if let Some(value) = values.iter().find(|v| !v.is_finite()) {
                 return Err((key, format!("{value} is not a finite number")));
@@ -256,11 +250,7 @@ impl PretrainedCfg {
             let reason = "weights in a foreign format are not supported: save them with timm";
             return Err(("custom_load", reason.to_owned()));
         }
-        one_of(
-            "interpolation",
-            self.interpolation.as_deref(),
-            INTERPOLATIONS,
-        )?;
+        one_of("interpolation", self.interpolation.as_deref(), INTERPOLATIONS)?;
         one_of("crop_mode", self.crop_mode.as_deref(), CROP_MODES)
     }
 }
@@ -274,13 +264,9 @@ fn one_of(
     known: &[&str],
 ) -> Result<(), (&'static str, String)> {
     match value {
-        Some(value) if !known.contains(&value) => Err((
-            key,
-            format!(
-                "unknown value {value:?}; expected one of {}",
-                known.join(", ")
-            ),
-        )),
+        Some(value) if !known.contains(&value) => {
+            Err((key, format!("unknown value {value:?}; expected one of {}", known.join(", "))))
+        }
         _ => Ok(()),
     }
 }
@@ -292,12 +278,7 @@ mod tests {
     #[test]
     fn keys_are_the_fields() {
         let json = serde_json::to_value(PretrainedCfg::default()).unwrap();
-        let mut fields: Vec<_> = json
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let mut fields: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let mut keys = KEYS.to_vec();
         fields.sort_unstable();
         keys.sort_unstable();

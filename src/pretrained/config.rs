@@ -49,10 +49,7 @@ impl ModelConfig {
     /// As [`from_slice`](Self::from_slice), and [`PretrainedError::Read`],
     /// [`PretrainedError::TooLarge`].
     pub fn from_file(file: &Path) -> Result<Self, PretrainedError> {
-        let failed = |source| PretrainedError::Read {
-            file: file.to_owned(),
-            source,
-        };
+        let failed = |source| PretrainedError::Read { file: file.to_owned(), source };
         let mut bytes = Vec::new();
         File::open(file)
             .and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes))
@@ -87,16 +84,10 @@ impl ModelConfig {
     /// ```
     pub fn from_slice(bytes: &[u8], file: &Path) -> Result<Self, PretrainedError> {
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(PretrainedError::TooLarge {
-                file: file.to_owned(),
-                limit: MAX_BYTES,
-            });
+            return Err(PretrainedError::TooLarge { file: file.to_owned(), limit: MAX_BYTES });
         }
-        let root: Value =
-            serde_json::from_slice(bytes).map_err(|source| PretrainedError::Json {
-                file: file.to_owned(),
-                source,
-            })?;
+        let root: Value = serde_json::from_slice(bytes)
+            .map_err(|source| PretrainedError::Json { file: file.to_owned(), source })?;
         let bad = |key: &str, reason: String| PretrainedError::Value {
             file: file.to_owned(),
             key: key.to_owned(),
@@ -113,10 +104,8 @@ impl ModelConfig {
         let architecture = text(&mut root, "architecture")?
             .ok_or_else(|| bad("architecture", "missing".to_owned()))?;
         if architecture.len() > MAX_NAME {
-            let reason = format!(
-                "a name of {} bytes; expected at most {MAX_NAME}",
-                architecture.len()
-            );
+            let reason =
+                format!("a name of {} bytes; expected at most {MAX_NAME}", architecture.len());
             return Err(bad("architecture", reason));
         }
         let num_features = count(&mut root, "num_features")?;
@@ -147,11 +136,7 @@ impl ModelConfig {
             }
         }
         let path = |key: &str| {
-            if from_root.contains(&key) {
-                key.to_owned()
-            } else {
-                format!("{prefix}{key}")
-            }
+            if from_root.contains(&key) { key.to_owned() } else { format!("{prefix}{key}") }
         };
 
         let mut ignored_keys = Vec::new();
@@ -186,9 +171,7 @@ impl ModelConfig {
                 size[0] = in_chans;
             }
         }
-        pretrained_cfg
-            .validate()
-            .map_err(|(key, reason)| bad(&path(key), reason))?;
+        pretrained_cfg.validate().map_err(|(key, reason)| bad(&path(key), reason))?;
 
         let found = find(&architecture).map_err(|source| PretrainedError::Architecture {
             file: file.to_owned(),
@@ -217,12 +200,8 @@ impl ModelConfig {
     pub fn labels(&self) -> Result<Option<LabelSet>, PretrainedError> {
         let cfg = &self.pretrained_cfg;
         let names = cfg.label_names.as_ref();
-        label_set_for(self.num_classes, names, cfg.label_descriptions.as_ref()).map_err(|source| {
-            PretrainedError::Labels {
-                file: self.file.clone(),
-                source,
-            }
-        })
+        label_set_for(self.num_classes, names, cfg.label_descriptions.as_ref())
+            .map_err(|source| PretrainedError::Labels { file: self.file.clone(), source })
     }
 }
 
@@ -234,19 +213,12 @@ fn read_args(value: Value, file: &Path) -> Result<ModelArgs, PretrainedError> {
     };
     let mut fields = object(value).map_err(|reason| bad("", reason))?;
     fields.retain(|_, value| !value.is_null());
-    if let Some(key) = fields
-        .keys()
-        .find(|key| !args::KEYS.contains(&key.as_str()))
-    {
-        return Err(PretrainedError::UnknownModelArg {
-            file: file.to_owned(),
-            key: key.clone(),
-        });
+    if let Some(key) = fields.keys().find(|key| !args::KEYS.contains(&key.as_str())) {
+        return Err(PretrainedError::UnknownModelArg { file: file.to_owned(), key: key.clone() });
     }
     let args: ModelArgs =
         read_fields(fields).map_err(|(key, reason)| bad(&format!(".{key}"), reason))?;
-    args.validate()
-        .map_err(|(key, reason)| bad(&format!(".{key}"), reason))?;
+    args.validate().map_err(|(key, reason)| bad(&format!(".{key}"), reason))?;
     Ok(args)
 }
 

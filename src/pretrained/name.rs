@@ -45,14 +45,9 @@ impl ModelName {
     /// # Ok::<(), effnet::pretrained::PretrainedError>(())
     /// ```
     pub fn parse(name: &str) -> Result<Self, PretrainedError> {
-        let refuse = |reason: String| PretrainedError::Name {
-            name: name.to_owned(),
-            reason,
-        };
+        let refuse = |reason: String| PretrainedError::Name { name: name.to_owned(), reason };
         if name.trim().is_empty() {
-            return Err(refuse(
-                "empty; give a model such as efficientnet_b0".to_owned(),
-            ));
+            return Err(refuse("empty; give a model such as efficientnet_b0".to_owned()));
         }
         if let Some((prefix, rest)) = name.split_once(':')
             && is_prefix(prefix)
@@ -79,16 +74,13 @@ impl ModelName {
             || name.contains('\\')
             || name.split('@').next().unwrap_or(name).matches('/').count() > 1;
         if is_path {
-            return Err(PretrainedError::NoSuchFolder {
-                name: name.to_owned(),
-            });
+            return Err(PretrainedError::NoSuchFolder { name: name.to_owned() });
         }
         if name.contains('/') {
             return hub(name).map_err(refuse);
         }
-        if let Some(bad) = name
-            .chars()
-            .find(|c| matches!(c, '@' | ':') || c.is_whitespace() || c.is_control())
+        if let Some(bad) =
+            name.chars().find(|c| matches!(c, '@' | ':') || c.is_whitespace() || c.is_control())
         {
             return Err(refuse(format!(
                 "{bad:?} is not part of an architecture's name; a hub repository is ORG/REPO or ORG/REPO@REVISION"
@@ -130,9 +122,7 @@ fn hub(text: &str) -> Result<ModelName, String> {
         return Err(format!("{repo:?} is no hub repository; expected ORG/REPO"));
     };
     if repo.len() > 96 {
-        return Err(format!(
-            "{repo:?} has more than the 96 characters of a hub repository"
-        ));
+        return Err(format!("{repo:?} has more than the 96 characters of a hub repository"));
     }
     for part in [org, model] {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -140,9 +130,7 @@ fn hub(text: &str) -> Result<ModelName, String> {
             return Err(format!("{repo:?} is no hub repository; expected ORG/REPO"));
         }
         if let Some(bad) = part.chars().find(|&c| !allowed(c)) {
-            return Err(format!(
-                "{bad:?} in {part:?} is not allowed in a hub repository"
-            ));
+            return Err(format!("{bad:?} in {part:?} is not allowed in a hub repository"));
         }
         if part.starts_with(['-', '.'])
             || part.ends_with(['-', '.'])
@@ -162,17 +150,11 @@ fn hub(text: &str) -> Result<ModelName, String> {
         if let Some(bad) = revision.chars().find(|&c| !allowed(c)) {
             return Err(format!("{bad:?} in revision {revision:?} is not allowed"));
         }
-        if revision
-            .split('/')
-            .any(|p| p.is_empty() || p.starts_with('.') || p.contains(".."))
-        {
+        if revision.split('/').any(|p| p.is_empty() || p.starts_with('.') || p.contains("..")) {
             return Err(format!(
                 "revision {revision:?} is not the name of a branch, tag or commit"
             ));
         }
     }
-    Ok(ModelName::Hub {
-        repo: repo.to_owned(),
-        revision: revision.map(str::to_owned),
-    })
+    Ok(ModelName::Hub { repo: repo.to_owned(), revision: revision.map(str::to_owned) })
 }

@@ -72,41 +72,23 @@ impl PretrainedCfg {
     /// # Ok::<(), effnet::pretrained::PretrainedError>(())
     /// ```
     pub fn resolve(&self, use_train_size: bool) -> Result<ResolvedPreprocessing, PretrainedError> {
-        let (test_input_size, test_crop_pct) = if use_train_size {
-            (None, None)
-        } else {
-            (self.test_input_size, self.test_crop_pct)
-        };
+        let (test_input_size, test_crop_pct) =
+            if use_train_size { (None, None) } else { (self.test_input_size, self.test_crop_pct) };
         let input_size = self.pick(
-            [
-                ("test_input_size", test_input_size),
-                ("input_size", self.input_size),
-            ],
+            [("test_input_size", test_input_size), ("input_size", self.input_size)],
             [3, 224, 224],
         );
         if input_size.value[0] != 3 {
-            return Err(PretrainedError::NotRgb {
-                channels: input_size.value[0],
-            });
+            return Err(PretrainedError::NotRgb { channels: input_size.value[0] });
         }
         Ok(ResolvedPreprocessing {
             input_size,
-            interpolation: self.pick(
-                [("interpolation", self.interpolation.clone())],
-                "bicubic".to_owned(),
-            ),
-            crop_pct: self.pick(
-                [
-                    ("test_crop_pct", test_crop_pct),
-                    ("crop_pct", self.crop_pct),
-                ],
-                0.875,
-            ),
+            interpolation: self
+                .pick([("interpolation", self.interpolation.clone())], "bicubic".to_owned()),
+            crop_pct: self
+                .pick([("test_crop_pct", test_crop_pct), ("crop_pct", self.crop_pct)], 0.875),
             crop_mode: self.pick([("crop_mode", self.crop_mode.clone())], "center".to_owned()),
-            mean: self.pick(
-                [("mean", rgb(self.mean.as_deref())?)],
-                [0.485, 0.456, 0.406],
-            ),
+            mean: self.pick([("mean", rgb(self.mean.as_deref())?)], [0.485, 0.456, 0.406]),
             std: self.pick([("std", rgb(self.std.as_deref())?)], [0.229, 0.224, 0.225]),
         })
     }
@@ -126,10 +108,7 @@ impl PretrainedCfg {
                 return Resolved { value, source };
             }
         }
-        Resolved {
-            value: default,
-            source: ValueSource::Default,
-        }
+        Resolved { value: default, source: ValueSource::Default }
     }
 }
 
@@ -138,8 +117,6 @@ fn rgb(values: Option<&[f64]>) -> Result<Option<[f64; 3]>, PretrainedError> {
         None => Ok(None),
         Some(&[one]) => Ok(Some([one; 3])),
         Some(&[r, g, b]) => Ok(Some([r, g, b])),
-        Some(other) => Err(PretrainedError::NotRgb {
-            channels: other.len(),
-        }),
+        Some(other) => Err(PretrainedError::NotRgb { channels: other.len() }),
     }
 }

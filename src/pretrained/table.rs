@@ -68,12 +68,7 @@ fn parse(text: &str) -> Result<Table, toml::de::Error> {
             }
         }
     }
-    let by_name = file
-        .architectures
-        .iter()
-        .enumerate()
-        .map(|(i, a)| (a.name.clone(), i))
-        .collect();
+    let by_name = file.architectures.iter().enumerate().map(|(i, a)| (a.name.clone(), i)).collect();
     Ok(Table { file, by_name })
 }
 
@@ -144,29 +139,19 @@ pub fn find(name: &str) -> Result<Found, PretrainedError> {
         None => (given, None, None),
     };
     let architecture =
-        table
-            .architecture(current)
-            .ok_or_else(|| PretrainedError::UnknownArchitecture {
-                name: given.to_owned(),
-                suggestions: nearest(given, architectures().chain(retired().map(|(old, _)| old))),
-            })?;
+        table.architecture(current).ok_or_else(|| PretrainedError::UnknownArchitecture {
+            name: given.to_owned(),
+            suggestions: nearest(given, architectures().chain(retired().map(|(old, _)| old))),
+        })?;
     let found = match given_tag.or(successor_tag) {
         None => architecture.tags.first(),
-        Some(tag) => architecture
-            .tags
-            .iter()
-            .find(|cfg| cfg.tag.as_deref() == Some(tag)),
+        Some(tag) => architecture.tags.iter().find(|cfg| cfg.tag.as_deref() == Some(tag)),
     };
     match found {
         Some(cfg) => Ok(Found { cfg, note }),
         None => {
             let tag = given_tag.unwrap_or_default();
-            let tags = || {
-                architecture
-                    .tags
-                    .iter()
-                    .filter_map(|cfg| cfg.tag.as_deref())
-            };
+            let tags = || architecture.tags.iter().filter_map(|cfg| cfg.tag.as_deref());
             Err(PretrainedError::UnknownTag {
                 architecture: current.to_owned(),
                 tag: tag.to_owned(),
@@ -223,13 +208,7 @@ fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Vec<String>
     let given: String = given
         .chars()
         .take(100)
-        .map(|c| {
-            if c == '-' {
-                '_'
-            } else {
-                c.to_ascii_lowercase()
-            }
-        })
+        .map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() })
         .collect();
     let mut scored: Vec<(f64, &str)> = known
         .map(|name| (strsim::normalized_damerau_levenshtein(&given, name), name))
@@ -240,10 +219,7 @@ fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Vec<String>
     let exact = scored.first().is_some_and(|(score, _)| *score == 1.0);
     let most = if exact { 1 } else { SUGGESTIONS };
     scored.truncate(most);
-    scored
-        .into_iter()
-        .map(|(_, name)| name.to_owned())
-        .collect()
+    scored.into_iter().map(|(_, name)| name.to_owned()).collect()
 }
 
 #[cfg(test)]

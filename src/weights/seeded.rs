@@ -62,27 +62,31 @@ pub fn images(seed: u64, shape: &[usize]) -> Vec<f32> {
 /// The center and spread of a tensor's values.
 fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
     let segments: Vec<&str> = name.split('.').collect();
-    let in_se = segments.contains(&"se");
-    match segments[..] {
-        [.., "running_mean"] => return (0.0, 1.0),
-        [.., "running_var"] => return (1.0, 0.5),
+    let leaf = segments.last().copied().unwrap_or_default();
+    let layer = segments.iter().rev().nth(1).copied().unwrap_or_default();
+    // A block's index in its stage.
+    let block: Option<usize> = match segments[..] {
+        ["blocks", _, block, ..] => block.parse().ok(),
+        _ => None,
+    };
+    match (layer, leaf) {
+        (_, "running_mean") => return (0.0, 1.0),
+        // Long chains of residual branches at full strength would amplify rounding errors.
+        (_, "running_var") => return (if block > Some(4) { 1.75 } else { 1.0 }, 0.5),
         // Gates that are open pass the signal on; wide biases behind them still show.
-        [.., "conv_expand", "bias"] => return (3.0, 1.0),
-        [.., "bias"] => return (0.0, if in_se { 4.0 } else { 1.0 }),
+        ("conv_expand", "bias") => return (3.0, 1.0),
+        ("conv_reduce", "bias") => return (0.0, 4.0),
+        (_, "bias") => return (0.0, 1.0),
         _ if shape.len() <= 1 => return (1.0, 0.5),
         _ => {}
     }
-    let gain = match segments[..] {
-        _ if in_se => 6.0,
+    let gain = match (layer, block) {
+        _ if segments.contains(&"se") => 6.0,
         // The first block of a stage carries the signal; in the others the residual does, and the
         // branch adds a little.
-        ["blocks", _, block, "conv_pwl" | "conv", ..] => {
-            if block == "0" {
-                2.5
-            } else {
-                0.1
-            }
-        }
+        ("conv_pwl" | "conv", Some(0)) => 2.5,
+        ("conv_pwl" | "conv", Some(_)) => 0.1,
+        ("conv_exp", _) => 1.0,
         _ => 1.5,
     };
     let fan_in: usize = shape[1..].iter().product();

@@ -44,24 +44,28 @@ def rule(name, shape):
     """(center, spread) of a tensor."""
     segments = name.split(".")
     leaf = segments[-1]
+    # A block's index in its stage, and its layer's name.
+    block = int(segments[2]) if segments[0] == "blocks" else 0
+    layer = segments[-2]
     if leaf == "running_mean":
         return 0.0, 1.0
     if leaf == "running_var":
-        return 1.0, 0.5
+        # Long chains of residual branches at full strength would amplify rounding errors.
+        return (1.75 if block > 4 else 1.0), 0.5
     if leaf == "bias":
-        # Wide inside squeeze-excitation, whose gates would hide small ones.
-        if segments[-2] == "conv_expand":
-            return 3.0, 1.0
-        return 0.0, 4.0 if "se" in segments else 1.0
+        # Gates that are open pass the signal on; wide biases behind them still show.
+        return {"conv_expand": (3.0, 1.0), "conv_reduce": (0.0, 4.0)}.get(layer, (0.0, 1.0))
     if len(shape) == 1:
         return 1.0, 0.5
     fan_in = math.prod(shape[1:])
     if "se" in segments:
         gain = 6.0
-    elif segments[0] == "blocks" and segments[3] in ("conv_pwl", "conv"):
+    elif segments[0] == "blocks" and layer in ("conv_pwl", "conv"):
         # The first block of a stage carries the signal; in the others the residual does, and the
         # branch adds a little.
-        gain = 2.5 if segments[2] == "0" else 0.1
+        gain = 2.5 if block == 0 else 0.1
+    elif layer == "conv_exp":
+        gain = 1.0
     else:
         gain = 1.5
     return 0.0, math.sqrt(3.0 * gain / fan_in)

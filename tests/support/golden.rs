@@ -99,15 +99,14 @@ impl Golden {
         EfficientNet::new(&self.network, &vb).unwrap()
     }
 
-    /// The logits with each of `moved` tensors scaled by `factor`, one at a time.
+    /// The logits with each of `moved` tensors scaled by its factor, one at a time.
     pub fn logits_with_each<'a>(
         &self,
-        moved: impl Iterator<Item = &'a String>,
-        factor: f64,
+        moved: impl Iterator<Item = (&'a String, f64)>,
     ) -> Vec<(&'a str, Vec<f32>)> {
         let weights = self.weights(|_, _| {});
         let input = self.input();
-        let run = |name: &'a String| {
+        let run = |(name, factor): (&'a String, f64)| {
             let mut weights = weights.clone();
             let scaled = (&weights[name] * factor).unwrap();
             weights.insert(name.clone(), scaled);
