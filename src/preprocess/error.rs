@@ -120,12 +120,12 @@ pub enum TransformError {
         /// The standard deviations given.
         std: [f64; 3],
     },
-    /// An image so narrow that the resize leaves no row or no column of it.
+    /// An image so narrow or so long that a side of the resize is out of Pillow's range.
     #[error(
-        "an image of {width}x{height} pixels has no row or column left after the resize to \
-         {new_width}x{new_height}; use crop_mode center or squash, or a less extreme image"
+        "an image of {width}x{height} pixels would be resized to {new_width}x{new_height}, where \
+         each side must be 1 to 2147483647; crop it to a less extreme shape first"
     )]
-    ResizedToNothing {
+    ResizedSide {
         /// Width of the image.
         width: u32,
         /// Height of the image.

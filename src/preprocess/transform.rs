@@ -135,9 +135,64 @@ impl EvalTransform {
     /// whatever the image's shape: only what the crop keeps is computed.
     ///
     /// # Errors
-    /// [`TransformError::ResizedToNothing`] for an image that timm can't resize either.
+    /// [`TransformError::ResizedSide`] for an image that timm can't resize either.
     pub fn pixels(&self, image: &RgbImage) -> Result<Pixels, TransformError> {
-        todo(image, self.scale_size, Window { x: 0, y: 0, width: 1, height: 1 })
+        let (_, height, width) = self.config.input_size;
+        let size = self.resized(image)?;
+        let (x, y) = (Crop::center(size.0, width), Crop::center(size.1, height));
+        let window = Window { x: x.offset, y: y.offset, width: x.kept, height: y.kept };
+        let kept = resize_window(image, size, self.config.interpolation, window);
+        if x.kept == width && y.kept == height {
+            return Ok(Pixels::new(width, height, kept));
+        }
+        let mut data = self.fill().repeat(width * height);
+        let rows = data.chunks_exact_mut(width * 3).skip(y.before);
+        for (row, kept) in rows.zip(kept.chunks_exact(x.kept * 3)) {
+            row[x.before * 3..][..kept.len()].copy_from_slice(kept);
+        }
+        Ok(Pixels::new(width, height, data))
+    }
+
+    /// Width and height that the image is resized to before the crop.
+    fn resized(&self, image: &RgbImage) -> Result<(u64, u64), TransformError> {
+        let (scale_height, scale_width) = self.scale_size;
+        let (width, height) = (f64::from(image.width()), f64::from(image.height()));
+        let (ratio_height, ratio_width) =
+            (height / scale_height as f64, width / scale_width as f64);
+        // timm's `ResizeKeepRatio` rounds half to even.
+        let by = |ratio: f64| ((width / ratio).round_ties_even(), (height / ratio).round_ties_even());
+        let (new_width, new_height) = match self.config.crop_mode {
+            CropMode::Squash => (scale_width as f64, scale_height as f64),
+            CropMode::Border => by(ratio_height.max(ratio_width)),
+            CropMode::Center if scale_height != scale_width => by(ratio_height.min(ratio_width)),
+            // torchvision's `Resize` of one number truncates the long side.
+            CropMode::Center => {
+                let scale = scale_height as f64;
+                if width <= height {
+                    (scale, (scale * height / width).trunc())
+                } else {
+                    ((scale * width / height).trunc(), scale)
+                }
+            }
+        };
+        let sides = 1.0..=f64::from(i32::MAX);
+        if !sides.contains(&new_width) || !sides.contains(&new_height) {
+            return Err(TransformError::ResizedSide {
+                width: image.width(),
+                height: image.height(),
+                new_width: new_width as u64,
+                new_height: new_height as u64,
+            });
+        }
+        Ok((new_width as u64, new_height as u64))
+    }
+
+    /// The colour around an image that is smaller than the crop.
+    fn fill(&self) -> [u8; 3] {
+        match self.config.crop_mode {
+            CropMode::Border => self.config.mean.map(|mean| (255.0 * mean).round_ties_even() as u8),
+            CropMode::Center | CropMode::Squash => [0; 3],
+        }
     }
 
     /// Normalizes into one image's place in a batch: `(3, height, width)`, values
@@ -161,7 +216,24 @@ impl EvalTransform {
     }
 }
 
-fn todo(image: &RgbImage, size: (usize, usize), window: Window) -> Result<Pixels, TransformError> {
-    let data = resize_window(image, (size.1 as u64, size.0 as u64), Interpolation::Bicubic, window);
-    Ok(Pixels::new(window.width, window.height, data))
+/// What one side of a centre crop keeps of a resized image (torchvision's `center_crop`).
+struct Crop {
+    /// First pixel kept.
+    offset: u64,
+    /// Number of pixels kept.
+    kept: usize,
+    /// Number of pixels of padding before the first.
+    before: usize,
+}
+
+impl Crop {
+    fn center(size: u64, crop: usize) -> Self {
+        match (crop as u64).checked_sub(size) {
+            Some(missing) => Self { offset: 0, kept: size as usize, before: (missing / 2) as usize },
+            None => {
+                let offset = ((size - crop as u64) as f64 / 2.0).round_ties_even() as u64;
+                Self { offset, kept: crop, before: 0 }
+            }
+        }
+    }
 }

@@ -1,6 +1,14 @@
 //! Encoded bytes to RGB.
 
+mod convert;
+mod jpeg;
+mod other;
+
+use image::ImageFormat;
+use image::metadata::Orientation;
+
 use super::error::DecodeError;
+use super::exif;
 use super::image::RgbImage;
 
 /// What a file may cost at most, whatever its header announces.
@@ -15,6 +23,15 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { max_pixels: 2 * 89_478_485, max_alloc: 2 << 30 }
+    }
+}
+
+impl Limits {
+    fn check_pixels(&self, width: u64, height: u64) -> Result<(), DecodeError> {
+        if width.saturating_mul(height) > self.max_pixels {
+            return Err(DecodeError::TooManyPixels { width, height, limit: self.max_pixels });
+        }
+        Ok(())
     }
 }
 
@@ -37,9 +54,51 @@ pub struct DecodeOptions {
 /// # Errors
 /// [`DecodeError`] says what was wrong and what to do.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, DecodeError> {
-    let _ = options;
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
-    Err(DecodeError::UnknownFormat)
+    let format = sniff(bytes).ok_or(DecodeError::UnknownFormat)?;
+    let (image, orientation) = match format {
+        (ImageFormat::Jpeg, _) => jpeg::decode(bytes, options)?,
+        (format, name) => other::decode(bytes, format, name, options)?,
+    };
+    if options.exif_orientation && orientation != Orientation::NoTransforms {
+        return Ok(exif::transpose(image, orientation));
+    }
+    Ok(image)
+}
+
+/// The format, by the first bytes, and its name for messages.
+fn sniff(bytes: &[u8]) -> Option<(ImageFormat, &'static str)> {
+    let found = match bytes {
+        [0xff, 0xd8, 0xff, ..] => (ImageFormat::Jpeg, "JPEG"),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => (ImageFormat::Png, "PNG"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => (ImageFormat::WebP, "WebP"),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => (ImageFormat::Gif, "GIF"),
+        [b'B', b'M', ..] => (ImageFormat::Bmp, "BMP"),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => (ImageFormat::Tiff, "TIFF"),
+        [b'P', b'1'..=b'7', ..] => (ImageFormat::Pnm, "PNM"),
+        [b'q', b'o', b'i', b'f', ..] => (ImageFormat::Qoi, "QOI"),
+        [0, 0, 1, 0, ..] => (ImageFormat::Ico, "ICO"),
+        _ if is_tga(bytes) => (ImageFormat::Tga, "TGA"),
+        _ => return None,
+    };
+    Some(found)
+}
+
+/// TGA has no magic number: its header must make sense, field by field, as Pillow asks too.
+fn is_tga(bytes: &[u8]) -> bool {
+    let Some(header) = bytes.first_chunk::<18>() else { return false };
+    let (map_type, image_type, map_depth, depth) = (header[1], header[2], header[7], header[16]);
+    let size = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+    let mapped = matches!(image_type, 1 | 9);
+    let kind = match image_type {
+        1 | 9 => map_type == 1 && matches!(map_depth, 15 | 16 | 24 | 32),
+        2 | 3 | 10 | 11 => map_type <= 1,
+        _ => false,
+    };
+    kind && size(12) > 0
+        && size(14) > 0
+        && matches!(depth, 1 | 8 | 15 | 16 | 24 | 32)
+        && (!mapped || depth == 8)
 }
