@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
 use libjpeg_turbo_rs::common::types::DecodeLimits;
-use libjpeg_turbo_rs::{DecodeWarning, Decoder, Image, JpegError, PixelFormat};
+use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat};
 
 use super::DecodeOptions;
 use super::convert::cmyk_to_rgb;
@@ -15,11 +15,18 @@ use crate::preprocess::image::RgbImage;
 const FORMAT: &str = "JPEG";
 /// More than any encoder writes; each scan of a hostile file costs a pass over the image.
 const MAX_SCANS: usize = 256;
+const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 
 pub(super) fn decode(
     bytes: &[u8],
     options: &DecodeOptions,
 ) -> Result<(RgbImage, Orientation), DecodeError> {
+    let cut = is_cut(bytes);
+    if cut && !options.lenient {
+        return Err(DecodeError::Truncated { format: FORMAT });
+    }
+    let ended = if cut { [bytes, &END_OF_IMAGE].concat() } else { Vec::new() };
+    let bytes = if cut { &ended } else { bytes };
     // The decoder is young: a panic in it must not end a service.
     catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, options))).unwrap_or_else(|_| {
         Err(DecodeError::Corrupt { format: FORMAT, reason: "the decoder gave up".to_owned() })
@@ -43,11 +50,9 @@ fn decode_unguarded(
     let four = decoder.header().components.len() == 4;
     decoder.set_output_format(if four { PixelFormat::Cmyk } else { PixelFormat::Rgb });
     decoder.set_block_smoothing(true);
+    // libjpeg goes on after damage, with a warning; Pillow does not look at it.
     decoder.set_lenient(true);
     let image = decoder.decode_image().map_err(error)?;
-    if !options.lenient && ran_out(&image, bytes) {
-        return Err(DecodeError::Truncated { format: FORMAT });
-    }
     let orientation = exif::orientation(image.exif_data.as_deref(), image.xmp_data.as_deref());
     let data = if four { cmyk_to_rgb(&image.data, true) } else { image.data };
     let image = RgbImage::new(width as u32, height as u32, data).map_err(|error| {
@@ -56,13 +61,29 @@ fn decode_unguarded(
     Ok((image, orientation))
 }
 
-/// Whether the file ended before the image did. An image whose entropy-coded data ends at a
-/// marker is damaged, not cut: libjpeg, and with it Pillow, fills what is missing with grey.
-fn ran_out(image: &Image, bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
-    let short = |warning: &DecodeWarning| matches!(warning, DecodeWarning::TruncatedData { .. });
-    image.warnings.iter().any(short)
-        && !bytes.windows(2).rev().any(|marker| marker == END_OF_IMAGE)
+/// Whether the file lacks its end-of-image marker. libjpeg, and with it Pillow, waits for more
+/// bytes until that comes; damage before it is filled with grey and passes.
+fn is_cut(bytes: &[u8]) -> bool {
+    let scan = scan_start(bytes).unwrap_or(bytes.len());
+    !bytes[scan..].windows(2).rev().any(|marker| marker == END_OF_IMAGE)
+}
+
+/// Where the first scan begins, past headers that may hold a thumbnail with an end of its own.
+fn scan_start(bytes: &[u8]) -> Option<usize> {
+    let mut at = 2;
+    loop {
+        at += bytes.get(at..)?.iter().position(|byte| *byte == 0xff)?;
+        let code = *bytes.get(at + 1)?;
+        match code {
+            0xda => return Some(at),
+            0xff => at += 1,
+            0x00 | 0x01 | 0xd0..=0xd9 => at += 2,
+            _ => {
+                let length = [*bytes.get(at + 2)?, *bytes.get(at + 3)?];
+                at += 2 + usize::from(u16::from_be_bytes(length)).max(2);
+            }
+        }
+    }
 }
 
 fn explain(error: JpegError, options: &DecodeOptions) -> DecodeError {

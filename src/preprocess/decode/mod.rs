@@ -1,8 +1,12 @@
 //! Encoded bytes to RGB.
 
 mod convert;
+mod gif;
 mod jpeg;
 mod other;
+mod png;
+mod pnm;
+mod tiff;
 
 use image::ImageFormat;
 use image::metadata::Orientation;
@@ -33,6 +37,13 @@ impl Limits {
         }
         Ok(())
     }
+
+    fn check_memory(&self, format: &'static str, bytes: u64) -> Result<(), DecodeError> {
+        if bytes > self.max_alloc {
+            return Err(DecodeError::TooMuchMemory { format, limit: self.max_alloc });
+        }
+        Ok(())
+    }
 }
 
 /// How [`decode`] treats a file. The default is what Pillow does by default.
@@ -60,6 +71,10 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, DecodeE
     let format = sniff(bytes).ok_or(DecodeError::UnknownFormat)?;
     let (image, orientation) = match format {
         (ImageFormat::Jpeg, _) => jpeg::decode(bytes, options)?,
+        (ImageFormat::Png, _) => png::decode(bytes, options)?,
+        (ImageFormat::Pnm, _) => (pnm::decode(bytes, options)?, Orientation::NoTransforms),
+        (ImageFormat::Gif, _) => gif::decode(bytes, options)?,
+        (ImageFormat::Tiff, _) => (tiff::decode(bytes, options)?, Orientation::NoTransforms),
         (format, name) => other::decode(bytes, format, name, options)?,
     };
     if options.exif_orientation && orientation != Orientation::NoTransforms {
@@ -77,7 +92,7 @@ fn sniff(bytes: &[u8]) -> Option<(ImageFormat, &'static str)> {
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => (ImageFormat::Gif, "GIF"),
         [b'B', b'M', ..] => (ImageFormat::Bmp, "BMP"),
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => (ImageFormat::Tiff, "TIFF"),
-        [b'P', b'1'..=b'7', ..] => (ImageFormat::Pnm, "PNM"),
+        [b'P', b'1'..=b'6', ..] => (ImageFormat::Pnm, "PNM"),
         [b'q', b'o', b'i', b'f', ..] => (ImageFormat::Qoi, "QOI"),
         [0, 0, 1, 0, ..] => (ImageFormat::Ico, "ICO"),
         _ if is_tga(bytes) => (ImageFormat::Tga, "TGA"),

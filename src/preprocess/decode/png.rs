@@ -1,0 +1,89 @@
+//! PNG, row by row, so that a file that is cut can give the rows that it has.
+
+use std::io::{Cursor, ErrorKind};
+
+use image::metadata::Orientation;
+use png::{BitDepth, ColorType, Decoder, DecodingError, Limits, Transformations, expand_interlaced_row};
+
+use super::DecodeOptions;
+use crate::preprocess::error::DecodeError;
+use crate::preprocess::exif;
+use crate::preprocess::image::RgbImage;
+
+const FORMAT: &str = "PNG";
+
+pub(super) fn decode(
+    bytes: &[u8],
+    options: &DecodeOptions,
+) -> Result<(RgbImage, Orientation), DecodeError> {
+    let explain = |error| explain(error, options);
+    let limit = usize::try_from(options.limits.max_alloc).unwrap_or(usize::MAX);
+    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: limit });
+    decoder.set_transformations(Transformations::EXPAND);
+    decoder.ignore_checksums(options.lenient);
+    let header = decoder.read_header_info().map_err(explain)?;
+    let (width, height) = (header.width, header.height);
+    let deep_grey =
+        header.color_type == ColorType::Grayscale && header.bit_depth == BitDepth::Sixteen;
+    options.limits.check_pixels(width.into(), height.into())?;
+    let mut reader = decoder.read_info().map_err(explain)?;
+    let (color, depth) = reader.output_color_type();
+    let sample = if depth == BitDepth::Sixteen { 2 } else { 1 };
+    let pixel = color.samples() * sample;
+    let stride = width as usize * pixel;
+    let size = stride as u64 * u64::from(height);
+    options.limits.check_memory(FORMAT, size + u64::from(width) * u64::from(height) * 3)?;
+
+    let xmp = reader.info().utf8_text.iter().find(|text| text.keyword == "XML:com.adobe.xmp");
+    let xmp = xmp.and_then(|text| text.get_text().ok());
+    let exif = reader.info().exif_metadata.as_deref();
+    let orientation = exif::orientation(exif, xmp.as_deref().map(str::as_bytes));
+
+    let mut data = vec![0; stride * height as usize];
+    let mut next = 0;
+    loop {
+        let row = match reader.next_interlaced_row() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            // What is missing stays black.
+            Err(_) if options.lenient => break,
+            Err(error) => return Err(explain(error)),
+        };
+        match row.interlace() {
+            png::InterlaceInfo::Null(_) => {
+                data[next * stride..][..stride].copy_from_slice(&row.data()[..stride]);
+                next += 1;
+                // All that follows is the end of the file, which Pillow does not ask for.
+                if next == height as usize {
+                    break;
+                }
+            }
+            png::InterlaceInfo::Adam7(info) => {
+                expand_interlaced_row(&mut data, stride, row.data(), info, pixel as u8 * 8);
+            }
+        }
+    }
+
+    let data = match (color.samples(), sample) {
+        // Pillow's mode `I;16`, whose conversion to RGB clips; other modes keep the high byte.
+        (_, 2) if deep_grey => data.chunks_exact(pixel).flat_map(|p| [if p[0] > 0 { 255 } else { p[1] }; 3]).collect(),
+        (3, 1) => data,
+        (1 | 2, _) => data.chunks_exact(pixel).flat_map(|p| [p[0]; 3]).collect(),
+        _ => data.chunks_exact(pixel).flat_map(|p| [p[0], p[sample], p[2 * sample]]).collect(),
+    };
+    let image = RgbImage::new(width, height, data)
+        .map_err(|error| DecodeError::Corrupt { format: FORMAT, reason: error.to_string() })?;
+    Ok((image, orientation))
+}
+
+fn explain(error: DecodingError, options: &DecodeOptions) -> DecodeError {
+    match error {
+        DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            DecodeError::Truncated { format: FORMAT }
+        }
+        DecodingError::LimitsExceeded => {
+            DecodeError::TooMuchMemory { format: FORMAT, limit: options.limits.max_alloc }
+        }
+        other => DecodeError::Corrupt { format: FORMAT, reason: other.to_string() },
+    }
+}
