@@ -20,11 +20,11 @@ fn share(a: i32, b: i32) -> i32 {
 }
 
 /// JFIF's YCbCr to RGB, in Pillow's whole numbers of 1/64
-/// (`src/libImaging/ConvertYCbCr.c`: each product rounded, then shifted).
+/// (`src/libImaging/ConvertYCbCr.c`: each product plus a half, cut towards zero, then shifted).
 pub(super) fn ycbcr_to_rgb(ycbcr: &[u8]) -> Vec<u8> {
     let part = |factor: f64, value: u8| {
         let exact = factor * 64.0 * (f64::from(value) - 128.0);
-        exact.round() as i32
+        (exact + 0.5) as i32
     };
     let mut rgb = Vec::with_capacity(ycbcr.len());
     for &[y, cb, cr] in ycbcr.as_chunks::<3>().0 {

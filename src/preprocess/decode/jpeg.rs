@@ -25,7 +25,7 @@ pub(super) fn decode(
     if cut && !options.lenient {
         return Err(DecodeError::Truncated { format: FORMAT });
     }
-    let ended = if cut { [bytes, &END_OF_IMAGE].concat() } else { Vec::new() };
+    let ended = if cut { [whole_segments(bytes), &END_OF_IMAGE].concat() } else { Vec::new() };
     let bytes = if cut { &ended } else { bytes };
     // The decoder is young: a panic in it must not end a service.
     catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, options))).unwrap_or_else(|_| {
@@ -66,6 +66,16 @@ fn decode_unguarded(
 fn is_cut(bytes: &[u8]) -> bool {
     let scan = scan_start(bytes).unwrap_or(bytes.len());
     !bytes[scan..].windows(2).rev().any(|marker| marker == END_OF_IMAGE)
+}
+
+/// The bytes without a last marker segment that is cut itself.
+fn whole_segments(bytes: &[u8]) -> &[u8] {
+    let is_segment = |marker: &[u8]| marker[0] == 0xff && !matches!(marker[1], 0 | 1 | 0xd0..=0xd9 | 0xff);
+    let Some(last) = bytes.windows(2).rposition(is_segment) else { return bytes };
+    match bytes[last + 2..].first_chunk::<2>() {
+        Some(length) if last + 2 + usize::from(u16::from_be_bytes(*length)) <= bytes.len() => bytes,
+        _ => &bytes[..last],
+    }
 }
 
 /// Where the first scan begins, past headers that may hold a thumbnail with an end of its own.

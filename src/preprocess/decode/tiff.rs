@@ -29,11 +29,11 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, 
     options.limits.check_memory(FORMAT, pixels * (u64::from(color.num_samples()) * u64::from(color.bit_depth().div_ceil(8)) + 3))?;
     let orientation = decoder.find_tag_unsigned::<u8>(Tag::Orientation).unwrap_or(None);
     let planes = decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration).unwrap_or(None);
-    if planes == Some(2) && color.num_samples() > 1 {
-        return Err(unsupported("samples in separate planes"));
-    }
     let mut samples = DecodingResult::U8(Vec::new());
     decoder.read_image_to_buffer(&mut samples).map_err(explain)?;
+    if planes == Some(2) && color.num_samples() > 1 {
+        samples = interleaved(samples, pixels as usize, color)?;
+    }
     let data = to_rgb(samples, color, width as usize)?;
     let image = RgbImage::new(width, height, data)
         .map_err(|error| DecodeError::Corrupt { format: FORMAT, reason: error.to_string() })?;
@@ -51,6 +51,22 @@ fn unsupported(reason: &str) -> DecodeError {
     DecodeError::Unsupported { format: FORMAT, reason: reason.to_owned() }
 }
 
+/// Plane after plane to pixel after pixel.
+fn interleaved(
+    samples: DecodingResult,
+    pixels: usize,
+    color: ColorType,
+) -> Result<DecodingResult, DecodeError> {
+    let count = usize::from(color.num_samples());
+    match samples {
+        DecodingResult::U8(data) if data.len() == pixels * count => {
+            let pixel = |at: usize| (0..count).map(move |plane| plane * pixels + at);
+            Ok(DecodingResult::U8((0..pixels).flat_map(pixel).map(|at| data[at]).collect()))
+        }
+        _ => Err(unsupported("samples in separate planes")),
+    }
+}
+
 fn to_rgb(samples: DecodingResult, color: ColorType, width: usize) -> Result<Vec<u8>, DecodeError> {
     let grey = |levels: &mut dyn Iterator<Item = u8>| levels.flat_map(|level| [level; 3]).collect();
     Ok(match (samples, color) {
@@ -59,7 +75,10 @@ fn to_rgb(samples: DecodingResult, color: ColorType, width: usize) -> Result<Vec
             data.as_chunks::<4>().0.iter().flat_map(|p| [p[0], p[1], p[2]]).collect()
         }
         (DecodingResult::U8(data), ColorType::Gray(8)) => grey(&mut data.into_iter()),
-        (DecodingResult::U8(data), ColorType::GrayA(8)) => {
+        (
+            DecodingResult::U8(data),
+            ColorType::GrayA(8) | ColorType::Multiband { bit_depth: 8, num_samples: 2 },
+        ) => {
             grey(&mut data.as_chunks::<2>().0.iter().map(|p| p[0]))
         }
         (DecodingResult::U8(data), ColorType::Gray(depth @ (1 | 2 | 4))) => {
@@ -77,6 +96,12 @@ fn to_rgb(samples: DecodingResult, color: ColorType, width: usize) -> Result<Vec
         (DecodingResult::U8(data), ColorType::YCbCr(8)) => ycbcr_to_rgb(&data),
         // Pillow's modes `I;16` and `F` clip where they become RGB, and so does `as`.
         (DecodingResult::U16(data), ColorType::Gray(16)) => {
+            grey(&mut data.into_iter().map(|level| level.min(255) as u8))
+        }
+        (DecodingResult::I32(data), ColorType::Gray(32)) => {
+            grey(&mut data.into_iter().map(|level| level.clamp(0, 255) as u8))
+        }
+        (DecodingResult::U32(data), ColorType::Gray(32)) => {
             grey(&mut data.into_iter().map(|level| level.min(255) as u8))
         }
         (DecodingResult::F32(data), ColorType::Gray(32)) => {

@@ -128,7 +128,9 @@ def jpegs():
         head = whole.index(b"\xff\xda") + 14
         write(f"truncated_{label}.jpg", whole[: head + int((len(whole) - head) * share)])
     many = tool("cjpeg", "-quality", "85", "-progressive", data=encode(rgb(64, 48, 22), "PPM"))
-    write("truncated_progressive.jpg", many[: len(many) * 2 // 3])
+    scans = [i for i in range(len(many)) if many[i:i + 2] == b"\xff\xda"]
+    write("truncated_progressive.jpg", many[: scans[4] + 60])
+    write("truncated_progressive_marker.jpg", many[: scans[7] + 2])
     write("truncated_header.jpg", whole[:200])
     write("damaged_marker.jpg", whole[: len(whole) // 2] + b"\xff\xd9" + whole[len(whole) // 2 + 2:])
     some = bytearray(whole)
