@@ -1,6 +1,8 @@
 //! Decoding against Pillow 13.0.0: what `tests/parity/images/make_goldens.py` wrote down of each
 //! file in `tests/data/images`, byte for byte but for the files listed here.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 mod preprocess_support;
 
 use effnet::preprocess::{DecodeError, DecodeOptions, Limits, RgbImage, decode};
@@ -29,7 +31,10 @@ const LENIENT_INEXACT: &[&str] = &[
 fn difference(image: &RgbImage, expected: &Value) -> Option<String> {
     let (width, height) = (image.width(), image.height());
     if [&expected["width"], &expected["height"]] != [&Value::from(width), &Value::from(height)] {
-        return Some(format!("{width}x{height} pixels, not {}x{}", expected["width"], expected["height"]));
+        return Some(format!(
+            "{width}x{height} pixels, not {}x{}",
+            expected["width"], expected["height"]
+        ));
     }
     if sha256(image.data()) == expected["sha256"] {
         return None;
@@ -41,7 +46,10 @@ fn difference(image: &RgbImage, expected: &Value) -> Option<String> {
         let byte = u8::from_str_radix(&sample[i * 2..i * 2 + 2], 16).unwrap();
         image.data()[i * image.data().len() / count] != byte
     });
-    Some(format!("other pixels; {} of {count} sampled bytes differ", wrong.count()))
+    Some(format!(
+        "other pixels; {} of {count} sampled bytes differ",
+        wrong.count()
+    ))
 }
 
 fn check(part: &str, options: &DecodeOptions, except: &[&str]) {
@@ -66,7 +74,12 @@ fn check(part: &str, options: &DecodeOptions, except: &[&str]) {
         }
     }
     assert!(compared > 200, "only {compared} files were compared");
-    assert!(wrong.is_empty(), "{} of {compared} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {compared} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 fn inexact() -> Vec<&'static str> {
@@ -80,23 +93,40 @@ fn decodes_as_pillow_does() {
 
 #[test]
 fn turns_upright_as_pillow_does() {
-    let options = DecodeOptions { exif_orientation: true, ..DecodeOptions::default() };
+    let options = DecodeOptions {
+        exif_orientation: true,
+        ..DecodeOptions::default()
+    };
     check("transposed", &options, &inexact());
     let goldens = goldens("goldens.json");
-    let turned = goldens.as_object().unwrap().values().filter(|golden| golden.get("transposed").is_some());
+    let turned = goldens
+        .as_object()
+        .unwrap()
+        .values()
+        .filter(|golden| golden.get("transposed").is_some());
     assert!(turned.count() >= 10);
 }
 
 #[test]
 fn keeps_what_is_there_as_pillow_does() {
-    let options = DecodeOptions { lenient: true, ..DecodeOptions::default() };
-    check("lenient", &options, &[inexact().as_slice(), LENIENT_INEXACT].concat());
+    let options = DecodeOptions {
+        lenient: true,
+        ..DecodeOptions::default()
+    };
+    check(
+        "lenient",
+        &options,
+        &[inexact().as_slice(), LENIENT_INEXACT].concat(),
+    );
     let goldens = goldens("goldens.json");
     for name in LENIENT_INEXACT {
         let image = decode(&std::fs::read(folder().join(name)).unwrap(), &options).unwrap();
         let expected = &goldens[name]["lenient"];
         assert_eq!([image.width(), image.height()], [64, 48]);
-        assert!(difference(&image, expected).is_some(), "{name} is equal by now: remove it from the list");
+        assert!(
+            difference(&image, expected).is_some(),
+            "{name} is equal by now: remove it from the list"
+        );
     }
 }
 
@@ -104,8 +134,12 @@ fn keeps_what_is_there_as_pillow_does() {
 fn known_differences_stay_as_small_as_measured() {
     for (name, count, level) in INEXACT {
         let options = DecodeOptions::default();
-        let read = |path: String| decode(&std::fs::read(folder().join(path)).unwrap(), &options).unwrap();
-        let (image, expected) = (read((*name).to_owned()), read(format!("expected/{name}.png")));
+        let read =
+            |path: String| decode(&std::fs::read(folder().join(path)).unwrap(), &options).unwrap();
+        let (image, expected) = (
+            read((*name).to_owned()),
+            read(format!("expected/{name}.png")),
+        );
         let differences: Vec<u8> = image
             .data()
             .iter()
@@ -113,14 +147,31 @@ fn known_differences_stay_as_small_as_measured() {
             .map(|(a, b)| a.abs_diff(*b))
             .filter(|difference| *difference > 0)
             .collect();
-        assert!(!differences.is_empty(), "{name} is equal by now: remove it from the list");
-        assert!(differences.len() <= *count, "{name}: {} bytes differ", differences.len());
-        assert!(differences.iter().max() <= Some(level), "{name}: {:?}", differences.iter().max());
+        assert!(
+            !differences.is_empty(),
+            "{name} is equal by now: remove it from the list"
+        );
+        assert!(
+            differences.len() <= *count,
+            "{name}: {} bytes differ",
+            differences.len()
+        );
+        assert!(
+            differences.iter().max() <= Some(level),
+            "{name}: {:?}",
+            differences.iter().max()
+        );
     }
     for name in REFUSED {
-        let error = decode(&std::fs::read(folder().join(name)).unwrap(), &DecodeOptions::default());
+        let error = decode(
+            &std::fs::read(folder().join(name)).unwrap(),
+            &DecodeOptions::default(),
+        );
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("convert it") || error.contains("intact"), "{name}: {error}");
+        assert!(
+            error.contains("convert it") || error.contains("intact"),
+            "{name}: {error}"
+        );
     }
 }
 
@@ -148,34 +199,89 @@ fn limits_hold_before_pixels_are_read() {
     let bomb = std::fs::read(folder().join("bomb_60000x60000.png")).unwrap();
     assert!(matches!(
         decode(&bomb, &DecodeOptions::default()),
-        Err(DecodeError::TooManyPixels { width: 60_000, height: 60_000, .. })
+        Err(DecodeError::TooManyPixels {
+            width: 60_000,
+            height: 60_000,
+            ..
+        })
     ));
-    let memory = Limits { max_pixels: u64::MAX, max_alloc: 1 << 30 };
-    let options = DecodeOptions { limits: memory, ..DecodeOptions::default() };
-    assert!(matches!(decode(&bomb, &options), Err(DecodeError::TooMuchMemory { .. })));
-    for name in ["jpeg_420.jpg", "jpeg_progressive_420.jpg", "png_rgb.png", "gif_plain.gif", "bmp_24.bmp",
-        "tiff_raw.tiff", "pnm_p6_255.ppm", "qoi_rgb.qoi", "tga_rgb.tga", "webp_lossy.webp", "ico_png.ico"]
-    {
+    let memory = Limits {
+        max_pixels: u64::MAX,
+        max_alloc: 1 << 30,
+    };
+    let options = DecodeOptions {
+        limits: memory,
+        ..DecodeOptions::default()
+    };
+    assert!(matches!(
+        decode(&bomb, &options),
+        Err(DecodeError::TooMuchMemory { .. })
+    ));
+    for name in [
+        "jpeg_420.jpg",
+        "jpeg_progressive_420.jpg",
+        "png_rgb.png",
+        "gif_plain.gif",
+        "bmp_24.bmp",
+        "tiff_raw.tiff",
+        "pnm_p6_255.ppm",
+        "qoi_rgb.qoi",
+        "tga_rgb.tga",
+        "webp_lossy.webp",
+        "ico_png.ico",
+    ] {
         let bytes = std::fs::read(folder().join(name)).unwrap();
-        let few = Limits { max_pixels: 54, ..Limits::default() };
-        let options = DecodeOptions { limits: few, ..DecodeOptions::default() };
+        let few = Limits {
+            max_pixels: 54,
+            ..Limits::default()
+        };
+        let options = DecodeOptions {
+            limits: few,
+            ..DecodeOptions::default()
+        };
         let result = decode(&bytes, &options);
-        assert!(matches!(result, Err(DecodeError::TooManyPixels { limit: 54, .. })), "{name}: {result:?}");
-        let little = Limits { max_alloc: 100, ..Limits::default() };
-        let options = DecodeOptions { limits: little, ..DecodeOptions::default() };
+        assert!(
+            matches!(result, Err(DecodeError::TooManyPixels { limit: 54, .. })),
+            "{name}: {result:?}"
+        );
+        let little = Limits {
+            max_alloc: 100,
+            ..Limits::default()
+        };
+        let options = DecodeOptions {
+            limits: little,
+            ..DecodeOptions::default()
+        };
         let result = decode(&bytes, &options);
-        assert!(matches!(result, Err(DecodeError::TooMuchMemory { limit: 100, .. })), "{name}: {result:?}");
+        assert!(
+            matches!(result, Err(DecodeError::TooMuchMemory { limit: 100, .. })),
+            "{name}: {result:?}"
+        );
     }
 }
 
 #[test]
 fn errors_name_the_cause() {
-    let read = |name: &str| decode(&std::fs::read(folder().join(name)).unwrap(), &DecodeOptions::default());
+    let read = |name: &str| {
+        decode(
+            &std::fs::read(folder().join(name)).unwrap(),
+            &DecodeOptions::default(),
+        )
+    };
     assert!(matches!(read("empty.png"), Err(DecodeError::Empty)));
     assert!(matches!(read("text.jpg"), Err(DecodeError::UnknownFormat)));
-    for name in ["truncated_10.jpg", "truncated_97.jpg", "truncated_header.jpg", "jpeg_no_eoi.jpg", "truncated_50.png"] {
+    for name in [
+        "truncated_10.jpg",
+        "truncated_97.jpg",
+        "truncated_header.jpg",
+        "jpeg_no_eoi.jpg",
+        "truncated_50.png",
+    ] {
         let error = read(name).unwrap_err();
-        assert!(matches!(error, DecodeError::Truncated { .. }), "{name}: {error}");
+        assert!(
+            matches!(error, DecodeError::Truncated { .. }),
+            "{name}: {error}"
+        );
         assert!(error.to_string().contains("leniently"));
     }
 }
@@ -184,35 +290,57 @@ fn errors_name_the_cause() {
 /// never more than the limits allow.
 #[test]
 fn damaged_files_neither_panic_nor_swell() {
-    let limits = Limits { max_pixels: 1 << 18, max_alloc: 1 << 24 };
+    let limits = Limits {
+        max_pixels: 1 << 18,
+        max_alloc: 1 << 24,
+    };
     let mut noise = Noise(2026);
-    let mut names: Vec<_> = goldens("goldens.json").as_object().unwrap().keys().cloned().collect();
+    let mut names: Vec<_> = goldens("goldens.json")
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
     names.sort();
     let mut decoded = 0;
     for name in &names {
         let bytes = std::fs::read(folder().join(name)).unwrap();
-        for round in 0..24 {
+        for round in 0..300 {
             let mut bytes = bytes.clone();
             if round % 3 == 0 {
                 bytes.truncate(noise.below(bytes.len() + 1));
             }
             for _ in 0..noise.below(4) {
                 // Headers are where the damage is worst.
-                let reach = if round % 2 == 0 { bytes.len().min(64) } else { bytes.len() };
+                let reach = if round % 2 == 0 {
+                    bytes.len().min(64)
+                } else {
+                    bytes.len()
+                };
                 if reach > 0 {
                     let at = noise.below(reach);
                     bytes[at] = noise.next() as u8;
                 }
             }
-            let options = DecodeOptions { limits, lenient: round % 4 == 1, exif_orientation: round % 5 == 1 };
+            let options = DecodeOptions {
+                limits,
+                lenient: round % 4 == 1,
+                exif_orientation: round % 5 == 1,
+            };
             match decode(&bytes, &options) {
                 Ok(image) => {
                     decoded += 1;
-                    assert!(u64::from(image.width()) * u64::from(image.height()) <= limits.max_pixels, "{name}");
+                    assert!(
+                        u64::from(image.width()) * u64::from(image.height()) <= limits.max_pixels,
+                        "{name}"
+                    );
                 }
                 Err(error) => assert!(!error.to_string().contains('\n'), "{name}: {error:?}"),
             }
         }
     }
-    assert!(decoded > 500, "only {decoded} damaged files decoded: the damage is too coarse to say much");
+    assert!(
+        decoded > 5000,
+        "only {decoded} damaged files decoded: the damage is too coarse to say much"
+    );
 }

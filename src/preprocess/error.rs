@@ -1,5 +1,7 @@
 //! What can go wrong between encoded bytes and a network's input.
 
+use std::fmt::Display;
+
 use thiserror::Error;
 
 /// A buffer whose length does not fit its image's size.
@@ -83,6 +85,28 @@ pub enum DecodeError {
         /// What the decoder said.
         reason: String,
     },
+}
+
+impl DecodeError {
+    /// A decoder's own words, on one line.
+    pub(super) fn corrupt(format: &'static str, reason: &dyn Display) -> Self {
+        Self::Corrupt {
+            format,
+            reason: one_line(&reason.to_string()),
+        }
+    }
+
+    /// A decoder's own words, on one line.
+    pub(super) fn unsupported(format: &'static str, reason: &dyn Display) -> Self {
+        Self::Unsupported {
+            format,
+            reason: one_line(&reason.to_string()),
+        }
+    }
+}
+
+fn one_line(reason: &str) -> String {
+    reason.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Why a transform could not be built or applied.

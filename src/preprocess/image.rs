@@ -27,7 +27,11 @@ impl RgbImage {
                 actual: data.len() as u64,
             });
         }
-        Ok(Self { width, height, data })
+        Ok(Self {
+            width,
+            height,
+            data,
+        })
     }
 
     /// Width in pixels, at least 1.
@@ -69,7 +73,11 @@ pub struct Pixels {
 impl Pixels {
     pub(super) fn new(width: usize, height: usize, data: Vec<u8>) -> Self {
         debug_assert_eq!(data.len(), width * height * 3);
-        Self { width, height, data }
+        Self {
+            width,
+            height,
+            data,
+        }
     }
 
     /// Width in pixels.
@@ -106,7 +114,9 @@ impl TryFrom<DynamicImage> for RgbImage {
     /// moved, not copied.
     fn try_from(image: DynamicImage) -> Result<Self, Self::Error> {
         match image {
-            DynamicImage::ImageRgb8(image) => Self::new(image.width(), image.height(), image.into_raw()),
+            DynamicImage::ImageRgb8(image) => {
+                Self::new(image.width(), image.height(), image.into_raw())
+            }
             other => Self::try_from(&other),
         }
     }
@@ -122,20 +132,32 @@ impl TryFrom<&DynamicImage> for RgbImage {
         let high = |value: u16| (value >> 8) as u8;
         let data: Vec<u8> = match image {
             DynamicImage::ImageRgb8(image) => image.as_raw().clone(),
-            DynamicImage::ImageRgba8(image) => image.pixels().flat_map(|p| [p[0], p[1], p[2]]).collect(),
+            DynamicImage::ImageRgba8(image) => {
+                image.pixels().flat_map(|p| [p[0], p[1], p[2]]).collect()
+            }
             DynamicImage::ImageLuma8(image) => image.pixels().flat_map(|p| [p[0]; 3]).collect(),
             DynamicImage::ImageLumaA8(image) => image.pixels().flat_map(|p| [p[0]; 3]).collect(),
-            DynamicImage::ImageLuma16(image) => {
-                image.pixels().flat_map(|p| [p[0].min(255) as u8; 3]).collect()
+            DynamicImage::ImageLuma16(image) => image
+                .pixels()
+                .flat_map(|p| [p[0].min(255) as u8; 3])
+                .collect(),
+            DynamicImage::ImageLumaA16(image) => {
+                image.pixels().flat_map(|p| [high(p[0]); 3]).collect()
             }
-            DynamicImage::ImageLumaA16(image) => image.pixels().flat_map(|p| [high(p[0]); 3]).collect(),
             DynamicImage::ImageRgb16(image) => image.pixels().flat_map(|p| p.0.map(high)).collect(),
-            DynamicImage::ImageRgba16(image) => {
-                image.pixels().flat_map(|p| [p[0], p[1], p[2]].map(high)).collect()
-            }
+            DynamicImage::ImageRgba16(image) => image
+                .pixels()
+                .flat_map(|p| [p[0], p[1], p[2]].map(high))
+                .collect(),
             // `as` truncates and clips.
-            DynamicImage::ImageRgb32F(image) => image.pixels().flat_map(|p| p.0.map(|v| v as u8)).collect(),
-            other => other.to_rgba32f().pixels().flat_map(|p| [p[0], p[1], p[2]].map(|v| v as u8)).collect(),
+            DynamicImage::ImageRgb32F(image) => {
+                image.pixels().flat_map(|p| p.0.map(|v| v as u8)).collect()
+            }
+            other => other
+                .to_rgba32f()
+                .pixels()
+                .flat_map(|p| [p[0], p[1], p[2]].map(|v| v as u8))
+                .collect(),
         };
         Self::new(image.width(), image.height(), data)
     }

@@ -8,7 +8,9 @@ pub(super) fn cmyk_to_rgb(cmyk: &[u8], inverted: bool) -> Vec<u8> {
     for pixel in cmyk.as_chunks::<4>().0 {
         let [cyan, magenta, yellow, black] = pixel.map(|value| i32::from(value ^ flip));
         let white = 255 - black;
-        rgb.extend([cyan, magenta, yellow].map(|ink| (white - share(ink, white)).clamp(0, 255) as u8));
+        rgb.extend(
+            [cyan, magenta, yellow].map(|ink| (white - share(ink, white)).clamp(0, 255) as u8),
+        );
     }
     rgb
 }

@@ -19,12 +19,11 @@ pub(super) fn decode(
     bytes: &[u8],
     options: &DecodeOptions,
 ) -> Result<(RgbImage, Orientation), DecodeError> {
-    let corrupt = |reason: String| DecodeError::Corrupt { format: FORMAT, reason };
     let explain = |error: DecodingError| match error {
         DecodingError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
             DecodeError::Truncated { format: FORMAT }
         }
-        other => corrupt(other.to_string()),
+        other => DecodeError::corrupt(FORMAT, &other),
     };
     let mut settings = GifOptions::new();
     settings.set_color_output(ColorOutput::Indexed);
@@ -33,13 +32,18 @@ pub(super) fn decode(
     let mut decoder = settings.read_info(Cursor::new(bytes)).map_err(explain)?;
     let screen = (usize::from(decoder.width()), usize::from(decoder.height()));
     let frame = decoder.next_frame_info().map_err(explain)?;
-    let frame = frame.ok_or_else(|| corrupt("it holds no frame".to_owned()))?;
+    let frame = frame.ok_or_else(|| DecodeError::corrupt(FORMAT, &"it holds no frame"))?;
     let (left, top) = (usize::from(frame.left), usize::from(frame.top));
     let (frame_width, frame_height) = (usize::from(frame.width), usize::from(frame.height));
     let transparent = frame.transparent;
-    let (width, height) = (screen.0.max(left + frame_width), screen.1.max(top + frame_height));
+    let (width, height) = (
+        screen.0.max(left + frame_width),
+        screen.1.max(top + frame_height),
+    );
     options.limits.check_pixels(width as u64, height as u64)?;
-    options.limits.check_memory(FORMAT, width as u64 * height as u64 * 5)?;
+    options
+        .limits
+        .check_memory(FORMAT, width as u64 * height as u64 * 5)?;
 
     let mut indices = vec![0; decoder.buffer_size()];
     decoder.read_into_buffer(&mut indices).map_err(explain)?;
@@ -58,6 +62,7 @@ pub(super) fn decode(
         }
     }
     let orientation = exif::orientation(None, decoder.xmp_metadata());
-    let image = RgbImage::new(width as u32, height as u32, data).map_err(|e| corrupt(e.to_string()))?;
+    let image = RgbImage::new(width as u32, height as u32, data)
+        .map_err(|error| DecodeError::corrupt(FORMAT, &error))?;
     Ok((image, orientation))
 }

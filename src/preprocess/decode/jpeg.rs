@@ -1,7 +1,5 @@
 //! JPEG, by `libjpeg-turbo-rs`, with the settings that Pillow leaves to libjpeg-turbo.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use image::metadata::Orientation;
 use libjpeg_turbo_rs::common::types::DecodeLimits;
 use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat};
@@ -25,18 +23,12 @@ pub(super) fn decode(
     if cut && !options.lenient {
         return Err(DecodeError::Truncated { format: FORMAT });
     }
-    let ended = if cut { [whole_segments(bytes), &END_OF_IMAGE].concat() } else { Vec::new() };
+    let ended = if cut {
+        [whole_segments(bytes), &END_OF_IMAGE].concat()
+    } else {
+        Vec::new()
+    };
     let bytes = if cut { &ended } else { bytes };
-    // The decoder is young: a panic in it must not end a service.
-    catch_unwind(AssertUnwindSafe(|| decode_unguarded(bytes, options))).unwrap_or_else(|_| {
-        Err(DecodeError::Corrupt { format: FORMAT, reason: "the decoder gave up".to_owned() })
-    })
-}
-
-fn decode_unguarded(
-    bytes: &[u8],
-    options: &DecodeOptions,
-) -> Result<(RgbImage, Orientation), DecodeError> {
     let limits = DecodeLimits {
         max_pixels: options.limits.max_pixels,
         max_scans: MAX_SCANS,
@@ -48,16 +40,23 @@ fn decode_unguarded(
     let (width, height) = (decoder.header().width(), decoder.header().height());
     options.limits.check_pixels(width as u64, height as u64)?;
     let four = decoder.header().components.len() == 4;
-    decoder.set_output_format(if four { PixelFormat::Cmyk } else { PixelFormat::Rgb });
+    decoder.set_output_format(if four {
+        PixelFormat::Cmyk
+    } else {
+        PixelFormat::Rgb
+    });
     decoder.set_block_smoothing(true);
     // libjpeg goes on after damage, with a warning; Pillow does not look at it.
     decoder.set_lenient(true);
     let image = decoder.decode_image().map_err(error)?;
     let orientation = exif::orientation(image.exif_data.as_deref(), image.xmp_data.as_deref());
-    let data = if four { cmyk_to_rgb(&image.data, true) } else { image.data };
-    let image = RgbImage::new(width as u32, height as u32, data).map_err(|error| {
-        DecodeError::Corrupt { format: FORMAT, reason: error.to_string() }
-    })?;
+    let data = if four {
+        cmyk_to_rgb(&image.data, true)
+    } else {
+        image.data
+    };
+    let image = RgbImage::new(width as u32, height as u32, data)
+        .map_err(|error| DecodeError::corrupt(FORMAT, &error))?;
     Ok((image, orientation))
 }
 
@@ -65,13 +64,19 @@ fn decode_unguarded(
 /// bytes until that comes; damage before it is filled with grey and passes.
 fn is_cut(bytes: &[u8]) -> bool {
     let scan = scan_start(bytes).unwrap_or(bytes.len());
-    !bytes[scan..].windows(2).rev().any(|marker| marker == END_OF_IMAGE)
+    !bytes[scan..]
+        .windows(2)
+        .rev()
+        .any(|marker| marker == END_OF_IMAGE)
 }
 
 /// The bytes without a last marker segment that is cut itself.
 fn whole_segments(bytes: &[u8]) -> &[u8] {
-    let is_segment = |marker: &[u8]| marker[0] == 0xff && !matches!(marker[1], 0 | 1 | 0xd0..=0xd9 | 0xff);
-    let Some(last) = bytes.windows(2).rposition(is_segment) else { return bytes };
+    let is_segment =
+        |marker: &[u8]| marker[0] == 0xff && !matches!(marker[1], 0 | 1 | 0xd0..=0xd9 | 0xff);
+    let Some(last) = bytes.windows(2).rposition(is_segment) else {
+        return bytes;
+    };
     match bytes[last + 2..].first_chunk::<2>() {
         Some(length) if last + 2 + usize::from(u16::from_be_bytes(*length)) <= bytes.len() => bytes,
         _ => &bytes[..last],
@@ -99,10 +104,13 @@ fn scan_start(bytes: &[u8]) -> Option<usize> {
 fn explain(error: JpegError, options: &DecodeOptions) -> DecodeError {
     match error {
         JpegError::UnexpectedEof => DecodeError::Truncated { format: FORMAT },
-        JpegError::Unsupported(reason) => DecodeError::Unsupported { format: FORMAT, reason },
+        JpegError::Unsupported(reason) => DecodeError::unsupported(FORMAT, &reason),
         JpegError::AllocationFailed { .. } | JpegError::LimitExceeded { .. } => {
-            DecodeError::TooMuchMemory { format: FORMAT, limit: options.limits.max_alloc }
+            DecodeError::TooMuchMemory {
+                format: FORMAT,
+                limit: options.limits.max_alloc,
+            }
         }
-        other => DecodeError::Corrupt { format: FORMAT, reason: other.to_string() },
+        other => DecodeError::corrupt(FORMAT, &other),
     }
 }

@@ -8,6 +8,8 @@ mod png;
 mod pnm;
 mod tiff;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use image::ImageFormat;
 use image::metadata::Orientation;
 
@@ -26,21 +28,31 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_pixels: 2 * 89_478_485, max_alloc: 2 << 30 }
+        Self {
+            max_pixels: 2 * 89_478_485,
+            max_alloc: 2 << 30,
+        }
     }
 }
 
 impl Limits {
     fn check_pixels(&self, width: u64, height: u64) -> Result<(), DecodeError> {
         if width.saturating_mul(height) > self.max_pixels {
-            return Err(DecodeError::TooManyPixels { width, height, limit: self.max_pixels });
+            return Err(DecodeError::TooManyPixels {
+                width,
+                height,
+                limit: self.max_pixels,
+            });
         }
         Ok(())
     }
 
     fn check_memory(&self, format: &'static str, bytes: u64) -> Result<(), DecodeError> {
         if bytes > self.max_alloc {
-            return Err(DecodeError::TooMuchMemory { format, limit: self.max_alloc });
+            return Err(DecodeError::TooMuchMemory {
+                format,
+                limit: self.max_alloc,
+            });
         }
         Ok(())
     }
@@ -69,14 +81,18 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, DecodeE
         return Err(DecodeError::Empty);
     }
     let format = sniff(bytes).ok_or(DecodeError::UnknownFormat)?;
-    let (image, orientation) = match format {
-        (ImageFormat::Jpeg, _) => jpeg::decode(bytes, options)?,
-        (ImageFormat::Png, _) => png::decode(bytes, options)?,
-        (ImageFormat::Pnm, _) => (pnm::decode(bytes, options)?, Orientation::NoTransforms),
-        (ImageFormat::Gif, _) => gif::decode(bytes, options)?,
-        (ImageFormat::Tiff, _) => (tiff::decode(bytes, options)?, Orientation::NoTransforms),
-        (format, name) => other::decode(bytes, format, name, options)?,
+    let decoded = || match format {
+        (ImageFormat::Jpeg, _) => jpeg::decode(bytes, options),
+        (ImageFormat::Png, _) => png::decode(bytes, options),
+        (ImageFormat::Pnm, _) => Ok((pnm::decode(bytes, options)?, Orientation::NoTransforms)),
+        (ImageFormat::Gif, _) => gif::decode(bytes, options),
+        (ImageFormat::Tiff, _) => Ok((tiff::decode(bytes, options)?, Orientation::NoTransforms)),
+        (format, name) => other::decode(bytes, format, name, options),
     };
+    // The decoders are other people's, some of them young: a panic in one of them, set off by a
+    // broken file, must not end a service.
+    let (image, orientation) = catch_unwind(AssertUnwindSafe(decoded))
+        .unwrap_or_else(|_| Err(DecodeError::corrupt(format.1, &"its decoder gave up")))?;
     if options.exif_orientation && orientation != Orientation::NoTransforms {
         return Ok(exif::transpose(image, orientation));
     }
@@ -88,7 +104,21 @@ fn sniff(bytes: &[u8]) -> Option<(ImageFormat, &'static str)> {
     let found = match bytes {
         [0xff, 0xd8, 0xff, ..] => (ImageFormat::Jpeg, "JPEG"),
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => (ImageFormat::Png, "PNG"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => (ImageFormat::WebP, "WebP"),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => (ImageFormat::WebP, "WebP"),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => (ImageFormat::Gif, "GIF"),
         [b'B', b'M', ..] => (ImageFormat::Bmp, "BMP"),
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => (ImageFormat::Tiff, "TIFF"),
@@ -103,7 +133,9 @@ fn sniff(bytes: &[u8]) -> Option<(ImageFormat, &'static str)> {
 
 /// TGA has no magic number: its header must make sense, field by field, as Pillow asks too.
 fn is_tga(bytes: &[u8]) -> bool {
-    let Some(header) = bytes.first_chunk::<18>() else { return false };
+    let Some(header) = bytes.first_chunk::<18>() else {
+        return false;
+    };
     let (map_type, image_type, map_depth, depth) = (header[1], header[2], header[7], header[16]);
     let size = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
     let mapped = matches!(image_type, 1 | 9);

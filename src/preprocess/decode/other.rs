@@ -38,8 +38,7 @@ pub(super) fn decode(
             }
         }
     }
-    let image = RgbImage::try_from(image)
-        .map_err(|error| DecodeError::Corrupt { format: name, reason: error.to_string() })?;
+    let image = RgbImage::try_from(image).map_err(|error| DecodeError::corrupt(name, &error))?;
     Ok((image, orientation))
 }
 
@@ -61,12 +60,11 @@ fn explain(error: ImageError, format: &'static str, options: &DecodeOptions) -> 
         ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             DecodeError::Truncated { format }
         }
-        ImageError::Limits(_) => {
-            DecodeError::TooMuchMemory { format, limit: options.limits.max_alloc }
-        }
-        ImageError::Unsupported(error) => {
-            DecodeError::Unsupported { format, reason: error.to_string() }
-        }
-        other => DecodeError::Corrupt { format, reason: other.to_string() },
+        ImageError::Limits(_) => DecodeError::TooMuchMemory {
+            format,
+            limit: options.limits.max_alloc,
+        },
+        ImageError::Unsupported(error) => DecodeError::unsupported(format, &error),
+        other => DecodeError::corrupt(format, &other),
     }
 }

@@ -3,7 +3,9 @@
 use std::io::{Cursor, ErrorKind};
 
 use image::metadata::Orientation;
-use png::{BitDepth, ColorType, Decoder, DecodingError, Limits, Transformations, expand_interlaced_row};
+use png::{
+    BitDepth, ColorType, Decoder, DecodingError, Limits, Transformations, expand_interlaced_row,
+};
 
 use super::DecodeOptions;
 use crate::preprocess::error::DecodeError;
@@ -27,14 +29,29 @@ pub(super) fn decode(
         header.color_type == ColorType::Grayscale && header.bit_depth == BitDepth::Sixteen;
     options.limits.check_pixels(width.into(), height.into())?;
     let mut reader = decoder.read_info().map_err(explain)?;
+    // `png` 0.18 expects whole colours and panics without.
+    if reader
+        .info()
+        .palette
+        .as_ref()
+        .is_some_and(|palette| palette.len() % 3 != 0)
+    {
+        return Err(DecodeError::corrupt(FORMAT, &"a palette of broken length"));
+    }
     let (color, depth) = reader.output_color_type();
     let sample = if depth == BitDepth::Sixteen { 2 } else { 1 };
     let pixel = color.samples() * sample;
     let stride = width as usize * pixel;
     let size = stride as u64 * u64::from(height);
-    options.limits.check_memory(FORMAT, size + u64::from(width) * u64::from(height) * 3)?;
+    options
+        .limits
+        .check_memory(FORMAT, size + u64::from(width) * u64::from(height) * 3)?;
 
-    let xmp = reader.info().utf8_text.iter().find(|text| text.keyword == "XML:com.adobe.xmp");
+    let xmp = reader
+        .info()
+        .utf8_text
+        .iter()
+        .find(|text| text.keyword == "XML:com.adobe.xmp");
     let xmp = xmp.and_then(|text| text.get_text().ok());
     let exif = reader.info().exif_metadata.as_deref();
     let orientation = exif::orientation(exif, xmp.as_deref().map(str::as_bytes));
@@ -66,13 +83,19 @@ pub(super) fn decode(
 
     let data = match (color.samples(), sample) {
         // Pillow's mode `I;16`, whose conversion to RGB clips; other modes keep the high byte.
-        (_, 2) if deep_grey => data.chunks_exact(pixel).flat_map(|p| [if p[0] > 0 { 255 } else { p[1] }; 3]).collect(),
+        (_, 2) if deep_grey => data
+            .chunks_exact(pixel)
+            .flat_map(|p| [if p[0] > 0 { 255 } else { p[1] }; 3])
+            .collect(),
         (3, 1) => data,
         (1 | 2, _) => data.chunks_exact(pixel).flat_map(|p| [p[0]; 3]).collect(),
-        _ => data.chunks_exact(pixel).flat_map(|p| [p[0], p[sample], p[2 * sample]]).collect(),
+        _ => data
+            .chunks_exact(pixel)
+            .flat_map(|p| [p[0], p[sample], p[2 * sample]])
+            .collect(),
     };
-    let image = RgbImage::new(width, height, data)
-        .map_err(|error| DecodeError::Corrupt { format: FORMAT, reason: error.to_string() })?;
+    let image =
+        RgbImage::new(width, height, data).map_err(|error| DecodeError::corrupt(FORMAT, &error))?;
     Ok((image, orientation))
 }
 
@@ -81,9 +104,10 @@ fn explain(error: DecodingError, options: &DecodeOptions) -> DecodeError {
         DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             DecodeError::Truncated { format: FORMAT }
         }
-        DecodingError::LimitsExceeded => {
-            DecodeError::TooMuchMemory { format: FORMAT, limit: options.limits.max_alloc }
-        }
-        other => DecodeError::Corrupt { format: FORMAT, reason: other.to_string() },
+        DecodingError::LimitsExceeded => DecodeError::TooMuchMemory {
+            format: FORMAT,
+            limit: options.limits.max_alloc,
+        },
+        other => DecodeError::corrupt(FORMAT, &other),
     }
 }

@@ -48,7 +48,11 @@ pub(super) fn horizontal(
 ) -> Vec<u8> {
     let width = (columns.end - columns.start) as usize;
     let mut output = vec![0; rows.len() * width * 3];
-    let longest = columns.clone().map(|column| axis.bounds(column).len()).max().unwrap_or(0);
+    let longest = columns
+        .clone()
+        .map(|column| axis.bounds(column).len())
+        .max()
+        .unwrap_or(0);
     let span = longest.next_multiple_of(STEP / 3) * 3;
     let block = (MAX_WEIGHTS / span.max(1)).max(1) as u64;
     let mut done = 0;
@@ -89,11 +93,23 @@ impl Columns {
                 weights.fill(*weight);
             }
         }
-        Self { inputs, starts, weights, span }
+        Self {
+            inputs,
+            starts,
+            weights,
+            span,
+        }
     }
 
     #[inline(always)]
-    fn apply(&self, view: View<'_>, rows: &Range<usize>, output: &mut [u8], stride: usize, at: usize) {
+    fn apply(
+        &self,
+        view: View<'_>,
+        rows: &Range<usize>,
+        output: &mut [u8],
+        stride: usize,
+        at: usize,
+    ) {
         // Rows are copied so that the zero weights past a pixel's bounds have bytes to meet.
         let length = self.inputs.len() * 3;
         let padded = length + self.span;
@@ -105,8 +121,11 @@ impl Columns {
                 buffer[..length].copy_from_slice(view.row(first + row, &self.inputs));
             }
             let lines: [&[u8]; ROWS] = std::array::from_fn(|row| &buffer[row * padded..][..padded]);
-            for (x, (start, weights)) in
-                self.starts.iter().zip(self.weights.chunks_exact(self.span)).enumerate()
+            for (x, (start, weights)) in self
+                .starts
+                .iter()
+                .zip(self.weights.chunks_exact(self.span))
+                .enumerate()
             {
                 let sums = weigh(lines.map(|line| &line[*start..][..self.span]), weights);
                 for (line, sums) in output.chunks_exact_mut(stride).zip(sums) {
@@ -182,10 +201,9 @@ fn mix(lines: &[&[u8]], weights: &[i32], output: &mut [u8]) {
         *chunk = sums.map(clip);
     }
     for (index, byte) in rest.iter_mut().enumerate() {
-        let sum = lines
-            .iter()
-            .zip(weights)
-            .fold(HALF, |sum, (line, weight)| sum + weight * i32::from(line[done + index]));
+        let sum = lines.iter().zip(weights).fold(HALF, |sum, (line, weight)| {
+            sum + weight * i32::from(line[done + index])
+        });
         *byte = clip(sum);
     }
 }
