@@ -11,8 +11,6 @@ use super::axis::{Axis, PRECISION_BITS};
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 /// Bytes of a step along a row: eight pixels.
 const STEP: usize = 24;
-/// Rows that share one reading of the weights.
-const ROWS: usize = 4;
 /// Bytes of a step of the vertical pass.
 const CHUNK: usize = 64;
 /// Weights that one block of columns may hold, to bound memory for images of extreme width.
@@ -35,6 +33,7 @@ impl<'a> View<'a> {
     }
 }
 
+#[inline(always)]
 fn clip(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
@@ -60,10 +59,14 @@ pub(super) fn horizontal(
     while start < columns.end {
         let block = Columns::new(axis, start..(start + block).min(columns.end), span);
         start += block.starts.len() as u64;
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || block.apply(view, &rows, &mut output, width * 3, done * 3),
-        );
+        pulp::Arch::new().dispatch(Across {
+            block: &block,
+            view,
+            rows: &rows,
+            output: &mut output,
+            stride: width * 3,
+            at: done * 3,
+        });
         done += block.starts.len();
     }
     output
@@ -100,68 +103,69 @@ impl Columns {
             span,
         }
     }
+}
+
+/// The horizontal pass of one block of columns, into the bytes from `at` of each output row.
+struct Across<'a> {
+    block: &'a Columns,
+    view: View<'a>,
+    rows: &'a Range<usize>,
+    output: &'a mut [u8],
+    stride: usize,
+    at: usize,
+}
+
+impl pulp::WithSimd for Across<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn apply(
-        &self,
-        view: View<'_>,
-        rows: &Range<usize>,
-        output: &mut [u8],
-        stride: usize,
-        at: usize,
-    ) {
-        // Rows are copied so that the zero weights past a pixel's bounds have bytes to meet.
-        let length = self.inputs.len() * 3;
-        let padded = length + self.span;
-        let mut buffer = vec![0u8; padded * ROWS];
-        for (group, output) in output.chunks_mut(stride * ROWS).enumerate() {
-            let first = rows.start + group * ROWS;
-            let count = ROWS.min(rows.end - first);
-            for (row, buffer) in buffer.chunks_exact_mut(padded).take(count).enumerate() {
-                buffer[..length].copy_from_slice(view.row(first + row, &self.inputs));
-            }
-            let lines: [&[u8]; ROWS] = std::array::from_fn(|row| &buffer[row * padded..][..padded]);
-            for (x, (start, weights)) in self
-                .starts
-                .iter()
-                .zip(self.weights.chunks_exact(self.span))
-                .enumerate()
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Columns {
+            inputs,
+            starts,
+            weights,
+            span,
+        } = self.block;
+        // A row is copied so that the zero weights past a pixel's bounds have bytes to meet.
+        let length = inputs.len() * 3;
+        let mut buffer = vec![0u8; length + span];
+        for (y, line) in self
+            .rows
+            .clone()
+            .zip(self.output.chunks_exact_mut(self.stride))
+        {
+            buffer[..length].copy_from_slice(self.view.row(y, inputs));
+            let pixels = line[self.at..].chunks_exact_mut(3);
+            for ((start, weights), pixel) in
+                starts.iter().zip(weights.chunks_exact(*span)).zip(pixels)
             {
-                let sums = weigh(lines.map(|line| &line[*start..][..self.span]), weights);
-                for (line, sums) in output.chunks_exact_mut(stride).zip(sums) {
-                    let pixel = &mut line[at + x * 3..][..3];
-                    for (byte, sum) in pixel.iter_mut().zip(sums) {
-                        *byte = clip(sum);
-                    }
-                }
+                pixel.copy_from_slice(&weigh(&buffer[*start..][..*span], weights));
             }
         }
     }
 }
 
-/// One output pixel of each of four rows.
+/// One output pixel.
 #[inline(always)]
-fn weigh(lines: [&[u8]; ROWS], weights: &[i32]) -> [[i32; 3]; ROWS] {
-    let mut sums = [[0i32; STEP]; ROWS];
-    let weights = weights.as_chunks::<STEP>().0;
-    let lines = lines.map(|line| &line.as_chunks::<STEP>().0[..weights.len()]);
-    for (step, weights) in weights.iter().enumerate() {
-        for (sums, line) in sums.iter_mut().zip(lines) {
-            let bytes = &line[step];
-            for i in 0..STEP {
-                sums[i] += weights[i] * i32::from(bytes[i]);
-            }
+fn weigh(bytes: &[u8], weights: &[i32]) -> [u8; 3] {
+    let mut sums = [0i32; STEP];
+    for (bytes, weights) in bytes
+        .as_chunks::<STEP>()
+        .0
+        .iter()
+        .zip(weights.as_chunks::<STEP>().0)
+    {
+        for i in 0..STEP {
+            sums[i] += weights[i] * i32::from(bytes[i]);
         }
     }
-    sums.map(|sums| {
-        let mut pixel = [HALF; 3];
-        for sums in sums.as_chunks::<3>().0 {
-            for (channel, sum) in pixel.iter_mut().zip(sums) {
-                *channel += sum;
-            }
+    let mut pixel = [HALF; 3];
+    for sums in sums.as_chunks::<3>().0 {
+        for (channel, sum) in pixel.iter_mut().zip(sums) {
+            *channel += sum;
         }
-        pixel
-    })
+    }
+    pixel.map(clip)
 }
 
 /// Output rows `rows` of the input columns `columns`, as `(rows, columns, 3)`.
@@ -177,33 +181,50 @@ pub(super) fn vertical(
     for (row, output) in rows.zip(output.chunks_exact_mut(stride)) {
         axis.weights(row, &mut weights, &mut exact);
         let lines: Vec<&[u8]> = axis.bounds(row).map(|y| view.row(y, columns)).collect();
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || mix(&lines, &weights, output),
-        );
+        pulp::Arch::new().dispatch(Down {
+            lines: &lines,
+            weights: &weights,
+            output,
+        });
     }
     output
 }
 
 /// The weighted sum of rows.
-#[inline(always)]
-fn mix(lines: &[&[u8]], weights: &[i32], output: &mut [u8]) {
-    let (chunks, rest) = output.as_chunks_mut::<CHUNK>();
-    let done = chunks.len() * CHUNK;
-    for (index, chunk) in chunks.iter_mut().enumerate() {
-        let mut sums = [HALF; CHUNK];
-        for (line, weight) in lines.iter().zip(weights) {
-            let bytes = &line.as_chunks::<CHUNK>().0[index];
-            for i in 0..CHUNK {
-                sums[i] += weight * i32::from(bytes[i]);
+struct Down<'a> {
+    lines: &'a [&'a [u8]],
+    weights: &'a [i32],
+    output: &'a mut [u8],
+}
+
+impl pulp::WithSimd for Down<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let (chunks, rest) = self.output.as_chunks_mut::<CHUNK>();
+        let done = chunks.len() * CHUNK;
+        for (index, chunk) in chunks.iter_mut().enumerate() {
+            let mut sums = [HALF; CHUNK];
+            for (line, weight) in self.lines.iter().zip(self.weights) {
+                let bytes = &line.as_chunks::<CHUNK>().0[index];
+                for i in 0..CHUNK {
+                    sums[i] += weight * i32::from(bytes[i]);
+                }
+            }
+            for (byte, sum) in chunk.iter_mut().zip(sums) {
+                *byte = clip(sum);
             }
         }
-        *chunk = sums.map(clip);
-    }
-    for (index, byte) in rest.iter_mut().enumerate() {
-        let sum = lines.iter().zip(weights).fold(HALF, |sum, (line, weight)| {
-            sum + weight * i32::from(line[done + index])
-        });
-        *byte = clip(sum);
+        for (index, byte) in rest.iter_mut().enumerate() {
+            let sum = self
+                .lines
+                .iter()
+                .zip(self.weights)
+                .fold(HALF, |sum, (line, weight)| {
+                    sum + weight * i32::from(line[done + index])
+                });
+            *byte = clip(sum);
+        }
     }
 }
