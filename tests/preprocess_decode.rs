@@ -261,6 +261,36 @@ fn limits_hold_before_pixels_are_read() {
 }
 
 #[test]
+fn images_of_the_image_crate_convert_as_pillow_does() {
+    use image::{DynamicImage, ImageBuffer};
+    let convert = |image: DynamicImage| RgbImage::try_from(image).unwrap().into_data();
+    let raw = |values: &[u16]| values.to_vec();
+    let (grey, grey_alpha) = ([0u16, 1, 255, 256], [0x1234u16, 7, 0xff00, 9]);
+    let image = ImageBuffer::from_raw(4, 1, raw(&grey)).unwrap();
+    assert_eq!(
+        convert(DynamicImage::ImageLuma16(image)),
+        [0, 0, 0, 1, 1, 1, 255, 255, 255, 255, 255, 255]
+    );
+    let image = ImageBuffer::from_raw(2, 1, raw(&grey_alpha)).unwrap();
+    assert_eq!(
+        convert(DynamicImage::ImageLumaA16(image)),
+        [0x12, 0x12, 0x12, 0xff, 0xff, 0xff]
+    );
+    let image = ImageBuffer::from_raw(1, 1, raw(&[0x1234, 0x5678, 0x9abc])).unwrap();
+    assert_eq!(convert(DynamicImage::ImageRgb16(image)), [0x12, 0x56, 0x9a]);
+    let image = ImageBuffer::from_raw(1, 1, raw(&[0x1234, 0x5678, 0x9abc, 0])).unwrap();
+    assert_eq!(
+        convert(DynamicImage::ImageRgba16(image)),
+        [0x12, 0x56, 0x9a]
+    );
+    let image = ImageBuffer::from_raw(1, 1, vec![10, 20, 30, 0]).unwrap();
+    assert_eq!(convert(DynamicImage::ImageRgba8(image)), [10, 20, 30]);
+    let image = ImageBuffer::from_raw(1, 1, vec![-3.0f32, 127.9, 300.0]).unwrap();
+    assert_eq!(convert(DynamicImage::ImageRgb32F(image)), [0, 127, 255]);
+    assert!(RgbImage::try_from(&DynamicImage::new_rgb8(0, 5)).is_err());
+}
+
+#[test]
 fn errors_name_the_cause() {
     let read = |name: &str| {
         decode(

@@ -131,7 +131,7 @@ pub enum TransformError {
     )]
     Channels((usize, usize, usize)),
     /// A height or width that is zero or beyond all use.
-    #[error("input_size {0:?} (channels, height, width) must be within 1 to 65535 a side")]
+    #[error("input_size {0:?} (channels, height, width) must be within 1 to 8192 a side")]
     InputSize((usize, usize, usize)),
     /// A `crop_pct` that is no positive number or that makes the resize too large.
     #[error("crop_pct is {0}, but must be above 0 and leave a resize of 1 to 65535 a side")]

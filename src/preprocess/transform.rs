@@ -74,7 +74,10 @@ impl Default for PreprocessConfig {
     }
 }
 
-const MAX_SIDE: usize = 65_535;
+/// Of the input, so that a configuration file that lies does not take all memory.
+const MAX_SIDE: usize = 8192;
+/// Of the resize before the crop.
+const MAX_SCALE: f64 = 65_535.0;
 
 /// A checked [`PreprocessConfig`]: timm's `transforms_imagenet_eval`.
 #[derive(Debug, Clone)]
@@ -102,7 +105,7 @@ impl EvalTransform {
         }
         let scale = |side: usize| (side as f64 / config.crop_pct).floor();
         let (scale_height, scale_width) = (scale(height), scale(width));
-        let fits = |side: f64| (1.0..=MAX_SIDE as f64).contains(&side);
+        let fits = |side: f64| (1.0..=MAX_SCALE).contains(&side);
         if !(config.crop_pct > 0.0 && fits(scale_height) && fits(scale_width)) {
             return Err(TransformError::CropPct(config.crop_pct));
         }

@@ -105,6 +105,10 @@ fn explain(error: JpegError, options: &DecodeOptions) -> DecodeError {
     match error {
         JpegError::UnexpectedEof => DecodeError::Truncated { format: FORMAT },
         JpegError::Unsupported(reason) => DecodeError::unsupported(FORMAT, &reason),
+        // Scans past their limit are a fault of the file, not of the memory.
+        JpegError::LimitExceeded { what, .. } if what.contains("scan") => {
+            DecodeError::corrupt(FORMAT, &format!("more than {MAX_SCANS} scans"))
+        }
         JpegError::AllocationFailed { .. } | JpegError::LimitExceeded { .. } => {
             DecodeError::TooMuchMemory {
                 format: FORMAT,

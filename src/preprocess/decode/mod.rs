@@ -74,6 +74,18 @@ pub struct DecodeOptions {
 /// Decodes an image of any known format, recognised by its content, to 8-bit RGB as Pillow's
 /// `Image.open(...).convert("RGB")` does.
 ///
+/// ```
+/// use effnet::preprocess::{DecodeOptions, decode};
+///
+/// let image = decode(b"P3 2 1 255  255 0 0  0 0 255", &DecodeOptions::default())?;
+/// assert_eq!((image.width(), image.height()), (2, 1));
+/// assert_eq!(image.data(), [255, 0, 0, 0, 0, 255]);
+///
+/// let text = decode(b"no image", &DecodeOptions::default()).unwrap_err();
+/// assert!(text.to_string().starts_with("not an image of a known format"));
+/// # Ok::<(), effnet::preprocess::DecodeError>(())
+/// ```
+///
 /// # Errors
 /// [`DecodeError`] says what was wrong and what to do.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, DecodeError> {
