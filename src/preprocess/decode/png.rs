@@ -4,7 +4,8 @@ use std::io::{Cursor, ErrorKind};
 
 use image::metadata::Orientation;
 use png::{
-    BitDepth, ColorType, Decoder, DecodingError, Limits, Transformations, expand_interlaced_row,
+    BitDepth, ColorType, Decoder, DecodingError, InterlaceInfo, Limits, Transformations,
+    expand_interlaced_row,
 };
 
 use super::DecodeOptions;
@@ -57,8 +58,9 @@ pub(super) fn decode(
     let orientation = exif::orientation(exif, xmp.as_deref().map(str::as_bytes));
 
     let mut data = vec![0; stride * height as usize];
-    let mut next = 0;
-    loop {
+    let count = row_count(reader.info().interlaced, width, height);
+    // Past the last row comes the end of the file, which Pillow does not ask for.
+    for index in 0..count {
         let row = match reader.next_interlaced_row() {
             Ok(Some(row)) => row,
             Ok(None) => break,
@@ -67,15 +69,10 @@ pub(super) fn decode(
             Err(error) => return Err(explain(error)),
         };
         match row.interlace() {
-            png::InterlaceInfo::Null(_) => {
-                data[next * stride..][..stride].copy_from_slice(&row.data()[..stride]);
-                next += 1;
-                // All that follows is the end of the file, which Pillow does not ask for.
-                if next == height as usize {
-                    break;
-                }
+            InterlaceInfo::Null(_) => {
+                data[index * stride..][..stride].copy_from_slice(&row.data()[..stride]);
             }
-            png::InterlaceInfo::Adam7(info) => {
+            InterlaceInfo::Adam7(info) => {
                 expand_interlaced_row(&mut data, stride, row.data(), info, pixel as u8 * 8);
             }
         }
@@ -97,6 +94,27 @@ pub(super) fn decode(
     let image =
         RgbImage::new(width, height, data).map_err(|error| DecodeError::corrupt(FORMAT, &error))?;
     Ok((image, orientation))
+}
+
+/// Rows that the file holds: those of the image, or of Adam7's seven smaller ones.
+fn row_count(interlaced: bool, width: u32, height: u32) -> usize {
+    // First column and row of each pass, and the step from row to row.
+    const PASSES: [[u32; 3]; 7] = [
+        [0, 0, 8],
+        [4, 0, 8],
+        [0, 4, 8],
+        [2, 0, 4],
+        [0, 2, 4],
+        [1, 0, 2],
+        [0, 1, 2],
+    ];
+    if !interlaced {
+        return height as usize;
+    }
+    let passes = PASSES.iter().filter(|[x, ..]| *x < width);
+    passes
+        .map(|[_, y, step]| height.saturating_sub(*y).div_ceil(*step) as usize)
+        .sum()
 }
 
 fn explain(error: DecodingError, options: &DecodeOptions) -> DecodeError {
