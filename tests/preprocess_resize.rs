@@ -232,6 +232,8 @@ fn a_buffer_of_the_wrong_size_is_refused() {
             .normalize(&pixels, &mut vec![0.0; other.input_len()])
             .is_err()
     );
+    assert!(resize(&noise(3, 3, 0), 0, 3, Interpolation::Nearest).is_err());
+    assert!(resize(&noise(3, 3, 0), u32::MAX, u32::MAX, Interpolation::Bicubic).is_err());
     assert!(RgbImage::new(2, 2, vec![0; 11]).is_err());
     assert!(RgbImage::new(0, 2, Vec::new()).is_err());
 }

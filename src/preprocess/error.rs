@@ -159,6 +159,14 @@ pub enum TransformError {
         /// Height after the resize.
         new_height: u64,
     },
+    /// A resize to no pixels, or to more than memory should be spent on.
+    #[error("a resize to {width}x{height} pixels is out of range: 1 to 178956970 in all")]
+    ResizedArea {
+        /// Width asked for.
+        width: u32,
+        /// Height asked for.
+        height: u32,
+    },
     /// Pixels or an output buffer of a size that is not the transform's.
     #[error("{what} holds {actual} values where this transform has {expected}")]
     Length {

@@ -2,7 +2,7 @@
 
 use image::metadata::Orientation;
 use libjpeg_turbo_rs::common::types::DecodeLimits;
-use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat};
+use libjpeg_turbo_rs::{DecodeWarning, Decoder, JpegError, PixelFormat};
 
 use super::DecodeOptions;
 use super::convert::cmyk_to_rgb;
@@ -49,6 +49,14 @@ pub(super) fn decode(
     // libjpeg goes on after damage, with a warning; Pillow does not look at it.
     decoder.set_lenient(true);
     let image = decoder.decode_image().map_err(error)?;
+    // The one recovery that libjpeg does not know: a grey picture in place of an error.
+    let recovered = image.warnings.iter().find_map(|warning| match warning {
+        DecodeWarning::UnsupportedRecovered { detail } => Some(detail),
+        _ => None,
+    });
+    if let (Some(detail), false) = (recovered, options.lenient) {
+        return Err(DecodeError::unsupported(FORMAT, detail));
+    }
     let orientation = exif::orientation(image.exif_data.as_deref(), image.xmp_data.as_deref());
     let data = if four {
         cmyk_to_rgb(&image.data, true)

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use self::axis::{Axis, Filter};
 use self::passes::{View, horizontal, vertical};
+use super::decode::Limits;
 use super::error::TransformError;
 use super::image::RgbImage;
 
@@ -67,14 +68,28 @@ pub(super) struct Window {
 
 /// Resizes to `width` x `height` as Pillow's `Image.resize` does, every byte equal.
 ///
+/// ```
+/// use effnet::preprocess::{Interpolation, RgbImage, resize};
+///
+/// let image = RgbImage::new(2, 1, vec![0, 0, 0, 200, 100, 50])?;
+/// let wider = resize(&image, 4, 1, Interpolation::Bilinear)?;
+/// assert_eq!(wider.data(), [0, 0, 0, 50, 25, 13, 150, 75, 38, 200, 100, 50]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
-/// [`TransformError::ResizedSide`] if a side is zero.
+/// [`TransformError::ResizedArea`] if a side is zero or there are more than 178,956,970 pixels,
+/// as many as [`Limits`](super::Limits) lets a file have.
 pub fn resize(
     image: &RgbImage,
     width: u32,
     height: u32,
     interpolation: Interpolation,
 ) -> Result<RgbImage, TransformError> {
+    let refused = TransformError::ResizedArea { width, height };
+    if u64::from(width) * u64::from(height) > Limits::default().max_pixels {
+        return Err(refused);
+    }
     let window = Window {
         x: 0,
         y: 0,
@@ -82,13 +97,7 @@ pub fn resize(
         height: height as usize,
     };
     let data = resize_window(image, (width.into(), height.into()), interpolation, window);
-    let nothing = TransformError::ResizedSide {
-        width: image.width(),
-        height: image.height(),
-        new_width: width.into(),
-        new_height: height.into(),
-    };
-    RgbImage::new(width, height, data).map_err(|_| nothing)
+    RgbImage::new(width, height, data).map_err(|_| refused)
 }
 
 /// One window of the image resized to `size` (width, height), which must lie within it.
