@@ -3,5 +3,6 @@
 pub mod arch;
 pub mod labels;
 pub mod models;
+pub mod preprocess;
 pub mod pretrained;
 pub mod weights;
