@@ -46,10 +46,7 @@ fn difference(image: &RgbImage, expected: &Value) -> Option<String> {
         let byte = u8::from_str_radix(&sample[i * 2..i * 2 + 2], 16).unwrap();
         image.data()[i * image.data().len() / count] != byte
     });
-    Some(format!(
-        "other pixels; {} of {count} sampled bytes differ",
-        wrong.count()
-    ))
+    Some(format!("other pixels; {} of {count} sampled bytes differ", wrong.count()))
 }
 
 fn check(part: &str, options: &DecodeOptions, except: &[&str]) {
@@ -74,12 +71,7 @@ fn check(part: &str, options: &DecodeOptions, except: &[&str]) {
         }
     }
     assert!(compared > 200, "only {compared} files were compared");
-    assert!(
-        wrong.is_empty(),
-        "{} of {compared} differ:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} of {compared} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 fn inexact() -> Vec<&'static str> {
@@ -93,31 +85,18 @@ fn decodes_as_pillow_does() {
 
 #[test]
 fn turns_upright_as_pillow_does() {
-    let options = DecodeOptions {
-        exif_orientation: true,
-        ..DecodeOptions::default()
-    };
+    let options = DecodeOptions { exif_orientation: true, ..DecodeOptions::default() };
     check("transposed", &options, &inexact());
     let goldens = goldens("goldens.json");
-    let turned = goldens
-        .as_object()
-        .unwrap()
-        .values()
-        .filter(|golden| golden.get("transposed").is_some());
+    let turned =
+        goldens.as_object().unwrap().values().filter(|golden| golden.get("transposed").is_some());
     assert!(turned.count() >= 10);
 }
 
 #[test]
 fn keeps_what_is_there_as_pillow_does() {
-    let options = DecodeOptions {
-        lenient: true,
-        ..DecodeOptions::default()
-    };
-    check(
-        "lenient",
-        &options,
-        &[inexact().as_slice(), LENIENT_INEXACT].concat(),
-    );
+    let options = DecodeOptions { lenient: true, ..DecodeOptions::default() };
+    check("lenient", &options, &[inexact().as_slice(), LENIENT_INEXACT].concat());
     let goldens = goldens("goldens.json");
     for name in LENIENT_INEXACT {
         let image = decode(&std::fs::read(folder().join(name)).unwrap(), &options).unwrap();
@@ -136,10 +115,7 @@ fn known_differences_stay_as_small_as_measured() {
         let options = DecodeOptions::default();
         let read =
             |path: String| decode(&std::fs::read(folder().join(path)).unwrap(), &options).unwrap();
-        let (image, expected) = (
-            read((*name).to_owned()),
-            read(format!("expected/{name}.png")),
-        );
+        let (image, expected) = (read((*name).to_owned()), read(format!("expected/{name}.png")));
         let differences: Vec<u8> = image
             .data()
             .iter()
@@ -147,31 +123,14 @@ fn known_differences_stay_as_small_as_measured() {
             .map(|(a, b)| a.abs_diff(*b))
             .filter(|difference| *difference > 0)
             .collect();
-        assert!(
-            !differences.is_empty(),
-            "{name} is equal by now: remove it from the list"
-        );
-        assert!(
-            differences.len() <= *count,
-            "{name}: {} bytes differ",
-            differences.len()
-        );
-        assert!(
-            differences.iter().max() <= Some(level),
-            "{name}: {:?}",
-            differences.iter().max()
-        );
+        assert!(!differences.is_empty(), "{name} is equal by now: remove it from the list");
+        assert!(differences.len() <= *count, "{name}: {} bytes differ", differences.len());
+        assert!(differences.iter().max() <= Some(level), "{name}: {:?}", differences.iter().max());
     }
     for name in REFUSED {
-        let error = decode(
-            &std::fs::read(folder().join(name)).unwrap(),
-            &DecodeOptions::default(),
-        );
+        let error = decode(&std::fs::read(folder().join(name)).unwrap(), &DecodeOptions::default());
         let error = error.unwrap_err().to_string();
-        assert!(
-            error.contains("convert it") || error.contains("intact"),
-            "{name}: {error}"
-        );
+        assert!(error.contains("convert it") || error.contains("intact"), "{name}: {error}");
     }
 }
 
@@ -199,24 +158,11 @@ fn limits_hold_before_pixels_are_read() {
     let bomb = std::fs::read(folder().join("bomb_60000x60000.png")).unwrap();
     assert!(matches!(
         decode(&bomb, &DecodeOptions::default()),
-        Err(DecodeError::TooManyPixels {
-            width: 60_000,
-            height: 60_000,
-            ..
-        })
+        Err(DecodeError::TooManyPixels { width: 60_000, height: 60_000, .. })
     ));
-    let memory = Limits {
-        max_pixels: u64::MAX,
-        max_alloc: 1 << 30,
-    };
-    let options = DecodeOptions {
-        limits: memory,
-        ..DecodeOptions::default()
-    };
-    assert!(matches!(
-        decode(&bomb, &options),
-        Err(DecodeError::TooMuchMemory { .. })
-    ));
+    let memory = Limits { max_pixels: u64::MAX, max_alloc: 1 << 30 };
+    let options = DecodeOptions { limits: memory, ..DecodeOptions::default() };
+    assert!(matches!(decode(&bomb, &options), Err(DecodeError::TooMuchMemory { .. })));
     for name in [
         "jpeg_420.jpg",
         "jpeg_progressive_420.jpg",
@@ -231,27 +177,15 @@ fn limits_hold_before_pixels_are_read() {
         "ico_png.ico",
     ] {
         let bytes = std::fs::read(folder().join(name)).unwrap();
-        let few = Limits {
-            max_pixels: 54,
-            ..Limits::default()
-        };
-        let options = DecodeOptions {
-            limits: few,
-            ..DecodeOptions::default()
-        };
+        let few = Limits { max_pixels: 54, ..Limits::default() };
+        let options = DecodeOptions { limits: few, ..DecodeOptions::default() };
         let result = decode(&bytes, &options);
         assert!(
             matches!(result, Err(DecodeError::TooManyPixels { limit: 54, .. })),
             "{name}: {result:?}"
         );
-        let little = Limits {
-            max_alloc: 100,
-            ..Limits::default()
-        };
-        let options = DecodeOptions {
-            limits: little,
-            ..DecodeOptions::default()
-        };
+        let little = Limits { max_alloc: 100, ..Limits::default() };
+        let options = DecodeOptions { limits: little, ..DecodeOptions::default() };
         let result = decode(&bytes, &options);
         assert!(
             matches!(result, Err(DecodeError::TooMuchMemory { limit: 100, .. })),
@@ -272,17 +206,11 @@ fn images_of_the_image_crate_convert_as_pillow_does() {
         [0, 0, 0, 1, 1, 1, 255, 255, 255, 255, 255, 255]
     );
     let image = ImageBuffer::from_raw(2, 1, raw(&grey_alpha)).unwrap();
-    assert_eq!(
-        convert(DynamicImage::ImageLumaA16(image)),
-        [0x12, 0x12, 0x12, 0xff, 0xff, 0xff]
-    );
+    assert_eq!(convert(DynamicImage::ImageLumaA16(image)), [0x12, 0x12, 0x12, 0xff, 0xff, 0xff]);
     let image = ImageBuffer::from_raw(1, 1, raw(&[0x1234, 0x5678, 0x9abc])).unwrap();
     assert_eq!(convert(DynamicImage::ImageRgb16(image)), [0x12, 0x56, 0x9a]);
     let image = ImageBuffer::from_raw(1, 1, raw(&[0x1234, 0x5678, 0x9abc, 0])).unwrap();
-    assert_eq!(
-        convert(DynamicImage::ImageRgba16(image)),
-        [0x12, 0x56, 0x9a]
-    );
+    assert_eq!(convert(DynamicImage::ImageRgba16(image)), [0x12, 0x56, 0x9a]);
     let image = ImageBuffer::from_raw(1, 1, vec![10, 20, 30, 0]).unwrap();
     assert_eq!(convert(DynamicImage::ImageRgba8(image)), [10, 20, 30]);
     let image = ImageBuffer::from_raw(1, 1, vec![-3.0f32, 127.9, 300.0]).unwrap();
@@ -293,10 +221,7 @@ fn images_of_the_image_crate_convert_as_pillow_does() {
 #[test]
 fn errors_name_the_cause() {
     let read = |name: &str| {
-        decode(
-            &std::fs::read(folder().join(name)).unwrap(),
-            &DecodeOptions::default(),
-        )
+        decode(&std::fs::read(folder().join(name)).unwrap(), &DecodeOptions::default())
     };
     assert!(matches!(read("empty.png"), Err(DecodeError::Empty)));
     assert!(matches!(read("text.jpg"), Err(DecodeError::UnknownFormat)));
@@ -308,10 +233,7 @@ fn errors_name_the_cause() {
         "truncated_50.png",
     ] {
         let error = read(name).unwrap_err();
-        assert!(
-            matches!(error, DecodeError::Truncated { .. }),
-            "{name}: {error}"
-        );
+        assert!(matches!(error, DecodeError::Truncated { .. }), "{name}: {error}");
         assert!(error.to_string().contains("leniently"));
     }
 }
@@ -320,17 +242,9 @@ fn errors_name_the_cause() {
 /// never more than the limits allow.
 #[test]
 fn damaged_files_neither_panic_nor_swell() {
-    let limits = Limits {
-        max_pixels: 1 << 18,
-        max_alloc: 1 << 24,
-    };
+    let limits = Limits { max_pixels: 1 << 18, max_alloc: 1 << 24 };
     let mut noise = Noise(2026);
-    let mut names: Vec<_> = goldens("goldens.json")
-        .as_object()
-        .unwrap()
-        .keys()
-        .cloned()
-        .collect();
+    let mut names: Vec<_> = goldens("goldens.json").as_object().unwrap().keys().cloned().collect();
     names.sort();
     let mut decoded = 0;
     for name in &names {
@@ -342,21 +256,14 @@ fn damaged_files_neither_panic_nor_swell() {
             }
             for _ in 0..noise.below(4) {
                 // Headers are where the damage is worst.
-                let reach = if round % 2 == 0 {
-                    bytes.len().min(64)
-                } else {
-                    bytes.len()
-                };
+                let reach = if round % 2 == 0 { bytes.len().min(64) } else { bytes.len() };
                 if reach > 0 {
                     let at = noise.below(reach);
                     bytes[at] = noise.next() as u8;
                 }
             }
-            let options = DecodeOptions {
-                limits,
-                lenient: round % 4 == 1,
-                exif_orientation: round % 5 == 1,
-            };
+            let options =
+                DecodeOptions { limits, lenient: round % 4 == 1, exif_orientation: round % 5 == 1 };
             match decode(&bytes, &options) {
                 Ok(image) => {
                     decoded += 1;

@@ -27,23 +27,13 @@ fn resizes_as_pillow_does() {
     let mut wrong = Vec::new();
     for case in cases {
         let interpolation: Interpolation = case[0].as_str().unwrap().parse().unwrap();
-        let image = noise(
-            number(&case[2]),
-            number(&case[3]),
-            u64::from(number(&case[1])),
-        );
+        let image = noise(number(&case[2]), number(&case[3]), u64::from(number(&case[1])));
         let resized = resize(&image, number(&case[4]), number(&case[5]), interpolation).unwrap();
         if sha256(resized.data()) != case[6] {
             wrong.push(case.to_string());
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} of {} differ:\n{}",
-        wrong.len(),
-        cases.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
 #[test]
@@ -64,11 +54,7 @@ fn transforms_as_timm_does() {
         })
         .unwrap();
         let size = &case["image"];
-        let image = noise(
-            number(&size[0]),
-            number(&size[1]),
-            u64::from(number(&case["seed"])),
-        );
+        let image = noise(number(&size[0]), number(&size[1]), u64::from(number(&case["seed"])));
         let pixels = transform.pixels(&image);
         if case.get("error").is_some() {
             assert!(pixels.is_err(), "timm refuses {case}");
@@ -84,13 +70,7 @@ fn transforms_as_timm_does() {
             wrong.push(format!("input: {case}"));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} of {} differ:\n{}",
-        wrong.len(),
-        cases.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
 #[test]
@@ -113,14 +93,7 @@ fn extreme_shapes_stay_small() {
     let transform = EvalTransform::new(PreprocessConfig::default()).unwrap();
     for (width, height) in [(1, 200_000), (200_000, 2)] {
         let image = RgbImage::new(width, height, vec![7; (width * height * 3) as usize]).unwrap();
-        assert!(
-            transform
-                .pixels(&image)
-                .unwrap()
-                .data()
-                .iter()
-                .all(|byte| *byte == 7)
-        );
+        assert!(transform.pixels(&image).unwrap().data().iter().all(|byte| *byte == 7));
     }
     let image = RgbImage::new(1, 30_000_000, vec![7; 90_000_000]).unwrap();
     let message = transform.pixels(&image).unwrap_err().to_string();
@@ -132,81 +105,18 @@ fn configurations_that_cannot_work_are_refused_by_name() {
     let refused = |config: PreprocessConfig| EvalTransform::new(config).unwrap_err().to_string();
     let default = PreprocessConfig::default;
     for (message, word) in [
-        (
-            refused(PreprocessConfig {
-                input_size: (1, 224, 224),
-                ..default()
-            }),
-            "1 channels",
-        ),
-        (
-            refused(PreprocessConfig {
-                input_size: (3, 0, 224),
-                ..default()
-            }),
-            "input_size",
-        ),
-        (
-            refused(PreprocessConfig {
-                input_size: (3, 224, 1 << 40),
-                ..default()
-            }),
-            "input_size",
-        ),
-        (
-            refused(PreprocessConfig {
-                crop_pct: 0.0,
-                ..default()
-            }),
-            "crop_pct",
-        ),
-        (
-            refused(PreprocessConfig {
-                crop_pct: -1.0,
-                ..default()
-            }),
-            "crop_pct",
-        ),
-        (
-            refused(PreprocessConfig {
-                crop_pct: f64::NAN,
-                ..default()
-            }),
-            "crop_pct",
-        ),
-        (
-            refused(PreprocessConfig {
-                crop_pct: 1e-9,
-                ..default()
-            }),
-            "crop_pct",
-        ),
-        (
-            refused(PreprocessConfig {
-                std: [1.0, 0.0, 1.0],
-                ..default()
-            }),
-            "std",
-        ),
-        (
-            refused(PreprocessConfig {
-                mean: [f64::INFINITY; 3],
-                ..default()
-            }),
-            "mean",
-        ),
-        (
-            "random".parse::<Interpolation>().unwrap_err().to_string(),
-            "training",
-        ),
-        (
-            "cubic".parse::<Interpolation>().unwrap_err().to_string(),
-            "\"cubic\"",
-        ),
-        (
-            "centre".parse::<CropMode>().unwrap_err().to_string(),
-            "\"centre\"",
-        ),
+        (refused(PreprocessConfig { input_size: (1, 224, 224), ..default() }), "1 channels"),
+        (refused(PreprocessConfig { input_size: (3, 0, 224), ..default() }), "input_size"),
+        (refused(PreprocessConfig { input_size: (3, 224, 1 << 40), ..default() }), "input_size"),
+        (refused(PreprocessConfig { crop_pct: 0.0, ..default() }), "crop_pct"),
+        (refused(PreprocessConfig { crop_pct: -1.0, ..default() }), "crop_pct"),
+        (refused(PreprocessConfig { crop_pct: f64::NAN, ..default() }), "crop_pct"),
+        (refused(PreprocessConfig { crop_pct: 1e-9, ..default() }), "crop_pct"),
+        (refused(PreprocessConfig { std: [1.0, 0.0, 1.0], ..default() }), "std"),
+        (refused(PreprocessConfig { mean: [f64::INFINITY; 3], ..default() }), "mean"),
+        ("random".parse::<Interpolation>().unwrap_err().to_string(), "training"),
+        ("cubic".parse::<Interpolation>().unwrap_err().to_string(), "\"cubic\""),
+        ("centre".parse::<CropMode>().unwrap_err().to_string(), "\"centre\""),
     ] {
         assert!(message.contains(word), "{message}");
         assert!(!message.contains('\n'));
@@ -216,22 +126,11 @@ fn configurations_that_cannot_work_are_refused_by_name() {
 #[test]
 fn a_buffer_of_the_wrong_size_is_refused() {
     let transform = EvalTransform::new(PreprocessConfig::default()).unwrap();
-    let other = PreprocessConfig {
-        input_size: (3, 240, 240),
-        ..PreprocessConfig::default()
-    };
+    let other = PreprocessConfig { input_size: (3, 240, 240), ..PreprocessConfig::default() };
     let other = EvalTransform::new(other).unwrap();
     let pixels = transform.pixels(&noise(10, 10, 0)).unwrap();
-    assert!(
-        transform
-            .normalize(&pixels, &mut vec![0.0; transform.input_len() - 1])
-            .is_err()
-    );
-    assert!(
-        other
-            .normalize(&pixels, &mut vec![0.0; other.input_len()])
-            .is_err()
-    );
+    assert!(transform.normalize(&pixels, &mut vec![0.0; transform.input_len() - 1]).is_err());
+    assert!(other.normalize(&pixels, &mut vec![0.0; other.input_len()]).is_err());
     assert!(resize(&noise(3, 3, 0), 0, 3, Interpolation::Nearest).is_err());
     assert!(resize(&noise(3, 3, 0), u32::MAX, u32::MAX, Interpolation::Bicubic).is_err());
     assert!(RgbImage::new(2, 2, vec![0; 11]).is_err());

@@ -90,18 +90,12 @@ pub enum DecodeError {
 impl DecodeError {
     /// A decoder's own words, on one line.
     pub(super) fn corrupt(format: &'static str, reason: &dyn Display) -> Self {
-        Self::Corrupt {
-            format,
-            reason: one_line(&reason.to_string()),
-        }
+        Self::Corrupt { format, reason: one_line(&reason.to_string()) }
     }
 
     /// A decoder's own words, on one line.
     pub(super) fn unsupported(format: &'static str, reason: &dyn Display) -> Self {
-        Self::Unsupported {
-            format,
-            reason: one_line(&reason.to_string()),
-        }
+        Self::Unsupported { format, reason: one_line(&reason.to_string()) }
     }
 }
 

@@ -17,16 +17,11 @@ pub(super) fn orientation(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> Orientatio
 /// The digit after the first `tiff:Orientation="` or `tiff:Orientation>`.
 fn xmp_orientation(xmp: &[u8]) -> Option<u8> {
     const NAME: &[u8] = b"tiff:Orientation";
-    xmp.windows(NAME.len())
-        .enumerate()
-        .find_map(|(at, window)| {
-            let rest = xmp[at..].get(NAME.len()..).filter(|_| window == NAME)?;
-            let digit = rest
-                .strip_prefix(b"=\"")
-                .or_else(|| rest.strip_prefix(b">"))?
-                .first()?;
-            digit.is_ascii_digit().then(|| digit - b'0')
-        })
+    xmp.windows(NAME.len()).enumerate().find_map(|(at, window)| {
+        let rest = xmp[at..].get(NAME.len()..).filter(|_| window == NAME)?;
+        let digit = rest.strip_prefix(b"=\"").or_else(|| rest.strip_prefix(b">"))?.first()?;
+        digit.is_ascii_digit().then(|| digit - b'0')
+    })
 }
 
 /// Rotates and flips as Pillow's `ImageOps.exif_transpose` does.

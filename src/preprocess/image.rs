@@ -27,11 +27,7 @@ impl RgbImage {
                 actual: data.len() as u64,
             });
         }
-        Ok(Self {
-            width,
-            height,
-            data,
-        })
+        Ok(Self { width, height, data })
     }
 
     /// Width in pixels, at least 1.
@@ -73,11 +69,7 @@ pub struct Pixels {
 impl Pixels {
     pub(super) fn new(width: usize, height: usize, data: Vec<u8>) -> Self {
         debug_assert_eq!(data.len(), width * height * 3);
-        Self {
-            width,
-            height,
-            data,
-        }
+        Self { width, height, data }
     }
 
     /// Width in pixels.
@@ -137,18 +129,16 @@ impl TryFrom<&DynamicImage> for RgbImage {
             }
             DynamicImage::ImageLuma8(image) => image.pixels().flat_map(|p| [p[0]; 3]).collect(),
             DynamicImage::ImageLumaA8(image) => image.pixels().flat_map(|p| [p[0]; 3]).collect(),
-            DynamicImage::ImageLuma16(image) => image
-                .pixels()
-                .flat_map(|p| [p[0].min(255) as u8; 3])
-                .collect(),
+            DynamicImage::ImageLuma16(image) => {
+                image.pixels().flat_map(|p| [p[0].min(255) as u8; 3]).collect()
+            }
             DynamicImage::ImageLumaA16(image) => {
                 image.pixels().flat_map(|p| [high(p[0]); 3]).collect()
             }
             DynamicImage::ImageRgb16(image) => image.pixels().flat_map(|p| p.0.map(high)).collect(),
-            DynamicImage::ImageRgba16(image) => image
-                .pixels()
-                .flat_map(|p| [p[0], p[1], p[2]].map(high))
-                .collect(),
+            DynamicImage::ImageRgba16(image) => {
+                image.pixels().flat_map(|p| [p[0], p[1], p[2]].map(high)).collect()
+            }
             // `as` truncates and clips.
             DynamicImage::ImageRgb32F(image) => {
                 image.pixels().flat_map(|p| p.0.map(|v| v as u8)).collect()

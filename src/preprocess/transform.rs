@@ -114,21 +114,14 @@ impl EvalTransform {
             || !finite(&config.std)
             || config.std.iter().any(|v| *v as f32 == 0.0)
         {
-            return Err(TransformError::MeanStd {
-                mean: config.mean,
-                std: config.std,
-            });
+            return Err(TransformError::MeanStd { mean: config.mean, std: config.std });
         }
         // torch divides, subtracts and divides in f32, in this order.
         let tables = std::array::from_fn(|channel| {
             let (mean, std) = (config.mean[channel] as f32, config.std[channel] as f32);
             std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std)
         });
-        Ok(Self {
-            config,
-            scale_size: (scale_height as usize, scale_width as usize),
-            tables,
-        })
+        Ok(Self { config, scale_size: (scale_height as usize, scale_width as usize), tables })
     }
 
     /// The configuration that this transform was made from.
@@ -153,12 +146,7 @@ impl EvalTransform {
         let (_, height, width) = self.config.input_size;
         let size = self.resized(image)?;
         let (x, y) = (Crop::center(size.0, width), Crop::center(size.1, height));
-        let window = Window {
-            x: x.offset,
-            y: y.offset,
-            width: x.kept,
-            height: y.kept,
-        };
+        let window = Window { x: x.offset, y: y.offset, width: x.kept, height: y.kept };
         let kept = resize_window(image, size, self.config.interpolation, window);
         if x.kept == width && y.kept == height {
             return Ok(Pixels::new(width, height, kept));
@@ -178,12 +166,8 @@ impl EvalTransform {
         let (ratio_height, ratio_width) =
             (height / scale_height as f64, width / scale_width as f64);
         // timm's `ResizeKeepRatio` rounds half to even.
-        let by = |ratio: f64| {
-            (
-                (width / ratio).round_ties_even(),
-                (height / ratio).round_ties_even(),
-            )
-        };
+        let by =
+            |ratio: f64| ((width / ratio).round_ties_even(), (height / ratio).round_ties_even());
         let (new_width, new_height) = match self.config.crop_mode {
             CropMode::Squash => (scale_width as f64, scale_height as f64),
             CropMode::Border => by(ratio_height.max(ratio_width)),
@@ -213,10 +197,7 @@ impl EvalTransform {
     /// The colour around an image that is smaller than the crop.
     fn fill(&self) -> [u8; 3] {
         match self.config.crop_mode {
-            CropMode::Border => self
-                .config
-                .mean
-                .map(|mean| (255.0 * mean).round_ties_even() as u8),
+            CropMode::Border => self.config.mean.map(|mean| (255.0 * mean).round_ties_even() as u8),
             CropMode::Center | CropMode::Squash => [0; 3],
         }
     }
@@ -227,16 +208,9 @@ impl EvalTransform {
     /// # Errors
     /// [`TransformError::Length`] if the pixels or the output are not of this transform's size.
     pub fn normalize(&self, pixels: &Pixels, input: &mut [f32]) -> Result<(), TransformError> {
-        for (what, actual) in [
-            ("the pixels", pixels.data().len()),
-            ("the output", input.len()),
-        ] {
+        for (what, actual) in [("the pixels", pixels.data().len()), ("the output", input.len())] {
             if actual != self.input_len() {
-                return Err(TransformError::Length {
-                    what,
-                    expected: self.input_len(),
-                    actual,
-                });
+                return Err(TransformError::Length { what, expected: self.input_len(), actual });
             }
         }
         let plane = input.len() / 3;
@@ -263,18 +237,12 @@ struct Crop {
 impl Crop {
     fn center(size: u64, crop: usize) -> Self {
         match (crop as u64).checked_sub(size) {
-            Some(missing) => Self {
-                offset: 0,
-                kept: size as usize,
-                before: (missing / 2) as usize,
-            },
+            Some(missing) => {
+                Self { offset: 0, kept: size as usize, before: (missing / 2) as usize }
+            }
             None => {
                 let offset = ((size - crop as u64) as f64 / 2.0).round_ties_even() as u64;
-                Self {
-                    offset,
-                    kept: crop,
-                    before: 0,
-                }
+                Self { offset, kept: crop, before: 0 }
             }
         }
     }

@@ -1,9 +1,5 @@
 //! What the tests of the preprocess room share: where the data lies, hashes, noise.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test binary uses its own part"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use std::path::PathBuf;
 
@@ -20,10 +16,7 @@ pub fn goldens(name: &str) -> Value {
 }
 
 pub fn sha256(data: &[u8]) -> String {
-    Sha256::digest(data)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SplitMix64, the generator of every random number in these tests and in the scripts that made
@@ -47,9 +40,8 @@ impl Noise {
 pub fn noise(width: u32, height: u32, seed: u64) -> RgbImage {
     let length = (width * height * 3) as usize;
     let mut generator = Noise(seed);
-    let mut data: Vec<u8> = (0..length.div_ceil(8))
-        .flat_map(|_| generator.next().to_le_bytes())
-        .collect();
+    let mut data: Vec<u8> =
+        (0..length.div_ceil(8)).flat_map(|_| generator.next().to_le_bytes()).collect();
     data.truncate(length);
     RgbImage::new(width, height, data).unwrap()
 }

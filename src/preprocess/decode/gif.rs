@@ -36,14 +36,9 @@ pub(super) fn decode(
     let (left, top) = (usize::from(frame.left), usize::from(frame.top));
     let (frame_width, frame_height) = (usize::from(frame.width), usize::from(frame.height));
     let transparent = frame.transparent;
-    let (width, height) = (
-        screen.0.max(left + frame_width),
-        screen.1.max(top + frame_height),
-    );
+    let (width, height) = (screen.0.max(left + frame_width), screen.1.max(top + frame_height));
     options.limits.check_pixels(width as u64, height as u64)?;
-    options
-        .limits
-        .check_memory(FORMAT, width as u64 * height as u64 * 5)?;
+    options.limits.check_memory(FORMAT, width as u64 * height as u64 * 5)?;
 
     let mut indices = vec![0; decoder.buffer_size()];
     decoder.read_into_buffer(&mut indices).map_err(explain)?;

@@ -23,11 +23,7 @@ pub(super) fn decode(
     if cut && !options.lenient {
         return Err(DecodeError::Truncated { format: FORMAT });
     }
-    let ended = if cut {
-        [whole_segments(bytes), &END_OF_IMAGE].concat()
-    } else {
-        Vec::new()
-    };
+    let ended = if cut { [whole_segments(bytes), &END_OF_IMAGE].concat() } else { Vec::new() };
     let bytes = if cut { &ended } else { bytes };
     let limits = DecodeLimits {
         max_pixels: options.limits.max_pixels,
@@ -40,11 +36,7 @@ pub(super) fn decode(
     let (width, height) = (decoder.header().width(), decoder.header().height());
     options.limits.check_pixels(width as u64, height as u64)?;
     let four = decoder.header().components.len() == 4;
-    decoder.set_output_format(if four {
-        PixelFormat::Cmyk
-    } else {
-        PixelFormat::Rgb
-    });
+    decoder.set_output_format(if four { PixelFormat::Cmyk } else { PixelFormat::Rgb });
     decoder.set_block_smoothing(true);
     // libjpeg goes on after damage, with a warning; Pillow does not look at it.
     decoder.set_lenient(true);
@@ -58,11 +50,7 @@ pub(super) fn decode(
         return Err(DecodeError::unsupported(FORMAT, detail));
     }
     let orientation = exif::orientation(image.exif_data.as_deref(), image.xmp_data.as_deref());
-    let data = if four {
-        cmyk_to_rgb(&image.data, true)
-    } else {
-        image.data
-    };
+    let data = if four { cmyk_to_rgb(&image.data, true) } else { image.data };
     let image = RgbImage::new(width as u32, height as u32, data)
         .map_err(|error| DecodeError::corrupt(FORMAT, &error))?;
     Ok((image, orientation))
@@ -72,10 +60,7 @@ pub(super) fn decode(
 /// bytes until that comes; damage before it is filled with grey and passes.
 fn is_cut(bytes: &[u8]) -> bool {
     let scan = scan_start(bytes).unwrap_or(bytes.len());
-    !bytes[scan..]
-        .windows(2)
-        .rev()
-        .any(|marker| marker == END_OF_IMAGE)
+    !bytes[scan..].windows(2).rev().any(|marker| marker == END_OF_IMAGE)
 }
 
 /// The bytes without a last marker segment that is cut itself.
@@ -118,10 +103,7 @@ fn explain(error: JpegError, options: &DecodeOptions) -> DecodeError {
             DecodeError::corrupt(FORMAT, &format!("more than {MAX_SCANS} scans"))
         }
         JpegError::AllocationFailed { .. } | JpegError::LimitExceeded { .. } => {
-            DecodeError::TooMuchMemory {
-                format: FORMAT,
-                limit: options.limits.max_alloc,
-            }
+            DecodeError::TooMuchMemory { format: FORMAT, limit: options.limits.max_alloc }
         }
         other => DecodeError::corrupt(FORMAT, &other),
     }

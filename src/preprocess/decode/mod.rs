@@ -28,31 +28,21 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_pixels: 2 * 89_478_485,
-            max_alloc: 2 << 30,
-        }
+        Self { max_pixels: 2 * 89_478_485, max_alloc: 2 << 30 }
     }
 }
 
 impl Limits {
     fn check_pixels(&self, width: u64, height: u64) -> Result<(), DecodeError> {
         if width.saturating_mul(height) > self.max_pixels {
-            return Err(DecodeError::TooManyPixels {
-                width,
-                height,
-                limit: self.max_pixels,
-            });
+            return Err(DecodeError::TooManyPixels { width, height, limit: self.max_pixels });
         }
         Ok(())
     }
 
     fn check_memory(&self, format: &'static str, bytes: u64) -> Result<(), DecodeError> {
         if bytes > self.max_alloc {
-            return Err(DecodeError::TooMuchMemory {
-                format,
-                limit: self.max_alloc,
-            });
+            return Err(DecodeError::TooMuchMemory { format, limit: self.max_alloc });
         }
         Ok(())
     }
@@ -116,21 +106,9 @@ fn sniff(bytes: &[u8]) -> Option<(ImageFormat, &'static str)> {
     let found = match bytes {
         [0xff, 0xd8, 0xff, ..] => (ImageFormat::Jpeg, "JPEG"),
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => (ImageFormat::Png, "PNG"),
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => (ImageFormat::WebP, "WebP"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => {
+            (ImageFormat::WebP, "WebP")
+        }
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => (ImageFormat::Gif, "GIF"),
         [b'B', b'M', ..] => (ImageFormat::Bmp, "BMP"),
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => (ImageFormat::Tiff, "TIFF"),

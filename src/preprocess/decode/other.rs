@@ -60,10 +60,9 @@ fn explain(error: ImageError, format: &'static str, options: &DecodeOptions) -> 
         ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             DecodeError::Truncated { format }
         }
-        ImageError::Limits(_) => DecodeError::TooMuchMemory {
-            format,
-            limit: options.limits.max_alloc,
-        },
+        ImageError::Limits(_) => {
+            DecodeError::TooMuchMemory { format, limit: options.limits.max_alloc }
+        }
         ImageError::Unsupported(error) => DecodeError::unsupported(format, &error),
         other => DecodeError::corrupt(format, &other),
     }

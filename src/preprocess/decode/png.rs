@@ -31,12 +31,7 @@ pub(super) fn decode(
     options.limits.check_pixels(width.into(), height.into())?;
     let mut reader = decoder.read_info().map_err(explain)?;
     // `png` 0.18 expects whole colours and panics without.
-    if reader
-        .info()
-        .palette
-        .as_ref()
-        .is_some_and(|palette| palette.len() % 3 != 0)
-    {
+    if reader.info().palette.as_ref().is_some_and(|palette| palette.len() % 3 != 0) {
         return Err(DecodeError::corrupt(FORMAT, &"a palette of broken length"));
     }
     let (color, depth) = reader.output_color_type();
@@ -44,15 +39,9 @@ pub(super) fn decode(
     let pixel = color.samples() * sample;
     let stride = width as usize * pixel;
     let size = stride as u64 * u64::from(height);
-    options
-        .limits
-        .check_memory(FORMAT, size + u64::from(width) * u64::from(height) * 3)?;
+    options.limits.check_memory(FORMAT, size + u64::from(width) * u64::from(height) * 3)?;
 
-    let xmp = reader
-        .info()
-        .utf8_text
-        .iter()
-        .find(|text| text.keyword == "XML:com.adobe.xmp");
+    let xmp = reader.info().utf8_text.iter().find(|text| text.keyword == "XML:com.adobe.xmp");
     let xmp = xmp.and_then(|text| text.get_text().ok());
     let exif = reader.info().exif_metadata.as_deref();
     let orientation = exif::orientation(exif, xmp.as_deref().map(str::as_bytes));
@@ -80,16 +69,12 @@ pub(super) fn decode(
 
     let data = match (color.samples(), sample) {
         // Pillow's mode `I;16`, whose conversion to RGB clips; other modes keep the high byte.
-        (_, 2) if deep_grey => data
-            .chunks_exact(pixel)
-            .flat_map(|p| [if p[0] > 0 { 255 } else { p[1] }; 3])
-            .collect(),
+        (_, 2) if deep_grey => {
+            data.chunks_exact(pixel).flat_map(|p| [if p[0] > 0 { 255 } else { p[1] }; 3]).collect()
+        }
         (3, 1) => data,
         (1 | 2, _) => data.chunks_exact(pixel).flat_map(|p| [p[0]; 3]).collect(),
-        _ => data
-            .chunks_exact(pixel)
-            .flat_map(|p| [p[0], p[sample], p[2 * sample]])
-            .collect(),
+        _ => data.chunks_exact(pixel).flat_map(|p| [p[0], p[sample], p[2 * sample]]).collect(),
     };
     let image =
         RgbImage::new(width, height, data).map_err(|error| DecodeError::corrupt(FORMAT, &error))?;
@@ -99,22 +84,13 @@ pub(super) fn decode(
 /// Rows that the file holds: those of the image, or of Adam7's seven smaller ones.
 fn row_count(interlaced: bool, width: u32, height: u32) -> usize {
     // First column and row of each pass, and the step from row to row.
-    const PASSES: [[u32; 3]; 7] = [
-        [0, 0, 8],
-        [4, 0, 8],
-        [0, 4, 8],
-        [2, 0, 4],
-        [0, 2, 4],
-        [1, 0, 2],
-        [0, 1, 2],
-    ];
+    const PASSES: [[u32; 3]; 7] =
+        [[0, 0, 8], [4, 0, 8], [0, 4, 8], [2, 0, 4], [0, 2, 4], [1, 0, 2], [0, 1, 2]];
     if !interlaced {
         return height as usize;
     }
     let passes = PASSES.iter().filter(|[x, ..]| *x < width);
-    passes
-        .map(|[_, y, step]| height.saturating_sub(*y).div_ceil(*step) as usize)
-        .sum()
+    passes.map(|[_, y, step]| height.saturating_sub(*y).div_ceil(*step) as usize).sum()
 }
 
 fn explain(error: DecodingError, options: &DecodeOptions) -> DecodeError {
@@ -122,10 +98,9 @@ fn explain(error: DecodingError, options: &DecodeOptions) -> DecodeError {
         DecodingError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             DecodeError::Truncated { format: FORMAT }
         }
-        DecodingError::LimitsExceeded => DecodeError::TooMuchMemory {
-            format: FORMAT,
-            limit: options.limits.max_alloc,
-        },
+        DecodingError::LimitsExceeded => {
+            DecodeError::TooMuchMemory { format: FORMAT, limit: options.limits.max_alloc }
+        }
         other => DecodeError::corrupt(FORMAT, &other),
     }
 }

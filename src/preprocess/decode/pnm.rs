@@ -22,33 +22,23 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, 
         return Err(corrupt(&format!("{width}x{height} pixels of 0 to {most}")));
     }
     let colour = matches!(kind, b'3' | b'6');
-    let scale = Scale {
-        most,
-        wide_grey: most > 255 && !colour,
-    };
+    let scale = Scale { most, wide_grey: most > 255 && !colour };
     let count = width as usize * height as usize * if colour { 3 } else { 1 };
     // A file holds at least a bit a sample, so that memory follows its length, not its header.
     if count.div_ceil(8) > bytes.len() {
         return Err(DecodeError::Truncated { format: FORMAT });
     }
     let pixels = u64::from(width) * u64::from(height);
-    options
-        .limits
-        .check_memory(FORMAT, pixels * 3 + count as u64)?;
+    options.limits.check_memory(FORMAT, pixels * 3 + count as u64)?;
     let samples: Vec<u8> = match kind {
         b'1' => (0..count).map(|_| reader.bit()).collect::<Result<_, _>>()?,
         b'4' => {
             let rows = reader.raw((width as usize).div_ceil(8) * height as usize)?;
             let bit = |row: &[u8], x: usize| {
-                if row[x / 8] & (0x80 >> (x % 8)) == 0 {
-                    255
-                } else {
-                    0
-                }
+                if row[x / 8] & (0x80 >> (x % 8)) == 0 { 255 } else { 0 }
             };
             let rows = rows.chunks_exact((width as usize).div_ceil(8));
-            rows.flat_map(|row| (0..width as usize).map(move |x| bit(row, x)))
-                .collect()
+            rows.flat_map(|row| (0..width as usize).map(move |x| bit(row, x))).collect()
         }
         b'2' | b'3' => {
             let value = |_| reader.number("a sample").map(|value| scale.apply(value));
@@ -61,17 +51,11 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, 
         }
         _ => {
             let values = reader.raw(count)?;
-            values
-                .iter()
-                .map(|value| scale.apply((*value).into()))
-                .collect()
+            values.iter().map(|value| scale.apply((*value).into())).collect()
         }
     };
-    let data = if colour {
-        samples
-    } else {
-        samples.into_iter().flat_map(|level| [level; 3]).collect()
-    };
+    let data =
+        if colour { samples } else { samples.into_iter().flat_map(|level| [level; 3]).collect() };
     RgbImage::new(width, height, data).map_err(|error| corrupt(&error))
 }
 
@@ -105,17 +89,11 @@ impl<'a> Reader<'a> {
     /// The next byte that is neither white space nor in a comment.
     fn significant(&mut self) -> Result<u8, DecodeError> {
         loop {
-            let byte = *self
-                .bytes
-                .get(self.at)
-                .ok_or(DecodeError::Truncated { format: FORMAT })?;
+            let byte = *self.bytes.get(self.at).ok_or(DecodeError::Truncated { format: FORMAT })?;
             self.at += 1;
             if byte == b'#' {
                 let rest = &self.bytes[self.at..];
-                self.at += rest
-                    .iter()
-                    .position(|byte| *byte == b'\n')
-                    .unwrap_or(rest.len());
+                self.at += rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
             } else if !byte.is_ascii_whitespace() {
                 return Ok(byte);
             }
@@ -148,7 +126,6 @@ impl<'a> Reader<'a> {
 
     fn raw(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        rest.get(..length)
-            .ok_or(DecodeError::Truncated { format: FORMAT })
+        rest.get(..length).ok_or(DecodeError::Truncated { format: FORMAT })
     }
 }

@@ -22,9 +22,7 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, 
     let mut limits = Limits::default();
     limits.decoding_buffer_size = limit;
     limits.intermediate_buffer_size = limit;
-    let mut decoder = Decoder::new(Cursor::new(bytes))
-        .map_err(explain)?
-        .with_limits(limits);
+    let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(explain)?.with_limits(limits);
     let (width, height) = decoder.dimensions().map_err(explain)?;
     options.limits.check_pixels(width.into(), height.into())?;
     let color = decoder.colortype().map_err(explain)?;
@@ -33,16 +31,10 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, 
         FORMAT,
         pixels * (u64::from(color.num_samples()) * u64::from(color.bit_depth().div_ceil(8)) + 3),
     )?;
-    let orientation = decoder
-        .find_tag_unsigned::<u8>(Tag::Orientation)
-        .unwrap_or(None);
-    let planes = decoder
-        .find_tag_unsigned::<u16>(Tag::PlanarConfiguration)
-        .unwrap_or(None);
+    let orientation = decoder.find_tag_unsigned::<u8>(Tag::Orientation).unwrap_or(None);
+    let planes = decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration).unwrap_or(None);
     let mut samples = DecodingResult::U8(Vec::new());
-    decoder
-        .read_image_to_buffer(&mut samples)
-        .map_err(explain)?;
+    decoder.read_image_to_buffer(&mut samples).map_err(explain)?;
     if planes == Some(2) && color.num_samples() > 1 {
         samples = interleaved(samples, pixels as usize, color)?;
     }
@@ -73,9 +65,7 @@ fn interleaved(
     match samples {
         DecodingResult::U8(data) if data.len() == pixels * count => {
             let pixel = |at: usize| (0..count).map(move |plane| plane * pixels + at);
-            Ok(DecodingResult::U8(
-                (0..pixels).flat_map(pixel).map(|at| data[at]).collect(),
-            ))
+            Ok(DecodingResult::U8((0..pixels).flat_map(pixel).map(|at| data[at]).collect()))
         }
         _ => Err(unsupported(&"samples in separate planes")),
     }
@@ -85,20 +75,13 @@ fn to_rgb(samples: DecodingResult, color: ColorType, width: usize) -> Result<Vec
     let grey = |levels: &mut dyn Iterator<Item = u8>| levels.flat_map(|level| [level; 3]).collect();
     Ok(match (samples, color) {
         (DecodingResult::U8(data), ColorType::RGB(8)) => data,
-        (DecodingResult::U8(data), ColorType::RGBA(8)) => data
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .flat_map(|p| [p[0], p[1], p[2]])
-            .collect(),
+        (DecodingResult::U8(data), ColorType::RGBA(8)) => {
+            data.as_chunks::<4>().0.iter().flat_map(|p| [p[0], p[1], p[2]]).collect()
+        }
         (DecodingResult::U8(data), ColorType::Gray(8)) => grey(&mut data.into_iter()),
         (
             DecodingResult::U8(data),
-            ColorType::GrayA(8)
-            | ColorType::Multiband {
-                bit_depth: 8,
-                num_samples: 2,
-            },
+            ColorType::GrayA(8) | ColorType::Multiband { bit_depth: 8, num_samples: 2 },
         ) => grey(&mut data.as_chunks::<2>().0.iter().map(|p| p[0])),
         (DecodingResult::U8(data), ColorType::Gray(depth @ (1 | 2 | 4))) => {
             let most = (1u8 << depth) - 1;
@@ -144,10 +127,9 @@ fn explain(error: TiffError, options: &DecodeOptions) -> DecodeError {
         TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
             DecodeError::Truncated { format: FORMAT }
         }
-        TiffError::LimitsExceeded => DecodeError::TooMuchMemory {
-            format: FORMAT,
-            limit: options.limits.max_alloc,
-        },
+        TiffError::LimitsExceeded => {
+            DecodeError::TooMuchMemory { format: FORMAT, limit: options.limits.max_alloc }
+        }
         TiffError::UnsupportedError(error) => unsupported(&error),
         other => DecodeError::corrupt(FORMAT, &other),
     }

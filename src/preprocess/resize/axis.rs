@@ -24,18 +24,9 @@ impl Filter {
     pub(super) fn of(interpolation: Interpolation) -> Option<Self> {
         match interpolation {
             Interpolation::Nearest => None,
-            Interpolation::Bilinear => Some(Self {
-                support: 1.0,
-                value: triangle,
-            }),
-            Interpolation::Bicubic => Some(Self {
-                support: 2.0,
-                value: cubic,
-            }),
-            Interpolation::Lanczos => Some(Self {
-                support: 3.0,
-                value: lanczos,
-            }),
+            Interpolation::Bilinear => Some(Self { support: 1.0, value: triangle }),
+            Interpolation::Bicubic => Some(Self { support: 2.0, value: cubic }),
+            Interpolation::Lanczos => Some(Self { support: 3.0, value: lanczos }),
         }
     }
 }
@@ -58,11 +49,7 @@ fn cubic(x: f64) -> f64 {
 }
 
 fn lanczos(x: f64) -> f64 {
-    if (-3.0..3.0).contains(&x) {
-        sinc(x) * sinc(x / 3.0)
-    } else {
-        0.0
-    }
+    if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }
 }
 
 fn sinc(x: f64) -> f64 {
@@ -85,12 +72,7 @@ pub(super) struct Axis {
 impl Axis {
     pub(super) fn new(input: usize, output: u64, filter: Filter) -> Self {
         let scale = input as f64 / output as f64;
-        Self {
-            input,
-            scale,
-            filter_scale: scale.max(1.0),
-            filter,
-        }
+        Self { input, scale, filter_scale: scale.max(1.0), filter }
     }
 
     fn center(&self, output: u64) -> f64 {

@@ -39,10 +39,7 @@ impl FromStr for Interpolation {
             "random" => " (\"random\" is for training: timm draws bilinear or bicubic an image)",
             _ => "",
         };
-        Err(TransformError::UnknownInterpolation {
-            name: name.to_owned(),
-            hint,
-        })
+        Err(TransformError::UnknownInterpolation { name: name.to_owned(), hint })
     }
 }
 
@@ -90,12 +87,7 @@ pub fn resize(
     if u64::from(width) * u64::from(height) > Limits::default().max_pixels {
         return Err(refused);
     }
-    let window = Window {
-        x: 0,
-        y: 0,
-        width: width as usize,
-        height: height as usize,
-    };
+    let window = Window { x: 0, y: 0, width: width as usize, height: height as usize };
     let data = resize_window(image, (width.into(), height.into()), interpolation, window);
     RgbImage::new(width, height, data).map_err(|_| refused)
 }
@@ -117,44 +109,25 @@ pub(super) fn resize_window(
     let Some(filter) = Filter::of(interpolation) else {
         return nearest(image, size, columns, rows);
     };
-    let (x_axis, y_axis) = (
-        Axis::new(width, size.0, filter),
-        Axis::new(height, size.1, filter),
-    );
-    let view = View {
-        data: image.data(),
-        width,
-        left: 0,
-        top: 0,
-    };
+    let (x_axis, y_axis) = (Axis::new(width, size.0, filter), Axis::new(height, size.1, filter));
+    let view = View { data: image.data(), width, left: 0, top: 0 };
     let as_is = |range: &Range<u64>| range.start as usize..range.end as usize;
     match (size.0 != width as u64, size.1 != height as u64) {
-        (false, false) => as_is(&rows)
-            .flat_map(|y| view.row(y, &as_is(&columns)))
-            .copied()
-            .collect(),
+        (false, false) => {
+            as_is(&rows).flat_map(|y| view.row(y, &as_is(&columns))).copied().collect()
+        }
         (true, false) => horizontal(view, as_is(&rows), &x_axis, columns),
         (false, true) => vertical(view, &as_is(&columns), &y_axis, rows),
         (true, true) if vertical_first((width as u64, height as u64), size) => {
             let inputs = x_axis.span(&columns);
             let strip = vertical(view, &inputs, &y_axis, rows);
-            let strip = View {
-                data: &strip,
-                width: inputs.len(),
-                left: inputs.start,
-                top: 0,
-            };
+            let strip = View { data: &strip, width: inputs.len(), left: inputs.start, top: 0 };
             horizontal(strip, 0..window.height, &x_axis, columns)
         }
         (true, true) => {
             let inputs = y_axis.span(&rows);
             let strip = horizontal(view, inputs.clone(), &x_axis, columns);
-            let strip = View {
-                data: &strip,
-                width: window.width,
-                left: 0,
-                top: inputs.start,
-            };
+            let strip = View { data: &strip, width: window.width, left: 0, top: inputs.start };
             vertical(strip, &(0..window.width), &y_axis, rows)
         }
     }

@@ -47,11 +47,7 @@ pub(super) fn horizontal(
 ) -> Vec<u8> {
     let width = (columns.end - columns.start) as usize;
     let mut output = vec![0; rows.len() * width * 3];
-    let longest = columns
-        .clone()
-        .map(|column| axis.bounds(column).len())
-        .max()
-        .unwrap_or(0);
+    let longest = columns.clone().map(|column| axis.bounds(column).len()).max().unwrap_or(0);
     let span = longest.next_multiple_of(STEP / 3) * 3;
     let block = (MAX_WEIGHTS / span.max(1)).max(1) as u64;
     let mut done = 0;
@@ -96,12 +92,7 @@ impl Columns {
                 weights.fill(*weight);
             }
         }
-        Self {
-            inputs,
-            starts,
-            weights,
-            span,
-        }
+        Self { inputs, starts, weights, span }
     }
 }
 
@@ -120,20 +111,11 @@ impl pulp::WithSimd for Across<'_> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let Columns {
-            inputs,
-            starts,
-            weights,
-            span,
-        } = self.block;
+        let Columns { inputs, starts, weights, span } = self.block;
         // A row is copied so that the zero weights past a pixel's bounds have bytes to meet.
         let length = inputs.len() * 3;
         let mut buffer = vec![0u8; length + span];
-        for (y, line) in self
-            .rows
-            .clone()
-            .zip(self.output.chunks_exact_mut(self.stride))
-        {
+        for (y, line) in self.rows.clone().zip(self.output.chunks_exact_mut(self.stride)) {
             buffer[..length].copy_from_slice(self.view.row(y, inputs));
             let pixels = line[self.at..].chunks_exact_mut(3);
             for ((start, weights), pixel) in
@@ -149,12 +131,7 @@ impl pulp::WithSimd for Across<'_> {
 #[inline(always)]
 fn weigh(bytes: &[u8], weights: &[i32]) -> [u8; 3] {
     let mut sums = [0i32; STEP];
-    for (bytes, weights) in bytes
-        .as_chunks::<STEP>()
-        .0
-        .iter()
-        .zip(weights.as_chunks::<STEP>().0)
-    {
+    for (bytes, weights) in bytes.as_chunks::<STEP>().0.iter().zip(weights.as_chunks::<STEP>().0) {
         for i in 0..STEP {
             sums[i] += weights[i] * i32::from(bytes[i]);
         }
@@ -181,11 +158,7 @@ pub(super) fn vertical(
     for (row, output) in rows.zip(output.chunks_exact_mut(stride)) {
         axis.weights(row, &mut weights, &mut exact);
         let lines: Vec<&[u8]> = axis.bounds(row).map(|y| view.row(y, columns)).collect();
-        pulp::Arch::new().dispatch(Down {
-            lines: &lines,
-            weights: &weights,
-            output,
-        });
+        pulp::Arch::new().dispatch(Down { lines: &lines, weights: &weights, output });
     }
     output
 }
@@ -221,9 +194,7 @@ impl pulp::WithSimd for Down<'_> {
                 .lines
                 .iter()
                 .zip(self.weights)
-                .fold(HALF, |sum, (line, weight)| {
-                    sum + weight * i32::from(line[done + index])
-                });
+                .fold(HALF, |sum, (line, weight)| sum + weight * i32::from(line[done + index]));
             *byte = clip(sum);
         }
     }
