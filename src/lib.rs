@@ -35,6 +35,7 @@ pub mod labels;
 pub mod models;
 pub mod preprocess;
 pub mod pretrained;
+pub mod summary;
 pub mod weights;
 
 pub use classifier::{

@@ -132,6 +132,31 @@ impl Conv {
     pub const fn pad_type(&self, pad_type: PadType) -> PadType {
         if self.kernel_size.is_multiple_of(2) { PadType::Same } else { pad_type }
     }
+
+    /// Rows of the output for `size` rows of the input, and columns alike, in a network of
+    /// `pad_type`.
+    ///
+    /// ```
+    /// use effnet::arch::{Conv, PadType};
+    /// let conv = Conv { in_chs: 3, out_chs: 32, kernel_size: 3, stride: 2, groups: 1 };
+    /// assert_eq!(conv.output_size(PadType::Symmetric, 97), 49);
+    /// ```
+    #[must_use]
+    pub const fn output_size(&self, pad_type: PadType, size: usize) -> usize {
+        match self.pad_type(pad_type) {
+            PadType::Same => size.div_ceil(self.stride),
+            PadType::Symmetric => {
+                let pad = (self.stride + self.kernel_size - 2) / 2;
+                (size + 2 * pad).saturating_sub(self.kernel_size) / self.stride + 1
+            }
+        }
+    }
+
+    /// Elements of the weight.
+    #[must_use]
+    pub const fn weight_len(&self) -> usize {
+        self.out_chs * (self.in_chs / self.groups) * self.kernel_size * self.kernel_size
+    }
 }
 
 /// A channel attention layer (timm's field `se`).

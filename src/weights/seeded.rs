@@ -92,14 +92,21 @@ fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
         // The first block of a stage carries the signal; in the others the residual does, and the
         // branch adds a little.
         ("conv_pwl" | "conv" | "pw_proj" | "output", Some(0)) => 2.5,
-        ("conv_pwl" | "conv" | "pw_proj" | "output", Some(_)) => 0.1,
+        // A pointwise one, which has no residual.
+        ("conv", Some(_)) if shape[2] == 1 => 2.5,
+        ("conv_pwl" | "conv", Some(_)) => 0.1,
+        ("pw_proj" | "output", Some(_)) => 0.4,
+        // Attention that is neither even nor all to one place.
+        ("query" | "key", _) => 0.02,
+        // Chains without residuals, which would forget the image.
+        ("conv_pw", _) if shape[0] == 2 * shape[1] => 6.0,
         ("conv_exp", _) => 1.0,
         _ => 1.5,
     };
     let fan_in = shape[1..].iter().product::<usize>() as f64;
     // Kernels of experts, flattened and to be summed: the inputs of one are guessed from a sixfold
     // expansion.
-    let experts = shape[0] as f64;
+    let experts = shape[0] as f64 / 2.0;
     let fan_in = match (shape.len(), layer) {
         (2, "conv_pw") => (fan_in / 6.0).sqrt() * experts,
         (2, "conv_dw") => 16.0 * experts,

@@ -68,13 +68,22 @@ def rule(name, shape):
         # Kernels of experts, flattened and to be summed: the inputs of one are guessed from a sixfold
         # expansion.
         guesses = {"conv_pw": math.sqrt(fan_in / 6.0), "conv_dw": 16.0, "conv_pwl": math.sqrt(fan_in * 6.0)}
-        fan_in = guesses[layer] * shape[0]
+        fan_in = guesses[layer] * shape[0] / 2.0
     if "se" in segments:
         gain = 6.0
-    elif segments[0] == "blocks" and layer in ("conv_pwl", "conv", "pw_proj", "output"):
+    elif segments[0] == "blocks" and (layer in ("conv_pwl", "pw_proj", "output") or layer == "conv" and shape[2] > 1):
         # The first block of a stage carries the signal; in the others the residual does, and the
         # branch adds a little.
-        gain = 2.5 if block == 0 else 0.1
+        gain = 2.5 if block == 0 else 0.1 if layer in ("conv_pwl", "conv") else 0.4
+    elif layer == "conv":
+        # A pointwise one, which has no residual.
+        gain = 2.5
+    elif layer in ("query", "key"):
+        # Attention that is neither even nor all to one place.
+        gain = 0.02
+    elif layer == "conv_pw" and shape[0] == 2 * fan_in:
+        # Chains without residuals, which would forget the image.
+        gain = 6.0
     elif layer == "conv_exp":
         gain = 1.0
     else:
