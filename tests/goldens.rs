@@ -43,14 +43,19 @@ fn every_architecture_has_a_golden_and_timms_parameter_count() {
 }
 
 /// How much a tensor is moved: 1%, but 10% inside a global context, whose softmax, layer norm and
-/// gate undo most of a scaling. A constant added before a softmax is unobservable altogether.
-fn factor(name: &str) -> Option<f32> {
+/// gate undo most of a scaling, and 3% in the long chains of residuals of a hybrid. A constant added
+/// before a softmax is unobservable altogether.
+fn factor(architecture: &str, name: &str) -> Option<f32> {
     let before_softmax = ["se.conv_attn.bias", "attn.key.norm.bias", "attn.key.norm.running_mean"];
     if before_softmax.iter().any(|constant| name.ends_with(constant)) {
         return None;
     }
     let in_global_context = name.contains("se.conv_attn.") || name.contains("se.mlp_scale.");
-    Some(if in_global_context { 1.1 } else { 1.01 })
+    Some(match in_global_context {
+        true => 1.1,
+        false if architecture.contains("_hybrid_") => 1.03,
+        false => 1.01,
+    })
 }
 
 /// Small networks of different kinds, all of whose tensors are moved.
@@ -85,7 +90,7 @@ fn check_sensitivity(shard: usize, total: usize) {
         let every = if ALL_TENSORS.contains(&arch.name) { 1 } else { 101 };
         let golden = &Golden::all_of(arch.name)[0];
         let names = golden.tensor_names();
-        let moved = names.iter().step_by(every).filter_map(|name| Some((name, factor(name)?)));
+        let moved = names.iter().step_by(every).filter_map(|name| Some((name, factor(arch.name, name)?)));
         for (name, logits) in golden.logits_with_each(moved) {
             if golden.compare_logits(&logits, TOLERANCE).is_ok() {
                 quiet.push(format!("{} {name}", arch.name));

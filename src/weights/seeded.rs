@@ -93,13 +93,14 @@ fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
         // branch adds a little.
         ("conv_pwl" | "conv" | "pw_proj" | "output", Some(0)) => 2.5,
         // A pointwise one, which has no residual.
-        ("conv", Some(_)) if shape[2] == 1 => 2.5,
+        ("conv", Some(_)) if shape.get(2) == Some(&1) => 2.5,
         ("conv_pwl" | "conv", Some(_)) => 0.1,
         ("pw_proj" | "output", Some(_)) => 0.4,
         // Attention that is neither even nor all to one place.
-        ("query" | "key", _) => 0.02,
+        ("query" | "key", _) => 0.1,
         // Chains without residuals, which would forget the image.
         ("conv_pw", _) if shape[0] == 2 * shape[1] => 6.0,
+        ("dw_start" | "pw_exp" | "dw_mid", _) => 0.8,
         ("conv_exp", _) => 1.0,
         _ => 1.5,
     };

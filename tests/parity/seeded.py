@@ -80,10 +80,12 @@ def rule(name, shape):
         gain = 2.5
     elif layer in ("query", "key"):
         # Attention that is neither even nor all to one place.
-        gain = 0.02
+        gain = 0.1
     elif layer == "conv_pw" and shape[0] == 2 * fan_in:
         # Chains without residuals, which would forget the image.
         gain = 6.0
+    elif layer in ("dw_start", "pw_exp", "dw_mid"):
+        gain = 0.8
     elif layer == "conv_exp":
         gain = 1.0
     else:
