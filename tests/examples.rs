@@ -14,7 +14,7 @@ fn example(name: &str) -> Command {
     path.pop();
     path.push("examples");
     path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.exists(), "{}: `cargo test` with --test needs --examples too", path.display());
+    assert!(path.exists(), "{}: with --test, build the examples first", path.display());
     let mut command = Command::new(path);
     command.current_dir(env!("CARGO_MANIFEST_DIR"));
     command
