@@ -1,6 +1,7 @@
 //! The examples, run as their first lines say.
 
 #![cfg(feature = "bundled")]
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -1,5 +1,7 @@
 //! The rules of ARCHITECTURE.md, checked from the source.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 use std::path::{Path, PathBuf};
 
 /// The files under `src`, with their text up to the tests.

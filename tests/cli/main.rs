@@ -1,6 +1,7 @@
 //! The real program, driven as a user drives it.
 
 #![cfg(all(feature = "cli", feature = "bundled"))]
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod classify;
 mod faults;
