@@ -1,9 +1,46 @@
 //! EfficientNet-family image classification on Candle, with timm's names and timm's answers.
+//!
+//! ```text
+//! bytes -> RgbImage -> pixels (H,W,3) u8 -> batch (N,3,H,W) f32 -> logits (N,C) -> Vec<Prediction>
+//!         preprocess::decode  ::EvalTransform                  engine            labels
+//! ```
+//!
+//! [`Classifier`] goes the whole way:
+//!
+//! ```
+//! # #[cfg(feature = "bundled")] {
+//! use effnet::Classifier;
+//!
+//! let classifier = Classifier::builder().build()?; // the weights inside the program
+//! let predictions = classifier.classify("examples/images/coffee.png", 5)?;
+//! assert_eq!(predictions[0].label.as_deref(), Some("espresso"));
+//! # }
+//! # Ok::<(), effnet::Error>(())
+//! ```
+//!
+//! The rooms behind it can be used alone:
+//!
+//! - [`preprocess`]: from encoded bytes to the network's input, with Pillow's bytes;
+//! - [`arch`]: the architectures as data, [`models`]: as Candle modules;
+//! - [`weights`]: strict loading of checkpoints, [`pretrained`]: timm's table of them;
+//! - [`engine`]: what runs a network; [`labels`]: the classes' names, top-k;
+//! - `hub` (with the feature of that name): files from the Hugging Face hub.
 
 pub mod arch;
+mod classifier;
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod engine;
+mod error;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod labels;
 pub mod models;
+pub mod preprocess;
 pub mod pretrained;
 pub mod weights;
+
+pub use classifier::{
+    Classifier, ClassifierBuilder, Input, Outcome, Prediction, Provenance, Record,
+};
+pub use error::Error;

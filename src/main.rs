@@ -1,2 +1,5 @@
 //! The `effnet` command.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    effnet::cli::run()
+}

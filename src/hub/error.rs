@@ -272,15 +272,19 @@ pub enum HubError {
         /// What its configuration says.
         source: Box<PretrainedError>,
     },
+    /// An architecture that timm has and this program has not. The weights were not downloaded.
+    #[error(
+        "{repo}: its architecture {architecture} is not built in; `effnet models` lists those that are"
+    )]
+    Unbuilt {
+        /// `org/name`.
+        repo: String,
+        /// The architecture.
+        architecture: String,
+    },
     /// A model's name is wrong.
     #[error(transparent)]
     Pretrained(#[from] PretrainedError),
-    /// A timm name without published weights.
-    #[error("{name}: timm has published no weights for it: see `effnet models`")]
-    Untrained {
-        /// The name.
-        name: String,
-    },
     /// The download was dropped by its caller.
     #[error("the download was stopped")]
     Cancelled,

@@ -11,6 +11,7 @@ use super::metadata::{Metadata, Target, head};
 use super::task::Cancel;
 use super::transfer::{Context, fetch, pause};
 use super::{Download, HubBuilder, HubError, Progress, lock};
+use crate::arch;
 use crate::pretrained::{ModelConfig, ModelName, PretrainedError};
 
 const CONFIG: &str = "config.json";
@@ -172,7 +173,12 @@ impl Inner {
             ),
             error => error,
         })?;
-        ModelConfig::from_file(&config.path).map_err(|error| not_this_family(&repo, error))?;
+        let model =
+            ModelConfig::from_file(&config.path).map_err(|error| not_this_family(&repo, error))?;
+        if arch::find(model.architecture).is_none() {
+            let architecture = model.architecture.to_owned();
+            return Err(HubError::Unbuilt { repo, architecture });
+        }
         let target = Target { repo: &repo, file: WEIGHTS, revision: &config.commit };
         let weights = self.file(target, MAX_WEIGHTS, cancel).map_err(|error| match error {
             HubError::NoFile { .. } => self.without_weights(target, &revision, error),

@@ -1,0 +1,229 @@
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+
+use super::resolve::{Resolved, Source, resolve};
+use super::{Classifier, Inner, Provenance};
+use crate::Error;
+use crate::arch::{Network, NetworkOptions};
+use crate::engine::{CandleEngine, Engine};
+use crate::models::EfficientNet;
+use crate::preprocess::{DecodeOptions, EvalTransform, PreprocessConfig};
+use crate::pretrained::ResolvedPreprocessing;
+use crate::weights::{Checkpoint, Convention, Renaming, load, seeded, tensor_shapes};
+
+/// What a [`Classifier`] is made from; every setting has a default.
+///
+/// ```
+/// # #[cfg(feature = "bundled")] {
+/// use effnet::Classifier;
+/// let classifier = Classifier::builder().threads(1).build()?;
+/// assert_eq!(classifier.provenance().model, "tf_efficientnet_lite0.in1k");
+/// # }
+/// # Ok::<(), effnet::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct ClassifierBuilder {
+    model: Option<String>,
+    weights: Option<String>,
+    num_classes: Option<usize>,
+    threads: Option<usize>,
+    device: Option<String>,
+    train_size: bool,
+    decode: DecodeOptions,
+}
+
+impl ClassifierBuilder {
+    /// The model: a timm name with or without tag, or a folder with `config.json`. By default the
+    /// one whose weights are inside the program.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// A checkpoint file to load instead of the model's own weights, or `seeded:N` for generated
+    /// ones.
+    #[must_use]
+    pub fn weights(mut self, weights: impl Into<String>) -> Self {
+        self.weights = Some(weights.into());
+        self
+    }
+
+    /// The number of classes, where the checkpoint's differs from the model's; 0 for a network
+    /// without classifier, whose output is the pooled features.
+    #[must_use]
+    pub fn num_classes(mut self, num_classes: usize) -> Self {
+        self.num_classes = Some(num_classes);
+        self
+    }
+
+    /// Threads for inference on a CPU; all cores by default.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// `cpu`, `cuda`, `cuda:N`, `metal`, or `auto` (the default): the first that this program was
+    /// built for and that the machine has, the CPU last.
+    #[must_use]
+    pub fn device(mut self, device: impl Into<String>) -> Self {
+        self.device = Some(device.into());
+        self
+    }
+
+    /// Uses the image size that the model was trained at, instead of the (often larger) one that
+    /// its published accuracy was measured at.
+    #[must_use]
+    pub fn train_size(mut self, train_size: bool) -> Self {
+        self.train_size = train_size;
+        self
+    }
+
+    /// How images are decoded: limits, leniency, EXIF orientation.
+    #[must_use]
+    pub fn decode_options(mut self, options: DecodeOptions) -> Self {
+        self.decode = options;
+        self
+    }
+
+    /// Finds the model, loads its weights strictly, and makes it ready to run.
+    ///
+    /// # Errors
+    ///
+    /// A model, checkpoint or device that is not there or does not fit; a missing, unexpected or
+    /// misshapen tensor, all of them listed; preprocessing values that make no image.
+    pub fn build(self) -> Result<Classifier, Error> {
+        let resolved = resolve(self.model.as_deref(), self.weights.as_deref())?;
+        let num_classes = self.num_classes.unwrap_or(resolved.num_classes);
+        let options =
+            NetworkOptions { in_chans: resolved.in_chans, num_classes, ..Default::default() };
+        let network = resolved.arch.network(&options)?;
+        let device = device(self.device.as_deref().unwrap_or("auto"))?;
+        let (model, checkpoint) = load_model(&resolved.source, &network, &device)?;
+        let preprocessing = resolved.cfg.resolve(self.train_size)?;
+        let transform = transform(&preprocessing)
+            .map_err(|source| Error::Preprocessing { model: resolved.name.clone(), source })?;
+        let Resolved { name, cfg, labels, notes, .. } = resolved;
+        let engine: Box<dyn Engine> =
+            Box::new(CandleEngine::new(model, network.in_chans, device.clone(), self.threads)?);
+        let provenance = Provenance {
+            model: name,
+            architecture: network.name,
+            tag: cfg.tag,
+            revision: None,
+            weights: match &checkpoint {
+                Some(checkpoint) => checkpoint.file().to_owned(),
+                None => self.weights.unwrap_or_default(),
+            },
+            engine: engine.name(),
+            device: format!("{:?}", device.location()),
+            preprocessing,
+            notes,
+        };
+        Ok(Classifier(Arc::new(Inner {
+            engine,
+            transform,
+            // Names of other classes would be wrong names.
+            labels: labels.filter(|labels| labels.len() == num_classes),
+            decode: self.decode,
+            num_classes,
+            provenance,
+            checkpoint,
+        })))
+    }
+}
+
+/// The preprocessing's values as the transform takes them.
+fn transform(
+    values: &ResolvedPreprocessing,
+) -> Result<EvalTransform, crate::preprocess::TransformError> {
+    let [channels, height, width] = values.input_size.value;
+    EvalTransform::new(PreprocessConfig {
+        input_size: (channels, height, width),
+        interpolation: values.interpolation.value.parse()?,
+        crop_pct: values.crop_pct.value,
+        crop_mode: values.crop_mode.value.parse()?,
+        mean: values.mean.value,
+        std: values.std.value,
+    })
+}
+
+fn load_model(
+    source: &Source,
+    network: &Network,
+    device: &Device,
+) -> Result<(EfficientNet, Option<Checkpoint>), Error> {
+    let build = |vb: VarBuilder<'_>| EfficientNet::new(network, &vb);
+    match source {
+        Source::Seeded(seed) => {
+            let model = build(seeded::var_builder(*seed, DType::F32, device));
+            Ok((model.map_err(crate::engine::EngineError::from)?, None))
+        }
+        Source::Checkpoint(checkpoint) => {
+            let renaming = renaming(checkpoint, network)?;
+            let (model, _) = load(checkpoint, renaming.as_ref(), DType::F32, device, build)?;
+            Ok((model, Some(checkpoint.clone())))
+        }
+    }
+}
+
+/// The convention whose names the checkpoint has, if they are not timm's.
+fn renaming(checkpoint: &Checkpoint, network: &Network) -> Result<Option<Renaming>, Error> {
+    if checkpoint.shape("conv_stem.weight").is_some() {
+        return Ok(None);
+    }
+    let shapes = tensor_shapes(|vb| EfficientNet::new(network, &vb))
+        .map_err(crate::engine::EngineError::from)?;
+    let tokens: Vec<Vec<&str>> = network
+        .block_kinds()
+        .iter()
+        .map(|stage| stage.iter().map(|kind| kind.token()).collect())
+        .collect();
+    for name in Convention::names() {
+        // A convention that has no names for this network cannot be the checkpoint's.
+        let Ok(renaming) = Convention::named(name).and_then(|c| c.renaming(&shapes, &tokens))
+        else {
+            continue;
+        };
+        let stem = renaming.foreign("conv_stem.weight");
+        if stem.is_some_and(|stem| checkpoint.shape(stem).is_some()) {
+            return Ok(Some(renaming));
+        }
+    }
+    Ok(None)
+}
+
+/// The Candle device of that name.
+fn device(name: &str) -> Result<Device, Error> {
+    let error = |reason: String| Error::Device { device: name.to_owned(), reason };
+    let from =
+        |e: candle_core::Error| error(e.to_string().lines().next().unwrap_or_default().to_owned());
+    let (kind, ordinal) = match name.split_once(':') {
+        Some((kind, ordinal)) => {
+            let ordinal = ordinal.parse().map_err(|_| error(format!("no number: {ordinal:?}")))?;
+            (kind, ordinal)
+        }
+        None => (name, 0),
+    };
+    match kind {
+        "auto" if candle_core::utils::cuda_is_available() => {
+            Ok(Device::new_cuda(0).unwrap_or(Device::Cpu))
+        }
+        "auto" if candle_core::utils::metal_is_available() => {
+            Ok(Device::new_metal(0).unwrap_or(Device::Cpu))
+        }
+        "auto" | "cpu" => Ok(Device::Cpu),
+        "cuda" if !candle_core::utils::cuda_is_available() => {
+            Err(error("build effnet with the feature `cuda`".to_owned()))
+        }
+        "metal" if !candle_core::utils::metal_is_available() => {
+            Err(error("build effnet with the feature `metal`".to_owned()))
+        }
+        "cuda" => Device::new_cuda(ordinal).map_err(from),
+        "metal" => Device::new_metal(ordinal).map_err(from),
+        _ => Err(error("the devices are auto, cpu, cuda, cuda:N and metal".to_owned())),
+    }
+}

@@ -1,0 +1,67 @@
+use serde::{Deserialize, Serialize};
+
+use crate::labels::{LabelSet, Scored};
+
+/// One class that an image may belong to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// The class's index.
+    pub index: usize,
+    /// Its WordNet synset, for ImageNet classes: `n07920052`.
+    pub synset: Option<String>,
+    /// Its name: `espresso`; absent where the model has no labels.
+    pub label: Option<String>,
+    /// Softmax over all classes, in [0, 1].
+    pub probability: f32,
+    /// The network's output.
+    pub logit: f32,
+}
+
+impl Prediction {
+    pub(super) fn new(scored: Scored, labels: Option<&LabelSet>) -> Self {
+        let label = labels.and_then(|labels| labels.get(scored.index));
+        Self {
+            index: scored.index,
+            synset: label.and_then(|label| label.synset).map(str::to_owned),
+            label: label.map(|label| label.label.to_owned()),
+            probability: scored.probability,
+            logit: scored.logit,
+        }
+    }
+}
+
+/// What became of one image: the JSON of the command, of the library and of any server.
+///
+/// ```
+/// use effnet::{Outcome, Record};
+/// let record = Record {
+///     image: "a.jpg".into(),
+///     model: "efficientnet_b0.ra_in1k".into(),
+///     outcome: Outcome::Error("a.jpg: no such file".into()),
+/// };
+/// assert_eq!(
+///     serde_json::to_string(&record)?,
+///     r#"{"image":"a.jpg","model":"efficientnet_b0.ra_in1k","error":"a.jpg: no such file"}"#
+/// );
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The image's path, or what the caller calls it.
+    pub image: String,
+    /// The model's name.
+    pub model: String,
+    /// `predictions`, best first, or `error`.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// Predictions or an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The most probable classes, best first.
+    Predictions(Vec<Prediction>),
+    /// Why there are none.
+    Error(String),
+}

@@ -1,0 +1,162 @@
+//! From a model's name to what has to be loaded.
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::arch::{self, Activation, Arch, PadType};
+use crate::labels::{LabelSet, label_set_for};
+use crate::pretrained::{self, ModelConfig, ModelName, PretrainedCfg};
+use crate::weights::Checkpoint;
+
+/// Where the tensors come from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    Checkpoint(Checkpoint),
+    Seeded(u64),
+}
+
+/// A model, found: everything but its tensors' values.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) name: String,
+    pub(super) arch: Arch,
+    pub(super) cfg: PretrainedCfg,
+    pub(super) in_chans: usize,
+    pub(super) num_classes: usize,
+    pub(super) labels: Option<LabelSet>,
+    pub(super) notes: Vec<String>,
+    pub(super) source: Source,
+}
+
+/// The model that is meant where none is named.
+#[cfg(feature = "bundled")]
+fn default_model() -> Option<&'static str> {
+    Some(crate::weights::BUNDLED_MODEL)
+}
+
+#[cfg(not(feature = "bundled"))]
+fn default_model() -> Option<&'static str> {
+    None
+}
+
+#[cfg(feature = "bundled")]
+fn bundled(name: &str) -> Result<Option<Checkpoint>, Error> {
+    (name == crate::weights::BUNDLED_MODEL)
+        .then(crate::weights::bundled)
+        .transpose()
+        .map_err(Error::from)
+}
+
+#[cfg(not(feature = "bundled"))]
+fn bundled(_: &str) -> Result<Option<Checkpoint>, Error> {
+    Ok(None)
+}
+
+/// Finds `model` (the bundled one if `None`), with its own weights or those named by `weights`.
+pub(super) fn resolve(model: Option<&str>, weights: Option<&str>) -> Result<Resolved, Error> {
+    let model = model.or(default_model()).ok_or(Error::NoModel)?;
+    let weights = weights.map(named_weights).transpose()?;
+    match ModelName::parse(model)? {
+        ModelName::Timm(name) => timm(&name, weights),
+        ModelName::Folder(folder) => self::folder(&folder, weights),
+        ModelName::Hub { repo, .. } => Err(Error::NeedsHub { model: model.to_owned(), repo }),
+    }
+}
+
+fn named_weights(weights: &str) -> Result<Source, Error> {
+    match weights.strip_prefix("seeded:") {
+        Some(seed) => match seed.parse() {
+            Ok(seed) => Ok(Source::Seeded(seed)),
+            Err(_) => Err(Error::Seed(weights.to_owned())),
+        },
+        None => Ok(Source::Checkpoint(Checkpoint::open(weights)?)),
+    }
+}
+
+fn timm(name: &str, weights: Option<Source>) -> Result<Resolved, Error> {
+    let found = pretrained::find(name)?;
+    let name = found.cfg.name();
+    let source = match (weights, bundled(&name)?) {
+        (Some(source), _) => source,
+        (None, Some(checkpoint)) => Source::Checkpoint(checkpoint),
+        (None, None) if !found.cfg.has_weights() => return Err(Error::Untrained { model: name }),
+        (None, None) => {
+            let repo = format!("timm/{name}");
+            return Err(Error::NeedsHub { model: name, repo });
+        }
+    };
+    let architecture = found.cfg.architecture.as_deref().unwrap_or_default();
+    let [in_chans, ..] = found.cfg.resolve(false)?.input_size.value;
+    let num_classes = found.cfg.num_classes();
+    Ok(Resolved {
+        arch: find_arch(architecture)?,
+        in_chans,
+        num_classes,
+        labels: label_set_for(num_classes, None, None)?,
+        notes: found.note.into_iter().collect(),
+        source,
+        cfg: found.cfg.clone(),
+        name,
+    })
+}
+
+fn folder(folder: &Path, weights: Option<Source>) -> Result<Resolved, Error> {
+    let file = folder.join("config.json");
+    let config = ModelConfig::from_file(&file)?;
+    let mut arch = find_arch(config.architecture)?;
+    apply_model_args(&mut arch, &config)?;
+    let mut notes: Vec<String> = config.note.clone().into_iter().collect();
+    if !config.ignored_keys.is_empty() {
+        let keys = config.ignored_keys.join(", ");
+        notes.push(format!("{}: ignored what is not known: {keys}", file.display()));
+    }
+    Ok(Resolved {
+        name: folder.display().to_string(),
+        arch,
+        in_chans: config.in_chans,
+        num_classes: config.num_classes,
+        labels: config.labels()?,
+        notes,
+        source: match weights {
+            Some(source) => source,
+            None => Source::Checkpoint(Checkpoint::open(weights_file(folder)?)?),
+        },
+        cfg: config.pretrained_cfg,
+    })
+}
+
+fn weights_file(folder: &Path) -> Result<PathBuf, Error> {
+    let file = folder.join("model.safetensors");
+    if file.exists() {
+        return Ok(file);
+    }
+    let hint = if folder.join("pytorch_model.bin").exists() {
+        ", only pytorch_model.bin: convert it with safetensors.torch.save_file first"
+    } else {
+        ": put the weights there, or name them with --weights FILE"
+    };
+    Err(Error::NoWeights { folder: folder.to_owned(), hint })
+}
+
+fn find_arch(name: &str) -> Result<Arch, Error> {
+    arch::find(name).copied().ok_or_else(|| Error::Unbuilt { architecture: name.to_owned() })
+}
+
+/// Changes the architecture's row as the model's own arguments say.
+fn apply_model_args(arch: &mut Arch, config: &ModelConfig) -> Result<(), Error> {
+    let args = &config.model_args;
+    if let Some(bn_eps) = args.bn_eps {
+        arch.bn_eps = bn_eps;
+    }
+    if let Some(pad_type) = &args.pad_type {
+        arch.pad_type = if pad_type.is_empty() { PadType::Symmetric } else { PadType::Same };
+    }
+    if let Some(name) = &args.act_layer {
+        arch.act_layer = Activation::from_name(name).ok_or_else(|| Error::ModelArg {
+            file: config.file.clone(),
+            key: "act_layer",
+            value: name.clone(),
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+use std::io::{BufWriter, Write};
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::images::{self, DecodeArgs, Image};
+use super::model::ModelArgs;
+use super::table::{align, bar, printable};
+use super::{Done, complain};
+use crate::{Classifier, Outcome, Prediction, Record};
+
+/// Name what images show
+///
+/// An image that fails is reported in its place and the others go on; the exit code is 1 then.
+#[derive(Debug, Args)]
+pub(super) struct Classify {
+    /// Images: files, folders (searched recursively), glob patterns, or - for standard input
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+    /// How many classes to name
+    #[arg(short = 'k', long, default_value_t = 5, value_name = "K")]
+    top_k: usize,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Images that go through the network together
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    batch_size: u16,
+    /// Say on standard error how the results come about
+    #[arg(short, long)]
+    verbose: bool,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    decode: DecodeArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// Aligned columns with bars
+    Table,
+    /// One list of objects
+    Json,
+    /// One object a line
+    Jsonl,
+    /// One line a prediction: image,model,rank,index,synset,label,probability,logit,error
+    Csv,
+}
+
+impl Classify {
+    pub(super) fn run(self) -> Result<Done> {
+        let images = images::find(&self.images)?;
+        let options = self.decode.options();
+        let train_size = self.decode.train_size;
+        let classifier = self.model.load(|b| b.decode_options(options).train_size(train_size))?;
+        if self.verbose {
+            explain(&classifier);
+        }
+        let mut writer = Writer::new(self.format, BufWriter::new(std::io::stdout().lock()))?;
+        let mut done = Done::All;
+        let mut written = Ok(());
+        classifier.classify_each(
+            &images,
+            self.batch_size.into(),
+            self.top_k,
+            |image: &Image, result| {
+                if written.is_err() {
+                    return;
+                }
+                if let Err(error) = &result {
+                    done = Done::Some;
+                    complain(&format!("error: {error}"));
+                }
+                written = writer.write(&classifier.record(image.name(), result));
+            },
+        );
+        written?;
+        writer.finish()?;
+        Ok(done)
+    }
+}
+
+/// Tells where everything comes from.
+fn explain(classifier: &Classifier) {
+    let from = classifier.provenance();
+    let values = &from.preprocessing;
+    let lines = [
+        format!("model         {} (architecture {})", from.model, from.architecture),
+        format!("weights       {}", from.weights),
+        format!("sha256        {}", classifier.weights_digest().unwrap_or("none: generated")),
+        format!("engine        {} on {}", from.engine, from.device),
+        format!("input_size    {:?} ({})", values.input_size.value, values.input_size.source),
+        format!("interpolation {} ({})", values.interpolation.value, values.interpolation.source),
+        format!("crop_pct      {} ({})", values.crop_pct.value, values.crop_pct.source),
+        format!("crop_mode     {} ({})", values.crop_mode.value, values.crop_mode.source),
+        format!("mean          {:?} ({})", values.mean.value, values.mean.source),
+        format!("std           {:?} ({})", values.std.value, values.std.source),
+    ];
+    lines.iter().for_each(|line| complain(line));
+}
+
+/// Writes records in one of the formats.
+enum Writer<W: Write> {
+    Table { out: W, is_first: bool },
+    Json { out: W, is_first: bool },
+    Jsonl { out: W },
+    Csv(Box<csv::Writer<W>>),
+}
+
+impl<W: Write> Writer<W> {
+    fn new(format: Format, mut out: W) -> Result<Self> {
+        Ok(match format {
+            Format::Table => Self::Table { out, is_first: true },
+            Format::Json => {
+                out.write_all(b"[")?;
+                Self::Json { out, is_first: true }
+            }
+            Format::Jsonl => Self::Jsonl { out },
+            Format::Csv => {
+                let mut csv = csv::Writer::from_writer(out);
+                csv.write_record([
+                    "image",
+                    "model",
+                    "rank",
+                    "index",
+                    "synset",
+                    "label",
+                    "probability",
+                    "logit",
+                    "error",
+                ])?;
+                Self::Csv(Box::new(csv))
+            }
+        })
+    }
+
+    fn write(&mut self, record: &Record) -> Result<()> {
+        match self {
+            Self::Table { out, is_first } => {
+                if !std::mem::replace(is_first, false) {
+                    writeln!(out)?;
+                }
+                write_table(out, record)?;
+                // Whoever watches sees each image when it is done.
+                out.flush()?;
+            }
+            Self::Json { out, is_first } => {
+                out.write_all(if std::mem::replace(is_first, false) { b"\n" } else { b",\n" })?;
+                serde_json::to_writer(out, record)?;
+            }
+            Self::Jsonl { out } => {
+                serde_json::to_writer(&mut *out, record)?;
+                writeln!(out)?;
+                out.flush()?;
+            }
+            Self::Csv(csv) => write_csv(csv, record)?,
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        match self {
+            Self::Json { mut out, .. } => {
+                out.write_all(b"\n]\n")?;
+                out.flush()?;
+            }
+            Self::Table { mut out, .. } | Self::Jsonl { mut out } => out.flush()?,
+            Self::Csv(mut csv) => csv.flush()?,
+        }
+        Ok(())
+    }
+}
+
+fn write_table(out: &mut impl Write, record: &Record) -> Result<()> {
+    const BAR: usize = 20;
+    writeln!(out, "{}  ({})", printable(&record.image), printable(&record.model))?;
+    match &record.outcome {
+        Outcome::Error(error) => writeln!(out, "  error: {}", printable(error))?,
+        Outcome::Predictions(predictions) => {
+            let row = |(i, p): (usize, &Prediction)| {
+                [
+                    format!("  {}", i + 1),
+                    p.index.to_string(),
+                    p.synset.clone().unwrap_or_default(),
+                    printable(p.label.as_deref().unwrap_or_default()),
+                    format!("{:.1}%", p.probability * 100.0),
+                    bar(p.probability, BAR),
+                ]
+            };
+            let rows: Vec<_> = predictions.iter().enumerate().map(row).collect();
+            for line in align(&rows, &[0, 1, 4]) {
+                writeln!(out, "{line}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn write_csv<W: Write>(csv: &mut csv::Writer<W>, record: &Record) -> Result<()> {
+    let (image, model) = (&*record.image, &*record.model);
+    match &record.outcome {
+        Outcome::Error(error) => {
+            csv.write_record([image, model, "", "", "", "", "", "", error])?;
+        }
+        Outcome::Predictions(predictions) => {
+            for (i, p) in predictions.iter().enumerate() {
+                csv.write_record([
+                    image,
+                    model,
+                    &(i + 1).to_string(),
+                    &p.index.to_string(),
+                    p.synset.as_deref().unwrap_or_default(),
+                    p.label.as_deref().unwrap_or_default(),
+                    &p.probability.to_string(),
+                    &p.logit.to_string(),
+                    "",
+                ])?;
+            }
+        }
+    }
+    csv.flush()?;
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! The `effnet` command: one file a subcommand. Results go to standard output, all else to standard
+//! error.
+
+mod classify;
+mod forward;
+mod images;
+mod model;
+mod models;
+mod preprocess;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// EfficientNet-family image classification with timm's names and timm's answers.
+#[derive(Debug, Parser)]
+#[command(name = "effnet", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Classify(classify::Classify),
+    Models(models::Models),
+    Preprocess(preprocess::Preprocess),
+    Forward(forward::Forward),
+}
+
+/// How a run ended, beside a failure of the whole run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    /// Every input was answered.
+    All,
+    /// Some inputs failed; each was named.
+    Some,
+}
+
+/// Exit code of a run some of whose inputs failed, or whose output could not be written.
+const SOME_FAILED: u8 = 1;
+/// Exit code of a run without a model: the name, the files or the weights are at fault.
+const NO_MODEL: u8 = 3;
+
+/// Runs the command on the process's arguments.
+///
+/// Exit codes: 0 all well, 1 some inputs failed, 2 usage, 3 model or weights unavailable.
+#[must_use]
+pub fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Classify(command) => command.run(),
+        Command::Models(command) => command.run(),
+        Command::Preprocess(command) => command.run(),
+        Command::Forward(command) => command.run(),
+    };
+    match result {
+        Ok(Done::All) => ExitCode::SUCCESS,
+        Ok(Done::Some) => ExitCode::from(SOME_FAILED),
+        // A reader that went away, such as `head`, has had what it wanted.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {error:#}"));
+            let no_model = error.downcast_ref::<model::NoModel>().is_some();
+            ExitCode::from(if no_model { NO_MODEL } else { SOME_FAILED })
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Writes a line to standard error; where that fails there is nobody left to tell.
+fn complain(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,73 @@
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use super::complain;
+use crate::Classifier;
+use crate::ClassifierBuilder;
+
+/// Which model, and what runs it.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// Model: a timm name (`effnet models` lists them) or a folder with config.json; the bundled
+    /// one if absent
+    #[arg(short, long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Checkpoint to load instead of the model's own weights, or seeded:N for generated ones
+    #[arg(long, value_name = "FILE|seeded:N")]
+    weights: Option<String>,
+    /// Number of classes, where the checkpoint's differs from the model's; 0 for no classifier
+    #[arg(long, value_name = "N")]
+    num_classes: Option<usize>,
+    /// Engine to run on
+    #[arg(long, value_enum, default_value_t = EngineName::Auto)]
+    engine: EngineName,
+    /// Device: auto, cpu, cuda, cuda:N or metal
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Threads for inference; all cores if absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+/// Engines by name.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum EngineName {
+    /// The fastest that can run the model
+    Auto,
+    /// Candle's operations, one by one, on any device
+    Candle,
+}
+
+/// Marks an error as the model's: exit code 3.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NoModel(String);
+
+impl ModelArgs {
+    /// A classifier as asked for; `configure` adds what the subcommand has to say.
+    pub(super) fn load(
+        self,
+        configure: impl FnOnce(ClassifierBuilder) -> ClassifierBuilder,
+    ) -> Result<Classifier> {
+        let mut builder = Classifier::builder().device(self.device);
+        // There is one engine so far, and both names mean it.
+        let (EngineName::Auto | EngineName::Candle) = self.engine;
+        if let Some(model) = self.model {
+            builder = builder.model(model);
+        }
+        if let Some(weights) = self.weights {
+            builder = builder.weights(weights);
+        }
+        if let Some(num_classes) = self.num_classes {
+            builder = builder.num_classes(num_classes);
+        }
+        if let Some(threads) = self.threads {
+            builder = builder.threads(threads.into());
+        }
+        let classifier = configure(builder).build().map_err(|e| NoModel(e.to_string()))?;
+        for note in &classifier.provenance().notes {
+            complain(&format!("note: {note}"));
+        }
+        Ok(classifier)
+    }
+}

@@ -1,0 +1,74 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::images::{self, DecodeArgs};
+use super::model::ModelArgs;
+use super::{Done, complain};
+use crate::weights::{NamedTensor, Values, write_safetensors};
+
+/// Write what a network would see of images
+///
+/// `pixels` (N, H, W, 3) u8 after resize and crop, `input` (N, 3, H, W) f32 after normalization.
+/// If one image fails, nothing is written.
+#[derive(Debug, Args)]
+pub(super) struct Preprocess {
+    /// Images: files, folders (searched recursively), glob patterns, or - for standard input
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+    /// File to write
+    #[arg(short, long, value_name = "FILE.safetensors")]
+    output: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    decode: DecodeArgs,
+}
+
+impl Preprocess {
+    pub(super) fn run(self) -> Result<Done> {
+        let images = images::find(&self.images)?;
+        let options = self.decode.options();
+        let train_size = self.decode.train_size;
+        let classifier = self.model.load(|b| b.decode_options(options).train_size(train_size))?;
+        let transform = classifier.transform();
+        let (channels, height, width) = transform.config().input_size;
+        let (mut pixels, mut input) = (Vec::new(), Vec::new());
+        let mut done = Done::All;
+        for image in &images {
+            match classifier.pixels(image) {
+                Ok(image) => {
+                    let start = input.len();
+                    input.resize(start + transform.input_len(), 0.0);
+                    transform.normalize(&image, &mut input[start..])?;
+                    pixels.extend_from_slice(image.data());
+                }
+                Err(error) => {
+                    done = Done::Some;
+                    complain(&format!("error: {error}"));
+                }
+            }
+        }
+        if done == Done::Some {
+            complain(&format!("error: {} is not written", self.output.display()));
+            return Ok(done);
+        }
+        let n = images.len();
+        let tensors = [
+            NamedTensor {
+                name: "pixels",
+                shape: &[n, height, width, 3],
+                values: Values::U8(&pixels),
+            },
+            NamedTensor {
+                name: "input",
+                shape: &[n, channels, height, width],
+                values: Values::F32(&input),
+            },
+        ];
+        write_safetensors(&self.output, &tensors, &BTreeMap::new())?;
+        Ok(done)
+    }
+}

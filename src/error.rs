@@ -1,0 +1,130 @@
+//! The library's error: one variant a cause, each of one line that says what to do next.
+
+use std::path::PathBuf;
+
+use crate::arch::ArchError;
+use crate::engine::EngineError;
+use crate::labels::LabelError;
+use crate::preprocess::{DecodeError, ImageSizeError, TransformError};
+use crate::pretrained::PretrainedError;
+use crate::weights::WeightsError;
+
+/// Anything that can go wrong between a model's name and its predictions.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model's name or its configuration.
+    #[error(transparent)]
+    Model(#[from] PretrainedError),
+    /// The model's architecture.
+    #[error(transparent)]
+    Arch(#[from] ArchError),
+    /// The model's weights.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The model's class labels.
+    #[error(transparent)]
+    Labels(#[from] LabelError),
+    /// The model's preprocessing.
+    #[error("{model}: {source}")]
+    Preprocessing {
+        /// The model.
+        model: String,
+        /// What is wrong with it.
+        source: TransformError,
+    },
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A model without weights: timm lists the architecture, nobody has published weights.
+    #[error(
+        "{model} has no pretrained weights: name a checkpoint with --weights FILE, \
+         or `seeded:N` for generated ones"
+    )]
+    Untrained {
+        /// The model.
+        model: String,
+    },
+    /// An architecture that timm has and this library has not.
+    #[error("architecture {architecture} is not built in; `effnet models` lists those that are")]
+    Unbuilt {
+        /// The architecture.
+        architecture: String,
+    },
+    /// Weights that are on the hub, which this program does not reach.
+    #[error(
+        "the weights of {model} are on the Hugging Face hub, which this program does not reach: \
+         download config.json and model.safetensors of https://huggingface.co/{repo} into a folder \
+         and name the folder, or name the weights alone with --weights FILE"
+    )]
+    NeedsHub {
+        /// The model.
+        model: String,
+        /// Its repository on the hub.
+        repo: String,
+    },
+    /// No model was named, and none is inside the program.
+    #[error("name a model: this program was built without the feature `bundled`")]
+    NoModel,
+    /// A model folder without weights.
+    #[error("{}: no model.safetensors in this folder{hint}", folder.display())]
+    NoWeights {
+        /// The folder.
+        folder: PathBuf,
+        /// What else is there, and what to do with it.
+        hint: &'static str,
+    },
+    /// An argument of a `config.json` that would change the network in a way not supported here.
+    #[error("{}: model_args.{key} = {value:?} is not supported", file.display())]
+    ModelArg {
+        /// The configuration file.
+        file: PathBuf,
+        /// The argument.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// A `seeded:` source whose number is no number.
+    #[error("weights {0:?}: after `seeded:` stands a whole number, such as seeded:0")]
+    Seed(String),
+    /// A device that is not compiled in or does not answer.
+    #[error("device {device:?} is not available: {reason}")]
+    Device {
+        /// The device's name.
+        device: String,
+        /// Why.
+        reason: String,
+    },
+    /// An image that cannot be read.
+    #[error("{image}: {source}")]
+    Read {
+        /// The image's path.
+        image: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// An image that cannot be decoded.
+    #[error("{image}: {source}")]
+    Decode {
+        /// The image's path, or what it is if it has none.
+        image: String,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// Pixels that do not make an image.
+    #[error("{image}: {source}")]
+    ImageSize {
+        /// What the image is called.
+        image: String,
+        /// What is wrong with it.
+        source: ImageSizeError,
+    },
+    /// An image that cannot be resized.
+    #[error("{image}: {source}")]
+    Transform {
+        /// The image's path, or what it is if it has none.
+        image: String,
+        /// What is wrong with it.
+        source: TransformError,
+    },
+}

@@ -1,0 +1,136 @@
+//! TIFF: the first page, with Pillow's conversions for each of its modes.
+
+use std::fmt::Display;
+use std::io::{Cursor, ErrorKind};
+
+use image::metadata::Orientation;
+use tiff::decoder::{Decoder, DecodingResult, Limits};
+use tiff::tags::Tag;
+use tiff::{ColorType, TiffError};
+
+use super::DecodeOptions;
+use super::convert::{cmyk_to_rgb, ycbcr_to_rgb};
+use crate::preprocess::error::DecodeError;
+use crate::preprocess::exif;
+use crate::preprocess::image::RgbImage;
+
+const FORMAT: &str = "TIFF";
+
+pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, DecodeError> {
+    let explain = |error| explain(error, options);
+    let limit = usize::try_from(options.limits.max_alloc).unwrap_or(usize::MAX);
+    let mut limits = Limits::default();
+    limits.decoding_buffer_size = limit;
+    limits.intermediate_buffer_size = limit;
+    let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(explain)?.with_limits(limits);
+    let (width, height) = decoder.dimensions().map_err(explain)?;
+    options.limits.check_pixels(width.into(), height.into())?;
+    let color = decoder.colortype().map_err(explain)?;
+    let pixels = u64::from(width) * u64::from(height);
+    options.limits.check_memory(
+        FORMAT,
+        pixels * (u64::from(color.num_samples()) * u64::from(color.bit_depth().div_ceil(8)) + 3),
+    )?;
+    let orientation = decoder.find_tag_unsigned::<u8>(Tag::Orientation).unwrap_or(None);
+    let planes = decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration).unwrap_or(None);
+    let mut samples = DecodingResult::U8(Vec::new());
+    decoder.read_image_to_buffer(&mut samples).map_err(explain)?;
+    if planes == Some(2) && color.num_samples() > 1 {
+        samples = interleaved(samples, pixels as usize, color)?;
+    }
+    let data = to_rgb(samples, color, width as usize)?;
+    let image =
+        RgbImage::new(width, height, data).map_err(|error| DecodeError::corrupt(FORMAT, &error))?;
+    // Pillow turns a TIFF upright on loading, whatever the caller asks for.
+    let orientation = orientation.and_then(Orientation::from_exif);
+    Ok(match orientation {
+        Some(orientation) if orientation != Orientation::NoTransforms => {
+            exif::transpose(image, orientation)
+        }
+        _ => image,
+    })
+}
+
+fn unsupported(reason: &dyn Display) -> DecodeError {
+    DecodeError::unsupported(FORMAT, reason)
+}
+
+/// Plane after plane to pixel after pixel.
+fn interleaved(
+    samples: DecodingResult,
+    pixels: usize,
+    color: ColorType,
+) -> Result<DecodingResult, DecodeError> {
+    let count = usize::from(color.num_samples());
+    match samples {
+        DecodingResult::U8(data) if data.len() == pixels * count => {
+            let pixel = |at: usize| (0..count).map(move |plane| plane * pixels + at);
+            Ok(DecodingResult::U8((0..pixels).flat_map(pixel).map(|at| data[at]).collect()))
+        }
+        _ => Err(unsupported(&"samples in separate planes")),
+    }
+}
+
+fn to_rgb(samples: DecodingResult, color: ColorType, width: usize) -> Result<Vec<u8>, DecodeError> {
+    let grey = |levels: &mut dyn Iterator<Item = u8>| levels.flat_map(|level| [level; 3]).collect();
+    Ok(match (samples, color) {
+        (DecodingResult::U8(data), ColorType::RGB(8)) => data,
+        (DecodingResult::U8(data), ColorType::RGBA(8)) => {
+            data.as_chunks::<4>().0.iter().flat_map(|p| [p[0], p[1], p[2]]).collect()
+        }
+        (DecodingResult::U8(data), ColorType::Gray(8)) => grey(&mut data.into_iter()),
+        (
+            DecodingResult::U8(data),
+            ColorType::GrayA(8) | ColorType::Multiband { bit_depth: 8, num_samples: 2 },
+        ) => grey(&mut data.as_chunks::<2>().0.iter().map(|p| p[0])),
+        (DecodingResult::U8(data), ColorType::Gray(depth @ (1 | 2 | 4))) => {
+            let most = (1u8 << depth) - 1;
+            let per_byte = 8 / usize::from(depth);
+            let rows = data.chunks_exact(width.div_ceil(per_byte));
+            grey(&mut rows.flat_map(|row| {
+                (0..width).map(move |x| {
+                    let shift = 8 - usize::from(depth) * (x % per_byte + 1);
+                    ((row[x / per_byte] >> shift) & most) * (255 / most)
+                })
+            }))
+        }
+        (DecodingResult::U8(data), ColorType::CMYK(8)) => cmyk_to_rgb(&data, false),
+        (DecodingResult::U8(data), ColorType::YCbCr(8)) => ycbcr_to_rgb(&data),
+        // Pillow's modes `I;16` and `F` clip where they become RGB, and so does `as`.
+        (DecodingResult::U16(data), ColorType::Gray(16)) => {
+            grey(&mut data.into_iter().map(|level| level.min(255) as u8))
+        }
+        (DecodingResult::I32(data), ColorType::Gray(32)) => {
+            grey(&mut data.into_iter().map(|level| level.clamp(0, 255) as u8))
+        }
+        (DecodingResult::U32(data), ColorType::Gray(32)) => {
+            grey(&mut data.into_iter().map(|level| level.min(255) as u8))
+        }
+        (DecodingResult::F32(data), ColorType::Gray(32)) => {
+            grey(&mut data.into_iter().map(|level| level as u8))
+        }
+        (DecodingResult::U16(data), ColorType::RGB(16)) => {
+            data.into_iter().map(|value| (value >> 8) as u8).collect()
+        }
+        (DecodingResult::U16(data), ColorType::RGBA(16)) => data
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .flat_map(|p| [p[0], p[1], p[2]].map(|v| (v >> 8) as u8))
+            .collect(),
+        (_, color) => return Err(unsupported(&format!("samples of kind {color:?}"))),
+    })
+}
+
+fn explain(error: TiffError, options: &DecodeOptions) -> DecodeError {
+    match error {
+        TiffError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            DecodeError::Truncated { format: FORMAT }
+        }
+        TiffError::LimitsExceeded => {
+            DecodeError::TooMuchMemory { format: FORMAT, limit: options.limits.max_alloc }
+        }
+        TiffError::UnsupportedError(error) => unsupported(&error),
+        other => DecodeError::corrupt(FORMAT, &other),
+    }
+}

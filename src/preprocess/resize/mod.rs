@@ -1,0 +1,172 @@
+//! Pillow's resize, to the last bit.
+
+mod axis;
+mod passes;
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use self::axis::{Axis, Filter};
+use self::passes::{View, horizontal, vertical};
+use super::decode::Limits;
+use super::error::TransformError;
+use super::image::RgbImage;
+
+/// A resampling filter, by timm's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Interpolation {
+    /// The pixel under the centre of the new one.
+    Nearest,
+    /// Triangle filter, support 1.
+    Bilinear,
+    /// Cubic filter with a = -0.5, support 2.
+    #[default]
+    Bicubic,
+    /// Windowed sinc, support 3.
+    Lanczos,
+}
+
+impl FromStr for Interpolation {
+    type Err = TransformError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let hint = match name {
+            "nearest" => return Ok(Self::Nearest),
+            "bilinear" => return Ok(Self::Bilinear),
+            "bicubic" => return Ok(Self::Bicubic),
+            "lanczos" => return Ok(Self::Lanczos),
+            "random" => " (\"random\" is for training: timm draws bilinear or bicubic an image)",
+            _ => "",
+        };
+        Err(TransformError::UnknownInterpolation { name: name.to_owned(), hint })
+    }
+}
+
+impl fmt::Display for Interpolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nearest => "nearest",
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+            Self::Lanczos => "lanczos",
+        })
+    }
+}
+
+/// The part of a resized image that is wanted, in its pixels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    pub(super) x: u64,
+    pub(super) y: u64,
+    pub(super) width: usize,
+    pub(super) height: usize,
+}
+
+/// Resizes to `width` x `height` as Pillow's `Image.resize` does, every byte equal.
+///
+/// ```
+/// use effnet::preprocess::{Interpolation, RgbImage, resize};
+///
+/// let image = RgbImage::new(2, 1, vec![0, 0, 0, 200, 100, 50])?;
+/// let wider = resize(&image, 4, 1, Interpolation::Bilinear)?;
+/// assert_eq!(wider.data(), [0, 0, 0, 50, 25, 13, 150, 75, 38, 200, 100, 50]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// [`TransformError::ResizedArea`] if a side is zero or there are more than 178,956,970 pixels,
+/// as many as [`Limits`](super::Limits) lets a file have.
+pub fn resize(
+    image: &RgbImage,
+    width: u32,
+    height: u32,
+    interpolation: Interpolation,
+) -> Result<RgbImage, TransformError> {
+    let refused = TransformError::ResizedArea { width, height };
+    if u64::from(width) * u64::from(height) > Limits::default().max_pixels {
+        return Err(refused);
+    }
+    let window = Window { x: 0, y: 0, width: width as usize, height: height as usize };
+    let data = resize_window(image, (width.into(), height.into()), interpolation, window);
+    RgbImage::new(width, height, data).map_err(|_| refused)
+}
+
+/// One window of the image resized to `size` (width, height), which must lie within it.
+/// Memory is that of the window and of the input rows or columns that it looks at.
+pub(super) fn resize_window(
+    image: &RgbImage,
+    size: (u64, u64),
+    interpolation: Interpolation,
+    window: Window,
+) -> Vec<u8> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let columns = window.x..window.x + window.width as u64;
+    let rows = window.y..window.y + window.height as u64;
+    if columns.is_empty() || rows.is_empty() {
+        return Vec::new();
+    }
+    let Some(filter) = Filter::of(interpolation) else {
+        return nearest(image, size, columns, rows);
+    };
+    let (x_axis, y_axis) = (Axis::new(width, size.0, filter), Axis::new(height, size.1, filter));
+    let view = View { data: image.data(), width, left: 0, top: 0 };
+    let as_is = |range: &Range<u64>| range.start as usize..range.end as usize;
+    match (size.0 != width as u64, size.1 != height as u64) {
+        (false, false) => {
+            as_is(&rows).flat_map(|y| view.row(y, &as_is(&columns))).copied().collect()
+        }
+        (true, false) => horizontal(view, as_is(&rows), &x_axis, columns),
+        (false, true) => vertical(view, &as_is(&columns), &y_axis, rows),
+        (true, true) if vertical_first((width as u64, height as u64), size) => {
+            let inputs = x_axis.span(&columns);
+            let strip = vertical(view, &inputs, &y_axis, rows);
+            let strip = View { data: &strip, width: inputs.len(), left: inputs.start, top: 0 };
+            horizontal(strip, 0..window.height, &x_axis, columns)
+        }
+        (true, true) => {
+            let inputs = y_axis.span(&rows);
+            let strip = horizontal(view, inputs.clone(), &x_axis, columns);
+            let strip = View { data: &strip, width: window.width, left: 0, top: inputs.start };
+            vertical(strip, &(0..window.width), &y_axis, rows)
+        }
+    }
+}
+
+/// Pillow 13's order of the passes; the bytes between them are rounded, so that it shows.
+fn vertical_first(from: (u64, u64), to: (u64, u64)) -> bool {
+    from.1.saturating_sub(to.1) > 2 * from.0.saturating_sub(to.0)
+}
+
+/// Pillow's nearest (`src/libImaging/Geometry.c`, `ImagingScaleAffine`).
+fn nearest(image: &RgbImage, size: (u64, u64), columns: Range<u64>, rows: Range<u64>) -> Vec<u8> {
+    let columns = nearest_inputs(image.width(), size.0, columns);
+    let stride = image.width() as usize * 3;
+    let mut output = Vec::new();
+    for y in nearest_inputs(image.height(), size.1, rows) {
+        for x in &columns {
+            match (x, y) {
+                (Some(x), Some(y)) => {
+                    output.extend_from_slice(&image.data()[y * stride + x * 3..][..3]);
+                }
+                _ => output.extend([0; 3]),
+            }
+        }
+    }
+    output
+}
+
+/// The input pixel under each output pixel. Pillow adds up the step, so its rounding error adds
+/// up too, and the sum has to start from the edge; what falls outside stays black.
+fn nearest_inputs(input: u32, output: u64, wanted: Range<u64>) -> Vec<Option<usize>> {
+    let step = f64::from(input) / output as f64;
+    let mut at = step * 0.5;
+    let mut inputs = Vec::new();
+    for index in 0..wanted.end {
+        if index >= wanted.start {
+            inputs.push(Some(at as usize).filter(|at| *at < input as usize));
+        }
+        at += step;
+    }
+    inputs
+}

@@ -1,0 +1,249 @@
+//! timm's transform for evaluation: resize, crop, normalize.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::error::TransformError;
+use super::image::{Pixels, RgbImage};
+use super::resize::{Interpolation, Window, resize_window};
+
+/// How an image is fitted to the input size (timm's `crop_mode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum CropMode {
+    /// The short side to `input / crop_pct`, the shape kept, and the centre cut out.
+    #[default]
+    Center,
+    /// Both sides to `input / crop_pct`, the shape not kept, and the centre cut out.
+    Squash,
+    /// The long side to `input / crop_pct`, the shape kept, and a border of the mean colour.
+    Border,
+}
+
+impl FromStr for CropMode {
+    type Err = TransformError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "center" => Ok(Self::Center),
+            "squash" => Ok(Self::Squash),
+            "border" => Ok(Self::Border),
+            _ => Err(TransformError::UnknownCropMode(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for CropMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Center => "center",
+            Self::Squash => "squash",
+            Self::Border => "border",
+        })
+    }
+}
+
+/// What a `pretrained_cfg` of timm says about its model's input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreprocessConfig {
+    /// Channels, height, width. Only 3 channels (RGB) can be prepared.
+    pub input_size: (usize, usize, usize),
+    /// The filter of the resize.
+    pub interpolation: Interpolation,
+    /// The share of the resized image that the crop keeps, above 0, usually 0.875 to 1.
+    pub crop_pct: f64,
+    /// How the image is fitted to the input size.
+    pub crop_mode: CropMode,
+    /// Subtracted from values in 0 to 1, one a channel (R, G, B).
+    pub mean: [f64; 3],
+    /// Divides what is left, one a channel (R, G, B).
+    pub std: [f64; 3],
+}
+
+impl Default for PreprocessConfig {
+    /// timm's defaults (`timm/data/config.py`): 224 px, bicubic, 0.875, ImageNet's mean and
+    /// standard deviation.
+    fn default() -> Self {
+        Self {
+            input_size: (3, 224, 224),
+            interpolation: Interpolation::Bicubic,
+            crop_pct: 0.875,
+            crop_mode: CropMode::Center,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+        }
+    }
+}
+
+/// Of the input, so that a configuration file that lies does not take all memory.
+const MAX_SIDE: usize = 8192;
+/// Of the resize before the crop.
+const MAX_SCALE: f64 = 65_535.0;
+
+/// A checked [`PreprocessConfig`]: timm's `transforms_imagenet_eval`.
+#[derive(Debug, Clone)]
+pub struct EvalTransform {
+    config: PreprocessConfig,
+    /// Height and width that the image is scaled to before the crop.
+    scale_size: (usize, usize),
+    /// The normalized value of each byte, one table a channel.
+    tables: [[f32; 256]; 3],
+}
+
+impl EvalTransform {
+    /// Checks the configuration and prepares what is the same for every image.
+    ///
+    /// # Errors
+    /// [`TransformError`] names the value that can't be used.
+    pub fn new(config: PreprocessConfig) -> Result<Self, TransformError> {
+        let (channels, height, width) = config.input_size;
+        if channels != 3 {
+            return Err(TransformError::Channels(config.input_size));
+        }
+        let sides = 1..=MAX_SIDE;
+        if !sides.contains(&height) || !sides.contains(&width) {
+            return Err(TransformError::InputSize(config.input_size));
+        }
+        let scale = |side: usize| (side as f64 / config.crop_pct).floor();
+        let (scale_height, scale_width) = (scale(height), scale(width));
+        let fits = |side: f64| (1.0..=MAX_SCALE).contains(&side);
+        if !(config.crop_pct > 0.0 && fits(scale_height) && fits(scale_width)) {
+            return Err(TransformError::CropPct(config.crop_pct));
+        }
+        let finite = |values: &[f64; 3]| values.iter().all(|v| (*v as f32).is_finite());
+        if !finite(&config.mean)
+            || !finite(&config.std)
+            || config.std.iter().any(|v| *v as f32 == 0.0)
+        {
+            return Err(TransformError::MeanStd { mean: config.mean, std: config.std });
+        }
+        // torch divides, subtracts and divides in f32, in this order.
+        let tables = std::array::from_fn(|channel| {
+            let (mean, std) = (config.mean[channel] as f32, config.std[channel] as f32);
+            std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std)
+        });
+        Ok(Self { config, scale_size: (scale_height as usize, scale_width as usize), tables })
+    }
+
+    /// The configuration that this transform was made from.
+    pub fn config(&self) -> &PreprocessConfig {
+        &self.config
+    }
+
+    /// Number of values of one image's input: `3 * height * width`.
+    pub fn input_len(&self) -> usize {
+        let (channels, height, width) = self.config.input_size;
+        channels * height * width
+    }
+
+    /// Resizes and crops to the input size.
+    ///
+    /// Memory stays within the image, the pixels and a few rows and columns between them,
+    /// whatever the image's shape: only what the crop keeps is computed.
+    ///
+    /// # Errors
+    /// [`TransformError::ResizedSide`] for an image that timm can't resize either.
+    pub fn pixels(&self, image: &RgbImage) -> Result<Pixels, TransformError> {
+        let (_, height, width) = self.config.input_size;
+        let size = self.resized(image)?;
+        let (x, y) = (Crop::center(size.0, width), Crop::center(size.1, height));
+        let window = Window { x: x.offset, y: y.offset, width: x.kept, height: y.kept };
+        let kept = resize_window(image, size, self.config.interpolation, window);
+        if x.kept == width && y.kept == height {
+            return Ok(Pixels::new(width, height, kept));
+        }
+        let mut data = self.fill().repeat(width * height);
+        let rows = data.chunks_exact_mut(width * 3).skip(y.before);
+        for (row, kept) in rows.zip(kept.chunks_exact(x.kept * 3)) {
+            row[x.before * 3..][..kept.len()].copy_from_slice(kept);
+        }
+        Ok(Pixels::new(width, height, data))
+    }
+
+    /// Width and height that the image is resized to before the crop.
+    fn resized(&self, image: &RgbImage) -> Result<(u64, u64), TransformError> {
+        let (scale_height, scale_width) = self.scale_size;
+        let (width, height) = (f64::from(image.width()), f64::from(image.height()));
+        let (ratio_height, ratio_width) =
+            (height / scale_height as f64, width / scale_width as f64);
+        // timm's `ResizeKeepRatio` rounds half to even.
+        let by =
+            |ratio: f64| ((width / ratio).round_ties_even(), (height / ratio).round_ties_even());
+        let (new_width, new_height) = match self.config.crop_mode {
+            CropMode::Squash => (scale_width as f64, scale_height as f64),
+            CropMode::Border => by(ratio_height.max(ratio_width)),
+            CropMode::Center if scale_height != scale_width => by(ratio_height.min(ratio_width)),
+            // torchvision's `Resize` of one number truncates the long side.
+            CropMode::Center => {
+                let scale = scale_height as f64;
+                if width <= height {
+                    (scale, (scale * height / width).trunc())
+                } else {
+                    ((scale * width / height).trunc(), scale)
+                }
+            }
+        };
+        let sides = 1.0..=f64::from(i32::MAX);
+        if !sides.contains(&new_width) || !sides.contains(&new_height) {
+            return Err(TransformError::ResizedSide {
+                width: image.width(),
+                height: image.height(),
+                new_width: new_width as u64,
+                new_height: new_height as u64,
+            });
+        }
+        Ok((new_width as u64, new_height as u64))
+    }
+
+    /// The colour around an image that is smaller than the crop.
+    fn fill(&self) -> [u8; 3] {
+        match self.config.crop_mode {
+            CropMode::Border => self.config.mean.map(|mean| (255.0 * mean).round_ties_even() as u8),
+            CropMode::Center | CropMode::Squash => [0; 3],
+        }
+    }
+
+    /// Normalizes into one image's place in a batch: `(3, height, width)`, values
+    /// `(byte / 255 - mean) / std` in f32, equal to torch's to the last bit.
+    ///
+    /// # Errors
+    /// [`TransformError::Length`] if the pixels or the output are not of this transform's size.
+    pub fn normalize(&self, pixels: &Pixels, input: &mut [f32]) -> Result<(), TransformError> {
+        for (what, actual) in [("the pixels", pixels.data().len()), ("the output", input.len())] {
+            if actual != self.input_len() {
+                return Err(TransformError::Length { what, expected: self.input_len(), actual });
+            }
+        }
+        let plane = input.len() / 3;
+        for (channel, (plane, table)) in input.chunks_exact_mut(plane).zip(&self.tables).enumerate()
+        {
+            for (value, pixel) in plane.iter_mut().zip(pixels.data().chunks_exact(3)) {
+                *value = table[usize::from(pixel[channel])];
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What one side of a centre crop keeps of a resized image (torchvision's `center_crop`).
+struct Crop {
+    /// First pixel kept.
+    offset: u64,
+    /// Number of pixels kept.
+    kept: usize,
+    /// Number of pixels of padding before the first.
+    before: usize,
+}
+
+impl Crop {
+    fn center(size: u64, crop: usize) -> Self {
+        match (crop as u64).checked_sub(size) {
+            Some(missing) => {
+                Self { offset: 0, kept: size as usize, before: (missing / 2) as usize }
+            }
+            None => {
+                let offset = ((size - crop as u64) as f64 / 2.0).round_ties_even() as u64;
+                Self { offset, kept: crop, before: 0 }
+            }
+        }
+    }
+}

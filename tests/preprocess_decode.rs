@@ -1,0 +1,283 @@
+//! Decoding against Pillow 13.0.0: what `tests/parity/images/make_goldens.py` wrote down of each
+//! file in `tests/data/images`, byte for byte but for the files listed here.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+mod preprocess_support;
+
+use effnet::preprocess::{DecodeError, DecodeOptions, Limits, RgbImage, decode};
+use preprocess_support::{Noise, folder, goldens, sha256};
+use serde_json::Value;
+
+/// Files of other pixels than Pillow's: the number of bytes that may differ, and by how much.
+const INEXACT: &[(&str, usize, u8)] = &[
+    // Pillow paints the pixels that a run-length jump skips in colour 0, `image` black.
+    ("bmp_8_rle.bmp", 162, 189),
+    // JPEG inside TIFF goes through `zune-jpeg`.
+    ("tiff_jpeg.tiff", 50, 1),
+];
+
+/// Files that Pillow reads and this library refuses, saying so.
+const REFUSED: &[&str] = &["ico_bmp24.ico", "tiff_lab.tiff", "tiff_palette.tiff"];
+
+/// Broken files of which Pillow's lenient mode keeps other pixels.
+const LENIENT_INEXACT: &[&str] = &[
+    // What follows the damage depends on the inflater.
+    "damaged_checksum.png",
+    // Pillow gives an all-black image; here the scans before the cut are kept.
+    "truncated_progressive_marker.jpg",
+];
+
+fn difference(image: &RgbImage, expected: &Value) -> Option<String> {
+    let (width, height) = (image.width(), image.height());
+    if [&expected["width"], &expected["height"]] != [&Value::from(width), &Value::from(height)] {
+        return Some(format!(
+            "{width}x{height} pixels, not {}x{}",
+            expected["width"], expected["height"]
+        ));
+    }
+    if sha256(image.data()) == expected["sha256"] {
+        return None;
+    }
+    // The golden knows some bytes, spread evenly, for a hint at what went wrong.
+    let sample = expected["sample"].as_str().unwrap();
+    let count = sample.len() / 2;
+    let wrong = (0..count).filter(|i| {
+        let byte = u8::from_str_radix(&sample[i * 2..i * 2 + 2], 16).unwrap();
+        image.data()[i * image.data().len() / count] != byte
+    });
+    Some(format!("other pixels; {} of {count} sampled bytes differ", wrong.count()))
+}
+
+fn check(part: &str, options: &DecodeOptions, except: &[&str]) {
+    let goldens = goldens("goldens.json");
+    let mut wrong = Vec::new();
+    let mut compared = 0;
+    for (name, golden) in goldens.as_object().unwrap() {
+        let expected = golden.get(part).unwrap_or(golden);
+        let bytes = std::fs::read(folder().join(name)).unwrap();
+        let result = decode(&bytes, options);
+        if except.contains(&name.as_str()) || REFUSED.contains(&name.as_str()) {
+            continue;
+        }
+        compared += 1;
+        match (result, expected.get("error")) {
+            (Ok(image), None) => {
+                wrong.extend(difference(&image, expected).map(|what| format!("{name}: {what}")));
+            }
+            (Ok(_), Some(error)) => wrong.push(format!("{name}: decoded, but Pillow says {error}")),
+            (Err(error), None) => wrong.push(format!("{name}: {error}")),
+            (Err(error), Some(_)) => assert!(!error.to_string().contains('\n'), "{name}: {error}"),
+        }
+    }
+    assert!(compared > 200, "only {compared} files were compared");
+    assert!(wrong.is_empty(), "{} of {compared} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn inexact() -> Vec<&'static str> {
+    INEXACT.iter().map(|(name, ..)| *name).collect()
+}
+
+#[test]
+fn decodes_as_pillow_does() {
+    check("as stored", &DecodeOptions::default(), &inexact());
+}
+
+#[test]
+fn turns_upright_as_pillow_does() {
+    let options = DecodeOptions { exif_orientation: true, ..DecodeOptions::default() };
+    check("transposed", &options, &inexact());
+    let goldens = goldens("goldens.json");
+    let turned =
+        goldens.as_object().unwrap().values().filter(|golden| golden.get("transposed").is_some());
+    assert!(turned.count() >= 10);
+}
+
+#[test]
+fn keeps_what_is_there_as_pillow_does() {
+    let options = DecodeOptions { lenient: true, ..DecodeOptions::default() };
+    check("lenient", &options, &[inexact().as_slice(), LENIENT_INEXACT].concat());
+    let goldens = goldens("goldens.json");
+    for name in LENIENT_INEXACT {
+        let image = decode(&std::fs::read(folder().join(name)).unwrap(), &options).unwrap();
+        let expected = &goldens[name]["lenient"];
+        assert_eq!([image.width(), image.height()], [64, 48]);
+        assert!(
+            difference(&image, expected).is_some(),
+            "{name} is equal by now: remove it from the list"
+        );
+    }
+}
+
+#[test]
+fn known_differences_stay_as_small_as_measured() {
+    for (name, count, level) in INEXACT {
+        let options = DecodeOptions::default();
+        let read =
+            |path: String| decode(&std::fs::read(folder().join(path)).unwrap(), &options).unwrap();
+        let (image, expected) = (read((*name).to_owned()), read(format!("expected/{name}.png")));
+        let differences: Vec<u8> = image
+            .data()
+            .iter()
+            .zip(expected.data())
+            .map(|(a, b)| a.abs_diff(*b))
+            .filter(|difference| *difference > 0)
+            .collect();
+        assert!(!differences.is_empty(), "{name} is equal by now: remove it from the list");
+        assert!(differences.len() <= *count, "{name}: {} bytes differ", differences.len());
+        assert!(differences.iter().max() <= Some(level), "{name}: {:?}", differences.iter().max());
+    }
+    for name in REFUSED {
+        let error = decode(&std::fs::read(folder().join(name)).unwrap(), &DecodeOptions::default());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("convert it") || error.contains("intact"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn one_changed_byte_is_caught() {
+    let goldens = goldens("goldens.json");
+    let name = "jpeg_420.jpg";
+    let bytes = std::fs::read(folder().join(name)).unwrap();
+    let image = decode(&bytes, &DecodeOptions::default()).unwrap();
+    assert_eq!(difference(&image, &goldens[name]), None);
+    let mut data = image.data().to_vec();
+    data[1000] ^= 1;
+    let changed = RgbImage::new(image.width(), image.height(), data).unwrap();
+    assert!(difference(&changed, &goldens[name]).is_some());
+    // A changed byte of the file itself shows as well.
+    let mut bytes = bytes;
+    let middle = bytes.len() * 2 / 3;
+    bytes[middle] ^= 0x20;
+    let changed = decode(&bytes, &DecodeOptions::default());
+    assert!(changed.map_or(true, |image| difference(&image, &goldens[name]).is_some()));
+}
+
+#[test]
+fn limits_hold_before_pixels_are_read() {
+    let bomb = std::fs::read(folder().join("bomb_60000x60000.png")).unwrap();
+    assert!(matches!(
+        decode(&bomb, &DecodeOptions::default()),
+        Err(DecodeError::TooManyPixels { width: 60_000, height: 60_000, .. })
+    ));
+    let memory = Limits { max_pixels: u64::MAX, max_alloc: 1 << 30 };
+    let options = DecodeOptions { limits: memory, ..DecodeOptions::default() };
+    assert!(matches!(decode(&bomb, &options), Err(DecodeError::TooMuchMemory { .. })));
+    for name in [
+        "jpeg_420.jpg",
+        "jpeg_progressive_420.jpg",
+        "png_rgb.png",
+        "gif_plain.gif",
+        "bmp_24.bmp",
+        "tiff_raw.tiff",
+        "pnm_p6_255.ppm",
+        "qoi_rgb.qoi",
+        "tga_rgb.tga",
+        "webp_lossy.webp",
+        "ico_png.ico",
+    ] {
+        let bytes = std::fs::read(folder().join(name)).unwrap();
+        let few = Limits { max_pixels: 54, ..Limits::default() };
+        let options = DecodeOptions { limits: few, ..DecodeOptions::default() };
+        let result = decode(&bytes, &options);
+        assert!(
+            matches!(result, Err(DecodeError::TooManyPixels { limit: 54, .. })),
+            "{name}: {result:?}"
+        );
+        let little = Limits { max_alloc: 100, ..Limits::default() };
+        let options = DecodeOptions { limits: little, ..DecodeOptions::default() };
+        let result = decode(&bytes, &options);
+        assert!(
+            matches!(result, Err(DecodeError::TooMuchMemory { limit: 100, .. })),
+            "{name}: {result:?}"
+        );
+    }
+}
+
+#[test]
+fn images_of_the_image_crate_convert_as_pillow_does() {
+    use image::{DynamicImage, ImageBuffer};
+    let convert = |image: DynamicImage| RgbImage::try_from(image).unwrap().into_data();
+    let raw = |values: &[u16]| values.to_vec();
+    let (grey, grey_alpha) = ([0u16, 1, 255, 256], [0x1234u16, 7, 0xff00, 9]);
+    let image = ImageBuffer::from_raw(4, 1, raw(&grey)).unwrap();
+    assert_eq!(
+        convert(DynamicImage::ImageLuma16(image)),
+        [0, 0, 0, 1, 1, 1, 255, 255, 255, 255, 255, 255]
+    );
+    let image = ImageBuffer::from_raw(2, 1, raw(&grey_alpha)).unwrap();
+    assert_eq!(convert(DynamicImage::ImageLumaA16(image)), [0x12, 0x12, 0x12, 0xff, 0xff, 0xff]);
+    let image = ImageBuffer::from_raw(1, 1, raw(&[0x1234, 0x5678, 0x9abc])).unwrap();
+    assert_eq!(convert(DynamicImage::ImageRgb16(image)), [0x12, 0x56, 0x9a]);
+    let image = ImageBuffer::from_raw(1, 1, raw(&[0x1234, 0x5678, 0x9abc, 0])).unwrap();
+    assert_eq!(convert(DynamicImage::ImageRgba16(image)), [0x12, 0x56, 0x9a]);
+    let image = ImageBuffer::from_raw(1, 1, vec![10, 20, 30, 0]).unwrap();
+    assert_eq!(convert(DynamicImage::ImageRgba8(image)), [10, 20, 30]);
+    let image = ImageBuffer::from_raw(1, 1, vec![-3.0f32, 127.9, 300.0]).unwrap();
+    assert_eq!(convert(DynamicImage::ImageRgb32F(image)), [0, 127, 255]);
+    assert!(RgbImage::try_from(&DynamicImage::new_rgb8(0, 5)).is_err());
+}
+
+#[test]
+fn errors_name_the_cause() {
+    let read = |name: &str| {
+        decode(&std::fs::read(folder().join(name)).unwrap(), &DecodeOptions::default())
+    };
+    assert!(matches!(read("empty.png"), Err(DecodeError::Empty)));
+    assert!(matches!(read("text.jpg"), Err(DecodeError::UnknownFormat)));
+    for name in [
+        "truncated_10.jpg",
+        "truncated_97.jpg",
+        "truncated_header.jpg",
+        "jpeg_no_eoi.jpg",
+        "truncated_50.png",
+    ] {
+        let error = read(name).unwrap_err();
+        assert!(matches!(error, DecodeError::Truncated { .. }), "{name}: {error}");
+        assert!(error.to_string().contains("leniently"));
+    }
+}
+
+/// Every file, cut and flipped in a few thousand ways: an image or an error, never a panic, and
+/// never more than the limits allow.
+#[test]
+fn damaged_files_neither_panic_nor_swell() {
+    let limits = Limits { max_pixels: 1 << 18, max_alloc: 1 << 24 };
+    let mut noise = Noise(2026);
+    let mut names: Vec<_> = goldens("goldens.json").as_object().unwrap().keys().cloned().collect();
+    names.sort();
+    let mut decoded = 0;
+    for name in &names {
+        let bytes = std::fs::read(folder().join(name)).unwrap();
+        for round in 0..300 {
+            let mut bytes = bytes.clone();
+            if round % 3 == 0 {
+                bytes.truncate(noise.below(bytes.len() + 1));
+            }
+            for _ in 0..noise.below(4) {
+                // Headers are where the damage is worst.
+                let reach = if round % 2 == 0 { bytes.len().min(64) } else { bytes.len() };
+                if reach > 0 {
+                    let at = noise.below(reach);
+                    bytes[at] = noise.next() as u8;
+                }
+            }
+            let options =
+                DecodeOptions { limits, lenient: round % 4 == 1, exif_orientation: round % 5 == 1 };
+            match decode(&bytes, &options) {
+                Ok(image) => {
+                    decoded += 1;
+                    assert!(
+                        u64::from(image.width()) * u64::from(image.height()) <= limits.max_pixels,
+                        "{name}"
+                    );
+                }
+                Err(error) => assert!(!error.to_string().contains('\n'), "{name}: {error:?}"),
+            }
+        }
+    }
+    assert!(
+        decoded > 5000,
+        "only {decoded} damaged files decoded: the damage is too coarse to say much"
+    );
+}

@@ -1,0 +1,138 @@
+//! Resize, crop and normalize against Pillow 13.0.0 and timm 1.0.31, every bit equal.
+//! `tests/parity/images/make_resize_goldens.py` made the hashes.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+mod preprocess_support;
+
+use effnet::preprocess::{
+    CropMode, EvalTransform, Interpolation, PreprocessConfig, RgbImage, resize,
+};
+use preprocess_support::{goldens, noise, sha256};
+use serde_json::Value;
+
+fn number(value: &Value) -> u32 {
+    value.as_u64().unwrap() as u32
+}
+
+fn three(value: &Value) -> [f64; 3] {
+    std::array::from_fn(|i| value[i].as_f64().unwrap())
+}
+
+#[test]
+fn resizes_as_pillow_does() {
+    let goldens = goldens("resize.json");
+    let cases = goldens["resize"].as_array().unwrap();
+    assert!(cases.len() >= 140);
+    let mut wrong = Vec::new();
+    for case in cases {
+        let interpolation: Interpolation = case[0].as_str().unwrap().parse().unwrap();
+        let image = noise(number(&case[2]), number(&case[3]), u64::from(number(&case[1])));
+        let resized = resize(&image, number(&case[4]), number(&case[5]), interpolation).unwrap();
+        if sha256(resized.data()) != case[6] {
+            wrong.push(case.to_string());
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[test]
+fn transforms_as_timm_does() {
+    let goldens = goldens("resize.json");
+    let cases = goldens["transform"].as_array().unwrap();
+    assert!(cases.len() >= 200);
+    let mut wrong = Vec::new();
+    for case in cases {
+        let size = &case["input_size"];
+        let transform = EvalTransform::new(PreprocessConfig {
+            input_size: (3, number(&size[0]) as usize, number(&size[1]) as usize),
+            interpolation: case["interpolation"].as_str().unwrap().parse().unwrap(),
+            crop_pct: case["crop_pct"].as_f64().unwrap(),
+            crop_mode: case["crop_mode"].as_str().unwrap().parse().unwrap(),
+            mean: three(&case["mean"]),
+            std: three(&case["std"]),
+        })
+        .unwrap();
+        let size = &case["image"];
+        let image = noise(number(&size[0]), number(&size[1]), u64::from(number(&case["seed"])));
+        let pixels = transform.pixels(&image);
+        if case.get("error").is_some() {
+            assert!(pixels.is_err(), "timm refuses {case}");
+            continue;
+        }
+        let pixels = pixels.unwrap();
+        let mut input = vec![0f32; transform.input_len()];
+        transform.normalize(&pixels, &mut input).unwrap();
+        let bytes: Vec<u8> = input.iter().flat_map(|value| value.to_le_bytes()).collect();
+        if sha256(pixels.data()) != case["pixels"] {
+            wrong.push(format!("pixels: {case}"));
+        } else if sha256(&bytes) != case["input"] {
+            wrong.push(format!("input: {case}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[test]
+fn one_changed_byte_is_caught() {
+    let image = noise(320, 240, 0);
+    let mut data = image.data().to_vec();
+    data[320 * 120 * 3 + 160 * 3] ^= 0x80;
+    let changed = RgbImage::new(320, 240, data).unwrap();
+    let transform = EvalTransform::new(PreprocessConfig::default()).unwrap();
+    assert_ne!(sha256(image.data()), sha256(changed.data()));
+    assert_ne!(
+        sha256(transform.pixels(&image).unwrap().data()),
+        sha256(transform.pixels(&changed).unwrap().data())
+    );
+}
+
+#[test]
+fn extreme_shapes_stay_small() {
+    // Resized in full, the first would take 25 GB and the second 11 GB.
+    let transform = EvalTransform::new(PreprocessConfig::default()).unwrap();
+    for (width, height) in [(1, 200_000), (200_000, 2)] {
+        let image = RgbImage::new(width, height, vec![7; (width * height * 3) as usize]).unwrap();
+        assert!(transform.pixels(&image).unwrap().data().iter().all(|byte| *byte == 7));
+    }
+    let image = RgbImage::new(1, 30_000_000, vec![7; 90_000_000]).unwrap();
+    let message = transform.pixels(&image).unwrap_err().to_string();
+    assert!(message.contains("1x30000000"), "{message}");
+}
+
+#[test]
+fn configurations_that_cannot_work_are_refused_by_name() {
+    let refused = |config: PreprocessConfig| EvalTransform::new(config).unwrap_err().to_string();
+    let default = PreprocessConfig::default;
+    for (message, word) in [
+        (refused(PreprocessConfig { input_size: (1, 224, 224), ..default() }), "1 channels"),
+        (refused(PreprocessConfig { input_size: (3, 0, 224), ..default() }), "input_size"),
+        (refused(PreprocessConfig { input_size: (3, 224, 1 << 40), ..default() }), "input_size"),
+        (refused(PreprocessConfig { crop_pct: 0.0, ..default() }), "crop_pct"),
+        (refused(PreprocessConfig { crop_pct: -1.0, ..default() }), "crop_pct"),
+        (refused(PreprocessConfig { crop_pct: f64::NAN, ..default() }), "crop_pct"),
+        (refused(PreprocessConfig { crop_pct: 1e-9, ..default() }), "crop_pct"),
+        (refused(PreprocessConfig { std: [1.0, 0.0, 1.0], ..default() }), "std"),
+        (refused(PreprocessConfig { mean: [f64::INFINITY; 3], ..default() }), "mean"),
+        ("random".parse::<Interpolation>().unwrap_err().to_string(), "training"),
+        ("cubic".parse::<Interpolation>().unwrap_err().to_string(), "\"cubic\""),
+        ("centre".parse::<CropMode>().unwrap_err().to_string(), "\"centre\""),
+    ] {
+        assert!(message.contains(word), "{message}");
+        assert!(!message.contains('\n'));
+    }
+}
+
+#[test]
+fn a_buffer_of_the_wrong_size_is_refused() {
+    let transform = EvalTransform::new(PreprocessConfig::default()).unwrap();
+    let other = PreprocessConfig { input_size: (3, 240, 240), ..PreprocessConfig::default() };
+    let other = EvalTransform::new(other).unwrap();
+    let pixels = transform.pixels(&noise(10, 10, 0)).unwrap();
+    assert!(transform.normalize(&pixels, &mut vec![0.0; transform.input_len() - 1]).is_err());
+    assert!(other.normalize(&pixels, &mut vec![0.0; other.input_len()]).is_err());
+    assert!(resize(&noise(3, 3, 0), 0, 3, Interpolation::Nearest).is_err());
+    assert!(resize(&noise(3, 3, 0), u32::MAX, u32::MAX, Interpolation::Bicubic).is_err());
+    assert!(RgbImage::new(2, 2, vec![0; 11]).is_err());
+    assert!(RgbImage::new(0, 2, Vec::new()).is_err());
+}

@@ -1,0 +1,47 @@
+//! What the tests of the preprocess room share: where the data lies, hashes, noise.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+
+use std::path::PathBuf;
+
+use effnet::preprocess::RgbImage;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+pub fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/images")
+}
+
+pub fn goldens(name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(folder().join(name)).unwrap()).unwrap()
+}
+
+pub fn sha256(data: &[u8]) -> String {
+    Sha256::digest(data).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// SplitMix64, the generator of every random number in these tests and in the scripts that made
+/// their goldens.
+pub struct Noise(pub u64);
+
+impl Noise {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+}
+
+/// An image of noise: the generator's outputs as little-endian bytes.
+pub fn noise(width: u32, height: u32, seed: u64) -> RgbImage {
+    let length = (width * height * 3) as usize;
+    let mut generator = Noise(seed);
+    let mut data: Vec<u8> =
+        (0..length.div_ceil(8)).flat_map(|_| generator.next().to_le_bytes()).collect();
+    data.truncate(length);
+    RgbImage::new(width, height, data).unwrap()
+}
