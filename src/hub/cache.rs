@@ -61,10 +61,13 @@ impl RepoCache {
         Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
-    /// A file at a commit, where it is cached.
+    /// A file at a commit, where it is cached. A link that leads out of the cache is no cached file.
     pub(super) fn get(&self, commit: &str, file: &str) -> Option<PathBuf> {
         let path = self.snapshot(commit).join(file);
-        path.is_file().then_some(path)
+        let real = path.canonicalize().ok().filter(|real| real.is_file())?;
+        let inside = |folder: &Path| folder.canonicalize().is_ok_and(|f| real.starts_with(f));
+        // People move a model's folder to another disk, and leave a link.
+        (inside(&self.folder) || inside(&self.root)).then_some(path)
     }
 
     /// Links a file of a snapshot to its blob.

@@ -138,6 +138,13 @@ impl std::fmt::Debug for Hub {
 
 /// `org/name` and a revision, by the hub's rules.
 pub(super) fn check_repo(repo: &str, revision: Option<&str>) -> Result<(String, String), HubError> {
+    let refuse = || HubError::Name {
+        name: repo.to_owned(),
+        reason: "not a repository of the hub; expected ORG/NAME".to_owned(),
+    };
+    if repo.contains('@') {
+        return Err(refuse());
+    }
     let text = match revision {
         Some(revision) => format!("hf-hub:{repo}@{revision}"),
         None => format!("hf-hub:{repo}"),
@@ -146,10 +153,7 @@ pub(super) fn check_repo(repo: &str, revision: Option<&str>) -> Result<(String, 
         ModelName::Hub { repo, revision } => {
             Ok((repo, revision.unwrap_or_else(|| "main".to_owned())))
         }
-        ModelName::Timm(_) | ModelName::Folder(_) => Err(HubError::Name {
-            name: repo.to_owned(),
-            reason: "not a repository of the hub; expected ORG/NAME".to_owned(),
-        }),
+        ModelName::Timm(_) | ModelName::Folder(_) => Err(refuse()),
     }
 }
 
