@@ -41,7 +41,7 @@ pub(super) enum EngineName {
 /// Marks an error as the model's: exit code 3.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct NoModel(String);
+pub(super) struct NoModel(pub(super) String);
 
 impl ModelArgs {
     /// A classifier as asked for; `configure` adds what the subcommand has to say.
