@@ -126,13 +126,14 @@ fn batches_and_clones_give_the_same_answers() {
     classifier.classify_each(&paths, 2, 5, |path, result| {
         streamed.push((path.clone(), indices(&result.unwrap())));
     });
-    let expected: Vec<_> =
-        paths.iter().cloned().zip(alone.iter().map(|p| indices(p))).collect();
+    let expected: Vec<_> = paths.iter().cloned().zip(alone.iter().map(|p| indices(p))).collect();
     assert_eq!(streamed, expected);
     let answers: Vec<Vec<usize>> = std::thread::scope(|scope| {
         let ask = |clone: Classifier| indices(&clone.classify(&paths[0], 5).unwrap());
-        let threads: Vec<_> =
-            (0..4).map(|_| classifier.clone()).map(|clone| scope.spawn(move || ask(clone))).collect();
+        let threads: Vec<_> = (0..4)
+            .map(|_| classifier.clone())
+            .map(|clone| scope.spawn(move || ask(clone)))
+            .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(answers.iter().all(|answer| *answer == indices(&alone[0])));

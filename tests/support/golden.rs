@@ -83,7 +83,8 @@ impl Golden {
     }
 
     fn input(&self) -> Tensor {
-        Tensor::from_vec(seeded::images(self.seed, &self.shape), &*self.shape, &Device::Cpu).unwrap()
+        Tensor::from_vec(seeded::images(self.seed, &self.shape), &*self.shape, &Device::Cpu)
+            .unwrap()
     }
 
     fn weights(&self, mut edit: impl FnMut(&str, &mut [f32])) -> HashMap<String, Tensor> {
