@@ -73,15 +73,21 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    unsafe fn scale_pow2(v: V, shifted: V) -> V {
+    unsafe fn round(v: V) -> V {
+        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        // SAFETY: see the impl.
+        unsafe { [_mm256_round_ps::<NEAREST>(v[0]), _mm256_round_ps::<NEAREST>(v[1])] }
+    }
+    #[inline(always)]
+    unsafe fn scale_pow2(v: V, n: V) -> V {
         // SAFETY: see the impl.
         unsafe {
             let one = _mm256_set1_epi32(0x3F80_0000);
-            let scale = |v, s| {
-                let bits = _mm256_slli_epi32::<23>(_mm256_castps_si256(s));
+            let scale = |v, n| {
+                let bits = _mm256_slli_epi32::<23>(_mm256_cvtps_epi32(n));
                 _mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_add_epi32(bits, one)))
             };
-            [scale(v[0], shifted[0]), scale(v[1], shifted[1])]
+            [scale(v[0], n[0]), scale(v[1], n[1])]
         }
     }
 }

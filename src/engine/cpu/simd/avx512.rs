@@ -70,12 +70,13 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
-    unsafe fn scale_pow2(v: __m512, shifted: __m512) -> __m512 {
+    unsafe fn round(v: __m512) -> __m512 {
         // SAFETY: see the impl.
-        unsafe {
-            let bits = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted));
-            let one = _mm512_set1_epi32(0x3F80_0000);
-            _mm512_mul_ps(v, _mm512_castsi512_ps(_mm512_add_epi32(bits, one)))
-        }
+        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v) }
+    }
+    #[inline(always)]
+    unsafe fn scale_pow2(v: __m512, n: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_scalef_ps(v, n) }
     }
 }

@@ -3,37 +3,37 @@
 use super::Simd;
 use crate::arch::Activation;
 
-/// Beyond this `exp` is constant, so that neither it nor its reciprocal leaves the normal floats.
-pub(in super::super) const EXP_BOUND: f32 = 87.0;
+/// Beyond this power of two `exp2` is constant, so that neither it nor its reciprocal leaves the
+/// normal floats.
+const BOUND: f32 = 125.0;
 
-/// `exp(x)` for `x` clamped to ±[`EXP_BOUND`], within 2e-7 of its value; NaN stays NaN.
+/// `2^t` for `t` clamped to ±125, within 3e-7 of its value; NaN stays NaN.
 ///
-/// The polynomial is that of Cephes' `expf` on ±ln(2)/2.
+/// The polynomial is the interpolation of `2^f` on ±1/2 at Chebyshev's points.
 ///
 /// # Safety
 ///
 /// [`Simd`]'s.
 #[inline(always)]
-pub(in super::super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
+pub(in super::super) unsafe fn exp2<S: Simd>(t: S::V) -> S::V {
     // SAFETY: the caller guarantees S's instruction set.
     unsafe {
-        let x = S::min(S::splat(EXP_BOUND), S::max(S::splat(-EXP_BOUND), x));
-        let magic = S::splat(12_582_912.0);
-        let shifted = S::fma(x, S::splat(std::f32::consts::LOG2_E), magic);
-        let n = S::sub(shifted, magic);
-        let r = S::fma(n, S::splat(-0.693_359_4), x);
-        let r = S::fma(n, S::splat(2.121_944_4e-4), r);
-        let mut p = S::splat(1.987_569_1e-4);
-        for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-            p = S::fma(p, r, S::splat(c));
+        let t = S::min(S::splat(BOUND), S::max(S::splat(-BOUND), t));
+        let n = S::round(t);
+        let f = S::sub(t, n);
+        let mut p = S::splat(EXP2[0]);
+        for &c in &EXP2[1..] {
+            p = S::fma(p, f, S::splat(c));
         }
-        let p = S::add(S::fma(p, S::mul(r, r), r), S::splat(1.0));
-        S::scale_pow2(p, shifted)
+        S::scale_pow2(p, n)
     }
 }
 
-/// `1 / (1 + exp(-x))` within 4e-7 of its value down to `x = -87`, below which it stays at
-/// `exp(-87)`, 1.6e-38; NaN stays NaN.
+const EXP2: [f32; 6] =
+    [0.0013390863, 0.009676032, 0.05550357, 0.24022107, 0.6931472, 1.0000001];
+
+/// `1 / (1 + exp(-x))` within `(5 + |x|) * 1e-7` of its value, relatively, for `x` from -86.6 on,
+/// below which it stays at 2.4e-38; NaN stays NaN.
 ///
 /// # Safety
 ///
@@ -42,7 +42,7 @@ pub(in super::super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
 pub(in super::super) unsafe fn sigmoid<S: Simd>(x: S::V) -> S::V {
     // SAFETY: the caller guarantees S's instruction set.
     unsafe {
-        let e = exp::<S>(S::sub(S::splat(0.0), x));
+        let e = exp2::<S>(S::mul(x, S::splat(-std::f32::consts::LOG2_E)));
         S::recip(S::add(e, S::splat(1.0)))
     }
 }
@@ -98,7 +98,7 @@ act!(
 /// [`Activation::Mish`]: with `e = exp(x)`, `tanh(ln(1 + e))` is `(e² + 2e) / (e² + 2e + 2)`,
 /// which is 1 to the last bit from 20 on.
 Mish, |x, S| {
-    let e = exp::<S>(S::min(S::splat(20.0), x));
+    let e = exp2::<S>(S::mul(S::min(S::splat(20.0), x), S::splat(std::f32::consts::LOG2_E)));
     let n = S::mul(e, S::add(e, S::splat(2.0)));
     S::mul(S::mul(x, n), S::recip(S::add(n, S::splat(2.0))))
 });

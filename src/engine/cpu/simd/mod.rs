@@ -41,6 +41,8 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn max(bound: Self::V, v: Self::V) -> Self::V;
     /// `1 / v` within 2 units in the last place, for normal `v` below 2^126.
     unsafe fn recip(v: Self::V) -> Self::V;
-    /// `v * 2^n` for whole `n` in -126..=127, where `shifted` is `n + 1.5 * 2^23`.
-    unsafe fn scale_pow2(v: Self::V, shifted: Self::V) -> Self::V;
+    /// The nearest whole number, halves to even, for `v` within ±2^22.
+    unsafe fn round(v: Self::V) -> Self::V;
+    /// `v * 2^n` for whole `n` in -126..=127.
+    unsafe fn scale_pow2(v: Self::V, n: Self::V) -> Self::V;
 }

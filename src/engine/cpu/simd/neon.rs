@@ -69,11 +69,16 @@ impl Simd for Neon {
         unsafe { std::array::from_fn(|i| vdivq_f32(vdupq_n_f32(1.0), v[i])) }
     }
     #[inline(always)]
-    unsafe fn scale_pow2(v: V, shifted: V) -> V {
+    unsafe fn round(v: V) -> V {
+        // SAFETY: see the impl.
+        unsafe { std::array::from_fn(|i| vrndnq_f32(v[i])) }
+    }
+    #[inline(always)]
+    unsafe fn scale_pow2(v: V, n: V) -> V {
         // SAFETY: see the impl.
         unsafe {
             std::array::from_fn(|i| {
-                let bits = vshlq_n_s32::<23>(vreinterpretq_s32_f32(shifted[i]));
+                let bits = vshlq_n_s32::<23>(vcvtq_s32_f32(n[i]));
                 let scale = vaddq_s32(bits, vdupq_n_s32(0x3F80_0000));
                 vmulq_f32(v[i], vreinterpretq_f32_s32(scale))
             })

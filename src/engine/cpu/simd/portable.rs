@@ -58,7 +58,17 @@ impl Simd for Portable {
         v.map(|v| 1.0 / v)
     }
     #[inline(always)]
-    unsafe fn scale_pow2(v: Self::V, shifted: Self::V) -> Self::V {
-        zip(v, shifted, |v, s| v * f32::from_bits((s.to_bits() << 23).wrapping_add(0x3F80_0000)))
+    unsafe fn round(v: Self::V) -> Self::V {
+        v.map(|v| (v + SHIFT) - SHIFT)
+    }
+    #[inline(always)]
+    unsafe fn scale_pow2(v: Self::V, n: Self::V) -> Self::V {
+        // The low bits of `n + SHIFT` are `n`: moved up, and with the exponent's bias, they are 2^n.
+        zip(v, n, |v, n| {
+            v * f32::from_bits(((n + SHIFT).to_bits() << 23).wrapping_add(0x3F80_0000))
+        })
     }
 }
+
+/// 1.5 * 2^23: sums with it have no fraction.
+const SHIFT: f32 = 12_582_912.0;
