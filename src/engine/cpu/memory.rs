@@ -31,6 +31,12 @@ impl Floats {
         self.lines.as_mut_ptr().cast()
     }
 
+    #[cfg(test)]
+    pub(super) fn as_slice(&self) -> &[f32] {
+        // SAFETY: as in `as_mut_slice`.
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), self.len()) }
+    }
+
     pub(super) fn as_mut_slice(&mut self) -> &mut [f32] {
         // SAFETY: a line is 16 floats without padding, all initialised; `self` is borrowed
         // exclusively.

@@ -29,6 +29,8 @@ mod plan;
 mod pool;
 mod run;
 mod simd;
+#[cfg(test)]
+mod twins;
 
 pub use engine::{CpuEngine, CpuMemory, CpuOptions};
 pub use error::CpuError;
