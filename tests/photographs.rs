@@ -3,6 +3,7 @@
 //! `tests/parity/photographs/record.py` recorded the references.
 
 #![cfg(feature = "bundled")]
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use effnet::{Classifier, Prediction};
 use serde_json::Value;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
-use super::resolve::{Resolved, Source, resolve};
+use super::resolve::{Resolved, Resolver, Source};
 use super::{Classifier, Inner, Provenance};
 use crate::Error;
 use crate::arch::{Network, NetworkOptions};
@@ -32,11 +32,13 @@ pub struct ClassifierBuilder {
     device: Option<String>,
     train_size: bool,
     decode: DecodeOptions,
+    resolver: Resolver,
 }
 
 impl ClassifierBuilder {
-    /// The model: a timm name with or without tag, or a folder with `config.json`. By default the
-    /// one whose weights are inside the program.
+    /// The model: a timm name with or without tag, a hub repository (`org/name`, with `@revision` if
+    /// need be), or a folder with `config.json`. By default the one whose weights are inside the
+    /// program. What is not in the hub's cache is downloaded by [`build`](Self::build), which blocks.
     #[must_use]
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.model = Some(model.into());
@@ -89,6 +91,14 @@ impl ClassifierBuilder {
         self
     }
 
+    /// The hub that models come from; by default the one that the environment describes.
+    #[cfg(feature = "hub")]
+    #[must_use]
+    pub fn hub(mut self, hub: crate::hub::Hub) -> Self {
+        self.resolver.hub = Some(hub);
+        self
+    }
+
     /// Finds the model, loads its weights strictly, and makes it ready to run.
     ///
     /// # Errors
@@ -96,7 +106,7 @@ impl ClassifierBuilder {
     /// A model, checkpoint or device that is not there or does not fit; a missing, unexpected or
     /// misshapen tensor, all of them listed; preprocessing values that make no image.
     pub fn build(self) -> Result<Classifier, Error> {
-        let resolved = resolve(self.model.as_deref(), self.weights.as_deref())?;
+        let resolved = self.resolver.resolve(self.model.as_deref(), self.weights.as_deref())?;
         let num_classes = self.num_classes.unwrap_or(resolved.num_classes);
         let options =
             NetworkOptions { in_chans: resolved.in_chans, num_classes, ..Default::default() };
@@ -106,14 +116,14 @@ impl ClassifierBuilder {
         let preprocessing = resolved.cfg.resolve(self.train_size)?;
         let transform = transform(&preprocessing)
             .map_err(|source| Error::Preprocessing { model: resolved.name.clone(), source })?;
-        let Resolved { name, cfg, labels, notes, .. } = resolved;
+        let Resolved { name, cfg, labels, notes, revision, .. } = resolved;
         let engine: Box<dyn Engine> =
             Box::new(CandleEngine::new(model, network.in_chans, device.clone(), self.threads)?);
         let provenance = Provenance {
             model: name,
             architecture: network.name,
             tag: cfg.tag,
-            revision: None,
+            revision,
             weights: match &checkpoint {
                 Some(checkpoint) => checkpoint.file().to_owned(),
                 None => self.weights.unwrap_or_default(),

@@ -8,8 +8,8 @@ use crate::ClassifierBuilder;
 /// Which model, and what runs it.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// Model: a timm name (`effnet models` lists them) or a folder with config.json; the bundled
-    /// one if absent
+    /// Model: a timm name (`effnet models` lists them), a hub repository ORG/REPO[@REVISION], or a
+    /// folder with config.json; the bundled one if absent
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
     /// Checkpoint to load instead of the model's own weights, or seeded:N for generated ones
@@ -27,6 +27,9 @@ pub(super) struct ModelArgs {
     /// Threads for inference; all cores if absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    #[cfg(feature = "hub")]
+    #[command(flatten)]
+    hub: super::hub::HubArgs,
 }
 
 /// Engines by name.
@@ -41,7 +44,7 @@ pub(super) enum EngineName {
 /// Marks an error as the model's: exit code 3.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct NoModel(String);
+pub(super) struct NoModel(pub(super) String);
 
 impl ModelArgs {
     /// A classifier as asked for; `configure` adds what the subcommand has to say.
@@ -63,6 +66,11 @@ impl ModelArgs {
         }
         if let Some(threads) = self.threads {
             builder = builder.threads(threads.into());
+        }
+        // Where the hub cannot be opened, a model that needs it meets the same error again.
+        #[cfg(feature = "hub")]
+        if let Ok(hub) = self.hub.open() {
+            builder = builder.hub(hub);
         }
         let classifier = configure(builder).build().map_err(|e| NoModel(e.to_string()))?;
         for note in &classifier.provenance().notes {

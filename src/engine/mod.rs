@@ -2,14 +2,16 @@
 //! were asked for; the caller does not know how.
 
 mod candle;
+mod cpu;
 
 pub use candle::CandleEngine;
+pub use cpu::{CpuEngine, CpuError, CpuMemory, CpuOptions, Isa};
 
 use std::fmt::Debug;
 
 /// Runs one loaded network, from any number of threads at once.
 pub trait Engine: Send + Sync + Debug {
-    /// The engine's name: `candle`.
+    /// The engine's name: `candle` or `cpu`.
     fn name(&self) -> &'static str;
 
     /// Runs `images` and gives the outputs that `wanted` asks for.
@@ -136,6 +138,9 @@ pub enum EngineError {
         /// What the operating system said.
         source: rayon::ThreadPoolBuildError,
     },
+    /// The fused CPU engine's.
+    #[error(transparent)]
+    Cpu(#[from] CpuError),
     /// A failure in Candle or on its device.
     #[error("the network failed to run: {}", first_line(.0))]
     Candle(#[from] candle_core::Error),
