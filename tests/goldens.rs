@@ -90,7 +90,8 @@ fn check_sensitivity(shard: usize, total: usize) {
         let every = if ALL_TENSORS.contains(&arch.name) { 1 } else { 101 };
         let golden = &Golden::all_of(arch.name)[0];
         let names = golden.tensor_names();
-        let moved = names.iter().step_by(every).filter_map(|name| Some((name, factor(arch.name, name)?)));
+        let moved =
+            names.iter().step_by(every).filter_map(|name| Some((name, factor(arch.name, name)?)));
         for (name, logits) in golden.logits_with_each(moved) {
             if golden.compare_logits(&logits, TOLERANCE).is_ok() {
                 quiet.push(format!("{} {name}", arch.name));

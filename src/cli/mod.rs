@@ -4,6 +4,7 @@
 #[cfg(feature = "hub")]
 mod cache;
 mod classify;
+mod dot;
 #[cfg(feature = "hub")]
 mod download;
 mod forward;
@@ -13,6 +14,8 @@ mod images;
 mod model;
 mod models;
 mod preprocess;
+mod summary;
+mod svg;
 mod table;
 
 use std::process::ExitCode;
@@ -33,6 +36,7 @@ enum Command {
     Models(models::Models),
     Preprocess(preprocess::Preprocess),
     Forward(forward::Forward),
+    Summary(summary::SummaryArgs),
     #[cfg(feature = "hub")]
     Download(download::Download),
     #[cfg(feature = "hub")]
@@ -63,6 +67,7 @@ pub fn run() -> ExitCode {
         Command::Models(command) => command.run(),
         Command::Preprocess(command) => command.run(),
         Command::Forward(command) => command.run(),
+        Command::Summary(command) => command.run(),
         #[cfg(feature = "hub")]
         Command::Download(command) => command.run(),
         #[cfg(feature = "hub")]
