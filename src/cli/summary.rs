@@ -66,7 +66,7 @@ impl SummaryArgs {
         match self.format {
             Format::Table => table(&summary, &mut out)?,
             Format::Json => {
-                serde_json::to_writer_pretty(&mut out, &summary)?;
+                serde_json::to_writer_pretty(&mut out, &summary).map_err(std::io::Error::from)?;
                 writeln!(out)?;
             }
             Format::Dot => dot::write(&summary, &mut out)?,

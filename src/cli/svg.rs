@@ -13,7 +13,11 @@ const BLOCK_WIDTH: usize = 300;
 const BLOCK_HEIGHT: usize = 30;
 /// Between two blocks: the arrow, and the shape beside it.
 const GAP: usize = 26;
-const TOP: usize = 112;
+/// Between the blocks of a stage and its border.
+const PADDING: usize = 14;
+/// Between two stages, beside the gap between two blocks.
+const STAGE_GAP: usize = 2 * PADDING;
+const TOP: usize = 100;
 /// Right edges of the columns of figures, and the bar after them.
 const PARAMETERS_X: usize = 560;
 const MACS_X: usize = 650;
@@ -31,7 +35,8 @@ const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2933}\
 /// lines, and each block's share of the operations as a bar.
 pub(super) fn write(summary: &Summary, out: &mut impl Write) -> Result<()> {
     let blocks: usize = summary.stages.iter().map(|stage| stage.blocks.len()).sum();
-    let height = TOP + GAP + blocks * (BLOCK_HEIGHT + GAP) + MARGIN;
+    let gaps = (summary.stages.len() + 1) * STAGE_GAP;
+    let height = TOP + GAP + blocks * (BLOCK_HEIGHT + GAP) + gaps;
     writeln!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
@@ -42,26 +47,29 @@ pub(super) fn write(summary: &Summary, out: &mut impl Write) -> Result<()> {
     )?;
     head(summary, out)?;
     let most = summary.stages.iter().flat_map(|s| &s.blocks).map(|b| b.total.macs).max();
-    let mut y = TOP + GAP;
+    let mut y = TOP;
     let mut input = summary.input;
     for stage in &summary.stages {
+        let first = y + GAP + STAGE_GAP;
         let rows = stage.blocks.len();
-        let box_height = rows * (BLOCK_HEIGHT + GAP) - GAP + 16;
-        let (box_x, box_y, box_width) = (MARGIN, y - 8, WIDTH - 2 * MARGIN);
+        let box_height = rows * (BLOCK_HEIGHT + GAP) - GAP + 2 * PADDING;
+        let (box_x, box_y, box_width) = (MARGIN, first - PADDING, WIDTH - 2 * MARGIN);
         writeln!(
             out,
             "<rect class=\"stage\" x=\"{box_x}\" y=\"{box_y}\" width=\"{box_width}\" \
              height=\"{box_height}\" rx=\"8\"/>"
         )?;
-        text(out, "kind", MARGIN + 12, y + 20, &stage.name)?;
-        for block in &stage.blocks {
-            edge(out, y, &shape(input))?;
+        text(out, "kind", MARGIN + 12, first + 20, &stage.name)?;
+        for (b, block) in stage.blocks.iter().enumerate() {
+            let gap = if b == 0 { GAP + STAGE_GAP } else { GAP };
+            edge(out, y, gap, &shape(input))?;
+            y += gap;
             row(out, y, block, most.unwrap_or(1))?;
             input = block.output;
-            y += BLOCK_HEIGHT + GAP;
+            y += BLOCK_HEIGHT;
         }
     }
-    edge(out, y, &shape(input))?;
+    edge(out, y, GAP + STAGE_GAP, &shape(input))?;
     writeln!(out, "</svg>")
 }
 
@@ -80,16 +88,16 @@ fn head(summary: &Summary, out: &mut impl Write) -> Result<()> {
     text(out, "dim number", MACS_X, TOP - 16, "MACs")
 }
 
-/// The arrow into the block at `y`, and the shape of what it carries.
-fn edge(out: &mut impl Write, y: usize, shape: &str) -> Result<()> {
+/// The arrow from `y` over `gap`, and the shape of what it carries.
+fn edge(out: &mut impl Write, y: usize, gap: usize, shape: &str) -> Result<()> {
     let x = BLOCK_X + BLOCK_WIDTH / 2;
     writeln!(
         out,
         "<path class=\"line\" marker-end=\"url(#tip)\" d=\"M{x} {} V{}\"/>",
-        y - GAP,
-        y - 1
+        y,
+        y + gap - 1
     )?;
-    text(out, "dim", x + 10, y - GAP / 2 + 4, shape)
+    text(out, "dim", x + 10, y + gap / 2 + 4, shape)
 }
 
 fn row(out: &mut impl Write, y: usize, block: &BlockSummary, most: u64) -> Result<()> {

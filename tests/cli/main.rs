@@ -6,6 +6,7 @@
 mod classify;
 mod faults;
 mod models;
+mod summary;
 mod tensors;
 
 use std::io::Write;

@@ -56,3 +56,45 @@ impl ModuleT for MobileAttention {
         self.skip.join(ys, xs, train)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::{Norm, PadType};
+    use crate::weights::seeded;
+    use candle_core::{DType, Device};
+
+    /// No architecture of the table has this block: timm's answer stands here.
+    #[test]
+    fn attention_of_several_heads_is_timms() -> Result<()> {
+        let block = arch::MobileAttention {
+            in_chs: 4,
+            out_chs: 4,
+            num_heads: 2,
+            key_dim: 2,
+            attn: arch::Attention::MultiHead,
+            layer_scale: true,
+            has_skip: true,
+            drop_path: 0.0,
+        };
+        let args = LayerArgs { pad_type: PadType::Symmetric, norm: Norm::BatchNorm, bn_eps: 1e-5 };
+        let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
+        let xs = Tensor::from_vec(seeded::images(0, &[1, 4, 2, 1]), (1, 4, 2, 1), &Device::Cpu)?;
+        let ys = MobileAttention::new(&block, args, &vb)?.forward_t(&xs, false)?;
+        // timm 1.0.31: MobileAttention(4, 4, num_heads=2, key_dim=2, value_dim=2), seeded.
+        let expected = [
+            1.822_849_6,
+            0.426_813_36,
+            -1.061_877_3,
+            1.187_237_9,
+            -1.578_437_4,
+            0.520_478_37,
+            0.400_519_07,
+            0.103_596_836,
+        ];
+        for (y, e) in ys.flatten_all()?.to_vec1::<f32>()?.iter().zip(expected) {
+            assert!((y - e).abs() < 1e-5, "{y} for {e}");
+        }
+        Ok(())
+    }
+}
