@@ -57,8 +57,7 @@ impl Golden {
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let tensors =
             file.iter().map(|(name, view)| (name.to_owned(), floats(view.data()))).collect();
-        let shape: Vec<usize> =
-            metadata["input"].split('x').map(|n| n.parse().unwrap()).collect();
+        let shape: Vec<usize> = metadata["input"].split('x').map(|n| n.parse().unwrap()).collect();
         let options = NetworkOptions {
             in_chans: shape[1],
             num_classes: metadata.get("num_classes").map_or(1000, |n| n.parse().unwrap()),
@@ -121,8 +120,7 @@ impl Golden {
         let run = |(name, factor): (&'a String, f32)| {
             let mut weights = weights.clone();
             let every = if self.network.norm == Norm::BatchNorm { 1 } else { 2 };
-            let mut values: Vec<f32> =
-                weights[name].flatten_all().unwrap().to_vec1().unwrap();
+            let mut values: Vec<f32> = weights[name].flatten_all().unwrap().to_vec1().unwrap();
             values.iter_mut().step_by(every).for_each(|v| *v *= factor);
             let scaled = Tensor::from_vec(values, weights[name].shape(), &Device::Cpu).unwrap();
             weights.insert(name.clone(), scaled);
