@@ -332,3 +332,19 @@ impl HubError {
 fn at(revision: &str) -> String {
     if revision == "main" { String::new() } else { format!("@{revision}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_the_disk_say_what_to_do() {
+        let text = |kind: io::ErrorKind| HubError::io(Path::new("/c/x"), kind.into()).to_string();
+        assert!(text(io::ErrorKind::StorageFull).contains("/c/x: the disk is full: make room"));
+        assert!(text(io::ErrorKind::QuotaExceeded).contains("the disk is full"));
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
+            assert!(text(kind).contains("/c/x: cannot be written"), "{}", text(kind));
+            assert!(text(kind).contains("--cache-dir"));
+        }
+    }
+}

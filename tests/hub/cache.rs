@@ -148,6 +148,26 @@ fn what_is_removed_is_gone_and_nothing_else_is() {
     scene.assert_complete(&scene.files().unwrap());
 }
 
+/// Root may write there all the same; the model is served either way.
+#[cfg(unix)]
+#[test]
+fn a_read_only_cache_still_serves() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::new();
+    let first = scene.files().unwrap();
+    let folders = ["refs", "snapshots", "blobs", ""]
+        .map(|f| first.config.ancestors().nth(3).unwrap().join(f));
+    let set = |mode: u32| {
+        for folder in &folders {
+            std::fs::set_permissions(folder, PermissionsExt::from_mode(mode)).unwrap();
+        }
+    };
+    set(0o555);
+    let again = scene.files();
+    set(0o755);
+    assert_eq!(again.unwrap(), first);
+}
+
 #[test]
 fn several_share_one_download() {
     let scene = Scene::new();
