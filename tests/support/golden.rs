@@ -16,6 +16,7 @@ pub struct Golden {
     pub name: String,
     /// Parameters (without running statistics), as timm counts them.
     pub parameters: usize,
+    seed: u64,
     shape: Vec<usize>,
     network: Network,
     tensors: HashMap<String, Vec<f32>>,
@@ -58,6 +59,7 @@ impl Golden {
         Self {
             name: path.file_stem().unwrap().to_string_lossy().into_owned(),
             parameters: metadata["parameters"].parse().unwrap(),
+            seed: metadata["seed"].parse().unwrap(),
             shape: metadata["input"].split('x').map(|n| n.parse().unwrap()).collect(),
             network: arch::find(architecture).unwrap().network(&Default::default()).unwrap(),
             tensors,
@@ -81,12 +83,13 @@ impl Golden {
     }
 
     fn input(&self) -> Tensor {
-        Tensor::from_vec(seeded::images(0, &self.shape), &*self.shape, &Device::Cpu).unwrap()
+        Tensor::from_vec(seeded::images(self.seed, &self.shape), &*self.shape, &Device::Cpu)
+            .unwrap()
     }
 
     fn weights(&self, mut edit: impl FnMut(&str, &mut [f32])) -> HashMap<String, Tensor> {
         let make = |(name, shape): (String, Vec<usize>)| {
-            let mut values = seeded::tensor(0, &name, &shape);
+            let mut values = seeded::tensor(self.seed, &name, &shape);
             edit(&name, &mut values);
             let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
             (name, tensor)

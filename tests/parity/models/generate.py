@@ -30,6 +30,8 @@ NATIVE = {
     "efficientnet_es": (224, 224),
     "efficientnetv2_s": (384, 384),
 }
+# With seed 0 some tensor of these moves the logits by less than the tolerance.
+SEEDS = {"efficientnet_es": 3}
 
 
 def fill(model, seed):
@@ -53,9 +55,10 @@ def digest(tensors, key, value):
 @torch.no_grad()
 def record(name, size, suffix):
     model = timm.create_model(name).eval()
-    fill(model, 0)
+    seed = SEEDS.get(name, 0)
+    fill(model, seed)
     shape = (1, 3, *size)
-    x = torch.from_numpy(seeded.images(0, shape))
+    x = torch.from_numpy(seeded.images(seed, shape))
     _, stages = model.forward_intermediates(x, extra_blocks=True)
     features = model.forward_features(x)
     logits = model.forward_head(features)
@@ -69,6 +72,7 @@ def record(name, size, suffix):
     digest(tensors, "features", features)
     metadata = {
         "architecture": name,
+        "seed": str(seed),
         "input": "x".join(map(str, shape)),
         "parameters": str(sum(p.numel() for p in model.parameters())),
         "timm": timm.__version__,
