@@ -309,8 +309,9 @@ impl HubError {
         }
     }
 
-    /// Whether the hub could not be asked: the cache's own answer is then the best there is.
-    pub(super) fn is_unreachable(&self) -> bool {
+    /// Whether the hub gave no answer about the file: the cache's own is then the best there is. As
+    /// Python's client has it, a refusal is none; that a revision or file does not exist is one.
+    pub(super) fn leaves_the_cache(&self) -> bool {
         matches!(
             self,
             Self::Network { .. }
@@ -319,6 +320,10 @@ impl HubError {
                 | Self::Server { .. }
                 | Self::RateLimited { .. }
                 | Self::Redirect { .. }
+                | Self::NoRepo { .. }
+                | Self::BadToken { .. }
+                | Self::Gated { .. }
+                | Self::Forbidden { .. }
         )
     }
 

@@ -12,7 +12,7 @@ use super::task::Cancel;
 use super::transfer::{Context, fetch, pause};
 use super::{Download, HubBuilder, HubError, Progress, lock};
 use crate::arch;
-use crate::pretrained::{ModelConfig, ModelName, PretrainedError};
+use crate::pretrained::{self, ModelConfig, ModelName, PretrainedError};
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
@@ -238,7 +238,7 @@ impl Inner {
         let context = self.context(cancel);
         let metadata = match head(&self.client, target) {
             Ok(metadata) => metadata,
-            Err(error) if error.is_unreachable() => match cached() {
+            Err(error) if error.leaves_the_cache() => match cached() {
                 Some(found) => {
                     let note = format!("{error}; using the copy in the cache");
                     return Ok(Found { note: Some(note), ..found });

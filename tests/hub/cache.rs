@@ -2,7 +2,7 @@
 
 use effnet::hub::FileState;
 
-use super::support::{At, Fault};
+use super::support::{Access, At, Fault};
 use super::*;
 
 #[test]
@@ -80,6 +80,28 @@ fn a_hub_that_cannot_be_reached_leaves_the_cache() {
         // It is not asked again and again where there is an answer already.
         assert!(scene.server.take_log().len() < 10);
     }
+}
+
+#[test]
+fn a_refusal_leaves_the_cache() {
+    for access in [Access::Private, Access::Gated] {
+        let scene = Scene::new();
+        let first = scene.files().unwrap();
+        scene.server.add(Repo::model(MODEL, SIZE).access(access));
+        let files = scene.files().unwrap();
+        assert_eq!(files.weights, first.weights);
+        let note = files.note.unwrap();
+        assert!(note.contains(MODEL) && note.contains("log in"), "{note}");
+    }
+    // What the hub knows not to be there is not.
+    let scene = Scene::new();
+    let hub = scene.hub();
+    hub.model_files(MODEL, Some("release/1")).unwrap();
+    let mut repo = Repo::model(MODEL, SIZE);
+    repo.branch = "release/2".to_owned();
+    scene.server.add(repo);
+    let error = hub.model_files(MODEL, Some("release/1")).unwrap_err();
+    assert!(matches!(error, HubError::NoRevision { .. }), "{error}");
 }
 
 #[test]
