@@ -2,14 +2,16 @@
 //! were asked for; the caller does not know how.
 
 mod candle;
+mod cpu;
 
 pub use candle::CandleEngine;
+pub use cpu::{CpuEngine, CpuError, CpuMemory, CpuOptions, Isa};
 
 use std::fmt::Debug;
 
 /// Runs one loaded network, from any number of threads at once.
 pub trait Engine: Send + Sync + Debug {
-    /// The engine's name: `candle`.
+    /// The engine's name: `candle` or `cpu`.
     fn name(&self) -> &'static str;
 
     /// Runs `images` and gives the outputs that `wanted` asks for.
@@ -18,6 +20,19 @@ pub trait Engine: Send + Sync + Debug {
     ///
     /// Images of a shape that the network does not take, or a failure of the device.
     fn run(&self, images: Images<'_>, wanted: Wanted) -> Result<Outputs, EngineError>;
+}
+
+/// Which engine runs a network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The fused CPU engine for a network on a CPU that it can lower, Candle's operations for all
+    /// else.
+    #[default]
+    Auto,
+    /// The fused CPU engine.
+    Cpu,
+    /// Candle's operations, on any device.
+    Candle,
 }
 
 /// A batch of normalized images, row-major.
@@ -136,6 +151,9 @@ pub enum EngineError {
         /// What the operating system said.
         source: rayon::ThreadPoolBuildError,
     },
+    /// The fused CPU engine's.
+    #[error(transparent)]
+    Cpu(#[from] CpuError),
     /// A failure in Candle or on its device.
     #[error("the network failed to run: {}", first_line(.0))]
     Candle(#[from] candle_core::Error),

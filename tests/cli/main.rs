@@ -46,6 +46,9 @@ where
     let mut child = Command::new(env!("CARGO_BIN_EXE_effnet"))
         .args(args)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
+        // The machine's own cache and the network are not for tests.
+        .env("HF_HUB_OFFLINE", "1")
+        .env("HF_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-cache"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

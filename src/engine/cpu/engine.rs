@@ -1,0 +1,342 @@
+//! The engine: a lowered network, its threads, its plans and its memory.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_nn::VarBuilder;
+
+use super::kernels::Kernels;
+use super::lower::{Lowered, lower};
+use super::memory::{Floats, padded};
+use super::plan::{Map, Plan, Region};
+use super::pool::{Counter, Job, Pool};
+use super::run::Pass;
+use super::{CpuError, Isa, cores};
+use crate::arch::{Network, PadType};
+use crate::engine::{Array, Engine, EngineError, Images, Outputs, Wanted};
+
+/// Image sizes whose plans are kept; a plan takes a few kilobytes.
+const PLANS: usize = 16;
+
+/// How a [`CpuEngine`] is made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuOptions {
+    /// Threads, the caller's included; `None` for the physical cores that the process may use, by
+    /// its affinity and its cgroup's quota.
+    pub threads: Option<usize>,
+    /// The kernels' instruction set; `None` for [`Isa::choose`]'s.
+    pub isa: Option<Isa>,
+}
+
+/// Runs a network on the CPU, in fused steps.
+///
+/// Callers from several threads take turns, each with all the engine's threads, so that they never
+/// compete for cores.
+///
+/// ```
+/// use candle_core::{DType, Device};
+/// use effnet::{arch, engine::{CpuEngine, CpuOptions}, weights::seeded};
+///
+/// let network = arch::find("efficientnet_lite0").unwrap().network(&Default::default())?;
+/// let weights = seeded::var_builder(0, DType::F32, &Device::Cpu);
+/// let engine = CpuEngine::new(&network, &weights, CpuOptions::default())?;
+/// let mut logits = [0.0; 1000];
+/// engine.logits_into(&[0.0; 3 * 64 * 64], [1, 3, 64, 64], &mut logits)?;
+/// assert!(logits.iter().any(|&logit| logit != 0.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct CpuEngine {
+    lowered: Lowered,
+    isa: Isa,
+    kernels: &'static Kernels,
+    pad_type: PadType,
+    in_chans: usize,
+    num_classes: usize,
+    num_features: usize,
+    /// Which of the plan's maps `stages` asks for.
+    stage_ends: Vec<usize>,
+    threads: usize,
+    state: Mutex<State>,
+}
+
+/// What one pass at a time uses.
+#[derive(Debug)]
+struct State {
+    pool: Pool,
+    /// The last used first.
+    plans: Vec<Arc<Plan>>,
+    arena: Floats,
+    counters: Vec<Counter>,
+}
+
+/// The memory that an engine takes for images of one shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuMemory {
+    /// Bytes of weights.
+    pub weights: usize,
+    /// Bytes of feature maps and scratch.
+    pub arena: usize,
+}
+
+impl CpuEngine {
+    /// Lowers `network` with the tensors of `vb`, asked for by timm's names.
+    ///
+    /// # Errors
+    ///
+    /// A part of the network that there are no fused kernels for, a tensor that `vb` does not give,
+    /// an `EFFNET_ISA` that this machine does not run, or threads that do not start.
+    pub fn new(
+        network: &Network,
+        vb: &VarBuilder<'_>,
+        options: CpuOptions,
+    ) -> Result<Self, CpuError> {
+        let isa = options.isa.map_or_else(Isa::choose, Ok)?;
+        let kernels =
+            Kernels::of(isa).ok_or_else(|| CpuError::Isa { word: isa.name().to_owned() })?;
+        let lowered = lower(network, vb, kernels)?;
+        let threads = options.threads.unwrap_or_else(cores::physical).max(1);
+        let pool = Pool::new(threads).map_err(CpuError::Threads)?;
+        let counters = lowered.layers.iter().map(|_| Counter::default()).collect();
+        let state = State { pool, plans: Vec::new(), arena: Floats::zeros(0), counters };
+        Ok(Self {
+            lowered,
+            isa,
+            kernels,
+            pad_type: network.pad_type,
+            in_chans: network.in_chans,
+            num_classes: network.num_classes,
+            num_features: network.num_features,
+            stage_ends: network.stage_ends(),
+            threads,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// The kernels' instruction set.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The engine's threads, the caller's included.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// The memory that images of `shape` (N, C, H, W) take.
+    ///
+    /// # Errors
+    ///
+    /// A shape that the network does not take.
+    pub fn memory(&self, shape: [usize; 4]) -> Result<CpuMemory, CpuError> {
+        let plan = self.plan(&mut self.lock(), shape)?;
+        Ok(CpuMemory {
+            weights: self.lowered.layers.iter().map(|layer| layer.bytes()).sum(),
+            arena: plan.bytes(self.threads),
+        })
+    }
+
+    /// Images of `shape` (N, C, H, W), row-major and normalized, to logits (N, classes); without a
+    /// classifier, to pooled features (N, F).
+    ///
+    /// Allocates nothing where the engine has run this image size before with as large a batch.
+    ///
+    /// # Errors
+    ///
+    /// A shape that the network does not take or that is not the input's, or an `out` of another
+    /// length than the results.
+    pub fn logits_into(
+        &self,
+        input: &[f32],
+        shape: [usize; 4],
+        out: &mut [f32],
+    ) -> Result<(), CpuError> {
+        let classes = if self.num_classes > 0 { self.num_classes } else { self.num_features };
+        if shape[0].checked_mul(classes) != Some(out.len()) {
+            let expected = shape[0].saturating_mul(classes);
+            return Err(CpuError::OutputLength { len: out.len(), expected });
+        }
+        self.forward(input, shape, &mut Sink { logits: Some(out), ..Sink::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock leaves plans and memory that the next pass fills anew.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The plan for `shape`, moved to the front; the arena holds it.
+    fn plan(&self, state: &mut State, shape: [usize; 4]) -> Result<Arc<Plan>, CpuError> {
+        let [images, _, h, w] = shape;
+        let fits = |plan: &Arc<Plan>| plan.size == (h, w) && plan.fits(images);
+        if let Some(at) = state.plans.iter().position(fits) {
+            state.plans[..=at].rotate_right(1);
+        } else {
+            let plan = Plan::new(&self.lowered, self.pad_type, (h, w), images)?;
+            state.plans.retain(|old| old.size != plan.size);
+            state.plans.truncate(PLANS - 1);
+            state.plans.insert(0, Arc::new(plan));
+        }
+        let plan = Arc::clone(&state.plans[0]);
+        let floats = plan.floats + self.threads * plan.scratch;
+        if state.arena.len() < floats {
+            state.arena = Floats::zeros(0);
+            state.arena = Floats::zeros(floats);
+        }
+        Ok(plan)
+    }
+
+    fn forward(
+        &self,
+        input: &[f32],
+        shape: [usize; 4],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), CpuError> {
+        let [images, chans, h, w] = shape;
+        let len = shape.iter().try_fold(1usize, |len, &side| len.checked_mul(side));
+        if chans != self.in_chans || len != Some(input.len()) || input.is_empty() {
+            let (len, in_chans) = (input.len(), self.in_chans);
+            return Err(CpuError::Shape { shape, len, in_chans });
+        }
+        let mut state = self.lock();
+        let plan = self.plan(&mut state, shape)?;
+        let State { pool, arena, counters, .. } = &mut *state;
+        for first in (0..images).step_by(plan.group) {
+            let count = plan.group.min(images - first);
+            let pass = Pass {
+                lowered: &self.lowered,
+                plan: &plan,
+                kernels: self.kernels,
+                arena: arena.as_mut_ptr(),
+                input: input[first * chans * h * w..].as_ptr(),
+                images: count,
+            };
+            let mut done = 0;
+            let mut run_to = |steps: usize| {
+                let part = Part { pass, first: done, steps: steps - done };
+                done = steps;
+                if pool.run(&part, counters) { Ok(()) } else { Err(CpuError::Failed) }
+            };
+            let features = plan.maps.len() - 1;
+            for (i, map) in plan.maps.iter().enumerate() {
+                let wanted = if i == features {
+                    sink.features.as_mut()
+                } else {
+                    let stage = self.stage_ends.iter().position(|&end| end == i);
+                    stage.and_then(|stage| sink.stages.get_mut(stage))
+                };
+                if let Some(array) = wanted {
+                    run_to(map.steps)?;
+                    // SAFETY: no task runs, and the region holds `count` maps of this shape.
+                    unsafe { export(&pass, map, first, array) };
+                }
+            }
+            run_to(plan.steps.len())?;
+            let classes = self.num_classes;
+            let region = if classes > 0 { Region::Logits } else { Region::Means };
+            if let Some(logits) = &mut sink.logits {
+                let chs = if classes > 0 { classes } else { self.num_features };
+                // SAFETY: no task runs, and the region holds `count` padded rows.
+                unsafe { rows(&pass, region, chs, &mut logits[first * chs..]) };
+            }
+            if let Some(pre_logits) = &mut sink.pre_logits {
+                let chs = self.num_features;
+                // SAFETY: as above.
+                unsafe { rows(&pass, Region::Means, chs, &mut pre_logits[first * chs..]) };
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where results go.
+#[derive(Debug, Default)]
+struct Sink<'a> {
+    logits: Option<&'a mut [f32]>,
+    pre_logits: Option<&'a mut [f32]>,
+    features: Option<Array>,
+    stages: Vec<Array>,
+}
+
+/// Some steps of a pass, as a job of the pool.
+struct Part<'a> {
+    pass: Pass<'a>,
+    first: usize,
+    steps: usize,
+}
+
+impl Job for Part<'_> {
+    fn steps(&self) -> usize {
+        self.steps
+    }
+
+    fn tasks(&self, step: usize) -> usize {
+        self.pass.tasks(self.first + step)
+    }
+
+    unsafe fn run(&self, thread: usize, step: usize, task: usize) {
+        // SAFETY: the pool keeps the contract; `CpuEngine::forward` gave the arena room for all
+        // threads.
+        unsafe { self.pass.run(thread, self.first + step, task) }
+    }
+}
+
+/// Copies the padded rows of `region` to `to`.
+unsafe fn rows(pass: &Pass<'_>, region: Region, chs: usize, to: &mut [f32]) {
+    for (image, to) in to.chunks_exact_mut(chs).take(pass.images).enumerate() {
+        let at = pass.plan.offsets[region as usize] + image * padded(chs);
+        // SAFETY: the caller's contract.
+        let row = unsafe { std::slice::from_raw_parts(pass.arena.add(at), chs) };
+        to.copy_from_slice(row);
+    }
+}
+
+/// Copies a map of each image to `array`, (N, C, H, W), from image `first` on.
+unsafe fn export(pass: &Pass<'_>, map: &Map, first: usize, array: &mut Array) {
+    let pixels = map.h * map.w;
+    let floats = pixels * padded(map.chs);
+    for image in 0..pass.images {
+        let at = pass.plan.offsets[map.region as usize] + image * floats;
+        // SAFETY: the caller's contract.
+        let from = unsafe { std::slice::from_raw_parts(pass.arena.add(at), floats) };
+        let to = &mut array.data[(first + image) * map.chs * pixels..][..map.chs * pixels];
+        for (pixel, from) in from.chunks_exact(padded(map.chs)).enumerate() {
+            for (c, &value) in from[..map.chs].iter().enumerate() {
+                to[c * pixels + pixel] = value;
+            }
+        }
+    }
+}
+
+impl Engine for CpuEngine {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn run(&self, images: Images<'_>, wanted: Wanted) -> Result<Outputs, EngineError> {
+        let shape = images.shape();
+        if shape[1] != self.in_chans {
+            return Err(EngineError::Channels { expected: self.in_chans, found: shape[1] });
+        }
+        let n = shape[0];
+        let plan = self.plan(&mut self.lock(), shape)?;
+        let array = |map: &Map| {
+            let shape = vec![n, map.chs, map.h, map.w];
+            Array { data: vec![0.0; shape.iter().product()], shape }
+        };
+        let classes = if self.num_classes > 0 { self.num_classes } else { self.num_features };
+        let matrix = |chs: usize| Array { data: vec![0.0; n * chs], shape: vec![n, chs] };
+        let mut logits = wanted.logits.then(|| matrix(classes));
+        let mut pre_logits = wanted.pre_logits.then(|| matrix(self.num_features));
+        let stages = self.stage_ends.iter().filter(|_| wanted.stages);
+        let mut sink = Sink {
+            logits: logits.as_mut().map(|array| &mut array.data[..]),
+            pre_logits: pre_logits.as_mut().map(|array| &mut array.data[..]),
+            features: plan.maps.last().filter(|_| wanted.features).map(array),
+            stages: stages.map(|&end| array(&plan.maps[end])).collect(),
+        };
+        self.forward(images.data(), shape, &mut sink)?;
+        let Sink { features, stages, .. } = sink;
+        Ok(Outputs { logits, pre_logits, features, stages })
+    }
+}

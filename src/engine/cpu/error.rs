@@ -1,0 +1,64 @@
+//! What can go wrong between a network and its plan, or a plan and its images.
+
+/// Why the fused engine does not run something.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CpuError {
+    /// A part of the network that there are no fused kernels for.
+    #[error("the engine `cpu` cannot run {what} (`{at}`), the engine `candle` can")]
+    CannotLower {
+        /// The part.
+        what: String,
+        /// Where in the network, as tensors are named.
+        at: String,
+    },
+    /// A tensor is missing or of another shape.
+    #[error("weights of the network: {0}")]
+    Weights(#[from] candle_core::Error),
+    /// `EFFNET_ISA` asks for what the machine does not have.
+    #[error("EFFNET_ISA={word}: this machine runs {}", available())]
+    Isa {
+        /// The variable's value.
+        word: String,
+    },
+    /// The engine's threads do not start.
+    #[error("cannot start the engine's threads (ask for fewer): {0}")]
+    Threads(std::io::Error),
+    /// Images of the wrong shape.
+    #[error(
+        "images of shape {shape:?} with {len} values: the network takes (N, {in_chans}, H, W), none of them 0"
+    )]
+    Shape {
+        /// The shape given.
+        shape: [usize; 4],
+        /// Values given.
+        len: usize,
+        /// Channels that the network takes.
+        in_chans: usize,
+    },
+    /// Images whose feature maps do not fit the address space.
+    #[error("images of {height} by {width} pixels are too large")]
+    TooLarge {
+        /// Pixels from top to bottom.
+        height: usize,
+        /// Pixels from left to right.
+        width: usize,
+    },
+    /// A slice for results that has another length than the results.
+    #[error("room for {len} results where there are {expected}")]
+    OutputLength {
+        /// The slice's length.
+        len: usize,
+        /// The results.
+        expected: usize,
+    },
+    /// A kernel panicked: a bug of the engine.
+    #[error(
+        "the fused CPU engine failed on these images: please report it, and use the candle engine"
+    )]
+    Failed,
+}
+
+fn available() -> String {
+    super::Isa::available().map(super::Isa::name).collect::<Vec<_>>().join(", ")
+}

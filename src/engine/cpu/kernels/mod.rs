@@ -1,0 +1,12 @@
+//! The inner loops, one table of function pointers an instruction set.
+
+mod depthwise;
+mod post;
+mod table;
+mod tile;
+
+pub(super) use depthwise::{DepthwiseRow, MAX_SIDE};
+pub(super) use post::{Post, Scale};
+pub use table::Isa;
+pub(super) use table::Kernels;
+pub(super) use tile::Tile;

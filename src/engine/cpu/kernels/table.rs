@@ -1,0 +1,184 @@
+//! The tables, and which of them this machine runs.
+
+use super::super::CpuError;
+use super::super::simd::math;
+use super::super::simd::portable::Portable;
+use super::depthwise::{self, DepthwiseRow};
+use super::post::{self, Post, Scale};
+use super::tile::{self, Tile};
+use crate::arch::Activation;
+
+/// An instruction set that kernels exist for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Isa {
+    /// AVX-512F.
+    Avx512,
+    /// AVX2 with FMA.
+    Avx2,
+    /// NEON.
+    Neon,
+    /// Plain Rust.
+    Portable,
+}
+
+impl Isa {
+    /// All, the fastest first.
+    const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
+
+    /// The word for it in `EFFNET_ISA` and in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Neon => "neon",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// Those that this machine runs, the fastest first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|&isa| Kernels::of(isa).is_some())
+    }
+
+    /// The one that the environment variable `EFFNET_ISA` asks for; without it, the fastest.
+    ///
+    /// # Errors
+    ///
+    /// A word that names no instruction set, or one that this machine does not run.
+    pub fn choose() -> Result<Self, CpuError> {
+        let fastest = Self::available().next().unwrap_or(Self::Portable);
+        let Some(word) = std::env::var_os("EFFNET_ISA").filter(|word| !word.is_empty()) else {
+            return Ok(fastest);
+        };
+        Self::available()
+            .find(|isa| word == *isa.name())
+            .ok_or_else(|| CpuError::Isa { word: word.to_string_lossy().into_owned() })
+    }
+}
+
+/// The kernels of one instruction set.
+///
+/// The pointers are `unsafe fn`s with the contracts of the functions that they are made from; that
+/// the machine has the instruction set is checked once, by [`Kernels::of`].
+#[derive(Debug)]
+pub(in super::super) struct Kernels {
+    /// `tiles[m - 1][n - 1]` computes `m` rows of `n` vectors.
+    pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
+    post: [unsafe fn(&Post); 8],
+    pub(in super::super) scale: unsafe fn(&Scale),
+    /// Kernel sides 3, 5, 7 at strides 1 and 2.
+    depthwise: [[unsafe fn(&DepthwiseRow); 2]; 3],
+}
+
+impl Kernels {
+    /// The kernels of `isa`, if this machine runs it.
+    pub(in super::super) fn of(isa: Isa) -> Option<&'static Self> {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if std::is_x86_feature_detected!("avx512f") => Some(&avx512::KERNELS),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2
+                if std::is_x86_feature_detected!("avx2")
+                    && std::is_x86_feature_detected!("fma") =>
+            {
+                Some(&avx2::KERNELS)
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Some(&neon::KERNELS),
+            Isa::Portable => Some(&portable::KERNELS),
+            _ => None,
+        }
+    }
+
+    /// The kernel that applies `act`; none for an activation that there is no kernel for.
+    pub(in super::super) fn post(&self, act: Option<Activation>) -> Option<unsafe fn(&Post)> {
+        let index = match act {
+            None => 0,
+            Some(Activation::Relu) => 1,
+            Some(Activation::Relu6) => 2,
+            Some(Activation::Silu) => 3,
+            Some(Activation::HardSwish) => 4,
+            Some(Activation::HardSigmoid) => 5,
+            Some(Activation::Sigmoid) => 6,
+            Some(Activation::Mish) => 7,
+            Some(Activation::Gelu) => return None,
+        };
+        Some(self.post[index])
+    }
+
+    /// The kernel of a depthwise convolution's row; none for a side or stride without one.
+    pub(in super::super) fn depthwise(
+        &self,
+        side: usize,
+        stride: usize,
+    ) -> Option<unsafe fn(&DepthwiseRow)> {
+        let side = [3, 5, 7].iter().position(|&k| k == side)?;
+        self.depthwise[side].get(stride.checked_sub(1)?).copied()
+    }
+}
+
+macro_rules! kernels {
+    ($module:ident, $S:ty, [$($m:literal)*], $n:tt $(, #[$attr:meta])?) => {
+        mod $module {
+            use super::*;
+
+            // SAFETY of the calls: each function hands its own contract on.
+            $(#[$attr])?
+            unsafe fn tile<const M: usize, const N: usize>(t: &Tile<'_>) {
+                // SAFETY: see above.
+                unsafe { tile::tile::<$S, M, N>(t) }
+            }
+            $(#[$attr])?
+            unsafe fn post<A: math::Act>(p: &Post) {
+                // SAFETY: see above.
+                unsafe { post::post::<$S, A>(p) }
+            }
+            $(#[$attr])?
+            unsafe fn scale(s: &Scale) {
+                // SAFETY: see above.
+                unsafe { post::scale::<$S>(s) }
+            }
+            $(#[$attr])?
+            unsafe fn depthwise<const K: usize, const T: usize>(d: &DepthwiseRow) {
+                // SAFETY: see above.
+                unsafe { depthwise::row::<$S, K, T>(d) }
+            }
+
+            pub(super) static KERNELS: Kernels = Kernels {
+                tiles: &[$(kernels!(@row $m $n)),*],
+                post: [
+                    post::<math::Identity>,
+                    post::<math::Relu>,
+                    post::<math::Relu6>,
+                    post::<math::Silu>,
+                    post::<math::HardSwish>,
+                    post::<math::HardSigmoid>,
+                    post::<math::Sigmoid>,
+                    post::<math::Mish>,
+                ],
+                scale,
+                depthwise: [
+                    [depthwise::<3, 1>, depthwise::<3, 2>],
+                    [depthwise::<5, 1>, depthwise::<5, 2>],
+                    [depthwise::<7, 1>, depthwise::<7, 2>],
+                ],
+            };
+        }
+    };
+    (@row $m:literal [$($n:literal)*]) => { &[$(tile::<$m, $n>),*] };
+}
+
+#[cfg(target_arch = "aarch64")]
+use super::super::simd::neon::Neon;
+#[cfg(target_arch = "x86_64")]
+use super::super::simd::{avx2::Avx2, avx512::Avx512};
+
+#[cfg(target_arch = "x86_64")]
+kernels!(avx512, Avx512, [1 2 3 4 5 6 7 8], [1 2 3], #[target_feature(enable = "avx512f")]);
+#[cfg(target_arch = "x86_64")]
+kernels!(avx2, Avx2, [1 2 3 4 5 6], [1], #[target_feature(enable = "avx2,fma")]);
+#[cfg(target_arch = "aarch64")]
+kernels!(neon, Neon, [1 2 3 4 5 6], [1], #[target_feature(enable = "neon")]);
+kernels!(portable, Portable, [1 2], [1]);

@@ -1,0 +1,71 @@
+//! A tile of a matrix product: the inner loop of every convolution but the depthwise ones.
+
+use super::super::simd::{LANES, Simd};
+
+/// `c[m][n] = bias[n] + sum over k of a[m][k] * b[k][n]` for the rows and columns of one tile.
+///
+/// `k` runs through segments of equal length, contiguous in `a`: one for a pointwise convolution, one
+/// for each kernel position of a dense one.
+#[derive(Debug)]
+pub(in super::super) struct Tile<'a> {
+    /// The first row of the input.
+    pub(in super::super) a: *const f32,
+    /// Floats from an input row to the next.
+    pub(in super::super) a_row: usize,
+    /// Where each segment starts, in floats from a row's start.
+    pub(in super::super) segments: &'a [usize],
+    /// Length of a segment.
+    pub(in super::super) run: usize,
+    /// The packed panel: `[segments * run][columns]`.
+    pub(in super::super) b: *const f32,
+    /// One value a column.
+    pub(in super::super) bias: *const f32,
+    /// The first output.
+    pub(in super::super) c: *mut f32,
+    /// Floats from an output row to the next.
+    pub(in super::super) c_row: usize,
+    /// Floats from 16 output columns to the next 16.
+    pub(in super::super) c_vec: usize,
+}
+
+/// Computes `M` rows of `N` vectors of columns.
+///
+/// # Safety
+///
+/// [`Simd`]'s; `t`'s pointers and strides stay within live memory for `M` rows and `N` vectors, and
+/// nobody else touches the output.
+#[inline(always)]
+pub(super) unsafe fn tile<S: Simd, const M: usize, const N: usize>(t: &Tile<'_>) {
+    // SAFETY: the caller's contract covers every address formed here.
+    unsafe {
+        let mut acc = [[S::splat(0.0); N]; M];
+        for n in 0..N {
+            let bias = S::load(t.bias.add(n * LANES));
+            for row in &mut acc {
+                row[n] = bias;
+            }
+        }
+        let mut b = t.b;
+        for &segment in t.segments {
+            let a = t.a.add(segment);
+            for k in 0..t.run {
+                let mut bs = [S::splat(0.0); N];
+                for (n, v) in bs.iter_mut().enumerate() {
+                    *v = S::load(b.add(n * LANES));
+                }
+                for (m, row) in acc.iter_mut().enumerate() {
+                    let x = S::splat(*a.add(m * t.a_row + k));
+                    for n in 0..N {
+                        row[n] = S::fma(x, bs[n], row[n]);
+                    }
+                }
+                b = b.add(N * LANES);
+            }
+        }
+        for (m, row) in acc.iter().enumerate() {
+            for (n, &v) in row.iter().enumerate() {
+                S::store(t.c.add(m * t.c_row + n * t.c_vec), v);
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The layers that a plan is made of, independent of the images' size.
+
+use super::matrix::Matrix;
+use super::memory::Floats;
+use super::simd::LANES;
+use crate::arch::{Activation, Conv, PadType};
+
+/// Where a layer reads or writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// The caller's images, (N, C, H, W).
+    Images,
+    /// The block's input, (N, H, W, C) with C padded to whole vectors.
+    Current,
+    /// What is between a block's spatial convolution and its projection.
+    Mid,
+    /// The block's output, which becomes the next block's input.
+    Next,
+}
+
+/// A fused layer.
+#[derive(Debug)]
+pub(super) enum Layer {
+    Convolution(Convolution),
+    Depthwise(Depthwise),
+    SqueezeExcite(SqueezeExcite),
+    Pointwise(Pointwise),
+    Classifier(Matrix),
+}
+
+/// A dense convolution, norm and activation; then a residual, a pooling or a projection.
+#[derive(Debug)]
+pub(super) struct Convolution {
+    pub(super) conv: Conv,
+    pub(super) matrix: Matrix,
+    pub(super) act: Option<Activation>,
+    pub(super) src: Slot,
+    pub(super) dst: Slot,
+    /// The projection of a block without attention: what it reads never reaches memory.
+    pub(super) project: Option<Matrix>,
+    /// Whether the block's input is added to what is written.
+    pub(super) residual: bool,
+    /// Whether the outputs are pooled.
+    pub(super) pool: bool,
+}
+
+/// A depthwise convolution, norm and activation, from [`Slot::Current`] to [`Slot::Mid`]; before it
+/// a pointwise expansion with the same activation, whose output never reaches memory.
+#[derive(Debug)]
+pub(super) struct Depthwise {
+    pub(super) conv: Conv,
+    /// `[vector of channels][k * k][16]`.
+    pub(super) weights: Floats,
+    pub(super) bias: Floats,
+    pub(super) act: Activation,
+    pub(super) expand: Option<Matrix>,
+    /// Whether the outputs are pooled.
+    pub(super) pool: bool,
+}
+
+/// From the pooled sums to a gate for each channel.
+#[derive(Debug)]
+pub(super) struct SqueezeExcite {
+    pub(super) reduce: Matrix,
+    pub(super) act: Activation,
+    pub(super) expand: Matrix,
+    pub(super) gate: Activation,
+}
+
+/// A pointwise convolution with its norm, to [`Slot::Next`].
+#[derive(Debug)]
+pub(super) struct Pointwise {
+    pub(super) matrix: Matrix,
+    pub(super) act: Option<Activation>,
+    pub(super) src: Slot,
+    /// Whether the inputs are multiplied by the gate.
+    pub(super) gate: bool,
+    /// Whether the block's input is added.
+    pub(super) residual: bool,
+    /// Whether the outputs' means over all pixels are kept.
+    pub(super) mean: bool,
+}
+
+impl Layer {
+    /// Bytes of weights.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Convolution(l) => l.matrix.bytes() + l.project.as_ref().map_or(0, Matrix::bytes),
+            Self::Depthwise(l) => {
+                (l.weights.len() + l.bias.len()) * size_of::<f32>()
+                    + l.expand.as_ref().map_or(0, Matrix::bytes)
+            }
+            Self::SqueezeExcite(l) => l.reduce.bytes() + l.expand.bytes(),
+            Self::Pointwise(l) => l.matrix.bytes(),
+            Self::Classifier(matrix) => matrix.bytes(),
+        }
+    }
+}
+
+/// The sizes of one spatial direction of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Side {
+    /// Pixels in.
+    pub(super) input: usize,
+    /// Pixels out.
+    pub(super) output: usize,
+    /// Zeros before the first pixel.
+    pub(super) before: usize,
+    /// Pixels and zeros together.
+    pub(super) padded: usize,
+}
+
+impl Side {
+    /// A convolution of `kernel` and `stride` over `input` pixels.
+    pub(super) fn new(pad_type: PadType, kernel: usize, stride: usize, input: usize) -> Self {
+        let (before, output) = match pad_type {
+            PadType::Symmetric => {
+                let pad = (stride - 1 + kernel - 1) / 2;
+                (pad, (input + 2 * pad - kernel) / stride + 1)
+            }
+            PadType::Same => {
+                let output = input.div_ceil(stride);
+                ((((output - 1) * stride + kernel).saturating_sub(input)) / 2, output)
+            }
+        };
+        // Rows that the last output does not reach are not needed; pixels always are.
+        let padded = ((output - 1) * stride + kernel).max(before + input);
+        Self { input, output, before, padded }
+    }
+}
+
+/// Vectors of channels that a depthwise task without an expansion takes.
+const BLOCK: usize = 3;
+
+impl Depthwise {
+    /// Tasks along the channels: one for each panel of the expansion.
+    pub(super) fn blocks(&self) -> usize {
+        match &self.expand {
+            Some(matrix) => matrix.panels.len(),
+            None => self.vecs().div_ceil(BLOCK),
+        }
+    }
+
+    /// The first vector of channels of a block, and how many it has.
+    pub(super) fn block(&self, block: usize) -> (usize, usize) {
+        match &self.expand {
+            Some(matrix) => (matrix.panels[block].vec, matrix.panels[block].vecs),
+            None => (block * BLOCK, BLOCK.min(self.vecs() - block * BLOCK)),
+        }
+    }
+
+    /// Channels of the widest block.
+    pub(super) fn widest_block(&self) -> usize {
+        let widest = (0..self.blocks()).map(|b| self.block(b).1).max();
+        widest.unwrap_or(0) * LANES
+    }
+
+    fn vecs(&self) -> usize {
+        self.conv.out_chs.div_ceil(LANES)
+    }
+}

@@ -1,0 +1,37 @@
+//! The fused CPU engine.
+//!
+//! ```text
+//! Network + tensors -> Lowered -> Plan (one an image size) -> Pass: steps of tasks on the Pool
+//!                 lower        Plan::new                   run/   kernels/ on simd/
+//! ```
+//!
+//! Feature maps are (N, H, W, C), channels padded to whole vectors. Batch norms are folded into
+//! weights, which are packed once. An expansion and its depthwise convolution are one step over a
+//! few rows at a time, as are a dense convolution and its projection, so what is between them never
+//! reaches memory. A forward pass allocates nothing once a size has its plan.
+//!
+//! Results are the same, bit for bit, from run to run, for any number of threads and for an image
+//! alone or in a batch.
+
+// Kernels address memory through raw pointers and CPU instructions, and threads share one arena;
+// each block says why it is sound.
+#![allow(unsafe_code)]
+
+mod cores;
+mod engine;
+mod error;
+mod kernels;
+mod layer;
+mod lower;
+mod matrix;
+mod memory;
+mod plan;
+mod pool;
+mod run;
+mod simd;
+#[cfg(test)]
+mod twins;
+
+pub use engine::{CpuEngine, CpuMemory, CpuOptions};
+pub use error::CpuError;
+pub use kernels::Isa;

@@ -1,0 +1,300 @@
+//! A network's layers at one image size: sizes, memory, and how the work is cut into tasks.
+//!
+//! Nothing here depends on the number of threads, so neither do the results.
+
+use super::CpuError;
+use super::layer::{Layer, Side, Slot};
+use super::lower::Lowered;
+use super::memory::padded;
+use crate::arch::PadType;
+
+/// Tasks that the work of a step on one image is cut into, at least, where it is large enough.
+const TASKS: usize = 8;
+/// Floats that a task may use again and again: half of a second-level cache of 1 MiB.
+const BUDGET: usize = 128 * 1024;
+/// Images that a pass over the layers takes together, at most.
+const MAX_GROUP: usize = 4;
+
+/// The regions of the arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Region {
+    /// Feature maps, which take turns.
+    Ping,
+    /// Feature maps.
+    Pong,
+    /// [`Slot::Mid`].
+    Mid,
+    /// Sums over pixels, `[image][chunk of rows][channel]`.
+    Pool,
+    /// Gates, `[image][channel]`.
+    Gate,
+    /// Means of the last feature map, `[image][channel]`.
+    Means,
+    /// `[image][class]`.
+    Logits,
+    /// The caller's images.
+    Images,
+}
+
+/// Regions that lie in the arena.
+pub(super) const REGIONS: usize = 7;
+
+/// One layer at one size.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// Index of the layer.
+    pub(super) layer: usize,
+    pub(super) src: Region,
+    pub(super) dst: Region,
+    /// The block's input, where it is added.
+    pub(super) residual: Region,
+    pub(super) h: Side,
+    pub(super) w: Side,
+    /// Floats of a pixel that is read, and of one that is written.
+    pub(super) pixel: (usize, usize),
+    /// Rows of outputs (for pointwise layers: pixels) of a task.
+    pub(super) rows: usize,
+    /// Tasks along the rows.
+    pub(super) chunks: usize,
+    /// Tasks along the channels.
+    pub(super) blocks: usize,
+    /// Chunks of the sums that are read or written in [`Region::Pool`].
+    pub(super) pool_chunks: usize,
+    /// Starts of a row's segments.
+    pub(super) segments: Vec<usize>,
+    /// Length of a segment.
+    pub(super) run: usize,
+    /// Whether a task covers all images at once.
+    pub(super) all_images: bool,
+}
+
+impl Step {
+    /// Tasks for `images` images.
+    pub(super) fn tasks(&self, images: usize) -> usize {
+        self.chunks * self.blocks * if self.all_images { 1 } else { images }
+    }
+}
+
+/// A feature map that is complete after some steps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Map {
+    /// Steps after which it is there.
+    pub(super) steps: usize,
+    pub(super) region: Region,
+    pub(super) chs: usize,
+    pub(super) h: usize,
+    pub(super) w: usize,
+}
+
+/// Steps and memory for images of one size.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) size: (usize, usize),
+    pub(super) steps: Vec<Step>,
+    /// Images that the arena has room for.
+    pub(super) group: usize,
+    /// Images that a pass of this size takes, at most.
+    most: usize,
+    /// Where each region starts, in floats.
+    pub(super) offsets: [usize; REGIONS],
+    /// Floats of the regions.
+    pub(super) floats: usize,
+    /// Floats of a thread's scratch.
+    pub(super) scratch: usize,
+    /// The stem's and the stages' maps, then the head's.
+    pub(super) maps: Vec<Map>,
+}
+
+impl Plan {
+    /// Plans `lowered` for images of `size`, at most `batch` at a time.
+    ///
+    /// # Errors
+    ///
+    /// Images whose maps do not fit the address space.
+    pub(super) fn new(
+        lowered: &Lowered,
+        pad_type: PadType,
+        size: (usize, usize),
+        batch: usize,
+    ) -> Result<Self, CpuError> {
+        // The largest map has a few thousand channels and no more pixels than the image; beyond
+        // this, sizes could overflow.
+        if size.0.checked_mul(size.1).is_none_or(|pixels| pixels > 1 << 28) {
+            return Err(CpuError::TooLarge { height: size.0, width: size.1 });
+        }
+        let mut sizes = [0; REGIONS];
+        let mut scratch = 0;
+        let mut steps = Vec::with_capacity(lowered.layers.len());
+        let mut maps = Vec::new();
+        let (mut current, mut next) = (Region::Ping, Region::Pong);
+        let (mut h, mut w) = size;
+        let mut pool_chunks = 1;
+        for (index, layer) in lowered.layers.iter().enumerate() {
+            let resolve = |slot| match slot {
+                Slot::Images => Region::Images,
+                Slot::Current => current,
+                Slot::Mid => Region::Mid,
+                Slot::Next => next,
+            };
+            let one = |side| Side { input: side, output: side, before: 0, padded: side };
+            let mut step = Step {
+                layer: index,
+                src: current,
+                dst: next,
+                residual: current,
+                h: one(h),
+                w: one(w),
+                pixel: (0, 0),
+                rows: 1,
+                chunks: 1,
+                blocks: 1,
+                pool_chunks: 1,
+                segments: vec![0],
+                run: 0,
+                all_images: false,
+            };
+            let mut chs = 0;
+            match layer {
+                Layer::Convolution(l) => {
+                    let (k, s) = (l.conv.kernel_size, l.conv.stride);
+                    step.h = Side::new(pad_type, k, s, h);
+                    step.w = Side::new(pad_type, k, s, w);
+                    (step.src, step.dst) = (resolve(l.src), resolve(l.dst));
+                    chs = l.project.as_ref().map_or(l.conv.out_chs, |p| p.n);
+                    let mid = l.project.as_ref().map_or(0, |_| padded(l.conv.out_chs));
+                    let (per_row, per_output) = if l.src == Slot::Images {
+                        step.pixel.0 = 1;
+                        (l.conv.in_chs * step.w.padded, 0)
+                    } else {
+                        step.pixel.0 = padded(l.conv.in_chs);
+                        (step.pixel.0 * step.w.padded, mid * step.w.output)
+                    };
+                    let most = (BUDGET / (per_row * s + per_output)).max(1);
+                    step.rows = step.h.output.div_ceil(TASKS).min(most);
+                    let rows_in = (step.rows - 1) * s + k;
+                    (step.segments, step.run) = if l.src == Slot::Images {
+                        let plane = rows_in * step.w.padded;
+                        let starts = (0..l.conv.in_chs)
+                            .flat_map(|c| (0..k).map(move |ky| (c, ky)))
+                            .map(|(c, ky)| c * plane + ky * step.w.padded);
+                        (starts.collect(), k)
+                    } else {
+                        let starts = (0..k * k)
+                            .map(|tap| (tap / k * step.w.padded + tap % k) * step.pixel.0);
+                        (starts.collect(), l.conv.in_chs)
+                    };
+                    step.chunks = step.h.output.div_ceil(step.rows);
+                    scratch =
+                        scratch.max(padded(rows_in * per_row) + step.rows * step.w.output * mid);
+                    if l.pool {
+                        step.pool_chunks = step.chunks;
+                        pool_chunks = step.chunks;
+                    }
+                }
+                Layer::Depthwise(l) => {
+                    let (k, s) = (l.conv.kernel_size, l.conv.stride);
+                    chs = l.conv.out_chs;
+                    step.h = Side::new(pad_type, k, s, h);
+                    step.w = Side::new(pad_type, k, s, w);
+                    step.dst = Region::Mid;
+                    step.run = l.expand.as_ref().map_or(0, |m| m.k);
+                    step.pixel.0 = padded(l.expand.as_ref().map_or(chs, |m| m.k));
+                    step.blocks = l.blocks();
+                    let chunks = TASKS.div_ceil(step.blocks);
+                    step.rows = step.h.output.div_ceil(chunks).max(k.min(step.h.output));
+                    step.chunks = step.h.output.div_ceil(step.rows);
+                    // The ring, and a row of zeros.
+                    scratch = scratch.max((k + 1) * step.w.padded * l.widest_block());
+                    step.pool_chunks = step.chunks;
+                    pool_chunks = step.chunks;
+                }
+                Layer::SqueezeExcite(l) => {
+                    step.pool_chunks = pool_chunks;
+                    step.dst = Region::Gate;
+                    scratch = scratch.max(padded(l.reduce.k) + padded(l.reduce.n));
+                }
+                Layer::Pointwise(l) => {
+                    step.src = resolve(l.src);
+                    chs = l.matrix.n;
+                    step.pixel.0 = padded(l.matrix.k);
+                    step.run = l.matrix.k;
+                    let pixels = h * w;
+                    let pairs = l.matrix.panels.len().div_ceil(2);
+                    step.blocks = if l.mean || pixels < 512 { pairs } else { 1 };
+                    if !l.mean {
+                        let least = (pixels * step.pixel.0).div_ceil(BUDGET / 2);
+                        let wanted = TASKS.div_ceil(step.blocks).min(pixels.div_ceil(8));
+                        step.chunks = least.max(wanted);
+                    }
+                    step.rows = pixels.div_ceil(step.chunks);
+                    step.chunks = pixels.div_ceil(step.rows);
+                    if l.gate {
+                        scratch = scratch.max(step.rows * step.pixel.0);
+                    }
+                    if l.mean {
+                        sizes[Region::Means as usize] = padded(chs);
+                    }
+                }
+                Layer::Classifier(matrix) => {
+                    step.src = Region::Means;
+                    step.dst = Region::Logits;
+                    step.pixel = (padded(matrix.k), padded(matrix.n));
+                    step.run = matrix.k;
+                    step.blocks = matrix.panels.len().div_ceil(2);
+                    step.all_images = true;
+                    sizes[Region::Logits as usize] = padded(matrix.n);
+                }
+            }
+            (h, w) = (step.h.output, step.w.output);
+            if chs > 0 {
+                step.pixel.1 = padded(chs);
+                let size = &mut sizes[step.dst as usize];
+                *size = (*size).max(h * w * padded(chs));
+                for (region, floats) in
+                    [(Region::Pool, step.pool_chunks * padded(chs)), (Region::Gate, padded(chs))]
+                {
+                    sizes[region as usize] = sizes[region as usize].max(floats);
+                }
+            }
+            let map = Map { steps: index + 1, region: step.dst, chs, h, w };
+            if step.dst == next {
+                std::mem::swap(&mut current, &mut next);
+            }
+            steps.push(step);
+            // Stages without blocks repeat the map before them.
+            for &end in &lowered.stages {
+                if end == index + 1 {
+                    maps.push(map);
+                }
+            }
+            if lowered.features == index + 1 {
+                maps.push(map);
+            }
+        }
+        // Small maps share the weights' way through the caches; large ones fill them alone.
+        let image = sizes.iter().sum::<usize>();
+        let group = (4 * 1024 * 1024 / image.max(1)).clamp(1, MAX_GROUP);
+        let (most, group) = (group, group.min(batch));
+        let mut offsets = [0; REGIONS];
+        let mut floats: usize = 0;
+        for (offset, region) in offsets.iter_mut().zip(sizes) {
+            *offset = floats;
+            floats = region
+                .checked_mul(group)
+                .and_then(|region| floats.checked_add(region))
+                .filter(|&floats| floats < isize::MAX as usize / 64)
+                .ok_or(CpuError::TooLarge { height: size.0, width: size.1 })?;
+        }
+        Ok(Self { size, steps, group, most, offsets, floats, scratch: padded(scratch), maps })
+    }
+
+    /// Whether a batch of `images` needs no larger group.
+    pub(super) fn fits(&self, images: usize) -> bool {
+        images <= self.group || self.group == self.most
+    }
+
+    /// Bytes of the arena for `threads` threads.
+    pub(super) fn bytes(&self, threads: usize) -> usize {
+        (self.floats + threads * self.scratch) * size_of::<f32>()
+    }
+}

@@ -1,0 +1,258 @@
+//! The engine's threads: they spin for work for a moment, then sleep.
+//!
+//! A job is a row of steps, each with tasks that any thread claims one by one; a step begins when
+//! the one before is done. Nobody waits for a thread that has not come: the caller takes tasks too,
+//! and all of them if need be, so a machine busy with other things delays a job by at most the tasks
+//! that a descheduled thread holds.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Rounds of waiting before a thread gives its core away.
+const SPINS: usize = 2_000;
+/// Rounds without work before a thread sleeps: some 100 µs, a few small layers.
+const IDLE_SPINS: usize = 20_000;
+
+/// Tasks claimed and done of one step, on its own cache line.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(super) struct Counter {
+    claimed: AtomicUsize,
+    done: AtomicUsize,
+}
+
+/// Work in steps.
+pub(super) trait Job: Sync {
+    /// Steps; at most as many as there are counters.
+    fn steps(&self) -> usize;
+    /// Tasks of a step.
+    fn tasks(&self, step: usize) -> usize;
+    /// Runs one task.
+    ///
+    /// # Safety
+    ///
+    /// Called once a task, after all tasks of earlier steps, by no two threads with one number.
+    unsafe fn run(&self, thread: usize, step: usize, task: usize);
+}
+
+/// What a job's threads share; lives on the caller's stack.
+struct Open<'a> {
+    job: &'a dyn Job,
+    counters: &'a [Counter],
+    failed: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// The current job's [`Open`], or null.
+    open: std::sync::atomic::AtomicPtr<()>,
+    /// Rises with every job, so that a thread joins each at most once.
+    round: AtomicUsize,
+    /// Threads that may be looking at the job.
+    inside: AtomicUsize,
+    sleeping: Mutex<usize>,
+    wake: Condvar,
+    stop: AtomicBool,
+}
+
+/// Threads that work beside the caller.
+#[derive(Debug)]
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// Starts `threads - 1` threads: the caller is the first.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if a thread does not start.
+    pub(super) fn new(threads: usize) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            open: std::sync::atomic::AtomicPtr::new(std::ptr::null_mut()),
+            round: AtomicUsize::new(0),
+            inside: AtomicUsize::new(0),
+            sleeping: Mutex::new(0),
+            wake: Condvar::new(),
+            stop: AtomicBool::new(false),
+        });
+        let mut pool = Self { shared, threads: Vec::new() };
+        for thread in 1..threads {
+            let shared = Arc::clone(&pool.shared);
+            let builder = std::thread::Builder::new().name(format!("effnet-{thread}"));
+            pool.threads.push(builder.spawn(move || shared.serve(thread))?);
+        }
+        Ok(pool)
+    }
+
+    /// Runs `job` to its end; `false` if a task panicked. `&mut`: one job at a time.
+    pub(super) fn run(&mut self, job: &dyn Job, counters: &[Counter]) -> bool {
+        for counter in &counters[..job.steps()] {
+            counter.claimed.store(0, Relaxed);
+            counter.done.store(0, Relaxed);
+        }
+        let open = Open { job, counters, failed: AtomicBool::new(false) };
+        let shared = &*self.shared;
+        if !self.threads.is_empty() {
+            shared.round.fetch_add(1, SeqCst);
+            shared.open.store((&raw const open).cast_mut().cast(), SeqCst);
+            if *shared.sleeping.lock().unwrap_or_else(PoisonError::into_inner) > 0 {
+                shared.wake.notify_all();
+            }
+        }
+        open.participate(0);
+        if !self.threads.is_empty() {
+            // Whoever enters after this sees no job; whoever entered before is counted.
+            shared.open.store(std::ptr::null_mut(), SeqCst);
+            wait(|| shared.inside.load(SeqCst) == 0);
+        }
+        !open.failed.load(Relaxed)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, SeqCst);
+        {
+            let _sleeping = self.shared.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
+            self.shared.wake.notify_all();
+        }
+        for thread in self.threads.drain(..) {
+            // A thread catches its tasks' panics; there is nothing to hear of.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Shared {
+    /// A thread's life.
+    fn serve(&self, thread: usize) {
+        let mut last = 0;
+        let news = |last: usize| {
+            self.stop.load(SeqCst)
+                || (self.round.load(SeqCst) != last && !self.open.load(SeqCst).is_null())
+        };
+        loop {
+            let mut spins = 0;
+            while !news(last) && spins < IDLE_SPINS {
+                std::hint::spin_loop();
+                spins += 1;
+            }
+            if !news(last) {
+                let mut sleeping = self.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
+                *sleeping += 1;
+                // The caller publishes before it takes the lock: either it is seen here, or the
+                // caller sees this sleeper.
+                while !news(last) {
+                    sleeping = self.wake.wait(sleeping).unwrap_or_else(PoisonError::into_inner);
+                }
+                *sleeping -= 1;
+            }
+            if self.stop.load(SeqCst) {
+                return;
+            }
+            self.inside.fetch_add(1, SeqCst);
+            let round = self.round.load(SeqCst);
+            let open = self.open.load(SeqCst).cast_const().cast::<Open<'_>>();
+            if !open.is_null() {
+                // SAFETY: the caller clears the pointer, then waits until nobody is inside, before
+                // the job leaves its stack; this thread was inside before it saw the pointer.
+                unsafe { &*open }.participate(thread);
+                last = round;
+            }
+            self.inside.fetch_sub(1, SeqCst);
+        }
+    }
+}
+
+impl Open<'_> {
+    /// Takes tasks until the last step is done.
+    fn participate(&self, thread: usize) {
+        for step in 0..self.job.steps() {
+            let tasks = self.job.tasks(step);
+            let counter = &self.counters[step];
+            loop {
+                let task = counter.claimed.fetch_add(1, Relaxed);
+                if task >= tasks {
+                    break;
+                }
+                // SAFETY: the counter hands out each task once; the wait below orders the steps.
+                let run = || unsafe { self.job.run(thread, step, task) };
+                if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                    self.failed.store(true, Relaxed);
+                }
+                counter.done.fetch_add(1, Release);
+            }
+            wait(|| counter.done.load(Acquire) == tasks);
+        }
+    }
+}
+
+/// Waits for other threads' tasks, which are short unless their core was taken away.
+fn wait(over: impl Fn() -> bool) {
+    let mut spins = 0;
+    while !over() {
+        if spins < SPINS {
+            std::hint::spin_loop();
+            spins += 1;
+        } else {
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Sums {
+        cells: Vec<AtomicUsize>,
+        fail: bool,
+    }
+
+    impl Job for Sums {
+        fn steps(&self) -> usize {
+            20
+        }
+        fn tasks(&self, step: usize) -> usize {
+            step % 4 * 3
+        }
+        unsafe fn run(&self, _: usize, step: usize, task: usize) {
+            assert!(!self.fail || step != 7 || task != 2, "planted");
+            // Every earlier step is complete.
+            for s in 0..step {
+                assert_eq!(self.cells[s].load(Relaxed), self.tasks(s));
+            }
+            self.cells[step].fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn every_task_runs_once_and_steps_are_in_order() {
+        let counters: Vec<Counter> = (0..20).map(|_| Counter::default()).collect();
+        for threads in [1, 2, 5] {
+            let mut pool = Pool::new(threads).unwrap();
+            for _ in 0..200 {
+                let job =
+                    Sums { cells: (0..20).map(|_| AtomicUsize::new(0)).collect(), fail: false };
+                assert!(pool.run(&job, &counters));
+                for (step, cell) in job.cells.iter().enumerate() {
+                    assert_eq!(cell.load(Relaxed), job.tasks(step));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_is_reported_and_the_pool_lives_on() {
+        let counters: Vec<Counter> = (0..20).map(|_| Counter::default()).collect();
+        let mut pool = Pool::new(3).unwrap();
+        for fail in [true, false] {
+            let job = Sums { cells: (0..20).map(|_| AtomicUsize::new(0)).collect(), fail };
+            assert_eq!(pool.run(&job, &counters), !fail);
+        }
+    }
+}

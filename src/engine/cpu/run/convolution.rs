@@ -1,0 +1,119 @@
+//! Dense convolutions, as matrix products whose rows are windows of a padded copy of a few rows.
+
+use std::ptr::null_mut;
+
+use super::super::layer::{Convolution, Slot};
+use super::super::matrix::Rows;
+use super::super::memory::padded;
+use super::super::plan::Step;
+use super::super::simd::LANES;
+use super::{Pass, Task};
+
+impl Pass<'_> {
+    /// # Safety
+    ///
+    /// [`Pass::run`]'s; `scratch` is this thread's.
+    pub(super) unsafe fn convolution(
+        &self,
+        layer: &Convolution,
+        step: &Step,
+        task: Task,
+        scratch: *mut f32,
+    ) {
+        let stride = layer.conv.stride;
+        let first = task.chunk * step.rows;
+        let rows = step.rows.min(step.h.output - first);
+        // The layout of the planned chunk, which the last one may not fill.
+        let rows_in = (step.rows - 1) * stride + layer.conv.kernel_size;
+        let pixel = step.pixel.0;
+        let planes = if layer.src == Slot::Images { layer.conv.in_chs } else { 1 };
+        let plane = rows_in * step.w.padded * pixel;
+        // SAFETY: the plan gave the scratch room for the padded rows of all planes and the outputs
+        // of a projected chunk, and the regions room for whole maps.
+        unsafe {
+            for p in 0..planes {
+                let map = if layer.src == Slot::Images {
+                    self.input.add((task.image * planes + p) * step.h.input * step.w.input)
+                } else {
+                    self.src(step, task.image)
+                };
+                for r in 0..(rows - 1) * stride + layer.conv.kernel_size {
+                    let to = scratch.add(p * plane + r * step.w.padded * pixel);
+                    let y = (first * stride + r).checked_sub(step.h.before);
+                    let y = y.filter(|&y| y < step.h.input);
+                    pad_row(step, to, y.map(|y| map.add(y * step.w.input * pixel)));
+                }
+            }
+            let post = self.post(layer.act, layer.residual);
+            let n = step.pixel.1;
+            let row_of = |y: usize| (first + y) * step.w.output * n;
+            let residual = self.residual(step, task.image, layer.residual);
+            let pool =
+                if layer.pool { self.pool(step, task.image, task.chunk, n) } else { null_mut() };
+            if layer.pool {
+                pool.write_bytes(0, n);
+            }
+            let fused = layer.project.is_some();
+            let mid = scratch.add(padded(planes * plane));
+            let mid_row = padded(layer.conv.out_chs);
+            for &panel in &layer.matrix.panels {
+                for y in 0..rows {
+                    let (c, c_row) = if fused {
+                        (mid.add(y * step.w.output * mid_row), mid_row)
+                    } else {
+                        (self.dst(step, task.image).add(row_of(y)), n)
+                    };
+                    let added = layer.residual && !fused;
+                    let rows = Rows {
+                        count: step.w.output,
+                        a: scratch.add(y * stride * step.w.padded * pixel),
+                        a_row: stride * pixel,
+                        segments: &step.segments,
+                        run: step.run,
+                        c,
+                        c_row,
+                        c_vec: LANES,
+                        residual: if added { residual.add(row_of(y)) } else { std::ptr::null() },
+                        pool,
+                        post,
+                    };
+                    layer.matrix.multiply(self.kernels, panel, &rows);
+                }
+            }
+            let Some(project) = &layer.project else { return };
+            let rows = Rows {
+                count: rows * step.w.output,
+                a: mid,
+                a_row: mid_row,
+                segments: &[0],
+                run: project.k,
+                c: self.dst(step, task.image).add(row_of(0)),
+                c_row: n,
+                c_vec: LANES,
+                residual: if layer.residual { residual.add(row_of(0)) } else { residual },
+                pool: null_mut(),
+                post: self.post(None, layer.residual),
+            };
+            for &panel in &project.panels {
+                project.multiply(self.kernels, panel, &rows);
+            }
+        }
+    }
+}
+
+/// Copies a row of pixels between its zeros; without a row, zeros only.
+unsafe fn pad_row(step: &Step, to: *mut f32, from: Option<*const f32>) {
+    let pixel = step.pixel.0;
+    // SAFETY: `to` has room for the padded row, `from` holds the input's.
+    unsafe {
+        let Some(from) = from else {
+            to.write_bytes(0, step.w.padded * pixel);
+            return;
+        };
+        let after = step.w.padded - step.w.before - step.w.input;
+        to.write_bytes(0, step.w.before * pixel);
+        let inside = to.add(step.w.before * pixel);
+        inside.copy_from_nonoverlapping(from, step.w.input * pixel);
+        inside.add(step.w.input * pixel).write_bytes(0, after * pixel);
+    }
+}

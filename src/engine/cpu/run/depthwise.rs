@@ -1,0 +1,129 @@
+//! Depthwise convolutions, behind an expansion or not, row by row through a ring of padded rows.
+
+use std::ptr::{null, null_mut};
+
+use super::super::kernels::{DepthwiseRow, MAX_SIDE, Post};
+use super::super::layer::Depthwise;
+use super::super::matrix::Rows;
+use super::super::plan::Step;
+use super::super::simd::LANES;
+use super::{Pass, Task};
+
+impl Pass<'_> {
+    /// # Safety
+    ///
+    /// [`Pass::run`]'s; `scratch` is this thread's.
+    pub(super) unsafe fn depthwise(
+        &self,
+        layer: &Depthwise,
+        step: &Step,
+        task: Task,
+        scratch: *mut f32,
+    ) {
+        let (side, stride) = (layer.conv.kernel_size, layer.conv.stride);
+        let (Some(kernel), Some(post)) =
+            (self.kernels.depthwise(side, stride), self.kernels.post(Some(layer.act)))
+        else {
+            return; // Lowering refused what there is no kernel for.
+        };
+        let (vec, vecs) = layer.block(task.block);
+        let first = task.chunk * step.rows;
+        let last = (first + step.rows).min(step.h.output);
+        // Each vector of channels has its own row of pixels, 16 floats apart.
+        let plane = step.w.padded * LANES;
+        let ring_row = vecs * plane;
+        let n = step.pixel.1;
+        // SAFETY: the plan gave the scratch room for the ring and a row of zeros, and the regions
+        // room for whole maps; the ring's slots hold the last `side` rows.
+        unsafe {
+            scratch.write_bytes(0, (side + 1) * ring_row);
+            let zeros = scratch.add(side * ring_row);
+            let dst = self.dst(step, task.image);
+            let pool = if layer.pool {
+                let pool = self.pool(step, task.image, task.chunk, n).add(vec * LANES);
+                pool.write_bytes(0, vecs * LANES);
+                pool
+            } else {
+                null_mut()
+            };
+            let mut ready = (first * stride).saturating_sub(step.h.before);
+            for y in first..last {
+                let end = (y * stride + side).saturating_sub(step.h.before).min(step.h.input);
+                while ready < end {
+                    let row = scratch.add(ready % side * ring_row + step.w.before * LANES);
+                    self.expand_row(layer, step, task, ready, row);
+                    ready += 1;
+                }
+                let mut rows = [zeros.cast_const(); MAX_SIDE];
+                for (ky, row) in rows.iter_mut().enumerate().take(side) {
+                    let y = (y * stride + ky).checked_sub(step.h.before);
+                    if let Some(y) = y.filter(|&y| y < step.h.input) {
+                        *row = scratch.add(y % side * ring_row);
+                    }
+                }
+                for v in 0..vecs {
+                    let out = dst.add(y * step.w.output * n + (vec + v) * LANES);
+                    kernel(&DepthwiseRow {
+                        rows: rows.map(|row| if row == zeros { row } else { row.add(v * plane) }),
+                        weights: layer.weights.as_ptr().add((vec + v) * side * side * LANES),
+                        bias: layer.bias.as_ptr().add((vec + v) * LANES),
+                        out,
+                        out_pixel: n,
+                        width: step.w.output,
+                    });
+                    post(&Post {
+                        c: out,
+                        row: n,
+                        vec: LANES,
+                        rows: step.w.output,
+                        vecs: 1,
+                        residual: null(),
+                        pool: if layer.pool { pool.add(v * LANES) } else { pool },
+                    });
+                }
+            }
+        }
+    }
+
+    /// Row `y` of the convolution's input: expanded, or copied.
+    unsafe fn expand_row(
+        &self,
+        layer: &Depthwise,
+        step: &Step,
+        task: Task,
+        y: usize,
+        to: *mut f32,
+    ) {
+        let plane = step.w.padded * LANES;
+        let (vec, vecs) = layer.block(task.block);
+        let pixel = step.pixel.0;
+        // SAFETY: the input's region holds the whole map, `to` the row's planes.
+        unsafe {
+            let from = self.src(step, task.image).add(y * step.w.input * pixel);
+            let Some(expand) = &layer.expand else {
+                for v in 0..vecs {
+                    for x in 0..step.w.input {
+                        let from = from.add(x * pixel + (vec + v) * LANES);
+                        to.add(v * plane + x * LANES).copy_from_nonoverlapping(from, LANES);
+                    }
+                }
+                return;
+            };
+            let rows = Rows {
+                count: step.w.input,
+                a: from,
+                a_row: pixel,
+                segments: &step.segments,
+                run: step.run,
+                // Column 0 of the matrix is `vec` vectors before this block's first.
+                c: to.wrapping_sub(vec * plane),
+                c_row: LANES,
+                c_vec: plane,
+                residual: null(),
+                pool: null_mut(),
+                post: self.post(Some(layer.act), false),
+            };
+            expand.multiply(self.kernels, expand.panels[task.block], &rows);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Runs one task of one step.
+
+mod convolution;
+mod depthwise;
+mod pointwise;
+
+use super::kernels::{Kernels, Post};
+use super::layer::Layer;
+use super::lower::Lowered;
+use super::plan::{Plan, Region, Step};
+use crate::arch::Activation;
+
+/// What all tasks of a pass share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pass<'a> {
+    pub(super) lowered: &'a Lowered,
+    pub(super) plan: &'a Plan,
+    pub(super) kernels: &'static Kernels,
+    /// The plan's regions, then a scratch for each thread.
+    pub(super) arena: *mut f32,
+    /// (images, C, H, W), with the plan's H and W.
+    pub(super) input: *const f32,
+    /// At most the plan's group.
+    pub(super) images: usize,
+}
+
+// SAFETY: the tasks of a step write to disjoint parts of the arena, and read what earlier steps
+// wrote; a step begins when all tasks before it are done.
+unsafe impl Sync for Pass<'_> {}
+
+/// Which part of a step a task is.
+#[derive(Debug, Clone, Copy)]
+struct Task {
+    image: usize,
+    chunk: usize,
+    block: usize,
+}
+
+impl Pass<'_> {
+    /// Tasks of step `step`.
+    pub(super) fn tasks(&self, step: usize) -> usize {
+        self.plan.steps[step].tasks(self.images)
+    }
+
+    /// Runs task `task` of step `step` on thread `thread`.
+    ///
+    /// # Safety
+    ///
+    /// The arena has the plan's regions and a scratch for every thread, the input `images` images;
+    /// each task runs once, after all tasks of earlier steps; no two threads share a number.
+    pub(super) unsafe fn run(&self, thread: usize, step: usize, task: usize) {
+        let step = &self.plan.steps[step];
+        let task = Task {
+            block: task % step.blocks,
+            chunk: task / step.blocks % step.chunks,
+            image: task / (step.blocks * step.chunks),
+        };
+        // SAFETY: the arena holds the scratches behind the regions; the rest is the caller's
+        // contract, which the steps rely on.
+        unsafe {
+            let scratch = self.arena.add(self.plan.floats + thread * self.plan.scratch);
+            match &self.lowered.layers[step.layer] {
+                Layer::Convolution(layer) => self.convolution(layer, step, task, scratch),
+                Layer::Depthwise(layer) => self.depthwise(layer, step, task, scratch),
+                Layer::SqueezeExcite(layer) => self.squeeze_excite(layer, step, task, scratch),
+                Layer::Pointwise(layer) => self.pointwise(layer, step, task, scratch),
+                Layer::Classifier(matrix) => self.classifier(matrix, step, task),
+            }
+        }
+    }
+
+    /// The start of a region.
+    unsafe fn region(&self, region: Region) -> *mut f32 {
+        // SAFETY: offsets lie within the arena; `Images` is never asked for.
+        unsafe { self.arena.add(self.plan.offsets[region as usize]) }
+    }
+
+    /// The start of a step's input of one image, as a feature map.
+    unsafe fn src(&self, step: &Step, image: usize) -> *const f32 {
+        let floats = step.h.input * step.w.input * step.pixel.0;
+        // SAFETY: the region holds the map of every image.
+        unsafe { self.region(step.src).add(image * floats) }
+    }
+
+    /// The start of a step's output of one image.
+    unsafe fn dst(&self, step: &Step, image: usize) -> *mut f32 {
+        let floats = step.h.output * step.w.output * step.pixel.1;
+        // SAFETY: the region holds the map of every image.
+        unsafe { self.region(step.dst).add(image * floats) }
+    }
+
+    /// The block's input, shaped like the step's output, if it is added; or null.
+    unsafe fn residual(&self, step: &Step, image: usize, added: bool) -> *const f32 {
+        if !added {
+            return std::ptr::null();
+        }
+        let floats = step.h.output * step.w.output * step.pixel.1;
+        // SAFETY: a residual has its output's shape, and the region holds it for every image.
+        unsafe { self.region(step.residual).add(image * floats) }
+    }
+
+    /// The sums of one chunk of rows.
+    unsafe fn pool(&self, step: &Step, image: usize, chunk: usize, chs: usize) -> *mut f32 {
+        // SAFETY: the region holds all chunks of every image.
+        unsafe { self.region(Region::Pool).add((image * step.pool_chunks + chunk) * chs) }
+    }
+
+    /// The kernel behind `act`; none where there is nothing to do.
+    fn post(&self, act: Option<Activation>, residual: bool) -> Option<unsafe fn(&Post)> {
+        if act.is_none() && !residual {
+            return None;
+        }
+        // Lowering refused what there is no kernel for.
+        self.kernels.post(act)
+    }
+}

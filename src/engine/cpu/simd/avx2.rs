@@ -1,0 +1,93 @@
+//! AVX2 with FMA: a vector is two registers.
+
+use std::arch::x86_64::*;
+
+use super::Simd;
+
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Avx2;
+
+type V = [__m256; 2];
+
+// SAFETY of every block: the trait's caller guarantees AVX2 and FMA, and pointers valid for 16
+// floats; loads and stores are the unaligned ones.
+impl Simd for Avx2 {
+    type V = V;
+    const DW: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> V {
+        // SAFETY: see the impl.
+        unsafe { [_mm256_set1_ps(x); 2] }
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> V {
+        // SAFETY: see the impl.
+        unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] }
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: V) {
+        // SAFETY: see the impl.
+        unsafe {
+            _mm256_storeu_ps(p, v[0]);
+            _mm256_storeu_ps(p.add(8), v[1]);
+        }
+    }
+    #[inline(always)]
+    unsafe fn add(a: V, b: V) -> V {
+        // SAFETY: see the impl.
+        unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    unsafe fn sub(a: V, b: V) -> V {
+        // SAFETY: see the impl.
+        unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    unsafe fn mul(a: V, b: V) -> V {
+        // SAFETY: see the impl.
+        unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+    }
+    #[inline(always)]
+    unsafe fn fma(a: V, b: V, c: V) -> V {
+        // SAFETY: see the impl.
+        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    }
+    // The instruction answers its second operand where either is NaN.
+    #[inline(always)]
+    unsafe fn min(bound: V, v: V) -> V {
+        // SAFETY: see the impl.
+        unsafe { [_mm256_min_ps(bound[0], v[0]), _mm256_min_ps(bound[1], v[1])] }
+    }
+    #[inline(always)]
+    unsafe fn max(bound: V, v: V) -> V {
+        // SAFETY: see the impl.
+        unsafe { [_mm256_max_ps(bound[0], v[0]), _mm256_max_ps(bound[1], v[1])] }
+    }
+    #[inline(always)]
+    unsafe fn recip(v: V) -> V {
+        // SAFETY: see the impl.
+        unsafe {
+            let one = _mm256_set1_ps(1.0);
+            [_mm256_div_ps(one, v[0]), _mm256_div_ps(one, v[1])]
+        }
+    }
+    #[inline(always)]
+    unsafe fn round(v: V) -> V {
+        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        // SAFETY: see the impl.
+        unsafe { [_mm256_round_ps::<NEAREST>(v[0]), _mm256_round_ps::<NEAREST>(v[1])] }
+    }
+    #[inline(always)]
+    unsafe fn scale_pow2(v: V, n: V) -> V {
+        // SAFETY: see the impl.
+        unsafe {
+            let one = _mm256_set1_epi32(0x3F80_0000);
+            let scale = |v, n| {
+                let bits = _mm256_slli_epi32::<23>(_mm256_cvtps_epi32(n));
+                _mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_add_epi32(bits, one)))
+            };
+            [scale(v[0], n[0]), scale(v[1], n[1])]
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Exponential and sigmoid on vectors, and the activations made of them.
+
+use super::Simd;
+use crate::arch::Activation;
+
+/// Beyond this power of two `exp2` is constant, so that neither it nor its reciprocal leaves the
+/// normal floats.
+const BOUND: f32 = 125.0;
+
+/// `2^t` for `t` clamped to ±125, within 3e-7 of its value; NaN stays NaN.
+///
+/// The polynomial is the interpolation of `2^f` on ±1/2 at Chebyshev's points.
+///
+/// # Safety
+///
+/// [`Simd`]'s.
+#[inline(always)]
+pub(in super::super) unsafe fn exp2<S: Simd>(t: S::V) -> S::V {
+    // SAFETY: the caller guarantees S's instruction set.
+    unsafe {
+        let t = S::min(S::splat(BOUND), S::max(S::splat(-BOUND), t));
+        let n = S::round(t);
+        let f = S::sub(t, n);
+        let mut p = S::splat(EXP2[0]);
+        for &c in &EXP2[1..] {
+            p = S::fma(p, f, S::splat(c));
+        }
+        S::scale_pow2(p, n)
+    }
+}
+
+const EXP2: [f32; 6] = [0.0013390863, 0.009676032, 0.05550357, 0.24022107, 0.6931472, 1.0000001];
+
+/// `1 / (1 + exp(-x))` within `(5 + |x|) * 1e-7` of its value, relatively, for `x` from -86.6 on,
+/// below which it stays at 2.4e-38; NaN stays NaN.
+///
+/// # Safety
+///
+/// [`Simd`]'s.
+#[inline(always)]
+pub(in super::super) unsafe fn sigmoid<S: Simd>(x: S::V) -> S::V {
+    // SAFETY: the caller guarantees S's instruction set.
+    unsafe {
+        let e = exp2::<S>(S::mul(x, S::splat(-std::f32::consts::LOG2_E)));
+        S::recip(S::add(e, S::splat(1.0)))
+    }
+}
+
+/// An activation that the kernels compute, as a constant that monomorphises them.
+pub(in super::super) trait Act {
+    /// # Safety
+    ///
+    /// [`Simd`]'s.
+    unsafe fn apply<S: Simd>(x: S::V) -> S::V;
+}
+
+macro_rules! act {
+    ($(#[$doc:meta])* $name:ident, |$x:ident, $S:ident| $body:expr) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(in super::super) struct $name;
+        impl Act for $name {
+            #[inline(always)]
+            unsafe fn apply<$S: Simd>($x: $S::V) -> $S::V {
+                // SAFETY: the caller guarantees S's instruction set.
+                #[allow(unused_unsafe)] // The identity has nothing to call.
+                unsafe {
+                    $body
+                }
+            }
+        }
+    };
+}
+
+act!(
+    /// The value itself.
+    Identity, |x, S| x);
+act!(
+    /// [`Activation::Relu`].
+    Relu, |x, S| S::max(S::splat(0.0), x));
+act!(
+    /// [`Activation::Relu6`].
+    Relu6, |x, S| S::min(S::splat(6.0), S::max(S::splat(0.0), x)));
+act!(
+    /// [`Activation::Sigmoid`].
+    Sigmoid, |x, S| sigmoid::<S>(x));
+act!(
+    /// [`Activation::Silu`].
+    Silu, |x, S| S::mul(x, sigmoid::<S>(x)));
+act!(
+    /// [`Activation::HardSigmoid`].
+    HardSigmoid, |x, S| S::mul(Relu6::apply::<S>(S::add(x, S::splat(3.0))), S::splat(1.0 / 6.0)));
+act!(
+    /// [`Activation::HardSwish`].
+    HardSwish, |x, S| S::mul(x, HardSigmoid::apply::<S>(x)));
+act!(
+/// [`Activation::Mish`]: with `e = exp(x)`, `tanh(ln(1 + e))` is `(e² + 2e) / (e² + 2e + 2)`,
+/// which is 1 to the last bit from 20 on.
+Mish, |x, S| {
+    let e = exp2::<S>(S::mul(S::min(S::splat(20.0), x), S::splat(std::f32::consts::LOG2_E)));
+    let n = S::mul(e, S::add(e, S::splat(2.0)));
+    S::mul(S::mul(x, n), S::recip(S::add(n, S::splat(2.0))))
+});
+
+/// Whether the kernels compute `act`.
+pub(in super::super) fn is_supported(act: Activation) -> bool {
+    !matches!(act, Activation::Gelu)
+}

@@ -1,0 +1,74 @@
+//! The twin of every instruction set: plain Rust, which the others are tested against.
+
+use super::{LANES, Simd};
+
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Portable;
+
+#[inline(always)]
+fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+    std::array::from_fn(|i| f(a[i], b[i]))
+}
+
+impl Simd for Portable {
+    type V = [f32; LANES];
+    const DW: usize = 2;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self::V {
+        [x; LANES]
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self::V {
+        // SAFETY: the caller's pointer is valid for LANES floats; f32 arrays need f32's alignment.
+        unsafe { p.cast::<Self::V>().read() }
+    }
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, v: Self::V) {
+        // SAFETY: as in `load`.
+        unsafe { p.cast::<Self::V>().write(v) }
+    }
+    #[inline(always)]
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a * b)
+    }
+    // `f32::mul_add` is a library call where the target has no such instruction.
+    #[inline(always)]
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    unsafe fn min(bound: Self::V, v: Self::V) -> Self::V {
+        zip(bound, v, |b, v| if b < v { b } else { v })
+    }
+    #[inline(always)]
+    unsafe fn max(bound: Self::V, v: Self::V) -> Self::V {
+        zip(bound, v, |b, v| if b > v { b } else { v })
+    }
+    #[inline(always)]
+    unsafe fn recip(v: Self::V) -> Self::V {
+        v.map(|v| 1.0 / v)
+    }
+    #[inline(always)]
+    unsafe fn round(v: Self::V) -> Self::V {
+        v.map(|v| (v + SHIFT) - SHIFT)
+    }
+    #[inline(always)]
+    unsafe fn scale_pow2(v: Self::V, n: Self::V) -> Self::V {
+        // The low bits of `n + SHIFT` are `n`: moved up, and with the exponent's bias, they are 2^n.
+        zip(v, n, |v, n| {
+            v * f32::from_bits(((n + SHIFT).to_bits() << 23).wrapping_add(0x3F80_0000))
+        })
+    }
+}
+
+/// 1.5 * 2^23: sums with it have no fraction.
+const SHIFT: f32 = 12_582_912.0;

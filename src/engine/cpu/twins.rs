@@ -1,0 +1,278 @@
+//! Every instruction set's kernels against their portable twin, and the twin against arithmetic.
+
+use std::ptr::{null, null_mut};
+
+use super::Isa;
+use super::kernels::{DepthwiseRow, Kernels, MAX_SIDE, Post, Scale};
+use super::matrix::{Matrix, Rows};
+use super::memory::{Floats, padded};
+use super::simd::LANES;
+use crate::arch::Activation;
+use crate::weights::seeded::Uniform;
+
+const ACTS: [Option<Activation>; 8] = [
+    None,
+    Some(Activation::Relu),
+    Some(Activation::Relu6),
+    Some(Activation::Silu),
+    Some(Activation::HardSwish),
+    Some(Activation::HardSigmoid),
+    Some(Activation::Sigmoid),
+    Some(Activation::Mish),
+];
+
+/// Those that there are kernels for on this machine, the twin included.
+fn all() -> Vec<(Isa, &'static Kernels)> {
+    let kernels: Vec<_> = Isa::available().map(|isa| (isa, Kernels::of(isa).unwrap())).collect();
+    assert_eq!(kernels.last().unwrap().0, Isa::Portable);
+    kernels
+}
+
+fn random(name: &str, len: usize) -> Floats {
+    let mut floats = Floats::zeros(len);
+    let uniform = Uniform::new(7, name);
+    for (i, value) in floats.as_mut_slice().iter_mut().enumerate() {
+        *value = uniform.at(i) as f32;
+    }
+    floats
+}
+
+fn close(isa: Isa, what: &str, ours: &[f32], theirs: &[f64]) {
+    assert_eq!(ours.len(), theirs.len());
+    for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
+        let bound = 2e-6 * (1.0 + b.abs());
+        assert!((f64::from(*a) - b).abs() <= bound, "{isa:?} {what} [{i}]: {a} for {b}");
+    }
+}
+
+/// `act` in double precision.
+fn exact(act: Option<Activation>, x: f64) -> f64 {
+    let sigmoid = 1.0 / (1.0 + (-x).exp());
+    let hard = (x + 3.0).clamp(0.0, 6.0) / 6.0;
+    match act {
+        None => x,
+        Some(Activation::Relu) => x.max(0.0),
+        Some(Activation::Relu6) => x.clamp(0.0, 6.0),
+        Some(Activation::Silu) => x * sigmoid,
+        Some(Activation::HardSwish) => x * hard,
+        Some(Activation::HardSigmoid) => hard,
+        Some(Activation::Sigmoid) => sigmoid,
+        Some(Activation::Mish) => x * x.exp().ln_1p().tanh(),
+        Some(Activation::Gelu) => unreachable!("no kernel"),
+    }
+}
+
+#[test]
+fn products_of_every_shape_are_right() {
+    for (m, n, k, segments) in [
+        (1, 1, 1, 1),
+        (1, 1000, 40, 1),
+        (7, 16, 3, 9),
+        (8, 48, 16, 1),
+        (13, 112, 5, 25),
+        (29, 97, 24, 3),
+    ] {
+        // Rows overlap, as a convolution's windows do.
+        let (a_row, gap) = (2, 11);
+        let starts: Vec<usize> = (0..segments).map(|s| s * gap).collect();
+        let a = random("a", (m - 1) * a_row + segments * gap + k);
+        let b = random("b", n * segments * k);
+        let bias = random("bias", n);
+        let weight = |n: usize, i: usize| b.as_slice()[n * segments * k + i];
+        let mut expected = vec![0f64; m * padded(n)];
+        for (i, value) in expected.iter_mut().enumerate() {
+            let (row, column) = (i / padded(n), i % padded(n));
+            if column < n {
+                *value = f64::from(bias.as_slice()[column]);
+                for j in 0..segments * k {
+                    let x = a.as_slice()[row * a_row + starts[j / k] + j % k];
+                    *value += f64::from(x) * f64::from(weight(column, j));
+                }
+            }
+        }
+        for (isa, kernels) in all() {
+            let shape = (n, segments * k);
+            let matrix = Matrix::new(kernels, shape, weight, &bias.as_slice()[..n]);
+            let mut c = Floats::zeros(m * padded(n));
+            let rows = Rows {
+                count: m,
+                a: a.as_ptr(),
+                a_row,
+                segments: &starts,
+                run: k,
+                c: c.as_mut_ptr(),
+                c_row: padded(n),
+                c_vec: LANES,
+                residual: null(),
+                pool: null_mut(),
+                post: None,
+            };
+            for &panel in &matrix.panels {
+                // SAFETY: `a` and `c` have room for all rows.
+                unsafe { matrix.multiply(kernels, panel, &rows) };
+            }
+            close(isa, &format!("{m}x{n}x{k}x{segments}"), c.as_slice(), &expected);
+        }
+    }
+}
+
+#[test]
+fn depthwise_rows_of_every_width_are_right() {
+    for side in [3, 5, 7] {
+        for stride in [1, 2] {
+            for width in (1..=18).chain([28, 31]) {
+                let pixels = (width - 1) * stride + side;
+                let x = random("x", side * pixels * LANES);
+                let (w, bias) = (random("w", side * side * LANES), random("bias", LANES));
+                let mut expected = vec![0f64; width * LANES];
+                for (i, value) in expected.iter_mut().enumerate() {
+                    let (at, c) = (i / LANES, i % LANES);
+                    *value = f64::from(bias.as_slice()[c]);
+                    for tap in 0..side * side {
+                        let pixel = tap / side * pixels + at * stride + tap % side;
+                        *value += f64::from(x.as_slice()[pixel * LANES + c])
+                            * f64::from(w.as_slice()[tap * LANES + c]);
+                    }
+                }
+                for (isa, kernels) in all() {
+                    let mut out = Floats::zeros(width * LANES);
+                    let mut rows = [null(); MAX_SIDE];
+                    for (ky, row) in rows.iter_mut().enumerate().take(side) {
+                        *row = x.as_slice()[ky * pixels * LANES..].as_ptr();
+                    }
+                    let row = DepthwiseRow {
+                        rows,
+                        weights: w.as_ptr(),
+                        bias: bias.as_ptr(),
+                        out: out.as_mut_ptr(),
+                        out_pixel: LANES,
+                        width,
+                    };
+                    // SAFETY: the rows hold `pixels` pixels, the output `width`.
+                    unsafe { kernels.depthwise(side, stride).unwrap()(&row) };
+                    let what = format!("{side}/{stride} width {width}");
+                    close(isa, &what, out.as_slice(), &expected);
+                }
+            }
+        }
+    }
+    assert!(Kernels::of(Isa::Portable).unwrap().depthwise(9, 1).is_none());
+    assert!(Kernels::of(Isa::Portable).unwrap().depthwise(3, 3).is_none());
+}
+
+#[test]
+fn activations_residuals_pools_and_gates_are_right() {
+    let (rows, vecs) = (5, 3);
+    let width = vecs * LANES;
+    let mut c0 = random("c", rows * width);
+    c0.as_mut_slice().iter_mut().for_each(|v| *v *= 9.0);
+    let r = random("r", rows * width);
+    for (isa, kernels) in all() {
+        for act in ACTS {
+            for residual in [false, true] {
+                let expected: Vec<f64> = (0..rows * width)
+                    .map(|i| {
+                        let y = exact(act, f64::from(c0.as_slice()[i]));
+                        if residual { y + f64::from(r.as_slice()[i]) } else { y }
+                    })
+                    .collect();
+                let mut c = Floats::zeros(rows * width);
+                c.as_mut_slice().copy_from_slice(c0.as_slice());
+                let mut pool = Floats::zeros(width);
+                let post = Post {
+                    c: c.as_mut_ptr(),
+                    row: width,
+                    vec: LANES,
+                    rows,
+                    vecs,
+                    residual: if residual { r.as_ptr() } else { null() },
+                    pool: pool.as_mut_ptr(),
+                };
+                // SAFETY: all have room for the rows and vectors.
+                unsafe { kernels.post(act).unwrap()(&post) };
+                close(isa, &format!("{act:?}"), c.as_slice(), &expected);
+                let sums: Vec<f64> = (0..width)
+                    .map(|column| (0..rows).map(|row| expected[row * width + column]).sum())
+                    .collect();
+                close(isa, &format!("pool of {act:?}"), pool.as_slice(), &sums);
+            }
+        }
+        let (gate, mut to) = (random("gate", width), Floats::zeros(rows * width));
+        let (from, to_ptr) = (c0.as_ptr(), to.as_mut_ptr());
+        // SAFETY: all have room for the rows.
+        unsafe {
+            (kernels.scale)(&Scale { from, to: to_ptr, row: width, rows, gate: gate.as_ptr() });
+        }
+        let expected: Vec<f64> = (0..rows * width)
+            .map(|i| f64::from(c0.as_slice()[i]) * f64::from(gate.as_slice()[i % width]))
+            .collect();
+        close(isa, "gate", to.as_slice(), &expected);
+    }
+}
+
+/// Applies `act` to 16 values.
+fn apply(kernels: &Kernels, act: Activation, values: [f32; LANES]) -> [f32; LANES] {
+    let mut values = values;
+    let post = Post {
+        c: values.as_mut_ptr(),
+        row: LANES,
+        vec: LANES,
+        rows: 1,
+        vecs: 1,
+        residual: null(),
+        pool: null_mut(),
+    };
+    // SAFETY: one vector.
+    unsafe { kernels.post(Some(act)).unwrap()(&post) };
+    values
+}
+
+/// Floats of all exponents and signs, some 800,000.
+fn floats() -> impl Iterator<Item = [f32; LANES]> {
+    let bits = (0..u32::MAX / 5_323).map(|i| f32::from_bits(i * 5_323)).filter(|x| x.is_finite());
+    let all: Vec<f32> = bits.collect();
+    (0..all.len() / LANES).map(move |i| std::array::from_fn(|j| all[i * LANES + j]))
+}
+
+#[test]
+fn sigmoid_keeps_its_bound_over_all_floats() {
+    for (isa, kernels) in all() {
+        for xs in floats() {
+            let ys = apply(kernels, Activation::Sigmoid, xs);
+            let silus = apply(kernels, Activation::Silu, xs);
+            for i in 0..LANES {
+                let x = f64::from(xs[i]);
+                let sigmoid = 1.0 / (1.0 + (-x).exp());
+                let bound = (5.0 + x.abs()) * 1e-7 * sigmoid;
+                let bound = if x < -86.0 { 3e-37 } else { bound };
+                let y = f64::from(ys[i]);
+                assert!((y - sigmoid).abs() <= bound, "{isa:?} sigmoid({x}) = {y} for {sigmoid}");
+                let silu = f64::from(silus[i]);
+                let bound = 2.0 * bound * x.abs() + 1e-44;
+                assert!((silu - x * sigmoid).abs() <= bound, "{isa:?} silu({x}) = {silu}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nan_stays_nan_and_infinities_are_limits() {
+    let (inf, nan) = (f32::INFINITY, f32::NAN);
+    for (isa, kernels) in all() {
+        for act in ACTS.into_iter().flatten() {
+            for bits in [nan.to_bits(), nan.to_bits() | 0x8000_0000, 0x7FC0_0123, 0xFFC1_2345] {
+                let ys = apply(kernels, act, [f32::from_bits(bits); LANES]);
+                assert!(ys[0].is_nan(), "{isa:?} {act:?} loses NaN {bits:x}");
+            }
+        }
+        let at = |act, x| apply(kernels, act, [x; LANES])[3];
+        assert_eq!(at(Activation::Sigmoid, inf), 1.0, "{isa:?}");
+        assert!(at(Activation::Sigmoid, -inf) < 3e-38, "{isa:?}");
+        assert_eq!(at(Activation::Relu, -inf), 0.0);
+        assert_eq!(at(Activation::Relu6, inf), 6.0);
+        assert_eq!(at(Activation::HardSigmoid, -inf), 0.0);
+        for act in [Activation::Silu, Activation::HardSwish, Activation::Mish, Activation::Relu] {
+            assert_eq!(at(act, inf), inf, "{isa:?} {act:?}");
+        }
+    }
+}

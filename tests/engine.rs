@@ -1,0 +1,216 @@
+//! The fused CPU engine against the Candle engine, on seeded weights.
+
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use candle_core::{DType, Device};
+use effnet::arch::{self, Network};
+use effnet::engine::{
+    Array, CandleEngine, CpuEngine, CpuOptions, Engine, Images, Isa, Outputs, Wanted,
+};
+use effnet::models::EfficientNet;
+use effnet::weights::seeded;
+
+/// The bar: largest absolute difference over the largest absolute value of the reference.
+const TOLERANCE: f32 = 1e-4;
+
+const ALL: Wanted = Wanted { logits: true, pre_logits: true, features: true, stages: true };
+
+fn network(name: &str) -> Network {
+    arch::find(name).unwrap().network(&Default::default()).unwrap()
+}
+
+fn candle(network: &Network, shape: [usize; 4]) -> Outputs {
+    let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
+    let model = EfficientNet::new(network, &vb).unwrap();
+    let engine = CandleEngine::new(model, network.in_chans, Device::Cpu, None).unwrap();
+    engine.run(Images::new(&seeded::images(0, &shape), shape).unwrap(), ALL).unwrap()
+}
+
+fn cpu(network: &Network, threads: usize, isa: Option<Isa>) -> CpuEngine {
+    let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
+    CpuEngine::new(network, &vb, CpuOptions { threads: Some(threads), isa }).unwrap()
+}
+
+fn run(engine: &CpuEngine, shape: [usize; 4]) -> Outputs {
+    engine.run(Images::new(&seeded::images(0, &shape), shape).unwrap(), ALL).unwrap()
+}
+
+/// Every output, in the order of computation.
+fn arrays(outputs: &Outputs) -> Vec<(String, &Array)> {
+    let stages = outputs.stages.iter().enumerate().map(|(i, a)| (format!("stages.{i}"), a));
+    let rest = [
+        ("features", &outputs.features),
+        ("pre_logits", &outputs.pre_logits),
+        ("logits", &outputs.logits),
+    ];
+    stages.chain(rest.map(|(n, a)| (n.to_owned(), a.as_ref().unwrap()))).collect()
+}
+
+/// The first output that misses the reference.
+fn compare(ours: &Outputs, theirs: &Outputs) -> Result<(), String> {
+    let (ours, theirs) = (arrays(ours), arrays(theirs));
+    assert_eq!(ours.len(), theirs.len());
+    for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {
+        if ours.shape != theirs.shape {
+            return Err(format!("{name}: {:?} for {:?}", ours.shape, theirs.shape));
+        }
+        let scale = theirs.data.iter().fold(0f32, |max, v| max.max(v.abs()));
+        let worst = ours.data.iter().zip(&theirs.data).fold(0f32, |worst, (a, b)| {
+            let d = (a - b).abs();
+            if d.is_nan() { f32::INFINITY } else { worst.max(d) }
+        });
+        if worst > TOLERANCE * scale {
+            return Err(format!(
+                "{name}: off by {worst:e} where {:e} is allowed",
+                TOLERANCE * scale
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check(name: &str, shape: [usize; 4]) {
+    let network = network(name);
+    let ours = run(&cpu(&network, 2, None), shape);
+    if let Err(miss) = compare(&ours, &candle(&network, shape)) {
+        panic!("{name} {shape:?}: {miss}");
+    }
+}
+
+#[test]
+fn equals_candle_at_odd_sizes() {
+    for name in [
+        "efficientnet_lite0",
+        "tf_efficientnet_lite0",
+        "efficientnet_b0",
+        "tf_efficientnet_b0",
+        "efficientnet_b1_pruned",
+        "efficientnet_b2",
+        "efficientnet_es",
+        "tf_efficientnet_es",
+        "efficientnet_es_pruned",
+        "tf_efficientnetv2_b0",
+        "tf_efficientnetv2_b3",
+        "efficientnetv2_rw_t",
+        "tf_efficientnetv2_s",
+    ] {
+        check(name, [1, 3, 97, 130]);
+    }
+}
+
+#[test]
+fn equals_candle_at_the_smallest_sizes() {
+    for (h, w) in [(1, 1), (1, 5), (33, 2), (31, 64)] {
+        check("efficientnet_b0", [1, 3, h, w]);
+        check("tf_efficientnetv2_b0", [1, 3, h, w]);
+        check("tf_efficientnet_es", [2, 3, h, w]);
+    }
+}
+
+#[test]
+fn equals_candle_at_native_size() {
+    check("efficientnet_b0", [1, 3, 224, 224]);
+    check("tf_efficientnet_lite0", [1, 3, 224, 224]);
+}
+
+#[test]
+fn equals_candle_under_every_instruction_set() {
+    let shape = [1, 3, 65, 98];
+    for name in ["tf_efficientnet_b0", "efficientnet_lite0", "efficientnetv2_rw_t"] {
+        let network = network(name);
+        let theirs = candle(&network, shape);
+        for isa in Isa::available() {
+            let ours = run(&cpu(&network, 2, Some(isa)), shape);
+            compare(&ours, &theirs).unwrap_or_else(|miss| panic!("{name} {isa:?}: {miss}"));
+        }
+    }
+}
+
+#[test]
+fn other_inputs_and_heads_are_taken() {
+    for (in_chans, num_classes) in [(1, 10), (4, 0), (5, 33)] {
+        let options = arch::NetworkOptions { in_chans, num_classes, ..Default::default() };
+        let network = arch::find("efficientnet_b0").unwrap().network(&options).unwrap();
+        let shape = [2, in_chans, 49, 35];
+        let ours = run(&cpu(&network, 2, None), shape);
+        compare(&ours, &candle(&network, shape)).unwrap();
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_threads_batches_or_runs() {
+    for name in ["efficientnet_b0", "tf_efficientnetv2_b0", "efficientnet_lite0"] {
+        let network = network(name);
+        let shape = |n| [n, 3, 75, 64];
+        let single = cpu(&network, 1, None);
+        for n in [1, 3, 17] {
+            let reference = run(&single, shape(n));
+            compare(&reference, &candle(&network, shape(n))).unwrap();
+            for threads in [1, 2, 5] {
+                let engine = cpu(&network, threads, None);
+                for _ in 0..3 {
+                    assert!(run(&engine, shape(n)) == reference, "{name} {n} {threads}");
+                }
+            }
+            // An image's results are the same alone.
+            let alone = {
+                let input = seeded::images(0, &shape(n));
+                let last = &input[input.len() / n * (n - 1)..];
+                single.run(Images::new(last, shape(1)).unwrap(), ALL).unwrap()
+            };
+            for ((_, all), (_, one)) in arrays(&reference).iter().zip(arrays(&alone)) {
+                assert_eq!(all.data[all.data.len() / n * (n - 1)..], one.data);
+            }
+        }
+    }
+}
+
+#[test]
+fn callers_from_many_threads_get_their_own_answers() {
+    let network = network("efficientnet_lite0");
+    let engine = cpu(&network, 2, None);
+    let answer = |size: usize| run(&engine, [1, 3, size, 70]);
+    let references: Vec<Outputs> = (0..6).map(|i| answer(40 + i)).collect();
+    std::thread::scope(|scope| {
+        for (i, reference) in references.iter().enumerate() {
+            scope.spawn(move || (0..5).for_each(|_| assert!(answer(40 + i) == *reference)));
+        }
+    });
+}
+
+#[test]
+fn a_moved_tensor_is_noticed() {
+    let network = network("efficientnet_b0");
+    let shape = [1, 3, 64, 64];
+    let mut ours = run(&cpu(&network, 2, None), shape);
+    let theirs = candle(&network, shape);
+    compare(&ours, &theirs).unwrap();
+    for value in &mut ours.stages[2].data {
+        *value *= 1.001;
+    }
+    assert!(compare(&ours, &theirs).unwrap_err().starts_with("stages.2"));
+}
+
+#[test]
+fn what_it_cannot_lower_it_names() {
+    let network = network("gc_efficientnetv2_rw_t");
+    let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
+    let error = CpuEngine::new(&network, &vb, CpuOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("cannot run global context (`blocks."), "{error}");
+}
+
+#[test]
+fn wrong_shapes_are_refused() {
+    let engine = cpu(&network("efficientnet_lite0"), 1, None);
+    let mut out = [0.0; 1000];
+    for (len, shape, message) in [
+        (12, [1, 3, 2, 3], "none of them 0"),
+        (16, [1, 4, 2, 2], "takes (N, 3, H, W)"),
+        (0, [1, 3, 0, 2], "none of them 0"),
+        (12, [2, 3, 2, 1], "room for 1000 results where there are 2000"),
+    ] {
+        let error = engine.logits_into(&vec![0.0; len], shape, &mut out).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}

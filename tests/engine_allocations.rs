@@ -1,0 +1,63 @@
+//! A forward pass allocates nothing once an image size has its plan.
+
+#![allow(clippy::unwrap_used, unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use candle_core::{DType, Device};
+use effnet::arch;
+use effnet::engine::{CpuEngine, CpuOptions};
+use effnet::weights::seeded;
+
+/// The system's allocator, counting.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: hands everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: the caller's contract is the system allocator's.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// One test: others beside it would be counted too.
+#[test]
+fn a_steady_forward_allocates_nothing() {
+    let network = arch::find("efficientnet_b0").unwrap().network(&Default::default()).unwrap();
+    let weights = seeded::var_builder(0, DType::F32, &Device::Cpu);
+    let options = CpuOptions { threads: Some(2), ..CpuOptions::default() };
+    let engine = CpuEngine::new(&network, &weights, options).unwrap();
+    let shapes = [[1, 3, 64, 64], [5, 3, 64, 64], [2, 3, 96, 50]];
+    let inputs = shapes.map(|shape| seeded::images(0, &shape));
+    let mut logits = vec![0.0; 5 * 1000];
+    let mut pass = || {
+        for (shape, input) in shapes.iter().zip(&inputs) {
+            engine.logits_into(input, *shape, &mut logits[..shape[0] * 1000]).unwrap();
+        }
+    };
+    // The batch of one is planned for one, then for five; after that both are there.
+    (0..2).for_each(|_| pass());
+    let before = ALLOCATIONS.load(Relaxed);
+    (0..10).for_each(|_| pass());
+    assert_eq!(ALLOCATIONS.load(Relaxed), before);
+
+    // The count counts: a size without a plan allocates.
+    engine.logits_into(&inputs[2], [2, 3, 50, 96], &mut logits[..2000]).unwrap();
+    assert!(ALLOCATIONS.load(Relaxed) > before);
+
+    // 60 MB above the weights is the bar for B0 at its native size.
+    let memory = engine.memory([1, 3, 224, 224]).unwrap();
+    assert!(memory.arena < 60_000_000, "{memory:?}");
+    assert!((20_000_000..24_000_000).contains(&memory.weights), "{memory:?}");
+}
