@@ -175,6 +175,11 @@ impl Inner {
                     reason: "its repository has no config.json, so it is no timm model".to_owned(),
                 },
             ),
+            // timm's own names are known here: say which one may be meant.
+            HubError::NoRepo { .. } => match repo.strip_prefix("timm/").map(pretrained::find) {
+                Some(Err(unknown)) => HubError::Pretrained(unknown),
+                _ => error,
+            },
             error => error,
         })?;
         let model =
