@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use super::complain;
 use crate::Classifier;
 use crate::ClassifierBuilder;
+use crate::engine::EngineChoice;
 
 /// Which model, and what runs it.
 #[derive(Debug, Args)]
@@ -37,8 +38,20 @@ pub(super) struct ModelArgs {
 pub(super) enum EngineName {
     /// The fastest that can run the model
     Auto,
+    /// Fused kernels for the CPU
+    Cpu,
     /// Candle's operations, one by one, on any device
     Candle,
+}
+
+impl From<EngineName> for EngineChoice {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::Auto => Self::Auto,
+            EngineName::Cpu => Self::Cpu,
+            EngineName::Candle => Self::Candle,
+        }
+    }
 }
 
 /// Marks an error as the model's: exit code 3.
@@ -52,9 +65,7 @@ impl ModelArgs {
         self,
         configure: impl FnOnce(ClassifierBuilder) -> ClassifierBuilder,
     ) -> Result<Classifier> {
-        let mut builder = Classifier::builder().device(self.device);
-        // There is one engine so far, and both names mean it.
-        let (EngineName::Auto | EngineName::Candle) = self.engine;
+        let mut builder = Classifier::builder().device(self.device).engine(self.engine.into());
         if let Some(model) = self.model {
             builder = builder.model(model);
         }

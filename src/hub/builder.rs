@@ -167,7 +167,7 @@ impl HubBuilder {
             name: "HF_ENDPOINT",
             reason: format!("{reason}; expected one such as {ENDPOINT}"),
         })?;
-        let client = Client::new(endpoint, url, self.token, &self.proxies, &self.limits)?;
+        let client = Client::new(endpoint, &url, self.token, &self.proxies, &self.limits)?;
         Ok(Hub::new(client, self.cache_dir, self.limits, self.progress))
     }
 }

@@ -79,7 +79,7 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(
         endpoint: String,
-        url: Url,
+        url: &Url,
         token: Option<Token>,
         proxies: &Proxies,
         limits: &Limits,

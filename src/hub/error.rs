@@ -309,8 +309,9 @@ impl HubError {
         }
     }
 
-    /// Whether the hub could not be asked: the cache's own answer is then the best there is.
-    pub(super) fn is_unreachable(&self) -> bool {
+    /// Whether the hub gave no answer about the file: the cache's own is then the best there is. As
+    /// Python's client has it, a refusal is none; that a revision or file does not exist is one.
+    pub(super) fn leaves_the_cache(&self) -> bool {
         matches!(
             self,
             Self::Network { .. }
@@ -319,6 +320,10 @@ impl HubError {
                 | Self::Server { .. }
                 | Self::RateLimited { .. }
                 | Self::Redirect { .. }
+                | Self::NoRepo { .. }
+                | Self::BadToken { .. }
+                | Self::Gated { .. }
+                | Self::Forbidden { .. }
         )
     }
 
@@ -331,4 +336,20 @@ impl HubError {
 /// `@revision` for a command line, empty for the main branch.
 fn at(revision: &str) -> String {
     if revision == "main" { String::new() } else { format!("@{revision}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_the_disk_say_what_to_do() {
+        let text = |kind: io::ErrorKind| HubError::io(Path::new("/c/x"), kind.into()).to_string();
+        assert!(text(io::ErrorKind::StorageFull).contains("/c/x: the disk is full: make room"));
+        assert!(text(io::ErrorKind::QuotaExceeded).contains("the disk is full"));
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
+            assert!(text(kind).contains("/c/x: cannot be written"), "{}", text(kind));
+            assert!(text(kind).contains("--cache-dir"));
+        }
+    }
 }

@@ -12,7 +12,7 @@ use super::task::Cancel;
 use super::transfer::{Context, fetch, pause};
 use super::{Download, HubBuilder, HubError, Progress, lock};
 use crate::arch;
-use crate::pretrained::{ModelConfig, ModelName, PretrainedError};
+use crate::pretrained::{self, ModelConfig, ModelName, PretrainedError};
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
@@ -175,6 +175,11 @@ impl Inner {
                     reason: "its repository has no config.json, so it is no timm model".to_owned(),
                 },
             ),
+            // timm's own names are known here: say which one may be meant.
+            HubError::NoRepo { .. } => match repo.strip_prefix("timm/").map(pretrained::find) {
+                Some(Err(unknown)) => HubError::Pretrained(unknown),
+                _ => error,
+            },
             error => error,
         })?;
         let model =
@@ -238,7 +243,7 @@ impl Inner {
         let context = self.context(cancel);
         let metadata = match head(&self.client, target) {
             Ok(metadata) => metadata,
-            Err(error) if error.is_unreachable() => match cached() {
+            Err(error) if error.leaves_the_cache() => match cached() {
                 Some(found) => {
                     let note = format!("{error}; using the copy in the cache");
                     return Ok(Found { note: Some(note), ..found });
@@ -262,7 +267,7 @@ impl Inner {
         Ok(Found { path, commit: metadata.commit, note: None })
     }
 
-    fn context<'a>(&'a self, cancel: &'a Cancel) -> Context<'a> {
+    pub(super) fn context<'a>(&'a self, cancel: &'a Cancel) -> Context<'a> {
         Context {
             client: &self.client,
             limits: &self.limits,
@@ -307,6 +312,9 @@ fn download(
     let blobs = cache.blobs();
     let blob = blobs.join(digits);
     let whole = || blob.metadata().is_ok_and(|m| m.is_file() && m.len() == metadata.size);
+    // Before the first blob: Python's client takes a repository without this folder for a damaged one.
+    let snapshot = cache.snapshot(&metadata.commit);
+    fs::create_dir_all(&snapshot).map_err(|source| HubError::io(&snapshot, source))?;
     let watched = (blobs.as_path(), digits);
     let lock_path = cache.locks().join(format!("{digits}.lock"));
     let lock = lock::acquire(

@@ -327,3 +327,44 @@ fn remove(part: &Path) -> Result<(), HubError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with room for so many bytes.
+    struct Disk(usize);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.0.min(bytes.len()) {
+                0 => Err(io::ErrorKind::StorageFull.into()),
+                n => {
+                    self.0 -= n;
+                    Ok(n)
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_reported_as_such() {
+        let hub = crate::hub::HubBuilder::new("cache").build().unwrap();
+        let cancel = Cancel::default();
+        let part = Path::new("cache/part");
+        let copied = |room: usize| {
+            let answer = Response::new(Body::builder().data(vec![1_u8; 100_000]));
+            let later = |cause: String| panic!("{cause}");
+            copy(hub.inner.context(&cancel), answer, &mut Disk(room), part, (0, 100_000), &later)
+        };
+        assert!(copied(100_000).is_ok());
+        match copied(99_999) {
+            Err(Broken::Now(HubError::DiskFull { path })) => assert_eq!(path, part),
+            _ => panic!("not reported"),
+        }
+    }
+}

@@ -115,7 +115,7 @@ fn verbose_says_where_every_value_comes_from() {
         "tf_efficientnet_lite0.in1k (architecture tf_efficientnet_lite0)",
         "weights       bundled",
         "sha256        35e0a61f",
-        "engine        candle",
+        "engine        cpu on Cpu",
         "interpolation bicubic",
         "crop_pct      0.875",
     ] {
@@ -140,4 +140,26 @@ fn a_retired_name_is_noted() {
     let run = effnet(args);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(run.stderr.starts_with("note: ") && run.stderr.contains("efficientnet_b2"));
+}
+
+#[test]
+fn both_engines_agree_and_auto_says_when_it_falls_back() {
+    let run = |engine| {
+        let run = effnet(["classify", COFFEE, "--format", "json", "--engine", engine]);
+        assert_eq!((run.code, &*run.stderr), (0, ""), "{engine}");
+        let list: Value = serde_json::from_str(&run.stdout).unwrap();
+        let best = &list[0]["predictions"][0];
+        (best["index"].clone(), best["probability"].as_f64().unwrap())
+    };
+    let (cpu, candle) = (run("cpu"), run("candle"));
+    assert_eq!(cpu.0, candle.0);
+    assert!((cpu.1 - candle.1).abs() < 1e-5);
+
+    let model = ["classify", COFFEE, "-m", "test_efficientnet_gn", "--weights", "seeded:0"];
+    let run = effnet(model);
+    assert_eq!(run.code, 0);
+    assert!(run.stderr.starts_with("note: ") && run.stderr.contains("GroupNorm"), "{}", run.stderr);
+    let run = effnet(model.into_iter().chain(["--engine", "cpu"]));
+    assert_eq!(run.code, 3);
+    assert!(run.only_error().contains("the engine `candle` can"));
 }

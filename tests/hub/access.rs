@@ -93,6 +93,8 @@ fn unknown_names() {
     let hub = scene.hub();
     let error = hub.model_files("org/none", None).unwrap_err();
     assert!(matches!(error, HubError::NoRepo { .. }), "{error}");
+    let error = hub.model_files("timm/efficientnet_b00.ra_in1k", None).unwrap_err();
+    assert!(error.to_string().contains("did you mean efficientnet_b0"), "{error}");
     let error = hub.model_files(MODEL, Some("v2")).unwrap_err();
     assert!(matches!(error, HubError::NoRevision { .. }), "{error}");
     let error = hub.file(MODEL, None, "none.json", 100).unwrap_err();

@@ -2,7 +2,7 @@
 
 use effnet::hub::FileState;
 
-use super::support::{At, Fault};
+use super::support::{Access, At, Fault};
 use super::*;
 
 #[test]
@@ -83,6 +83,28 @@ fn a_hub_that_cannot_be_reached_leaves_the_cache() {
 }
 
 #[test]
+fn a_refusal_leaves_the_cache() {
+    for access in [Access::Private, Access::Gated] {
+        let scene = Scene::new();
+        let first = scene.files().unwrap();
+        scene.server.add(Repo::model(MODEL, SIZE).access(access));
+        let files = scene.files().unwrap();
+        assert_eq!(files.weights, first.weights);
+        let note = files.note.unwrap();
+        assert!(note.contains(MODEL) && note.contains("log in"), "{note}");
+    }
+    // What the hub knows not to be there is not.
+    let scene = Scene::new();
+    let hub = scene.hub();
+    hub.model_files(MODEL, Some("release/1")).unwrap();
+    let mut repo = Repo::model(MODEL, SIZE);
+    repo.branch = "release/2".to_owned();
+    scene.server.add(repo);
+    let error = hub.model_files(MODEL, Some("release/1")).unwrap_err();
+    assert!(matches!(error, HubError::NoRevision { .. }), "{error}");
+}
+
+#[test]
 fn a_new_commit_is_taken_only_as_a_whole() {
     let scene = Scene::new();
     let first = scene.files().unwrap();
@@ -146,6 +168,26 @@ fn what_is_removed_is_gone_and_nothing_else_is() {
     assert!(hub.remove(MODEL).unwrap_err().to_string().contains("not in the cache"));
     assert!(hub.remove("../x").is_err());
     scene.assert_complete(&scene.files().unwrap());
+}
+
+/// Root may write there all the same; the model is served either way.
+#[cfg(unix)]
+#[test]
+fn a_read_only_cache_still_serves() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::new();
+    let first = scene.files().unwrap();
+    let folders = ["refs", "snapshots", "blobs", ""]
+        .map(|f| first.config.ancestors().nth(3).unwrap().join(f));
+    let set = |mode: u32| {
+        for folder in &folders {
+            std::fs::set_permissions(folder, PermissionsExt::from_mode(mode)).unwrap();
+        }
+    };
+    set(0o555);
+    let again = scene.files();
+    set(0o755);
+    assert_eq!(again.unwrap(), first);
 }
 
 #[test]

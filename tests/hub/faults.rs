@@ -154,11 +154,13 @@ fn a_beginning_of_another_file_is_not_taken_for_this_one() {
 
 #[test]
 fn servers_that_cannot_resume() {
-    for fault in [Fault::NoRange, Fault::BadRange, Fault::OtherRange] {
+    for (fault, requests) in [(Fault::NoRange, 2), (Fault::BadRange, 3), (Fault::OtherRange, 3)] {
         let scene = Scene::new();
         scene.server.fault(At::Storage, WEIGHTS, Fault::Drop(100_000), 1);
         scene.server.fault(At::Storage, WEIGHTS, fault, 1);
         scene.assert_complete(&scene.files().unwrap());
+        // Nothing is fetched only to be found wrong in the end.
+        assert_eq!(scene.server.take_log().iter().filter(|seen| seen.storage).count(), requests);
     }
 }
 

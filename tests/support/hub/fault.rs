@@ -77,12 +77,18 @@ pub(crate) fn body(bytes: Bytes, plan: Plan) -> Body {
     Body::from_stream(unfold((bytes, plan), |(mut rest, plan)| async move {
         if !rest.is_empty() {
             let chunk = rest.split_to(plan.chunk.min(rest.len()));
-            sleep(plan.pause).await;
+            if !plan.pause.is_zero() {
+                sleep(plan.pause).await;
+            }
             return Some((Ok(chunk), (rest, plan)));
         }
         match plan.end {
             End::Well => None,
-            End::Break => Some((Err(io::Error::other("broken on purpose")), (rest, plan))),
+            End::Break => {
+                // What is not yet sent when a body fails is never sent; while it waits, it is.
+                sleep(Duration::from_millis(1)).await;
+                Some((Err(io::Error::other("broken on purpose")), (rest, plan)))
+            }
             End::Stall => std::future::pending().await,
         }
     }))

@@ -138,8 +138,10 @@ fn info(repo: &Repo, rest: &str) -> Response {
             "type": "file", "path": file.name, "rfilename": file.name, "size": size, "oid": file.etag(),
         });
         if file.lfs {
-            entry["lfs"] =
-                serde_json::json!({"oid": file.etag(), "size": size, "pointerSize": 134});
+            // The list of files calls the checksum one thing, the description another.
+            entry["lfs"] = serde_json::json!({
+                "oid": file.etag(), "sha256": file.etag(), "size": size, "pointerSize": 134,
+            });
         }
         files.push(entry);
     }
