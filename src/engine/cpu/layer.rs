@@ -96,6 +96,30 @@ impl Layer {
     }
 }
 
+impl std::fmt::Display for Layer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Convolution(Convolution { conv, project, .. }) => {
+                let (k, s) = (conv.kernel_size, conv.stride);
+                write!(f, "conv {k}x{k}/{s} {} -> {}", conv.in_chs, conv.out_chs)?;
+                project.as_ref().map_or(Ok(()), |project| write!(f, " -> {}", project.n))
+            }
+            Self::Depthwise(Depthwise { conv, expand, .. }) => {
+                let (k, s) = (conv.kernel_size, conv.stride);
+                if let Some(expand) = expand {
+                    write!(f, "expand {} -> {}, ", expand.k, expand.n)?;
+                }
+                write!(f, "depthwise {k}x{k}/{s} {}", conv.out_chs)
+            }
+            Self::SqueezeExcite(l) => {
+                write!(f, "squeeze-excite {} -> {}", l.reduce.k, l.reduce.n)
+            }
+            Self::Pointwise(l) => write!(f, "pointwise {} -> {}", l.matrix.k, l.matrix.n),
+            Self::Classifier(matrix) => write!(f, "classifier {} -> {}", matrix.k, matrix.n),
+        }
+    }
+}
+
 /// The sizes of one spatial direction of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Side {

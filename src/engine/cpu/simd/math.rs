@@ -62,8 +62,8 @@ macro_rules! act {
         impl Act for $name {
             #[inline(always)]
             unsafe fn apply<$S: Simd>($x: $S::V) -> $S::V {
-                // SAFETY: the caller guarantees S's instruction set.
                 #[allow(unused_unsafe)] // The identity has nothing to call.
+                // SAFETY: the caller guarantees S's instruction set.
                 unsafe {
                     $body
                 }
