@@ -2,6 +2,9 @@
 //!
 //! `cargo bench --bench forward -- efficientnet_b0:224:1 tf_efficientnet_lite0:224:16 --threads 2 --profile`
 
+// It prints, and arguments that make no sense end it.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device};

@@ -32,7 +32,7 @@ pub(super) enum Layer {
 #[derive(Debug)]
 pub(super) struct Convolution {
     pub(super) conv: Conv,
-    pub(super) matrix: Matrix,
+    pub(super) kernel: Kernel,
     pub(super) act: Option<Activation>,
     pub(super) src: Slot,
     pub(super) dst: Slot,
@@ -42,6 +42,41 @@ pub(super) struct Convolution {
     pub(super) residual: bool,
     /// Whether the outputs are pooled.
     pub(super) pool: bool,
+}
+
+/// The weights of a dense convolution.
+#[derive(Debug)]
+pub(super) enum Kernel {
+    /// A matrix whose rows are windows.
+    Direct(Matrix),
+    /// For 3x3 kernels of stride 1.
+    Winograd(Winograd),
+}
+
+/// A matrix for each point of a transformed window, without bias.
+#[derive(Debug)]
+pub(super) struct Winograd {
+    pub(super) points: Vec<Matrix>,
+    pub(super) bias: Floats,
+}
+
+impl Winograd {
+    /// Columns of the widest panel.
+    pub(super) fn widest_panel(&self) -> usize {
+        let widest = self.points.iter().flat_map(|m| &m.panels).map(|panel| panel.vecs).max();
+        widest.unwrap_or(0) * LANES
+    }
+}
+
+impl Kernel {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Direct(matrix) => matrix.bytes(),
+            Self::Winograd(w) => {
+                w.points.iter().map(Matrix::bytes).sum::<usize>() + w.bias.len() * size_of::<f32>()
+            }
+        }
+    }
 }
 
 /// A depthwise convolution, norm and activation, from [`Slot::Current`] to [`Slot::Mid`]; before it
@@ -84,7 +119,7 @@ impl Layer {
     /// Bytes of weights.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Convolution(l) => l.matrix.bytes() + l.project.as_ref().map_or(0, Matrix::bytes),
+            Self::Convolution(l) => l.kernel.bytes() + l.project.as_ref().map_or(0, Matrix::bytes),
             Self::Depthwise(l) => {
                 (l.weights.len() + l.bias.len()) * size_of::<f32>()
                     + l.expand.as_ref().map_or(0, Matrix::bytes)
