@@ -1,4 +1,5 @@
-//! Times forward passes of the fused CPU engine on seeded weights.
+//! Times forward passes of the fused CPU engine on seeded weights: a case is `architecture:size:batch`.
+//! `--profile` adds the plan's steps, `--times` prints the milliseconds of each pass and nothing else.
 //!
 //! `cargo bench --bench forward -- efficientnet_b0:224:1 tf_efficientnet_lite0:224:16 --threads 2 --profile`
 
@@ -15,7 +16,7 @@ use effnet::weights::seeded;
 fn main() {
     let mut threads = None;
     let mut seconds = 3.0;
-    let mut profile = false;
+    let (mut profile, mut print_times) = (false, false);
     let mut cases = Vec::new();
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     while let Some(arg) = args.next() {
@@ -23,6 +24,7 @@ fn main() {
             "--threads" => threads = args.next().map(|n| n.parse().unwrap()),
             "--seconds" => seconds = args.next().unwrap().parse().unwrap(),
             "--profile" => profile = true,
+            "--times" => print_times = true,
             _ => cases.push(arg),
         }
     }
@@ -45,6 +47,10 @@ fn main() {
             let start = Instant::now();
             engine.logits_into(&input, shape, &mut logits).unwrap();
             times.push(start.elapsed().as_secs_f64() * 1e3 / batch as f64);
+        }
+        if print_times {
+            times.iter().for_each(|time| println!("{}", time * batch as f64));
+            continue;
         }
         times.sort_by(f64::total_cmp);
         if profile {
