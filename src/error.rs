@@ -16,6 +16,10 @@ pub enum Error {
     /// The model's name or its configuration.
     #[error(transparent)]
     Model(#[from] PretrainedError),
+    /// The hub, or the cache of its files.
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
     /// The model's architecture.
     #[error(transparent)]
     Arch(#[from] ArchError),
@@ -51,10 +55,10 @@ pub enum Error {
         /// The architecture.
         architecture: String,
     },
-    /// Weights that are on the hub, which this program does not reach.
+    /// Weights that are on the hub, in a program without the feature `hub`.
     #[error(
-        "the weights of {model} are on the Hugging Face hub, which this program does not reach: \
-         download config.json and model.safetensors of https://huggingface.co/{repo} into a folder \
+        "the weights of {model} are on the Hugging Face hub, and this program was built without \
+         the feature `hub`: download config.json and model.safetensors of https://huggingface.co/{repo} into a folder \
          and name the folder, or name the weights alone with --weights FILE"
     )]
     NeedsHub {

@@ -23,7 +23,8 @@
 //! - [`preprocess`]: from encoded bytes to the network's input, with Pillow's bytes;
 //! - [`arch`]: the architectures as data, [`models`]: as Candle modules;
 //! - [`weights`]: strict loading of checkpoints, [`pretrained`]: timm's table of them;
-//! - [`engine`]: what runs a network; [`labels`]: the classes' names, top-k.
+//! - [`engine`]: what runs a network; [`labels`]: the classes' names, top-k;
+//! - `hub` (with the feature of that name): files from the Hugging Face hub.
 
 pub mod arch;
 mod classifier;
@@ -31,6 +32,8 @@ mod classifier;
 pub mod cli;
 pub mod engine;
 mod error;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod labels;
 pub mod models;
 pub mod preprocess;

@@ -74,6 +74,26 @@ pub enum ArchError {
         /// The group size that does not divide it.
         group_size: usize,
     },
+    /// A mixed or conditional convolution together with what timm does not build it with.
+    #[error(
+        "`{name}`: blocks of mixed or conditional convolutions take no aa_layer, mixed ones no group size"
+    )]
+    MixedConv {
+        /// The architecture.
+        name: String,
+    },
+    /// Attention heads that do not share out the channels.
+    #[error("`{name}`: {num_heads} heads of {key_dim} do not make {channels} channels")]
+    Heads {
+        /// The architecture.
+        name: String,
+        /// Channels of the block.
+        channels: usize,
+        /// Number of heads.
+        num_heads: usize,
+        /// Channels of a head.
+        key_dim: usize,
+    },
     /// A scaling multiplier that is not a positive finite number, or gives an unusable network.
     #[error("`{name}`: {what} must be a positive number of at most {max}, not {value}")]
     Multiplier {

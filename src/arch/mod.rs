@@ -9,31 +9,38 @@
 mod activation;
 mod architecture;
 mod block;
+mod blocks;
 mod error;
 mod network;
 mod pruned;
+mod reader;
+mod resolve;
+mod resolve_block;
 mod scaling;
 mod table;
 
 pub use activation::Activation;
-pub use architecture::{Arch, DepthMultiplier, NetworkOptions, NumFeatures, SeKind};
+pub use architecture::{Arch, DepthMultiplier, NumFeatures, RdRound, SeKind};
 pub use block::{BlockDef, BlockKind};
-pub use error::ArchError;
-pub use network::{
-    Block, Conv, ConvBnAct, DepthwiseSeparable, EdgeResidual, InvertedResidual, Network, PadType,
-    SeLayer,
+pub use blocks::{
+    AntiAlias, Attention, Block, CondConvResidual, Conv, ConvBnAct, DepthwiseSeparable,
+    EdgeResidual, InvertedResidual, MixedResidual, MobileAttention, SeLayer,
+    UniversalInvertedResidual,
 };
+pub use error::ArchError;
+pub use network::{Head, Network, Norm, PadType};
 pub use pruned::PrunedStage;
+pub use resolve::NetworkOptions;
 pub use scaling::{DepthTrunc, make_divisible, scale_depth};
 
-/// All architectures, in timm's order.
+/// All architectures, family by family, in timm's order.
 ///
 /// ```
 /// assert!(effnet::arch::all().iter().any(|arch| arch.name == "efficientnetv2_s"));
 /// ```
 #[must_use]
 pub fn all() -> &'static [Arch] {
-    table::ARCHITECTURES
+    &table::ARCHITECTURES
 }
 
 /// The architecture that timm calls `name`, without a tag.

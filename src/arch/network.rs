@@ -1,7 +1,7 @@
 //! A network with every number resolved: what the model builder, the shape probe and the engines
 //! read.
 
-use super::{Activation, BlockKind};
+use super::{Activation, Block, BlockKind};
 
 /// How a convolution pads its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,6 +10,55 @@ pub enum PadType {
     Symmetric,
     /// TensorFlow's `SAME`: as many zeros as the input's size asks for, the odd one at the end.
     Same,
+}
+
+/// Which normalization a network uses, before every activation and after every projection.
+///
+/// Group and layer norm have `weight` and `bias`, batch norm its running statistics beside them, and
+/// EvoNorm a tensor `v` where it activates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Norm {
+    /// `BatchNormAct2d`.
+    BatchNorm,
+    /// `GroupNormAct`: mean and variance over groups of so many channels and all positions.
+    GroupNorm {
+        /// Channels in a group.
+        group_size: usize,
+    },
+    /// `LayerNormAct2d`: mean and variance over the channels of each position.
+    LayerNorm,
+    /// `EvoNorm2dS0`: in place of a norm and an activation, `x * sigmoid(v * x)` over the standard
+    /// deviation of groups of so many channels; a mere scale and shift where nothing is to activate.
+    EvoNormS0 {
+        /// Channels in a group.
+        group_size: usize,
+    },
+}
+
+/// What stands between the last block and the classifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Head {
+    /// `conv_head` -> `bn2` + activation -> pool.
+    ConvThenPool,
+    /// Pool only.
+    Pool,
+    /// Pool -> `conv_head`, with bias -> activation (MobileNet V3).
+    PoolThenConv,
+    /// Pool -> `conv_head`, without bias -> activation.
+    PoolThenConvNoBias,
+    /// Pool -> `conv_head` -> `norm_head` + activation (MobileNet V4).
+    PoolThenConvNorm,
+}
+
+impl Head {
+    /// Whether `conv_head` reads the pooled features, so that the last block's output is the last
+    /// feature map.
+    #[must_use]
+    pub fn pools_first(self) -> bool {
+        !matches!(self, Self::ConvThenPool)
+    }
 }
 
 /// A whole network, resolved from an [`Arch`](super::Arch).
@@ -21,166 +70,27 @@ pub struct Network {
     pub in_chans: usize,
     /// Classes of the classifier; 0 for none (the pooled features come out).
     pub num_classes: usize,
-    /// Output channels of the stem (`conv_stem`, 3x3, stride 2).
+    /// Output channels of the stem (`conv_stem`, stride 2).
     pub stem_chs: usize,
+    /// Kernel size of the stem.
+    pub stem_kernel_size: usize,
     /// The stages of blocks.
     pub stages: Vec<Vec<Block>>,
-    /// Output channels of `conv_head`, and so of the pooled features.
+    /// The way from the last block to the classifier.
+    pub head: Head,
+    /// Features that the classifier reads: output channels of `conv_head`, or of the last block
+    /// where there is none.
     pub num_features: usize,
     /// Activation of the stem and the head.
     pub act: Activation,
     /// Padding of every convolution.
     pub pad_type: PadType,
-    /// Epsilon of every batch norm.
+    /// Kind of every norm.
+    pub norm: Norm,
+    /// Epsilon of every norm.
     pub bn_eps: f64,
     /// Dropout rate before the classifier, in training.
     pub drop_rate: f64,
-}
-
-/// One block of a [`Network`].
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Block {
-    /// `cn`.
-    ConvBnAct(ConvBnAct),
-    /// `ds`.
-    DepthwiseSeparable(DepthwiseSeparable),
-    /// `ir`.
-    InvertedResidual(InvertedResidual),
-    /// `er`.
-    EdgeResidual(EdgeResidual),
-}
-
-impl Block {
-    /// The kind of block.
-    #[must_use]
-    pub fn kind(&self) -> BlockKind {
-        match self {
-            Self::ConvBnAct(_) => BlockKind::ConvBnAct,
-            Self::DepthwiseSeparable(_) => BlockKind::DepthwiseSeparable,
-            Self::InvertedResidual(_) => BlockKind::InvertedResidual,
-            Self::EdgeResidual(_) => BlockKind::EdgeResidual,
-        }
-    }
-
-    /// Stride of the block.
-    #[must_use]
-    pub fn stride(&self) -> usize {
-        match self {
-            Self::ConvBnAct(b) => b.conv.stride,
-            Self::DepthwiseSeparable(b) => b.conv_dw.stride,
-            Self::InvertedResidual(b) => b.conv_dw.stride,
-            Self::EdgeResidual(b) => b.conv_exp.stride,
-        }
-    }
-
-    /// Output channels of the block.
-    #[must_use]
-    pub fn out_chs(&self) -> usize {
-        match self {
-            Self::ConvBnAct(b) => b.conv.out_chs,
-            Self::DepthwiseSeparable(b) => b.out_chs,
-            Self::InvertedResidual(b) => b.out_chs,
-            Self::EdgeResidual(b) => b.out_chs,
-        }
-    }
-}
-
-/// A square convolution without bias.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conv {
-    /// Input channels.
-    pub in_chs: usize,
-    /// Output channels.
-    pub out_chs: usize,
-    /// Side of the kernel.
-    pub kernel_size: usize,
-    /// Stride in both directions.
-    pub stride: usize,
-    /// Channel groups: 1 for a full convolution, `in_chs` for a depthwise one.
-    pub groups: usize,
-}
-
-/// A channel attention layer (timm's field `se`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SeLayer {
-    /// `SqueezeExcite`: pool, reduce to `rd_channels`, activate, expand, sigmoid.
-    SqueezeExcite {
-        /// Channels between the two convolutions.
-        rd_channels: usize,
-    },
-    /// `GlobalContext`: the pool is weighted by a softmax over all positions (GCNet).
-    GlobalContext {
-        /// Channels between the two convolutions.
-        rd_channels: usize,
-    },
-}
-
-/// `conv` -> `bn1` + activation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ConvBnAct {
-    /// The convolution.
-    pub conv: Conv,
-    /// Activation after the norm.
-    pub act: Activation,
-    /// Whether the input is added to the output.
-    pub has_skip: bool,
-    /// Drop-path rate of the residual, in training.
-    pub drop_path: f64,
-}
-
-/// `conv_dw` -> `bn1` + activation -> `se` -> `conv_pw` -> `bn2`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DepthwiseSeparable {
-    /// The spatial convolution.
-    pub conv_dw: Conv,
-    /// Output channels of `conv_pw`.
-    pub out_chs: usize,
-    /// Channel attention.
-    pub se: Option<SeLayer>,
-    /// Activation after `bn1`, and inside `se`.
-    pub act: Activation,
-    /// Whether the input is added to the output.
-    pub has_skip: bool,
-    /// Drop-path rate of the residual, in training.
-    pub drop_path: f64,
-}
-
-/// `conv_pw` -> `bn1` + activation -> `conv_dw` -> `bn2` + activation -> `se` -> `conv_pwl` -> `bn3`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InvertedResidual {
-    /// Input channels of `conv_pw`.
-    pub in_chs: usize,
-    /// The spatial convolution, on the expanded channels.
-    pub conv_dw: Conv,
-    /// Output channels of `conv_pwl`.
-    pub out_chs: usize,
-    /// Channel attention.
-    pub se: Option<SeLayer>,
-    /// Activation after `bn1` and `bn2`, and inside `se`.
-    pub act: Activation,
-    /// Whether the input is added to the output.
-    pub has_skip: bool,
-    /// Drop-path rate of the residual, in training.
-    pub drop_path: f64,
-}
-
-/// `conv_exp` -> `bn1` + activation -> `se` -> `conv_pwl` -> `bn2`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EdgeResidual {
-    /// The spatial convolution, which expands.
-    pub conv_exp: Conv,
-    /// Output channels of `conv_pwl`.
-    pub out_chs: usize,
-    /// Channel attention.
-    pub se: Option<SeLayer>,
-    /// Activation after `bn1`, and inside `se`.
-    pub act: Activation,
-    /// Whether the input is added to the output.
-    pub has_skip: bool,
-    /// Drop-path rate of the residual, in training.
-    pub drop_path: f64,
 }
 
 impl Network {

@@ -5,7 +5,7 @@
 //! <https://arxiv.org/abs/2002.08258>).
 
 use super::ArchError;
-use super::network::{Block, SeLayer};
+use super::blocks::{Block, SeLayer};
 
 /// Channels of one pruned stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,13 +39,15 @@ pub(super) fn prune(
                     b.in_chs = in_chs;
                     (&mut b.conv_dw, &mut b.out_chs, &mut b.se)
                 }
-                Block::ConvBnAct(_) | Block::EdgeResidual(_) => {
+                _ => {
                     return Err(ArchError::PrunedKind { name: name.to_owned() });
                 }
             };
             (conv_dw.in_chs, conv_dw.out_chs, conv_dw.groups) = (mid_chs, mid_chs, mid_chs);
             *out_chs = left.out_chs;
-            *se = Some(SeLayer::SqueezeExcite { rd_channels });
+            if let Some(SeLayer::SqueezeExcite { rd_channels: squeezed, .. }) = se {
+                *squeezed = rd_channels;
+            }
             in_chs = left.out_chs;
         }
     }

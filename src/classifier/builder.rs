@@ -3,15 +3,17 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
-use super::resolve::{Resolved, Source, resolve};
+use super::resolve::{Resolved, Resolver, Source};
 use super::{Classifier, Inner, Provenance};
 use crate::Error;
 use crate::arch::{Network, NetworkOptions};
-use crate::engine::{CandleEngine, Engine};
+use crate::engine::{
+    CandleEngine, CpuEngine, CpuError, CpuOptions, Engine, EngineChoice, EngineError,
+};
 use crate::models::EfficientNet;
 use crate::preprocess::{DecodeOptions, EvalTransform, PreprocessConfig};
 use crate::pretrained::ResolvedPreprocessing;
-use crate::weights::{Checkpoint, Convention, Renaming, load, seeded, tensor_shapes};
+use crate::weights::{Checkpoint, Convention, Renaming, WeightsError, load, seeded, tensor_shapes};
 
 /// What a [`Classifier`] is made from; every setting has a default.
 ///
@@ -29,14 +31,17 @@ pub struct ClassifierBuilder {
     weights: Option<String>,
     num_classes: Option<usize>,
     threads: Option<usize>,
+    engine: EngineChoice,
     device: Option<String>,
     train_size: bool,
     decode: DecodeOptions,
+    resolver: Resolver,
 }
 
 impl ClassifierBuilder {
-    /// The model: a timm name with or without tag, or a folder with `config.json`. By default the
-    /// one whose weights are inside the program.
+    /// The model: a timm name with or without tag, a hub repository (`org/name`, with `@revision` if
+    /// need be), or a folder with `config.json`. By default the one whose weights are inside the
+    /// program. What is not in the hub's cache is downloaded by [`build`](Self::build), which blocks.
     #[must_use]
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.model = Some(model.into());
@@ -56,6 +61,13 @@ impl ClassifierBuilder {
     #[must_use]
     pub fn num_classes(mut self, num_classes: usize) -> Self {
         self.num_classes = Some(num_classes);
+        self
+    }
+
+    /// What runs the network; by default the fastest engine that can.
+    #[must_use]
+    pub fn engine(mut self, engine: EngineChoice) -> Self {
+        self.engine = engine;
         self
     }
 
@@ -89,6 +101,14 @@ impl ClassifierBuilder {
         self
     }
 
+    /// The hub that models come from; by default the one that the environment describes.
+    #[cfg(feature = "hub")]
+    #[must_use]
+    pub fn hub(mut self, hub: crate::hub::Hub) -> Self {
+        self.resolver.hub = Some(hub);
+        self
+    }
+
     /// Finds the model, loads its weights strictly, and makes it ready to run.
     ///
     /// # Errors
@@ -96,28 +116,28 @@ impl ClassifierBuilder {
     /// A model, checkpoint or device that is not there or does not fit; a missing, unexpected or
     /// misshapen tensor, all of them listed; preprocessing values that make no image.
     pub fn build(self) -> Result<Classifier, Error> {
-        let resolved = resolve(self.model.as_deref(), self.weights.as_deref())?;
+        let resolved = self.resolver.resolve(self.model.as_deref(), self.weights.as_deref())?;
         let num_classes = self.num_classes.unwrap_or(resolved.num_classes);
         let options =
             NetworkOptions { in_chans: resolved.in_chans, num_classes, ..Default::default() };
         let network = resolved.arch.network(&options)?;
         let device = device(self.device.as_deref().unwrap_or("auto"))?;
-        let (model, checkpoint) = load_model(&resolved.source, &network, &device)?;
         let preprocessing = resolved.cfg.resolve(self.train_size)?;
         let transform = transform(&preprocessing)
             .map_err(|source| Error::Preprocessing { model: resolved.name.clone(), source })?;
-        let Resolved { name, cfg, labels, notes, .. } = resolved;
-        let engine: Box<dyn Engine> =
-            Box::new(CandleEngine::new(model, network.in_chans, device.clone(), self.threads)?);
+        let Resolved { name, cfg, labels, mut notes, revision, source, .. } = resolved;
+        let (engine, note) = self.load_engine(&source, &network, &device)?;
+        notes.extend(note);
+        let (weights, checkpoint) = match source {
+            Source::Checkpoint(checkpoint) => (checkpoint.file().to_owned(), Some(checkpoint)),
+            Source::Seeded(seed) => (format!("seeded:{seed}"), None),
+        };
         let provenance = Provenance {
             model: name,
             architecture: network.name,
             tag: cfg.tag,
-            revision: None,
-            weights: match &checkpoint {
-                Some(checkpoint) => checkpoint.file().to_owned(),
-                None => self.weights.unwrap_or_default(),
-            },
+            revision,
+            weights,
             engine: engine.name(),
             device: format!("{:?}", device.location()),
             preprocessing,
@@ -133,6 +153,53 @@ impl ClassifierBuilder {
             provenance,
             checkpoint,
         })))
+    }
+
+    /// The engine, and a note where it is not the one that a user would expect.
+    fn load_engine(
+        &self,
+        source: &Source,
+        network: &Network,
+        device: &Device,
+    ) -> Result<(Box<dyn Engine>, Option<String>), Error> {
+        let mut note = None;
+        match self.engine {
+            EngineChoice::Cpu if !device.is_cpu() => {
+                let reason = "the engine `cpu` runs on the CPU".to_owned();
+                let device = self.device.clone().unwrap_or_default();
+                return Err(Error::Device { device, reason });
+            }
+            EngineChoice::Auto | EngineChoice::Cpu if device.is_cpu() => {
+                let options = CpuOptions { threads: self.threads, ..CpuOptions::default() };
+                // Candle's error type cannot carry the engine's, which says more.
+                let mut refusal = None;
+                let lowered = load_tensors(source, network, device, |vb| {
+                    CpuEngine::new(network, &vb, options).map_err(|error| {
+                        let text = error.to_string();
+                        refusal = Some(error);
+                        candle_core::Error::Msg(text)
+                    })
+                });
+                match (lowered, refusal) {
+                    (Ok(engine), _) => return Ok((Box::new(engine), None)),
+                    (Err(_), Some(error @ CpuError::CannotLower { .. }))
+                        if self.engine == EngineChoice::Auto =>
+                    {
+                        note = Some(error.to_string());
+                    }
+                    (Err(WeightsError::Build { .. }), Some(error)) => {
+                        return Err(EngineError::from(error).into());
+                    }
+                    (Err(error), _) => return Err(error.into()),
+                }
+            }
+            _ => {}
+        }
+        let build = |vb: VarBuilder<'_>| EfficientNet::new(network, &vb);
+        let model = load_tensors(source, network, device, build)?;
+        let in_chans = network.in_chans;
+        let engine = CandleEngine::new(model, in_chans, device.clone(), self.threads)?;
+        Ok((Box::new(engine), note))
     }
 }
 
@@ -151,32 +218,37 @@ fn transform(
     })
 }
 
-fn load_model(
+/// Hands the source's tensors to `build`, strictly.
+fn load_tensors<M>(
     source: &Source,
     network: &Network,
     device: &Device,
-) -> Result<(EfficientNet, Option<Checkpoint>), Error> {
-    let build = |vb: VarBuilder<'_>| EfficientNet::new(network, &vb);
+    build: impl FnOnce(VarBuilder<'_>) -> candle_core::Result<M>,
+) -> Result<M, WeightsError> {
     match source {
         Source::Seeded(seed) => {
-            let model = build(seeded::var_builder(*seed, DType::F32, device));
-            Ok((model.map_err(crate::engine::EngineError::from)?, None))
+            let built = build(seeded::var_builder(*seed, DType::F32, device));
+            built.map_err(|source| WeightsError::Build {
+                file: format!("seeded:{seed}"),
+                source: Box::new(source),
+            })
         }
         Source::Checkpoint(checkpoint) => {
             let renaming = renaming(checkpoint, network)?;
-            let (model, _) = load(checkpoint, renaming.as_ref(), DType::F32, device, build)?;
-            Ok((model, Some(checkpoint.clone())))
+            let (built, _) = load(checkpoint, renaming.as_ref(), DType::F32, device, build)?;
+            Ok(built)
         }
     }
 }
 
 /// The convention whose names the checkpoint has, if they are not timm's.
-fn renaming(checkpoint: &Checkpoint, network: &Network) -> Result<Option<Renaming>, Error> {
+fn renaming(checkpoint: &Checkpoint, network: &Network) -> Result<Option<Renaming>, WeightsError> {
     if checkpoint.shape("conv_stem.weight").is_some() {
         return Ok(None);
     }
-    let shapes = tensor_shapes(|vb| EfficientNet::new(network, &vb))
-        .map_err(crate::engine::EngineError::from)?;
+    let shapes = tensor_shapes(|vb| EfficientNet::new(network, &vb)).map_err(|source| {
+        WeightsError::Build { file: checkpoint.file().to_owned(), source: Box::new(source) }
+    })?;
     let tokens: Vec<Vec<&str>> = network
         .block_kinds()
         .iter()

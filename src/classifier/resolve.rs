@@ -25,6 +25,8 @@ pub(super) struct Resolved {
     pub(super) num_classes: usize,
     pub(super) labels: Option<LabelSet>,
     pub(super) notes: Vec<String>,
+    /// The commit of the hub repository that the weights come from.
+    pub(super) revision: Option<String>,
     pub(super) source: Source,
 }
 
@@ -52,14 +54,116 @@ fn bundled(_: &str) -> Result<Option<Checkpoint>, Error> {
     Ok(None)
 }
 
-/// Finds `model` (the bundled one if `None`), with its own weights or those named by `weights`.
-pub(super) fn resolve(model: Option<&str>, weights: Option<&str>) -> Result<Resolved, Error> {
-    let model = model.or(default_model()).ok_or(Error::NoModel)?;
-    let weights = weights.map(named_weights).transpose()?;
-    match ModelName::parse(model)? {
-        ModelName::Timm(name) => timm(&name, weights),
-        ModelName::Folder(folder) => self::folder(&folder, weights),
-        ModelName::Hub { repo, .. } => Err(Error::NeedsHub { model: model.to_owned(), repo }),
+/// Finds models where their names say they are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Resolver {
+    /// The hub to ask; the environment's, if none is given, once a model needs one.
+    #[cfg(feature = "hub")]
+    pub(super) hub: Option<crate::hub::Hub>,
+}
+
+/// A repository's files, and the commit they are of.
+#[derive(Debug)]
+struct RepoFiles {
+    config: PathBuf,
+    weights: PathBuf,
+    commit: String,
+    note: Option<String>,
+}
+
+impl Resolver {
+    /// Finds `model` (the bundled one if `None`), with its own weights or those named by `weights`.
+    pub(super) fn resolve(
+        &self,
+        model: Option<&str>,
+        weights: Option<&str>,
+    ) -> Result<Resolved, Error> {
+        let model = model.or(default_model()).ok_or(Error::NoModel)?;
+        let weights = weights.map(named_weights).transpose()?;
+        match ModelName::parse(model)? {
+            ModelName::Timm(name) => self.timm(&name, weights),
+            ModelName::Folder(folder) => {
+                let config = ModelConfig::from_file(&folder.join("config.json"))?;
+                let weights = match weights {
+                    Some(source) => source,
+                    None => Source::Checkpoint(Checkpoint::open(weights_file(&folder)?)?),
+                };
+                configured(folder.display().to_string(), config, weights)
+            }
+            ModelName::Hub { repo, revision } => {
+                let files = self.fetch(model, &repo, revision.as_deref())?;
+                let config = ModelConfig::from_file(&files.config)?;
+                let weights = match weights {
+                    Some(source) => source,
+                    None => Source::Checkpoint(Checkpoint::open(&files.weights)?),
+                };
+                let resolved = configured(repo, config, weights)?;
+                Ok(resolved.with_repo(files))
+            }
+        }
+    }
+
+    fn timm(&self, name: &str, weights: Option<Source>) -> Result<Resolved, Error> {
+        let found = pretrained::find(name)?;
+        let cfg = found.cfg;
+        let name = cfg.name();
+        let mut files = None;
+        let source = match (weights, bundled(&name)?, &cfg.hf_hub_id) {
+            (Some(source), ..) => source,
+            (None, Some(checkpoint), _) => Source::Checkpoint(checkpoint),
+            (None, None, None) => return Err(Error::Untrained { model: name }),
+            (None, None, Some(repo)) => {
+                let found = self.fetch(&name, repo, None)?;
+                let checkpoint = Checkpoint::open(&found.weights)?;
+                files = Some(found);
+                Source::Checkpoint(checkpoint)
+            }
+        };
+        let [in_chans, ..] = cfg.resolve(false)?.input_size.value;
+        let num_classes = cfg.num_classes();
+        let resolved = Resolved {
+            arch: find_arch(cfg.architecture.as_deref().unwrap_or_default())?,
+            in_chans,
+            num_classes,
+            labels: label_set_for(num_classes, None, None)?,
+            notes: found.note.into_iter().collect(),
+            revision: None,
+            source,
+            cfg: cfg.clone(),
+            name,
+        };
+        Ok(match files {
+            Some(files) => resolved.with_repo(files),
+            None => resolved,
+        })
+    }
+
+    #[cfg(feature = "hub")]
+    fn fetch(&self, _: &str, repo: &str, revision: Option<&str>) -> Result<RepoFiles, Error> {
+        let hub = match &self.hub {
+            Some(hub) => hub.clone(),
+            None => crate::hub::Hub::from_env()?,
+        };
+        let files = hub.model_files(repo, revision)?;
+        Ok(RepoFiles {
+            config: files.config,
+            weights: files.weights,
+            commit: files.commit,
+            note: files.note,
+        })
+    }
+
+    #[cfg(not(feature = "hub"))]
+    fn fetch(&self, model: &str, repo: &str, _: Option<&str>) -> Result<RepoFiles, Error> {
+        Err(Error::NeedsHub { model: model.to_owned(), repo: repo.to_owned() })
+    }
+}
+
+impl Resolved {
+    fn with_repo(mut self, files: RepoFiles) -> Self {
+        self.revision = Some(files.commit);
+        self.notes.extend(files.note);
+        self
     }
 }
 
@@ -73,54 +177,24 @@ fn named_weights(weights: &str) -> Result<Source, Error> {
     }
 }
 
-fn timm(name: &str, weights: Option<Source>) -> Result<Resolved, Error> {
-    let found = pretrained::find(name)?;
-    let name = found.cfg.name();
-    let source = match (weights, bundled(&name)?) {
-        (Some(source), _) => source,
-        (None, Some(checkpoint)) => Source::Checkpoint(checkpoint),
-        (None, None) if !found.cfg.has_weights() => return Err(Error::Untrained { model: name }),
-        (None, None) => {
-            let repo = format!("timm/{name}");
-            return Err(Error::NeedsHub { model: name, repo });
-        }
-    };
-    let architecture = found.cfg.architecture.as_deref().unwrap_or_default();
-    let [in_chans, ..] = found.cfg.resolve(false)?.input_size.value;
-    let num_classes = found.cfg.num_classes();
-    Ok(Resolved {
-        arch: find_arch(architecture)?,
-        in_chans,
-        num_classes,
-        labels: label_set_for(num_classes, None, None)?,
-        notes: found.note.into_iter().collect(),
-        source,
-        cfg: found.cfg.clone(),
-        name,
-    })
-}
-
-fn folder(folder: &Path, weights: Option<Source>) -> Result<Resolved, Error> {
-    let file = folder.join("config.json");
-    let config = ModelConfig::from_file(&file)?;
+/// The model that a `config.json` describes.
+fn configured(name: String, config: ModelConfig, source: Source) -> Result<Resolved, Error> {
     let mut arch = find_arch(config.architecture)?;
     apply_model_args(&mut arch, &config)?;
     let mut notes: Vec<String> = config.note.clone().into_iter().collect();
     if !config.ignored_keys.is_empty() {
         let keys = config.ignored_keys.join(", ");
-        notes.push(format!("{}: ignored what is not known: {keys}", file.display()));
+        notes.push(format!("{}: ignored what is not known: {keys}", config.file.display()));
     }
     Ok(Resolved {
-        name: folder.display().to_string(),
+        name,
         arch,
         in_chans: config.in_chans,
         num_classes: config.num_classes,
         labels: config.labels()?,
         notes,
-        source: match weights {
-            Some(source) => source,
-            None => Source::Checkpoint(Checkpoint::open(weights_file(folder)?)?),
-        },
+        revision: None,
+        source,
         cfg: config.pretrained_cfg,
     })
 }

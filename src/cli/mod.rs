@@ -1,8 +1,14 @@
 //! The `effnet` command: one file a subcommand. Results go to standard output, all else to standard
 //! error.
 
+#[cfg(feature = "hub")]
+mod cache;
 mod classify;
+#[cfg(feature = "hub")]
+mod download;
 mod forward;
+#[cfg(feature = "hub")]
+mod hub;
 mod images;
 mod model;
 mod models;
@@ -27,6 +33,10 @@ enum Command {
     Models(models::Models),
     Preprocess(preprocess::Preprocess),
     Forward(forward::Forward),
+    #[cfg(feature = "hub")]
+    Download(download::Download),
+    #[cfg(feature = "hub")]
+    Cache(cache::Cache),
 }
 
 /// How a run ended, beside a failure of the whole run.
@@ -53,6 +63,10 @@ pub fn run() -> ExitCode {
         Command::Models(command) => command.run(),
         Command::Preprocess(command) => command.run(),
         Command::Forward(command) => command.run(),
+        #[cfg(feature = "hub")]
+        Command::Download(command) => command.run(),
+        #[cfg(feature = "hub")]
+        Command::Cache(command) => command.run(),
     };
     match result {
         Ok(Done::All) => ExitCode::SUCCESS,

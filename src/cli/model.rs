@@ -4,12 +4,13 @@ use clap::{Args, ValueEnum};
 use super::complain;
 use crate::Classifier;
 use crate::ClassifierBuilder;
+use crate::engine::EngineChoice;
 
 /// Which model, and what runs it.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// Model: a timm name (`effnet models` lists them) or a folder with config.json; the bundled
-    /// one if absent
+    /// Model: a timm name (`effnet models` lists them), a hub repository ORG/REPO[@REVISION], or a
+    /// folder with config.json; the bundled one if absent
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
     /// Checkpoint to load instead of the model's own weights, or seeded:N for generated ones
@@ -27,6 +28,9 @@ pub(super) struct ModelArgs {
     /// Threads for inference; all cores if absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    #[cfg(feature = "hub")]
+    #[command(flatten)]
+    hub: super::hub::HubArgs,
 }
 
 /// Engines by name.
@@ -34,14 +38,26 @@ pub(super) struct ModelArgs {
 pub(super) enum EngineName {
     /// The fastest that can run the model
     Auto,
+    /// Fused kernels for the CPU
+    Cpu,
     /// Candle's operations, one by one, on any device
     Candle,
+}
+
+impl From<EngineName> for EngineChoice {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::Auto => Self::Auto,
+            EngineName::Cpu => Self::Cpu,
+            EngineName::Candle => Self::Candle,
+        }
+    }
 }
 
 /// Marks an error as the model's: exit code 3.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct NoModel(String);
+pub(super) struct NoModel(pub(super) String);
 
 impl ModelArgs {
     /// A classifier as asked for; `configure` adds what the subcommand has to say.
@@ -49,9 +65,7 @@ impl ModelArgs {
         self,
         configure: impl FnOnce(ClassifierBuilder) -> ClassifierBuilder,
     ) -> Result<Classifier> {
-        let mut builder = Classifier::builder().device(self.device);
-        // There is one engine so far, and both names mean it.
-        let (EngineName::Auto | EngineName::Candle) = self.engine;
+        let mut builder = Classifier::builder().device(self.device).engine(self.engine.into());
         if let Some(model) = self.model {
             builder = builder.model(model);
         }
@@ -63,6 +77,11 @@ impl ModelArgs {
         }
         if let Some(threads) = self.threads {
             builder = builder.threads(threads.into());
+        }
+        // Where the hub cannot be opened, a model that needs it meets the same error again.
+        #[cfg(feature = "hub")]
+        if let Ok(hub) = self.hub.open() {
+            builder = builder.hub(hub);
         }
         let classifier = configure(builder).build().map_err(|e| NoModel(e.to_string()))?;
         for note in &classifier.provenance().notes {

@@ -18,6 +18,13 @@ pub(super) struct Models {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Only models in the cache, those of other repositories included
+    #[cfg(feature = "hub")]
+    #[arg(long)]
+    cached: bool,
+    #[cfg(feature = "hub")]
+    #[command(flatten)]
+    hub: super::hub::CacheArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -74,9 +81,18 @@ impl Row {
 }
 
 impl Models {
+    fn rows(&self) -> Result<Vec<Row>> {
+        #[cfg(feature = "hub")]
+        if self.cached {
+            let models = self.hub.models(&self.glob)?;
+            let named = |(name, cfg): (String, _)| Ok(Row { name, ..Row::new(&cfg)? });
+            return models.into_iter().map(named).collect();
+        }
+        pretrained::glob(&self.glob)?.into_iter().map(Row::new).collect()
+    }
+
     pub(super) fn run(self) -> Result<Done> {
-        let rows: Vec<Row> =
-            pretrained::glob(&self.glob)?.into_iter().map(Row::new).collect::<Result<_>>()?;
+        let rows = self.rows()?;
         if rows.is_empty() {
             bail!("no model matches {:?}; `effnet models` lists them all", self.glob);
         }

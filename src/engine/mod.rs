@@ -22,6 +22,19 @@ pub trait Engine: Send + Sync + Debug {
     fn run(&self, images: Images<'_>, wanted: Wanted) -> Result<Outputs, EngineError>;
 }
 
+/// Which engine runs a network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The fused CPU engine for a network on a CPU that it can lower, Candle's operations for all
+    /// else.
+    #[default]
+    Auto,
+    /// The fused CPU engine.
+    Cpu,
+    /// Candle's operations, on any device.
+    Candle,
+}
+
 /// A batch of normalized images, row-major.
 #[derive(Debug, Clone, Copy)]
 pub struct Images<'a> {

@@ -1,10 +1,12 @@
-//! The network as a whole (timm's `EfficientNet` of `timm/models/efficientnet.py`).
+//! The network as a whole (timm's `EfficientNet` of `timm/models/efficientnet.py` and `MobileNetV3` of
+//! `timm/models/mobilenetv3.py`, which differ in the head).
 
 use candle_core::{Result, Tensor};
 use candle_nn::{Dropout, Linear, Module, ModuleT, VarBuilder};
 
 use super::blocks::Block;
-use super::layers::{BatchNormAct2d, Conv2d, LayerArgs};
+use super::head::Head;
+use super::layers::{Conv2d, LayerArgs, NormAct};
 use crate::arch::{Conv, Network};
 
 /// An image classifier: stem, stages of blocks, head.
@@ -26,10 +28,9 @@ use crate::arch::{Conv, Network};
 #[derive(Debug, Clone)]
 pub struct EfficientNet {
     conv_stem: Conv2d,
-    bn1: BatchNormAct2d,
+    bn1: NormAct,
     blocks: Vec<Vec<Block>>,
-    conv_head: Conv2d,
-    bn2: BatchNormAct2d,
+    head: Head,
     dropout: Option<Dropout>,
     classifier: Option<Linear>,
     stage_ends: Vec<usize>,
@@ -42,11 +43,11 @@ impl EfficientNet {
     ///
     /// A tensor that `vb` does not give.
     pub fn new(network: &Network, vb: &VarBuilder) -> Result<Self> {
-        let args = LayerArgs { pad_type: network.pad_type, bn_eps: network.bn_eps };
+        let args = LayerArgs::from(network);
         let stem = Conv {
             in_chs: network.in_chans,
             out_chs: network.stem_chs,
-            kernel_size: 3,
+            kernel_size: network.stem_kernel_size,
             stride: 2,
             groups: 1,
         };
@@ -59,19 +60,15 @@ impl EfficientNet {
             blocks.push(built.collect::<Result<Vec<_>>>()?);
             head_chs = stage.last().map_or(head_chs, |block| block.out_chs());
         }
-        let norm_act =
-            |chs, name| BatchNormAct2d::new(chs, network.bn_eps, Some(network.act), &vb.pp(name));
-        let num_features = network.num_features;
         Ok(Self {
             conv_stem: Conv2d::new(stem, network.pad_type, &vb.pp("conv_stem"))?,
-            bn1: norm_act(network.stem_chs, "bn1")?,
+            bn1: NormAct::new(network.stem_chs, args, Some(network.act), &vb.pp("bn1"))?,
             blocks,
-            conv_head: Conv2d::pointwise(head_chs, num_features, &vb.pp("conv_head"))?,
-            bn2: norm_act(num_features, "bn2")?,
+            head: Head::new(network, head_chs, vb)?,
             dropout: (network.drop_rate > 0.0).then(|| Dropout::new(network.drop_rate as f32)),
             classifier: match network.num_classes {
                 0 => None,
-                n => Some(candle_nn::linear(num_features, n, vb.pp("classifier"))?),
+                n => Some(candle_nn::linear(network.num_features, n, vb.pp("classifier"))?),
             },
             stage_ends: network.stage_ends(),
         })
@@ -86,7 +83,8 @@ impl EfficientNet {
         self.forward_head(&self.forward_features(xs, train)?, false, train)
     }
 
-    /// Images to the last feature map (N, F, h, w), before pooling.
+    /// Images to the last feature map (N, C, h, w), before pooling. Where the head pools first, that is
+    /// the last block's output.
     ///
     /// # Errors
     ///
@@ -96,7 +94,7 @@ impl EfficientNet {
         for block in self.blocks.iter().flatten() {
             xs = block.forward_t(&xs, train)?;
         }
-        self.head(&xs, train)
+        self.head.features(&xs, train)
     }
 
     /// The last feature map to logits; with `pre_logits`, to the pooled features (N, F) that the
@@ -106,7 +104,7 @@ impl EfficientNet {
     ///
     /// A feature map of another rank or channel count.
     pub fn forward_head(&self, xs: &Tensor, pre_logits: bool, train: bool) -> Result<Tensor> {
-        let mut xs = xs.mean(3)?.mean(2)?;
+        let mut xs = self.head.pool(xs, train)?;
         if let Some(dropout) = &self.dropout {
             xs = dropout.forward(&xs, train)?;
         }
@@ -141,14 +139,10 @@ impl EfficientNet {
                 intermediates.push(xs.clone());
             }
         }
-        Ok((self.head(&xs, train)?, intermediates))
+        Ok((self.head.features(&xs, train)?, intermediates))
     }
 
     fn stem(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         self.bn1.forward_t(&self.conv_stem.forward(xs)?, train)
-    }
-
-    fn head(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        self.bn2.forward_t(&self.conv_head.forward(xs)?, train)
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod blocks;
 mod efficientnet;
+mod head;
 pub mod layers;
 
 pub use efficientnet::EfficientNet;

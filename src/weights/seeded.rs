@@ -63,7 +63,14 @@ pub fn images(seed: u64, shape: &[usize]) -> Vec<f32> {
 fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
     let segments: Vec<&str> = name.split('.').collect();
     let leaf = segments.last().copied().unwrap_or_default();
-    let layer = segments.iter().rev().nth(1).copied().unwrap_or_default();
+    let outer = |n| segments.iter().rev().nth(n).copied().unwrap_or_default();
+    let layer = match outer(1) {
+        // One convolution of a mixed one.
+        part if part.parse::<usize>().is_ok() => outer(2),
+        // `pw_proj.conv`, `query.proj`: the layer around it says what it does.
+        "conv" | "proj" if segments.len() > 5 => outer(2),
+        layer => layer,
+    };
     // A block's index in its stage.
     let block: Option<usize> = match segments[..] {
         ["blocks", _, block, ..] => block.parse().ok(),
@@ -84,13 +91,22 @@ fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
         _ if segments.contains(&"se") => 6.0,
         // The first block of a stage carries the signal; in the others the residual does, and the
         // branch adds a little.
-        ("conv_pwl" | "conv", Some(0)) => 2.5,
-        ("conv_pwl" | "conv", Some(_)) => 0.1,
+        ("conv_pwl" | "conv" | "pw_proj" | "output", Some(0)) => 2.5,
+        ("conv_pwl" | "conv" | "pw_proj" | "output", Some(_)) => 0.1,
         ("conv_exp", _) => 1.0,
         _ => 1.5,
     };
-    let fan_in: usize = shape[1..].iter().product();
-    (0.0, (3.0 * gain / fan_in as f64).sqrt())
+    let fan_in = shape[1..].iter().product::<usize>() as f64;
+    // Kernels of experts, flattened and to be summed: the inputs of one are guessed from a sixfold
+    // expansion.
+    let experts = shape[0] as f64;
+    let fan_in = match (shape.len(), layer) {
+        (2, "conv_pw") => (fan_in / 6.0).sqrt() * experts,
+        (2, "conv_dw") => 16.0 * experts,
+        (2, "conv_pwl") => (fan_in * 6.0).sqrt() * experts,
+        _ => fan_in,
+    };
+    (0.0, (3.0 * gain / fan_in).sqrt())
 }
 
 /// A sequence of numbers in [-1, 1), multiples of 2^-23, that depends on a seed and a name.

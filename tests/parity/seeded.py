@@ -47,6 +47,12 @@ def rule(name, shape):
     # A block's index in its stage, and its layer's name.
     block = int(segments[2]) if segments[0] == "blocks" else 0
     layer = segments[-2]
+    if layer.isdigit():
+        # One convolution of a mixed one.
+        layer = segments[-3]
+    elif layer in ("conv", "proj") and len(segments) > 5:
+        # `pw_proj.conv`, `query.proj`: the layer around it says what it does.
+        layer = segments[-3]
     if leaf == "running_mean":
         return 0.0, 1.0
     if leaf == "running_var":
@@ -58,9 +64,14 @@ def rule(name, shape):
     if len(shape) == 1:
         return 1.0, 0.5
     fan_in = math.prod(shape[1:])
+    if len(shape) == 2 and layer in ("conv_pw", "conv_dw", "conv_pwl"):
+        # Kernels of experts, flattened and to be summed: the inputs of one are guessed from a sixfold
+        # expansion.
+        guesses = {"conv_pw": math.sqrt(fan_in / 6.0), "conv_dw": 16.0, "conv_pwl": math.sqrt(fan_in * 6.0)}
+        fan_in = guesses[layer] * shape[0]
     if "se" in segments:
         gain = 6.0
-    elif segments[0] == "blocks" and layer in ("conv_pwl", "conv"):
+    elif segments[0] == "blocks" and layer in ("conv_pwl", "conv", "pw_proj", "output"):
         # The first block of a stage carries the signal; in the others the residual does, and the
         # branch adds a little.
         gain = 2.5 if block == 0 else 0.1

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
-use effnet::arch::{self, Network};
+use effnet::arch::{self, Network, NetworkOptions, Norm};
 use effnet::models::EfficientNet;
 use effnet::weights::{seeded, tensor_shapes};
 use safetensors::SafeTensors;
@@ -33,15 +33,16 @@ pub struct Outputs {
 const SAMPLES: usize = 256;
 
 impl Golden {
-    /// The goldens of an architecture: at an odd size, and at its native one where it is recorded.
+    /// The goldens of an architecture: at an odd size, and, where they are recorded, at its native
+    /// one, and with other numbers of channels and classes.
     pub fn all_of(architecture: &str) -> Vec<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
         let mut goldens =
             vec![Self::read(&folder.join(format!("{architecture}.safetensors")), architecture)];
-        let native = folder.join(format!("{architecture}.native.safetensors"));
-        if native.exists() {
-            goldens.push(Self::read(&native, architecture));
-        }
+        let others = ["native", "in1", "in4"]
+            .map(|suffix| folder.join(format!("{architecture}.{suffix}.safetensors")));
+        let recorded = others.iter().filter(|path| path.exists());
+        goldens.extend(recorded.map(|path| Self::read(path, architecture)));
         goldens
     }
 
@@ -56,12 +57,18 @@ impl Golden {
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let tensors =
             file.iter().map(|(name, view)| (name.to_owned(), floats(view.data()))).collect();
+        let shape: Vec<usize> = metadata["input"].split('x').map(|n| n.parse().unwrap()).collect();
+        let options = NetworkOptions {
+            in_chans: shape[1],
+            num_classes: metadata.get("num_classes").map_or(1000, |n| n.parse().unwrap()),
+            ..NetworkOptions::default()
+        };
         Self {
             name: path.file_stem().unwrap().to_string_lossy().into_owned(),
             parameters: metadata["parameters"].parse().unwrap(),
             seed: metadata["seed"].parse().unwrap(),
-            shape: metadata["input"].split('x').map(|n| n.parse().unwrap()).collect(),
-            network: arch::find(architecture).unwrap().network(&Default::default()).unwrap(),
+            shape,
+            network: arch::find(architecture).unwrap().network(&options).unwrap(),
             tensors,
         }
     }
@@ -102,16 +109,20 @@ impl Golden {
         EfficientNet::new(&self.network, &vb).unwrap()
     }
 
-    /// The logits with each of `moved` tensors scaled by its factor, one at a time.
+    /// The logits with each of `moved` tensors scaled by its factor, one at a time. Where a norm
+    /// undoes the scaling of a whole tensor, every other element is scaled.
     pub fn logits_with_each<'a>(
         &self,
-        moved: impl Iterator<Item = (&'a String, f64)>,
+        moved: impl Iterator<Item = (&'a String, f32)>,
     ) -> Vec<(&'a str, Vec<f32>)> {
         let weights = self.weights(|_, _| {});
         let input = self.input();
-        let run = |(name, factor): (&'a String, f64)| {
+        let run = |(name, factor): (&'a String, f32)| {
             let mut weights = weights.clone();
-            let scaled = (&weights[name] * factor).unwrap();
+            let every = if self.network.norm == Norm::BatchNorm { 1 } else { 2 };
+            let mut values: Vec<f32> = weights[name].flatten_all().unwrap().to_vec1().unwrap();
+            values.iter_mut().step_by(every).for_each(|v| *v *= factor);
+            let scaled = Tensor::from_vec(values, weights[name].shape(), &Device::Cpu).unwrap();
             weights.insert(name.clone(), scaled);
             let logits = self.model(weights).forward(&input, false).unwrap();
             (name.as_str(), logits.flatten_all().unwrap().to_vec1().unwrap())

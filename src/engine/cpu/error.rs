@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum CpuError {
     /// A part of the network that there are no fused kernels for.
-    #[error("the fused CPU engine cannot lower {what} (`{at}`): use the candle engine")]
+    #[error("the engine `cpu` cannot run {what} (`{at}`), the engine `candle` can")]
     CannotLower {
         /// The part.
         what: String,

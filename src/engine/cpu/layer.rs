@@ -99,6 +99,7 @@ pub(super) struct SqueezeExcite {
     pub(super) reduce: Matrix,
     pub(super) act: Activation,
     pub(super) expand: Matrix,
+    pub(super) gate: Activation,
 }
 
 /// A pointwise convolution with its norm, to [`Slot::Next`].

@@ -11,7 +11,7 @@ use super::layer::{
 use super::matrix::Matrix;
 use super::memory::{Floats, padded};
 use super::simd::{LANES, math};
-use crate::arch::{Activation, Block, Conv, Network, SeLayer};
+use crate::arch::{self, Activation, AntiAlias, Block, Conv, Network, SeLayer};
 
 /// Below this many input channels, transforming costs more than the products that it saves.
 const WINOGRAD_CHS: usize = 32;
@@ -36,11 +36,17 @@ pub(super) fn lower(
     vb: &VarBuilder<'_>,
     kernels: &'static Kernels,
 ) -> Result<Lowered, CpuError> {
+    if network.norm != arch::Norm::BatchNorm {
+        return cannot_lower(format!("the norm {:?}", network.norm), "bn1");
+    }
+    if network.head != arch::Head::ConvThenPool {
+        return cannot_lower(format!("the head {:?}", network.head), "conv_head");
+    }
     let mut l = Lowering { vb, kernels, bn_eps: network.bn_eps, layers: Vec::new() };
     let stem = Conv {
         in_chs: network.in_chans,
         out_chs: network.stem_chs,
-        kernel_size: 3,
+        kernel_size: network.stem_kernel_size,
         stride: 2,
         groups: 1,
     };
@@ -88,36 +94,50 @@ fn cannot_lower<T>(what: impl Into<String>, at: &str) -> Result<T, CpuError> {
     Err(CpuError::CannotLower { what: what.into(), at: at.to_owned() })
 }
 
+fn no_anti_alias(aa: Option<AntiAlias>, at: &str) -> Result<(), CpuError> {
+    aa.map_or(Ok(()), |aa| cannot_lower(format!("anti-aliasing {aa:?}"), at))
+}
+
 impl Lowering<'_> {
     fn block(&mut self, at: &str, block: &Block) -> Result<(), CpuError> {
         let name = |leaf: &str| format!("{at}.{leaf}");
         match block {
-            Block::ConvBnAct(b) => self.convolution(
-                &name("conv"),
-                &name("bn1"),
-                b.conv,
-                b.act,
-                Slot::Current,
-                Slot::Next,
-                b.has_skip.then_some(Tail::Residual),
-            ),
+            Block::ConvBnAct(b) => {
+                no_anti_alias(b.aa, at)?;
+                self.convolution(
+                    &name("conv"),
+                    &name("bn1"),
+                    b.conv,
+                    b.act,
+                    Slot::Current,
+                    Slot::Next,
+                    b.has_skip.then_some(Tail::Residual),
+                )
+            }
             Block::DepthwiseSeparable(b) => {
+                no_anti_alias(b.aa, at)?;
+                if b.conv_s2d.is_some() {
+                    return cannot_lower("space to depth", at);
+                }
                 let dw = (name("conv_dw"), name("bn1"));
                 self.depthwise(dw, b.conv_dw, b.act, None, b.se.is_some())?;
-                self.squeeze_excite(&name("se"), b.se, b.conv_dw.in_chs, b.act)?;
+                self.squeeze_excite(&name("se"), b.se, b.conv_dw.in_chs)?;
                 let pw = (name("conv_pw"), name("bn2"));
-                self.project(pw, b.conv_dw.in_chs, b.out_chs, b.se.is_some(), b.has_skip)
+                let act = b.pw_act.then_some(b.act);
+                self.project(pw, (b.conv_dw.in_chs, b.out_chs), act, b.se.is_some(), b.has_skip)
             }
             Block::InvertedResidual(b) => {
+                no_anti_alias(b.aa, at)?;
                 let expand =
                     self.folded(&name("conv_pw"), &name("bn1"), b.in_chs, b.conv_dw.in_chs)?;
                 let dw = (name("conv_dw"), name("bn2"));
                 self.depthwise(dw, b.conv_dw, b.act, Some(expand), b.se.is_some())?;
-                self.squeeze_excite(&name("se"), b.se, b.conv_dw.in_chs, b.act)?;
+                self.squeeze_excite(&name("se"), b.se, b.conv_dw.in_chs)?;
                 let pw = (name("conv_pwl"), name("bn3"));
-                self.project(pw, b.conv_dw.in_chs, b.out_chs, b.se.is_some(), b.has_skip)
+                self.project(pw, (b.conv_dw.in_chs, b.out_chs), None, b.se.is_some(), b.has_skip)
             }
             Block::EdgeResidual(b) => {
+                no_anti_alias(b.aa, at)?;
                 let (conv, bn) = (name("conv_exp"), name("bn1"));
                 let mid = b.conv_exp.out_chs;
                 let pw = (name("conv_pwl"), name("bn2"));
@@ -132,12 +152,18 @@ impl Lowering<'_> {
                         Slot::Mid,
                         tail,
                     )?;
-                    self.squeeze_excite(&name("se"), b.se, mid, b.act)?;
-                    return self.project(pw, mid, b.out_chs, true, b.has_skip);
+                    self.squeeze_excite(&name("se"), b.se, mid)?;
+                    return self.project(pw, (mid, b.out_chs), None, true, b.has_skip);
                 }
                 let project = self.folded(&pw.0, &pw.1, mid, b.out_chs)?;
                 let tail = Some(Tail::Project(project, b.has_skip));
                 self.convolution(&conv, &bn, b.conv_exp, b.act, Slot::Current, Slot::Next, tail)
+            }
+            Block::MixedResidual(_)
+            | Block::CondConvResidual(_)
+            | Block::UniversalInvertedResidual(_)
+            | Block::MobileAttention(_) => {
+                cannot_lower(format!("a block of kind `{}`", block.kind().token()), at)
             }
         }
     }
@@ -256,31 +282,32 @@ impl Lowering<'_> {
         at: &str,
         se: Option<SeLayer>,
         chs: usize,
-        act: Activation,
     ) -> Result<(), CpuError> {
-        let rd_channels = match se {
+        let (rd_channels, act, gate) = match se {
             None => return Ok(()),
-            Some(SeLayer::SqueezeExcite { rd_channels }) => rd_channels,
+            Some(SeLayer::SqueezeExcite { rd_channels, act, gate }) => (rd_channels, act, gate),
             Some(SeLayer::GlobalContext { .. }) => return cannot_lower("global context", at),
         };
+        self.act(act, at)?;
+        self.act(gate, at)?;
         let reduce = self.linear(&format!("{at}.conv_reduce"), chs, rd_channels, &[1, 1])?;
         let expand = self.linear(&format!("{at}.conv_expand"), rd_channels, chs, &[1, 1])?;
-        self.layers.push(Layer::SqueezeExcite(SqueezeExcite { reduce, act, expand }));
+        self.layers.push(Layer::SqueezeExcite(SqueezeExcite { reduce, act, expand, gate }));
         Ok(())
     }
 
     fn project(
         &mut self,
         (name, bn): (String, String),
-        in_chs: usize,
-        out_chs: usize,
+        (in_chs, out_chs): (usize, usize),
+        act: Option<Activation>,
         gate: bool,
         residual: bool,
     ) -> Result<(), CpuError> {
         let matrix = self.folded(&name, &bn, in_chs, out_chs)?;
         self.layers.push(Layer::Pointwise(Pointwise {
             matrix,
-            act: None,
+            act,
             src: Slot::Mid,
             gate,
             residual,

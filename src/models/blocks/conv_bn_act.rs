@@ -2,14 +2,15 @@ use candle_core::{Result, Tensor};
 use candle_nn::{Module, ModuleT, VarBuilder};
 
 use super::Skip;
-use crate::arch;
-use crate::models::layers::{BatchNormAct2d, Conv2d, LayerArgs};
+use crate::arch::{self, AntiAlias};
+use crate::models::layers::{Conv2d, LayerArgs, NormAct, downsample};
 
 /// A convolution, a norm, an activation, with an optional residual.
 #[derive(Debug, Clone)]
 pub struct ConvBnAct {
     conv: Conv2d,
-    bn1: BatchNormAct2d,
+    bn1: NormAct,
+    aa: Option<AntiAlias>,
     skip: Skip,
 }
 
@@ -23,7 +24,8 @@ impl ConvBnAct {
         let out_chs = block.conv.out_chs;
         Ok(Self {
             conv: Conv2d::new(block.conv, args.pad_type, &vb.pp("conv"))?,
-            bn1: BatchNormAct2d::new(out_chs, args.bn_eps, Some(block.act), &vb.pp("bn1"))?,
+            bn1: NormAct::new(out_chs, args, Some(block.act), &vb.pp("bn1"))?,
+            aa: block.aa,
             skip: Skip::new(block.has_skip, block.drop_path),
         })
     }
@@ -32,6 +34,7 @@ impl ConvBnAct {
 impl ModuleT for ConvBnAct {
     fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         let ys = self.bn1.forward_t(&self.conv.forward(xs)?, train)?;
+        let ys = self.aa.map_or(Ok(ys.clone()), |aa| downsample(&ys, aa))?;
         self.skip.join(ys, xs, train)
     }
 }

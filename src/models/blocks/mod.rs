@@ -1,14 +1,22 @@
 //! The blocks of the networks (`timm/models/_efficientnet_blocks.py`), one struct each.
 
+mod cond_conv_residual;
 mod conv_bn_act;
 mod depthwise_separable;
 mod edge_residual;
 mod inverted_residual;
+mod mixed_residual;
+mod mobile_attention;
+mod universal_inverted_residual;
 
+pub use cond_conv_residual::CondConvResidual;
 pub use conv_bn_act::ConvBnAct;
 pub use depthwise_separable::DepthwiseSeparableConv;
 pub use edge_residual::EdgeResidual;
 pub use inverted_residual::InvertedResidual;
+pub use mixed_residual::MixedResidual;
+pub use mobile_attention::MobileAttention;
+pub use universal_inverted_residual::UniversalInvertedResidual;
 
 use candle_core::{Result, Tensor};
 use candle_nn::{ModuleT, VarBuilder};
@@ -26,8 +34,16 @@ pub enum Block {
     DepthwiseSeparable(DepthwiseSeparableConv),
     /// `ir`.
     InvertedResidual(InvertedResidual),
+    /// `ir` with mixed convolutions.
+    MixedResidual(MixedResidual),
+    /// `ir` with conditional convolutions.
+    CondConvResidual(CondConvResidual),
     /// `er`.
     EdgeResidual(EdgeResidual),
+    /// `uir`.
+    UniversalInvertedResidual(UniversalInvertedResidual),
+    /// `mqa` and `mha`.
+    MobileAttention(MobileAttention),
 }
 
 impl Block {
@@ -45,7 +61,19 @@ impl Block {
             arch::Block::InvertedResidual(b) => {
                 InvertedResidual::new(b, args, vb).map(Self::InvertedResidual)
             }
+            arch::Block::MixedResidual(b) => {
+                MixedResidual::new(b, args, vb).map(Self::MixedResidual)
+            }
+            arch::Block::CondConvResidual(b) => {
+                CondConvResidual::new(b, args, vb).map(Self::CondConvResidual)
+            }
             arch::Block::EdgeResidual(b) => EdgeResidual::new(b, args, vb).map(Self::EdgeResidual),
+            arch::Block::UniversalInvertedResidual(b) => {
+                UniversalInvertedResidual::new(b, args, vb).map(Self::UniversalInvertedResidual)
+            }
+            arch::Block::MobileAttention(b) => {
+                MobileAttention::new(b, args, vb).map(Self::MobileAttention)
+            }
         }
     }
 }
@@ -56,7 +84,11 @@ impl ModuleT for Block {
             Self::ConvBnAct(block) => block.forward_t(xs, train),
             Self::DepthwiseSeparable(block) => block.forward_t(xs, train),
             Self::InvertedResidual(block) => block.forward_t(xs, train),
+            Self::MixedResidual(block) => block.forward_t(xs, train),
+            Self::CondConvResidual(block) => block.forward_t(xs, train),
             Self::EdgeResidual(block) => block.forward_t(xs, train),
+            Self::UniversalInvertedResidual(block) => block.forward_t(xs, train),
+            Self::MobileAttention(block) => block.forward_t(xs, train),
         }
     }
 }

@@ -25,9 +25,19 @@ impl Conv2d {
     ///
     /// A tensor that `vb` does not give.
     pub fn new(conv: Conv, pad_type: PadType, vb: &VarBuilder) -> Result<Self> {
+        let weight = vb.get(Self::weight_shape(conv).to_vec(), "weight")?;
+        Ok(Self::from_weight(weight, conv, pad_type))
+    }
+
+    /// The shape of `weight`.
+    pub(super) fn weight_shape(conv: Conv) -> [usize; 4] {
         let Conv { in_chs, out_chs, kernel_size, groups, .. } = conv;
-        let weight = vb.get((out_chs, in_chs / groups, kernel_size, kernel_size), "weight")?;
-        Ok(Self { weight, bias: None, conv, pad_type })
+        [out_chs, in_chs / groups, kernel_size, kernel_size]
+    }
+
+    /// A convolution without bias.
+    pub(super) fn from_weight(weight: Tensor, conv: Conv, pad_type: PadType) -> Self {
+        Self { weight, bias: None, conv, pad_type: conv.pad_type(pad_type) }
     }
 
     /// Reads a 1x1 convolution without bias.
@@ -36,8 +46,7 @@ impl Conv2d {
     ///
     /// A tensor that `vb` does not give.
     pub fn pointwise(in_chs: usize, out_chs: usize, vb: &VarBuilder) -> Result<Self> {
-        let conv = Conv { in_chs, out_chs, kernel_size: 1, stride: 1, groups: 1 };
-        Self::new(conv, PadType::Symmetric, vb)
+        Self::new(Conv::pointwise(in_chs, out_chs), PadType::Symmetric, vb)
     }
 
     /// Reads a 1x1 convolution with bias.

@@ -17,7 +17,8 @@ pub enum Se {
 }
 
 impl Se {
-    /// Reads the layer of a block with `channels` channels, if it has one, at `vb`'s `se`.
+    /// Reads the layer of a block with `channels` channels and activation `act`, if it has one, at
+    /// `vb`'s `se`.
     ///
     /// # Errors
     ///
@@ -30,8 +31,8 @@ impl Se {
     ) -> Result<Option<Self>> {
         let vb = vb.pp("se");
         se.map(|se| match se {
-            SeLayer::SqueezeExcite { rd_channels } => {
-                SqueezeExcite::new(channels, rd_channels, act, &vb).map(Self::SqueezeExcite)
+            SeLayer::SqueezeExcite { rd_channels, act, gate } => {
+                SqueezeExcite::new(channels, rd_channels, act, gate, &vb).map(Self::SqueezeExcite)
             }
             SeLayer::GlobalContext { rd_channels } => {
                 GlobalContext::new(channels, rd_channels, act, &vb).map(Self::GlobalContext)

@@ -14,10 +14,12 @@ pub struct SqueezeExcite {
     conv_reduce: Conv2d,
     act: Activation,
     conv_expand: Conv2d,
+    gate: Activation,
 }
 
 impl SqueezeExcite {
-    /// Reads a layer for `channels` channels, squeezed to `rd_channels`.
+    /// Reads a layer for `channels` channels, squeezed to `rd_channels`, with `act` between its
+    /// convolutions and `gate` after them.
     ///
     /// # Errors
     ///
@@ -26,12 +28,14 @@ impl SqueezeExcite {
         channels: usize,
         rd_channels: usize,
         act: Activation,
+        gate: Activation,
         vb: &VarBuilder,
     ) -> Result<Self> {
         Ok(Self {
             conv_reduce: Conv2d::pointwise_with_bias(channels, rd_channels, &vb.pp("conv_reduce"))?,
             act,
             conv_expand: Conv2d::pointwise_with_bias(rd_channels, channels, &vb.pp("conv_expand"))?,
+            gate,
         })
     }
 }
@@ -41,7 +45,7 @@ impl Module for SqueezeExcite {
         // Rows first, then columns: a sum of sums loses less than one long sum.
         let pooled = xs.mean_keepdim(3)?.mean_keepdim(2)?;
         let squeezed = activate(&self.conv_reduce.forward(&pooled)?, self.act)?;
-        let gate = activate(&self.conv_expand.forward(&squeezed)?, Activation::Sigmoid)?;
+        let gate = activate(&self.conv_expand.forward(&squeezed)?, self.gate)?;
         xs.broadcast_mul(&gate)
     }
 }

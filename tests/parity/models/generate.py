@@ -33,6 +33,23 @@ NATIVE = {
 # With seed 0 some tensor of these moves the logits by less than the tolerance.
 SEEDS = {"efficientnet_es": 3}
 
+# Other inputs and outputs than 3 channels and 1000 classes, for one architecture of each kind.
+OTHERS = {".in1": (1, 10), ".in4": (4, 0)}
+KINDS = [
+    "efficientnet_b0_g16_evos",
+    "efficientnet_blur_b0",
+    "efficientnet_cc_b0_4e",
+    "mobilenetv1_100",
+    "mobilenetv3_small_100",
+    "mobilenetv4_hybrid_medium_075",
+    "test_efficientnet_evos",
+    "test_efficientnet_gn",
+    "tf_efficientnetv2_b0",
+    "tf_mixnet_s",
+]
+# timm gives FBNet-C this epsilon only where it loads pretrained weights.
+ARGUMENTS = {"fbnetc_100": {"bn_eps": 1e-3}}
+
 
 def fill(model, seed):
     for name, value in model.state_dict().items():
@@ -53,11 +70,13 @@ def digest(tensors, key, value):
 
 
 @torch.no_grad()
-def record(name, size, suffix):
-    model = timm.create_model(name).eval()
+def record(name, size, suffix, chans_and_classes=(3, 1000)):
+    in_chans, num_classes = chans_and_classes
+    arguments = ARGUMENTS.get(name, {})
+    model = timm.create_model(name, in_chans=in_chans, num_classes=num_classes, **arguments).eval()
     seed = SEEDS.get(name, 0)
     fill(model, seed)
-    shape = (1, 3, *size)
+    shape = (1, in_chans, *size)
     x = torch.from_numpy(seeded.images(seed, shape))
     _, stages = model.forward_intermediates(x, extra_blocks=True)
     features = model.forward_features(x)
@@ -73,6 +92,7 @@ def record(name, size, suffix):
     metadata = {
         "architecture": name,
         "seed": str(seed),
+        "num_classes": str(num_classes),
         "input": "x".join(map(str, shape)),
         "parameters": str(sum(p.numel() for p in model.parameters())),
         "timm": timm.__version__,
@@ -88,6 +108,9 @@ def main(names):
         record(name, ODD, "")
         if name in NATIVE:
             record(name, NATIVE[name], ".native")
+        if name in KINDS:
+            for suffix, chans_and_classes in OTHERS.items():
+                record(name, ODD, suffix, chans_and_classes)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ impl Pass<'_> {
             let squeezed = scratch.add(chs);
             let gate = self.region(Region::Gate).add(task.image * chs);
             self.vector(&layer.reduce, scratch, squeezed, Some(layer.act));
-            self.vector(&layer.expand, squeezed, gate, Some(Activation::Sigmoid));
+            self.vector(&layer.expand, squeezed, gate, Some(layer.gate));
         }
     }
 

@@ -1,0 +1,24 @@
+//! Compares images by their embeddings: the pooled features that the classifier reads.
+//!
+//!     cargo run --release --example embed -- A.jpg B.jpg C.jpg
+//!
+//! Prints the cosine similarity of the first image to each of the others.
+
+#![allow(clippy::print_stdout, reason = "an example speaks to its reader")]
+
+use effnet::Classifier;
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+    dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let classifier = Classifier::builder().build()?;
+    let mut paths = std::env::args().skip(1);
+    let first = classifier.embed(&paths.next().ok_or("name at least two images")?)?;
+    for path in paths {
+        println!("{:.3}  {path}", cosine(&first, &classifier.embed(&path)?));
+    }
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! One HTTP request at a time: timeouts, proxies, and a token that stays with its origin.
+
+use std::sync::Arc;
+
+use ureq::http::{Response, StatusCode, header};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body, Proxy};
+
+use super::HubError;
+use super::builder::Limits;
+use super::env::{Env, Token};
+use super::url::{Origin, Url};
+
+/// The longest chain of redirects.
+const REDIRECTS: u32 = 8;
+
+/// Proxies by the scheme of the URL they are for.
+#[derive(Default)]
+pub(super) struct Proxies {
+    http: Option<Proxy>,
+    https: Option<Proxy>,
+}
+
+impl Proxies {
+    /// # Errors
+    /// If a variable is set and is no proxy's URL.
+    pub(super) fn from_env(env: &Env<'_>) -> Result<Self, HubError> {
+        let no_proxy = env.get("no_proxy").or_else(|| env.get("NO_PROXY")).unwrap_or_default();
+        let read = |names: [&'static str; 4]| {
+            let Some((name, url)) = names.iter().find_map(|&n| Some((n, env.get(n)?))) else {
+                return Ok(None);
+            };
+            proxy(url.trim(), &no_proxy).map(Some).map_err(|_| HubError::Setting {
+                name,
+                reason: "not a proxy's URL; expected one such as http://proxy.example:3128".into(),
+            })
+        };
+        Ok(Self {
+            http: read(["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])?,
+            https: read(["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])?,
+        })
+    }
+}
+
+fn proxy(url: &str, no_proxy: &str) -> Result<Proxy, ureq::Error> {
+    let parsed = Proxy::new(url)?;
+    let mut builder = Proxy::builder(parsed.protocol()).host(parsed.host()).port(parsed.port());
+    if let Some(name) = parsed.username() {
+        builder = builder.username(name);
+    }
+    if let Some(password) = parsed.password() {
+        builder = builder.password(password);
+    }
+    for entry in no_proxy.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        builder = builder.no_proxy(entry);
+    }
+    builder.build()
+}
+
+/// What is asked of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// The headers only.
+    Head,
+    /// The bytes from this one on.
+    Get(u64),
+}
+
+/// Makes requests.
+pub(super) struct Client {
+    endpoint: String,
+    home: Origin,
+    token: Option<Token>,
+    http: Agent,
+    https: Agent,
+    limits: Limits,
+}
+
+impl Client {
+    pub(super) fn new(
+        endpoint: String,
+        url: &Url,
+        token: Option<Token>,
+        proxies: &Proxies,
+        limits: &Limits,
+    ) -> Result<Self, HubError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::PlatformVerifier)
+            .unversioned_rustls_crypto_provider(provider)
+            .build();
+        let agent = |proxy: &Option<Proxy>| {
+            Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .user_agent(concat!("effnet/", env!("CARGO_PKG_VERSION")))
+                .accept_encoding("identity")
+                .tls_config(tls.clone())
+                .proxy(proxy.clone())
+                .timeout_connect(Some(limits.stall_timeout))
+                .build()
+                .new_agent()
+        };
+        Ok(Self {
+            endpoint,
+            home: url.origin(),
+            token,
+            http: agent(&proxies.http),
+            https: agent(&proxies.https),
+            limits: limits.clone(),
+        })
+    }
+
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    pub(super) fn is_home(&self, url: &Url) -> bool {
+        url.origin() == self.home
+    }
+
+    /// A text from a server, fit for a message: short, in one line, without the token.
+    pub(super) fn sanitize(&self, text: &str) -> String {
+        let text = match &self.token {
+            Some(token) => token.redact(text),
+            None => text.to_owned(),
+        };
+        text.chars().filter(|c| !c.is_control()).take(200).collect()
+    }
+
+    /// One request, no redirect followed.
+    ///
+    /// # Errors
+    /// [`HubError::Network`] or [`HubError::Tls`]; an answer of any status is an answer.
+    pub(super) fn send(&self, repo: &str, ask: Ask, url: &Url) -> Result<Response<Body>, HubError> {
+        let agent = if url.is_secure() { &self.https } else { &self.http };
+        let mut request = match ask {
+            Ask::Head => agent.head(url.uri()),
+            Ask::Get(_) => agent.get(url.uri()),
+        };
+        if let Some(token) = self.token.as_ref().filter(|_| self.is_home(url)) {
+            request = request.header(header::AUTHORIZATION, token.header());
+        }
+        if let Ask::Get(from @ 1..) = ask {
+            request = request.header(header::RANGE, format!("bytes={from}-"));
+        }
+        let config = request.config();
+        let request = match ask {
+            Ask::Head => config.timeout_global(Some(self.limits.head_timeout)).build(),
+            Ask::Get(_) => config
+                .timeout_recv_response(Some(self.limits.stall_timeout))
+                .timeout_per_read(Some(self.limits.stall_timeout))
+                .build(),
+        };
+        request.call().map_err(|error| failure(repo, url, &error))
+    }
+
+    /// A request whose redirects are followed. Gives the last answer and the URL it came from.
+    ///
+    /// `stop` sees every redirect before it is followed, and may take it for the answer.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`HubError::Redirect`].
+    pub(super) fn follow(
+        &self,
+        repo: &str,
+        ask: Ask,
+        url: &Url,
+        mut stop: impl FnMut(&Response<Body>, &Url) -> bool,
+    ) -> Result<(Response<Body>, Url), HubError> {
+        let mut url = url.clone();
+        for _ in 0..=REDIRECTS {
+            let answer = self.send(repo, ask, &url)?;
+            if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok((answer, url));
+            }
+            let refuse =
+                |reason| HubError::Redirect { repo: repo.to_owned(), host: url.host(), reason };
+            let location = text(&answer, header::LOCATION.as_str())
+                .ok_or_else(|| refuse("redirected without saying where to"))?;
+            let target = url.join(location).map_err(refuse)?;
+            if stop(&answer, &target) {
+                return Ok((answer, target));
+            }
+            url = target;
+        }
+        let reason = "redirected again and again";
+        Err(HubError::Redirect { repo: repo.to_owned(), host: url.host(), reason })
+    }
+}
+
+/// A header's value, where it is readable text.
+pub(super) fn text<'a>(answer: &'a Response<Body>, name: &str) -> Option<&'a str> {
+    answer.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The seconds of a `Retry-After` header.
+pub(super) fn retry_after(answer: &Response<Body>) -> Option<std::time::Duration> {
+    let seconds: u32 = text(answer, header::RETRY_AFTER.as_str())?.trim().parse().ok()?;
+    Some(std::time::Duration::from_secs(u64::from(seconds)))
+}
+
+/// The error of a status that any server may answer with and that may pass.
+pub(super) fn busy(repo: &str, url: &Url, answer: &Response<Body>) -> Option<HubError> {
+    let (repo, host) = (repo.to_owned(), url.host());
+    match answer.status() {
+        StatusCode::TOO_MANY_REQUESTS => {
+            Some(HubError::RateLimited { repo, host, retry_after: retry_after(answer) })
+        }
+        StatusCode::SERVICE_UNAVAILABLE if retry_after(answer).is_some() => {
+            Some(HubError::RateLimited { repo, host, retry_after: retry_after(answer) })
+        }
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Some(HubError::Network { repo, host, cause: "the proxy wants a password".to_owned() })
+        }
+        status if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+            Some(HubError::Server { repo, host, status: status.as_u16() })
+        }
+        _ => None,
+    }
+}
+
+/// The error of a request without an answer. No text of the transport that may quote the URL.
+fn failure(repo: &str, url: &Url, error: &ureq::Error) -> HubError {
+    let (repo, host) = (repo.to_owned(), url.host());
+    if let Some(cause) = tls_cause(error) {
+        return HubError::Tls { repo, host, cause };
+    }
+    let cause = match error {
+        ureq::Error::Timeout(_) => "no answer in time".to_owned(),
+        ureq::Error::HostNotFound => "no such host".to_owned(),
+        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::ConnectProxyFailed(_) => "the proxy refuses the connection".to_owned(),
+        ureq::Error::InvalidProxyUrl => "the proxy cannot be used".to_owned(),
+        ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
+            "the answer is not HTTP".to_owned()
+        }
+        _ => "no connection".to_owned(),
+    };
+    HubError::Network { repo, host, cause }
+}
+
+fn tls_cause(error: &ureq::Error) -> Option<String> {
+    match error {
+        ureq::Error::Rustls(error) => Some(error.to_string()),
+        ureq::Error::Tls(cause) => Some((*cause).to_owned()),
+        ureq::Error::Io(error) => {
+            error.get_ref()?.downcast_ref::<rustls::Error>().map(ToString::to_string)
+        }
+        _ => None,
+    }
+}

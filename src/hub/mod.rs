@@ -1,0 +1,40 @@
+//! From a repository on the Hugging Face hub to files on disk.
+//!
+//! ```text
+//! org/name@revision -> HEAD config.json -> commit -> cache? -> GET, resume, verify -> cache -> ModelFiles
+//!                      (none for a commit that is cached, none offline)
+//! ```
+//!
+//! The cache is that of Python's `huggingface_hub`: what either has downloaded, the other uses. A file
+//! is in it only once its size and its checksum are those that the hub announced. The settings are
+//! those of Python's client too, see [`HubBuilder::from_env`]; `docs/hub.md` lists every fault, what a
+//! user sees of it and what it leaves behind.
+//!
+//! ```no_run
+//! use effnet::hub::Hub;
+//! let files = Hub::from_env()?.model_files("timm/efficientnet_b0.ra_in1k", None)?;
+//! println!("{} {}", files.commit, files.weights.display());
+//! # Ok::<(), effnet::hub::HubError>(())
+//! ```
+
+mod builder;
+mod cache;
+mod client;
+mod env;
+mod error;
+mod inventory;
+mod lock;
+mod metadata;
+mod model;
+mod progress;
+mod task;
+mod transfer;
+mod url;
+mod verify;
+
+pub use builder::HubBuilder;
+pub use error::HubError;
+pub use inventory::{CachedFile, CachedModel, FileState};
+pub use model::{Hub, ModelFiles};
+pub use progress::{Progress, ProgressEvent};
+pub use task::Download;

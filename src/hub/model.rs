@@ -1,0 +1,342 @@
+//! The hub itself: a repository's name to its files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::builder::Limits;
+use super::cache::{RepoCache, check_file_name};
+use super::client::Client;
+use super::metadata::{Metadata, Target, head};
+use super::task::Cancel;
+use super::transfer::{Context, fetch, pause};
+use super::{Download, HubBuilder, HubError, Progress, lock};
+use crate::arch;
+use crate::pretrained::{self, ModelConfig, ModelName, PretrainedError};
+
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+const PICKLE: &str = "pytorch_model.bin";
+
+/// The largest `config.json`, in bytes.
+const MAX_CONFIG: u64 = 8 << 20;
+/// The largest file of weights, in bytes: 8 times EfficientNet-L2's.
+const MAX_WEIGHTS: u64 = 16 << 30;
+
+/// The Hugging Face hub and its cache on this machine. Clones share everything.
+#[derive(Clone)]
+pub struct Hub {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) client: Client,
+    pub(super) cache_dir: PathBuf,
+    limits: Limits,
+    progress: Arc<dyn Progress>,
+}
+
+/// The files of a model, all of one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ModelFiles {
+    /// `org/name`.
+    pub repo: String,
+    /// The revision that was asked for; `main` if none was.
+    pub revision: String,
+    /// The commit that the revision is at: 40 hexadecimal digits.
+    pub commit: String,
+    /// Its `config.json`.
+    pub config: PathBuf,
+    /// Its `model.safetensors`.
+    pub weights: PathBuf,
+    /// What to tell the user: that the hub could not be asked, and the cache was used.
+    pub note: Option<String>,
+}
+
+/// A file of a repository.
+struct Found {
+    path: PathBuf,
+    commit: String,
+    note: Option<String>,
+}
+
+impl Hub {
+    pub(super) fn new(
+        client: Client,
+        cache_dir: PathBuf,
+        limits: Limits,
+        progress: Arc<dyn Progress>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { client, cache_dir, limits, progress }) }
+    }
+
+    /// The hub that the environment describes, see [`HubBuilder::from_env`].
+    ///
+    /// # Errors
+    /// A variable that cannot be used, or no folder for the cache.
+    pub fn from_env() -> Result<Self, HubError> {
+        HubBuilder::from_env()?.build()
+    }
+
+    /// Where files are kept.
+    pub fn cache_dir(&self) -> &Path {
+        &self.inner.cache_dir
+    }
+
+    /// The files of the model in `repo` (`org/name`), at a branch, a tag or a commit; the main branch if
+    /// none is given. What is missing is downloaded; this blocks, see
+    /// [`model_files_async`](Self::model_files_async).
+    ///
+    /// Of a model that is cached, a commit costs no request and a branch one. If that one fails, the
+    /// cache answers, with a note.
+    ///
+    /// # Errors
+    /// [`HubError`] in its variety. A repository that holds no model of this family is refused before its
+    /// weights are downloaded.
+    pub fn model_files(&self, repo: &str, revision: Option<&str>) -> Result<ModelFiles, HubError> {
+        self.inner.model_files(repo, revision, &Cancel::default())
+    }
+
+    /// [`model_files`](Self::model_files) as a future, for any async runtime: the work is done on a
+    /// thread of its own. Dropping the future stops the download.
+    pub fn model_files_async(&self, repo: &str, revision: Option<&str>) -> Download<ModelFiles> {
+        let inner = self.inner.clone();
+        let (repo, revision) = (repo.to_owned(), revision.map(str::to_owned));
+        Download::spawn(move |cancel| inner.model_files(&repo, revision.as_deref(), cancel))
+    }
+
+    /// One file of a repository, at most `limit` bytes long.
+    ///
+    /// # Errors
+    /// As [`model_files`](Self::model_files); [`HubError::Name`] for a file name that is not a plain
+    /// relative path.
+    pub fn file(
+        &self,
+        repo: &str,
+        revision: Option<&str>,
+        file: &str,
+        limit: u64,
+    ) -> Result<PathBuf, HubError> {
+        let (repo, revision) = check_repo(repo, revision)?;
+        check_file_name(file)?;
+        let target = Target { repo: &repo, file, revision: &revision };
+        let found = self.inner.file(target, limit, &Cancel::default())?;
+        RepoCache::new(&self.inner.cache_dir, &repo).note_commit(&revision, &found.commit);
+        Ok(found.path)
+    }
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub")
+            .field("endpoint", &self.inner.client.endpoint())
+            .field("cache_dir", &self.inner.cache_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `org/name` and a revision, by the hub's rules.
+pub(super) fn check_repo(repo: &str, revision: Option<&str>) -> Result<(String, String), HubError> {
+    let refuse = || HubError::Name {
+        name: repo.to_owned(),
+        reason: "not a repository of the hub; expected ORG/NAME".to_owned(),
+    };
+    if repo.contains('@') {
+        return Err(refuse());
+    }
+    let text = match revision {
+        Some(revision) => format!("hf-hub:{repo}@{revision}"),
+        None => format!("hf-hub:{repo}"),
+    };
+    match ModelName::parse(&text)? {
+        ModelName::Hub { repo, revision } => {
+            Ok((repo, revision.unwrap_or_else(|| "main".to_owned())))
+        }
+        ModelName::Timm(_) | ModelName::Folder(_) => Err(refuse()),
+    }
+}
+
+impl Inner {
+    fn model_files(
+        &self,
+        repo: &str,
+        revision: Option<&str>,
+        cancel: &Cancel,
+    ) -> Result<ModelFiles, HubError> {
+        let (repo, revision) = check_repo(repo, revision)?;
+        let target = Target { repo: &repo, file: CONFIG, revision: &revision };
+        let config = self.file(target, MAX_CONFIG, cancel).map_err(|error| match error {
+            // A repository without a config.json is no model of timm's.
+            HubError::NoFile { .. } => not_this_family(
+                &repo,
+                PretrainedError::Name {
+                    name: repo.clone(),
+                    reason: "its repository has no config.json, so it is no timm model".to_owned(),
+                },
+            ),
+            // timm's own names are known here: say which one may be meant.
+            HubError::NoRepo { .. } => match repo.strip_prefix("timm/").map(pretrained::find) {
+                Some(Err(unknown)) => HubError::Pretrained(unknown),
+                _ => error,
+            },
+            error => error,
+        })?;
+        let model =
+            ModelConfig::from_file(&config.path).map_err(|error| not_this_family(&repo, error))?;
+        if arch::find(model.architecture).is_none() {
+            let architecture = model.architecture.to_owned();
+            return Err(HubError::Unbuilt { repo, architecture });
+        }
+        let target = Target { repo: &repo, file: WEIGHTS, revision: &config.commit };
+        let weights = self.file(target, MAX_WEIGHTS, cancel).map_err(|error| match error {
+            HubError::NoFile { .. } => self.without_weights(target, &revision, error),
+            HubError::Offline { repo, file, cache, .. } => {
+                HubError::Offline { repo, file, cache, revision: revision.clone() }
+            }
+            error => error,
+        })?;
+        // Only now: a revision never points to a commit whose files are not all there.
+        RepoCache::new(&self.cache_dir, &repo).note_commit(&revision, &config.commit);
+        Ok(ModelFiles {
+            commit: config.commit,
+            config: config.path,
+            weights: weights.path,
+            note: config.note.or(weights.note),
+            repo,
+            revision,
+        })
+    }
+
+    /// Says of a repository without safetensors whether it has a pickle.
+    fn without_weights(&self, target: Target<'_>, revision: &str, error: HubError) -> HubError {
+        match head(&self.client, Target { file: PICKLE, ..target }) {
+            Ok(_) => HubError::OnlyPickle { repo: target.repo.to_owned(), found: PICKLE },
+            Err(_) => match error {
+                HubError::NoFile { repo, file, .. } => {
+                    HubError::NoFile { repo, file, revision: revision.to_owned() }
+                }
+                error => error,
+            },
+        }
+    }
+
+    /// One file: from the cache where that is certain, else as the hub says.
+    fn file(&self, target: Target<'_>, limit: u64, cancel: &Cancel) -> Result<Found, HubError> {
+        let cache = RepoCache::new(&self.cache_dir, target.repo);
+        let cached = || {
+            let commit = cache.commit(target.revision)?;
+            Some(Found { path: cache.get(&commit, target.file)?, commit, note: None })
+        };
+        let is_commit = super::metadata::is_commit(target.revision);
+        if is_commit && let Some(found) = cached() {
+            return Ok(found);
+        }
+        if self.limits.offline {
+            return cached().ok_or_else(|| HubError::Offline {
+                repo: target.repo.to_owned(),
+                file: target.file.to_owned(),
+                revision: target.revision.to_owned(),
+                cache: self.cache_dir.clone(),
+            });
+        }
+        let context = self.context(cancel);
+        let metadata = match head(&self.client, target) {
+            Ok(metadata) => metadata,
+            Err(error) if error.leaves_the_cache() => match cached() {
+                Some(found) => {
+                    let note = format!("{error}; using the copy in the cache");
+                    return Ok(Found { note: Some(note), ..found });
+                }
+                None => head_again(context, target, error)?,
+            },
+            Err(error) => return Err(error),
+        };
+        if metadata.size > limit {
+            return Err(HubError::TooLarge {
+                repo: target.repo.to_owned(),
+                file: target.file.to_owned(),
+                size: metadata.size,
+                limit,
+            });
+        }
+        let path = match cache.get(&metadata.commit, target.file) {
+            Some(path) if path.metadata().is_ok_and(|m| m.len() == metadata.size) => path,
+            _ => download(context, &cache, target, &metadata)?,
+        };
+        Ok(Found { path, commit: metadata.commit, note: None })
+    }
+
+    pub(super) fn context<'a>(&'a self, cancel: &'a Cancel) -> Context<'a> {
+        Context {
+            client: &self.client,
+            limits: &self.limits,
+            progress: self.progress.as_ref(),
+            cancel,
+        }
+    }
+}
+
+fn not_this_family(repo: &str, error: PretrainedError) -> HubError {
+    HubError::NotThisFamily { repo: repo.to_owned(), source: Box::new(error) }
+}
+
+/// Repeats a question that could not be answered.
+fn head_again(
+    context: Context<'_>,
+    target: Target<'_>,
+    first: HubError,
+) -> Result<Metadata, HubError> {
+    let mut error = first;
+    for attempt in 1..context.limits.attempts {
+        if !error.is_transient() {
+            break;
+        }
+        pause(context, &error, attempt)?;
+        match head(context.client, target) {
+            Ok(metadata) => return Ok(metadata),
+            Err(next) => error = next,
+        }
+    }
+    Err(error)
+}
+
+/// Brings a file into the cache.
+fn download(
+    context: Context<'_>,
+    cache: &RepoCache,
+    target: Target<'_>,
+    metadata: &Metadata,
+) -> Result<PathBuf, HubError> {
+    let digits = metadata.checksum.digits();
+    let blobs = cache.blobs();
+    let blob = blobs.join(digits);
+    let whole = || blob.metadata().is_ok_and(|m| m.is_file() && m.len() == metadata.size);
+    // Before the first blob: Python's client takes a repository without this folder for a damaged one.
+    let snapshot = cache.snapshot(&metadata.commit);
+    fs::create_dir_all(&snapshot).map_err(|source| HubError::io(&snapshot, source))?;
+    let watched = (blobs.as_path(), digits);
+    let lock_path = cache.locks().join(format!("{digits}.lock"));
+    let lock = lock::acquire(
+        &lock_path,
+        watched,
+        context.limits.lock_timeout,
+        context.progress,
+        context.cancel,
+    )?;
+    // Whoever held the lock may have brought it.
+    if !whole() {
+        // Without a lock, two processes must not write to one file.
+        let part = match &lock {
+            Some(_) => blobs.join(format!("{digits}.effnet.incomplete")),
+            None => blobs.join(format!("{digits}.effnet-{}.incomplete", std::process::id())),
+        };
+        let again = || {
+            let target = Target { revision: &metadata.commit, ..target };
+            head(context.client, target).or_else(|error| head_again(context, target, error))
+        };
+        fetch(context, target, metadata, &part, again)?;
+        fs::rename(&part, &blob).map_err(|source| HubError::io(&blob, source))?;
+    }
+    cache.link(&metadata.commit, target.file, digits)
+}

@@ -1,0 +1,165 @@
+use serde_json::Value;
+
+use super::{effnet, effnet_with_stdin, fixture, str, write};
+
+const COFFEE: &str = "examples/images/coffee.png";
+const CHELSEA: &str = "examples/images/chelsea.png";
+
+#[test]
+fn the_readmes_first_command_answers_espresso() {
+    let run = effnet(["classify", COFFEE]);
+    assert_eq!((run.code, &*run.stderr), (0, ""));
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert_eq!(lines[0], "examples/images/coffee.png  (tf_efficientnet_lite0.in1k)");
+    assert_eq!(lines[1], "  1  967  n07920052  espresso         95.1%  ███████████████████");
+    assert_eq!(lines.len(), 6);
+}
+
+#[test]
+fn json_is_a_list_and_jsonl_one_object_a_line() {
+    let json = effnet(["classify", COFFEE, CHELSEA, "-k", "2", "--format", "json"]);
+    let list: Value = serde_json::from_str(&json.stdout).unwrap();
+    let jsonl = effnet(["classify", COFFEE, CHELSEA, "-k", "2", "--format", "jsonl"]);
+    let lines: Vec<Value> =
+        jsonl.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(list, Value::Array(lines.clone()));
+    assert_eq!(lines[0]["image"], COFFEE);
+    assert_eq!(lines[0]["model"], "tf_efficientnet_lite0.in1k");
+    let best = &lines[0]["predictions"][0];
+    assert_eq!(best["index"], 967);
+    assert_eq!(best["synset"], "n07920052");
+    assert_eq!(best["label"], "espresso");
+    assert!((best["probability"].as_f64().unwrap() - 0.951).abs() < 1e-3);
+    assert!(best["logit"].as_f64().unwrap() > 5.0);
+    assert_eq!(lines[1]["predictions"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn an_image_that_fails_keeps_its_place_and_the_others_go_on() {
+    let text = fixture("text.jpg");
+    for format in ["table", "json", "jsonl", "csv"] {
+        let run = effnet(["classify", COFFEE, &text, CHELSEA, "--format", format]);
+        assert_eq!(run.code, 1, "{format}");
+        assert!(run.only_error().contains("text.jpg"));
+        let (first, failed, last) = (
+            run.stdout.find("espresso").unwrap(),
+            run.stdout.find("text.jpg").unwrap(),
+            run.stdout.find("tiger cat").unwrap(),
+        );
+        assert!(first < failed && failed < last, "{format}: {}", run.stdout);
+    }
+    let run = effnet(["classify", COFFEE, &text, "--format", "json"]);
+    let list: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert!(list[1]["error"].as_str().unwrap().contains("text.jpg"));
+    assert!(list[1].get("predictions").is_none());
+}
+
+#[test]
+fn csv_has_the_documented_columns() {
+    let run = effnet(["classify", COFFEE, &fixture("empty.png"), "-k", "1", "--format", "csv"]);
+    let mut csv = csv::Reader::from_reader(run.stdout.as_bytes());
+    let header: Vec<String> = csv.headers().unwrap().iter().map(str::to_owned).collect();
+    let expected =
+        ["image", "model", "rank", "index", "synset", "label", "probability", "logit", "error"];
+    assert_eq!(header, expected);
+    let rows: Vec<csv::StringRecord> = csv.records().map(Result::unwrap).collect();
+    assert_eq!((&rows[0][2], &rows[0][3], &rows[0][5]), ("1", "967", "espresso"));
+    assert_eq!(&rows[1][3], "");
+    assert!(rows[1][8].contains("empty.png"));
+}
+
+#[test]
+fn folders_patterns_and_standard_input_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("below")).unwrap();
+    for (name, from) in [("b.png", COFFEE), ("below/a.PNG", CHELSEA)] {
+        let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(from);
+        std::fs::copy(from, folder.path().join(name)).unwrap();
+    }
+    write(&folder, "notes.txt", "no image");
+    let run = effnet(["classify", str(folder.path()), "-k", "1", "--format", "jsonl"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let images: Vec<Value> =
+        run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let labels: Vec<&str> =
+        images.iter().map(|i| i["predictions"][0]["label"].as_str().unwrap()).collect();
+    assert_eq!(labels, ["espresso", "tiger cat"]);
+
+    let run = effnet(["classify", "examples/images/c*a.png", "-k", "1"]);
+    assert!(run.stdout.contains("camera.png") && run.stdout.contains("chelsea.png"));
+    assert!(!run.stdout.contains("coffee.png"));
+
+    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/images/coffee.png"));
+    let run = effnet_with_stdin(["classify", "-", "-k", "1"], &bytes.unwrap());
+    assert!(run.stdout.starts_with("-  (") && run.stdout.contains("espresso"));
+}
+
+#[test]
+fn batch_size_and_threads_do_not_change_the_answers() {
+    let args = |rest: [&'static str; 4]| {
+        ["classify", "examples/images", "--format", "jsonl", "-k", "1"].into_iter().chain(rest)
+    };
+    let labels = |run: super::Run| -> Vec<Value> {
+        let lines = run.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|line| line["predictions"][0]["label"].clone()).collect()
+    };
+    let one = labels(effnet(args(["--batch-size", "1", "--threads", "1"])));
+    assert_eq!(one.len(), 7);
+    assert_eq!(one, labels(effnet(args(["--batch-size", "3", "--threads", "2"]))));
+}
+
+#[test]
+fn verbose_says_where_every_value_comes_from() {
+    let run = effnet(["classify", COFFEE, "--verbose"]);
+    for expected in [
+        "tf_efficientnet_lite0.in1k (architecture tf_efficientnet_lite0)",
+        "weights       bundled",
+        "sha256        35e0a61f",
+        "engine        cpu on Cpu",
+        "interpolation bicubic",
+        "crop_pct      0.875",
+    ] {
+        assert!(run.stderr.contains(expected), "{expected}: {}", run.stderr);
+    }
+    assert!(run.stdout.contains("espresso"));
+}
+
+#[test]
+fn generated_weights_and_other_class_counts_are_explicit() {
+    let args = ["classify", COFFEE, "-m", "efficientnet_lite0", "--weights", "seeded:0"];
+    let run = effnet(args.into_iter().chain(["--num-classes", "7", "--format", "json"]));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let list: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert!(list[0]["predictions"][0]["label"].is_null());
+    assert_eq!(list[0]["predictions"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn a_retired_name_is_noted() {
+    let args = ["classify", COFFEE, "-m", "efficientnet_b2a", "--weights", "seeded:0"];
+    let run = effnet(args);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.starts_with("note: ") && run.stderr.contains("efficientnet_b2"));
+}
+
+#[test]
+fn both_engines_agree_and_auto_says_when_it_falls_back() {
+    let run = |engine| {
+        let run = effnet(["classify", COFFEE, "--format", "json", "--engine", engine]);
+        assert_eq!((run.code, &*run.stderr), (0, ""), "{engine}");
+        let list: Value = serde_json::from_str(&run.stdout).unwrap();
+        let best = &list[0]["predictions"][0];
+        (best["index"].clone(), best["probability"].as_f64().unwrap())
+    };
+    let (cpu, candle) = (run("cpu"), run("candle"));
+    assert_eq!(cpu.0, candle.0);
+    assert!((cpu.1 - candle.1).abs() < 1e-5);
+
+    let model = ["classify", COFFEE, "-m", "test_efficientnet_gn", "--weights", "seeded:0"];
+    let run = effnet(model);
+    assert_eq!(run.code, 0);
+    assert!(run.stderr.starts_with("note: ") && run.stderr.contains("GroupNorm"), "{}", run.stderr);
+    let run = effnet(model.into_iter().chain(["--engine", "cpu"]));
+    assert_eq!(run.code, 3);
+    assert!(run.only_error().contains("the engine `candle` can"));
+}

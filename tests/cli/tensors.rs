@@ -1,0 +1,92 @@
+//! `effnet preprocess` and `effnet forward`, which other people's checks use.
+
+use effnet::weights::{Checkpoint, NamedTensor, Values, seeded, write_safetensors};
+use effnet::{Classifier, preprocess};
+
+use super::{effnet, fixture, str};
+
+const COFFEE: &str = "examples/images/coffee.png";
+
+#[test]
+fn preprocess_writes_pixels_and_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.safetensors");
+    let args = ["preprocess", COFFEE, "examples/images/chelsea.png", "-o", str(&out)];
+    let run = effnet(args.into_iter().chain(["--model", "tf_efficientnet_lite0"]));
+    assert_eq!((run.code, &*run.stderr, &*run.stdout), (0, "", ""));
+    let bytes = std::fs::read(&out).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let (pixels, input) = (file.tensor("pixels").unwrap(), file.tensor("input").unwrap());
+    assert_eq!((pixels.dtype(), pixels.shape()), (safetensors::Dtype::U8, &[2, 224, 224, 3][..]));
+    assert_eq!((input.dtype(), input.shape()), (safetensors::Dtype::F32, &[2, 3, 224, 224][..]));
+    let classifier = Classifier::builder().build().unwrap();
+    let expected: preprocess::Pixels = classifier.pixels(COFFEE).unwrap();
+    assert_eq!(&pixels.data()[..224 * 224 * 3], expected.data());
+    // Lite's mean and std are 0.5: a byte of 0 is -1, 255 is 1.
+    let first = f32::from_le_bytes(input.data()[..4].try_into().unwrap());
+    assert_eq!(first, (f32::from(expected.data()[0]) / 255.0 - 0.5) / 0.5);
+}
+
+#[test]
+fn preprocess_writes_nothing_if_an_image_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.safetensors");
+    let run = effnet(["preprocess", COFFEE, &fixture("text.jpg"), "-o", str(&out)]);
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("text.jpg") && run.stderr.contains("is not written"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+fn input(folder: &tempfile::TempDir, name: &str, shape: &[usize]) -> std::path::PathBuf {
+    let path = folder.path().join("in.safetensors");
+    let images = seeded::images(0, shape);
+    let tensor = NamedTensor { name, shape, values: Values::F32(&images) };
+    write_safetensors(&path, &[tensor], &Default::default()).unwrap();
+    path
+}
+
+#[test]
+fn forward_writes_what_timm_computes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (input(&folder, "input", &[1, 3, 97, 129]), folder.path().join("out"));
+    let args = ["forward", "-m", "efficientnet_b0", "--weights", "seeded:0", "-i", str(&file)];
+    let outputs = ["--outputs", "logits,pre_logits,features,stages", "--engine", "candle"];
+    let run = effnet(args.into_iter().chain(["-o", str(&out)]).chain(outputs));
+    assert_eq!((run.code, &*run.stderr, &*run.stdout), (0, "", ""));
+    let (ours, golden) = (
+        Checkpoint::open(&out).unwrap(),
+        Checkpoint::open("tests/goldens/efficientnet_b0.safetensors").unwrap(),
+    );
+    for name in ["logits", "pre_logits"] {
+        let (ours, theirs) = (ours.read_f32(name).unwrap(), golden.read_f32(name).unwrap());
+        let scale = theirs.iter().fold(0f32, |max, v| max.max(v.abs()));
+        assert_eq!(ours.len(), theirs.len());
+        assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() <= 1e-4 * scale), "{name}");
+    }
+    assert_eq!(ours.shape("features"), Some(&[1, 1280, 4, 5][..]));
+    // timm's forward_intermediates: the ends of the five resolutions.
+    let stages: Vec<&[usize]> =
+        (0..5).map(|i| ours.shape(&format!("stages.{i}")).unwrap()).collect();
+    let expected: [[usize; 4]; 5] =
+        [[1, 16, 49, 65], [1, 24, 25, 33], [1, 40, 13, 17], [1, 112, 7, 9], [1, 320, 4, 5]];
+    assert_eq!(stages, expected);
+    assert_eq!(ours.shape("stages.5"), None);
+}
+
+#[test]
+fn forward_names_an_input_that_does_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.safetensors");
+    for (name, shape, expected) in [
+        ("images", &[1, 3, 8, 8][..], "no tensor `input`"),
+        ("input", &[3, 8, 8], "not (N, C, H, W)"),
+        ("input", &[1, 4, 8, 8], "3 channels, not 4"),
+    ] {
+        let file = input(&folder, name, shape);
+        let run = effnet(["forward", "-i", str(&file), "-o", str(&out)]);
+        assert_eq!(run.code, 1);
+        let error = run.only_error();
+        assert!(error.contains(str(&file)) && error.contains(expected), "{error}");
+        assert!(!out.exists());
+    }
+}

@@ -1,0 +1,143 @@
+//! The hub client against a hub on this machine.
+
+#![cfg(feature = "hub")]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod access;
+mod cache;
+mod classify;
+mod faults;
+mod metadata;
+#[cfg(feature = "cli")]
+mod process;
+mod untrusted;
+
+#[path = "../support/hub/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use effnet::hub::{Hub, HubBuilder, HubError, ModelFiles, Progress, ProgressEvent};
+use support::{Repo, TestHub};
+use tempfile::TempDir;
+
+const MODEL: &str = "org/b0";
+const WEIGHTS: &str = "model.safetensors";
+/// Bytes of the weights in most tests: several chunks and no round number.
+const SIZE: usize = 300_001;
+/// A time that no test reaches unless something hangs.
+const LONG: Duration = Duration::from_secs(20);
+/// A timeout that a test waits for.
+const SHORT: Duration = Duration::from_millis(250);
+
+/// A hub with one model, a cache, and what the client told of its work.
+struct Scene {
+    server: TestHub,
+    cache: TempDir,
+    events: Arc<Events>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let server = TestHub::start();
+        server.add(Repo::model(MODEL, SIZE));
+        Self { server, cache: tempfile::tempdir().unwrap(), events: Arc::default() }
+    }
+
+    fn builder(&self) -> HubBuilder {
+        HubBuilder::new(self.cache.path())
+            .endpoint(self.server.url())
+            .head_timeout(LONG)
+            .stall_timeout(LONG)
+            .lock_timeout(LONG)
+            .retry(3, Duration::from_millis(1))
+            .longest_wait(Duration::from_secs(2))
+            .progress(self.events.clone())
+    }
+
+    fn hub(&self) -> Hub {
+        self.builder().build().unwrap()
+    }
+
+    fn files(&self) -> Result<ModelFiles, HubError> {
+        self.hub().model_files(MODEL, None)
+    }
+
+    /// The model's own weights, as the hub has them.
+    fn weights(&self) -> Vec<u8> {
+        Repo::model(MODEL, SIZE).file(WEIGHTS).unwrap().bytes.clone()
+    }
+
+    /// The model is in the cache, byte for byte, and nothing unfinished is.
+    fn assert_complete(&self, files: &ModelFiles) {
+        assert!(std::fs::read(&files.weights).unwrap() == self.weights(), "the weights differ");
+        assert_eq!(unfinished(self.cache.path()), Vec::<PathBuf>::new());
+    }
+
+    /// No file passes for the weights; bytes of an unfinished download.
+    fn assert_no_weights(&self) -> Option<u64> {
+        for path in all_files(self.cache.path()) {
+            assert!(!path.ends_with(WEIGHTS), "{}", path.display());
+            let name = path.file_name().unwrap().to_str().unwrap();
+            assert_ne!(name.len(), 64, "a blob of weights: {}", path.display());
+        }
+        let parts = unfinished(self.cache.path());
+        assert!(parts.len() <= 1, "{parts:?}");
+        parts.first().map(|part| part.metadata().unwrap().len())
+    }
+
+    /// After a fault: the next run, on a sound hub, completes.
+    fn assert_next_run_completes(&self) {
+        self.server.heal();
+        self.assert_complete(&self.files().unwrap());
+    }
+}
+
+/// Every event, in words.
+#[derive(Default)]
+struct Events(Mutex<Vec<String>>);
+
+impl Progress for Events {
+    fn event(&self, event: &ProgressEvent<'_>) {
+        let line = match event {
+            ProgressEvent::Advanced { .. } => return,
+            ProgressEvent::Started { file, size, from, .. } => {
+                format!("started {file} {from}/{size}")
+            }
+            ProgressEvent::Retrying { cause, .. } => format!("retrying: {cause}"),
+            ProgressEvent::Waiting { .. } => "waiting".to_owned(),
+            other => format!("{other:?}"),
+        };
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+impl Events {
+    fn count(&self, start: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|line| line.starts_with(start)).count()
+    }
+}
+
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in folder.read_dir().into_iter().flatten() {
+        let path = entry.unwrap().path();
+        match path.symlink_metadata().unwrap().is_dir() {
+            true => files.extend(all_files(&path)),
+            false => files.push(path),
+        }
+    }
+    files
+}
+
+/// Unfinished downloads and other temporary files.
+fn unfinished(cache: &Path) -> Vec<PathBuf> {
+    let mut files = all_files(cache);
+    files.retain(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.contains("incomplete") || name.ends_with(".tmp")
+    });
+    files
+}

@@ -1,0 +1,93 @@
+//! The rules of ARCHITECTURE.md, checked from the source.
+
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
+use std::path::{Path, PathBuf};
+
+/// The files under `src`, with their text up to the tests.
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]\nmod ").next().unwrap().to_owned();
+                files.push((path.strip_prefix(&root).unwrap().to_owned(), code));
+            }
+        }
+    }
+    assert!(files.len() > 40);
+    files
+}
+
+/// The code lines of a file that hold one of `words`, without comments and documentation.
+fn lines_with<'a>(code: &'a str, words: &[&str]) -> Vec<&'a str> {
+    let is_code = |line: &&str| !line.trim_start().starts_with("//");
+    code.lines().filter(is_code).filter(|line| words.iter().any(|w| line.contains(w))).collect()
+}
+
+fn refuse(rule: &str, in_rooms: impl Fn(&Path) -> bool, words: &[&str]) {
+    let mut broken = Vec::new();
+    for (path, code) in sources().iter().filter(|(path, _)| in_rooms(path)) {
+        for line in lines_with(code, words) {
+            broken.push(format!("{}: {}", path.display(), line.trim()));
+        }
+    }
+    assert!(broken.is_empty(), "{rule}:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn arch_and_labels_import_nothing_of_the_others() {
+    for (room, own) in [("arch", "crate::arch"), ("labels", "crate::labels")] {
+        let mut broken = Vec::new();
+        for (path, code) in sources().iter().filter(|(path, _)| path.starts_with(room)) {
+            let foreign = lines_with(code, &["crate::", "candle"]);
+            let foreign = foreign.into_iter().filter(|line| !line.contains(own));
+            broken.extend(foreign.map(|line| format!("{}: {line}", path.display())));
+        }
+        assert!(broken.is_empty(), "{room} must stand alone: {broken:#?}");
+    }
+}
+
+#[test]
+fn models_see_no_files() {
+    let words = ["std::fs", "std::path", "File::", "crate::weights", "crate::pretrained"];
+    refuse("models see no files", |path| path.starts_with("models"), &words);
+}
+
+#[test]
+fn only_the_hub_touches_the_network() {
+    let words = ["std::net", "ureq::", "TcpStream", "hf_hub::"];
+    refuse("only hub touches the network", |path| !path.starts_with("hub"), &words);
+}
+
+#[test]
+fn unsafe_code_lives_in_the_cpu_engine_and_in_memory_mapping() {
+    let allowed =
+        |path: &Path| path.starts_with("engine/cpu") || path == Path::new("weights/checkpoint.rs");
+    refuse("no unsafe here", |path| !allowed(path), &["unsafe {", "unsafe fn", "unsafe impl"]);
+}
+
+#[test]
+fn only_the_command_prints() {
+    let words = ["println!", "print!(", "eprint", "stdout()", "stderr()"];
+    refuse("only cli prints", |path| !path.starts_with("cli"), &words);
+}
+
+#[test]
+fn anyhow_is_for_the_command() {
+    refuse("typed errors inside", |path| !path.starts_with("cli"), &["anyhow"]);
+}
+
+#[test]
+fn a_file_is_one_room() {
+    for (path, code) in sources() {
+        let lines = code.lines().count();
+        assert!(lines <= 450, "{} has {lines} lines: it is two rooms", path.display());
+    }
+}
