@@ -1,6 +1,10 @@
-//! Times forward passes of the fused CPU engine on seeded weights.
+//! Times forward passes of the fused CPU engine on seeded weights: a case is `architecture:size:batch`.
+//! `--profile` adds the plan's steps, `--times` prints the milliseconds of each pass and nothing else.
 //!
-//! `cargo bench --bench forward -- efficientnet_b0:224:1 tf_efficientnet_lite0:224:16 --threads 2`
+//! `cargo bench --bench forward -- efficientnet_b0:224:1 tf_efficientnet_lite0:224:16 --threads 2 --profile`
+
+// It prints, and arguments that make no sense end it.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +16,15 @@ use effnet::weights::seeded;
 fn main() {
     let mut threads = None;
     let mut seconds = 3.0;
+    let (mut profile, mut print_times) = (false, false);
     let mut cases = Vec::new();
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--threads" => threads = args.next().map(|n| n.parse().unwrap()),
             "--seconds" => seconds = args.next().unwrap().parse().unwrap(),
+            "--profile" => profile = true,
+            "--times" => print_times = true,
             _ => cases.push(arg),
         }
     }
@@ -41,7 +48,22 @@ fn main() {
             engine.logits_into(&input, shape, &mut logits).unwrap();
             times.push(start.elapsed().as_secs_f64() * 1e3 / batch as f64);
         }
+        if print_times {
+            times.iter().for_each(|time| println!("{}", time * batch as f64));
+            continue;
+        }
         times.sort_by(f64::total_cmp);
+        if profile {
+            let mut best = engine.profile(&input, shape).unwrap();
+            for _ in 0..times.len() {
+                for (best, new) in best.iter_mut().zip(engine.profile(&input, shape).unwrap()) {
+                    best.1 = best.1.min(new.1);
+                }
+            }
+            for (step, time) in best {
+                println!("{:9.1} us  {step}", time.as_secs_f64() * 1e6 / batch as f64);
+            }
+        }
         let memory = engine.memory(shape).unwrap();
         println!(
             "{case}: min {:.3} median {:.3} ms/image, {} threads, {}, arena {:.1} MB",

@@ -1,13 +1,14 @@
 //! The engine: a lowered network, its threads, its plans and its memory.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use candle_nn::VarBuilder;
 
 use super::kernels::Kernels;
 use super::lower::{Lowered, lower};
 use super::memory::{Floats, padded};
-use super::plan::{Map, Plan, Region};
+use super::plan::{Map, Plan, Region, Step};
 use super::pool::{Counter, Job, Pool};
 use super::run::Pass;
 use super::{CpuError, Isa, cores};
@@ -160,6 +161,28 @@ impl CpuEngine {
         self.forward(input, shape, &mut Sink { logits: Some(out), ..Sink::default() })
     }
 
+    /// Runs images of `shape` (N, C, H, W) once, step by step: what each step of the plan does, and how
+    /// long it took, summed over the batch.
+    ///
+    /// # Errors
+    ///
+    /// A shape that the network does not take or that is not the input's.
+    pub fn profile(
+        &self,
+        input: &[f32],
+        shape: [usize; 4],
+    ) -> Result<Vec<(String, Duration)>, CpuError> {
+        let plan = self.plan(&mut self.lock(), shape)?;
+        let name = |step: &Step| {
+            let (h, w) = (step.h.output, step.w.output);
+            (format!("{} -> {h}x{w}", self.lowered.layers[step.layer]), Duration::ZERO)
+        };
+        let mut times: Vec<(String, Duration)> = plan.steps.iter().map(name).collect();
+        let sink = &mut Sink { times: Some(&mut times), ..Sink::default() };
+        self.forward(input, shape, sink)?;
+        Ok(times)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock leaves plans and memory that the next pass fills anew.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -217,6 +240,14 @@ impl CpuEngine {
                 done = steps;
                 if pool.run(&part, counters) { Ok(()) } else { Err(CpuError::Failed) }
             };
+            if let Some(times) = &mut sink.times {
+                for (step, (_, time)) in times.iter_mut().enumerate() {
+                    let start = Instant::now();
+                    run_to(step + 1)?;
+                    *time += start.elapsed();
+                }
+                continue;
+            }
             let features = plan.maps.len() - 1;
             for (i, map) in plan.maps.iter().enumerate() {
                 let wanted = if i == features {
@@ -252,6 +283,8 @@ impl CpuEngine {
 /// Where results go.
 #[derive(Debug, Default)]
 struct Sink<'a> {
+    /// Of each step; nothing else is filled then.
+    times: Option<&'a mut [(String, Duration)]>,
     logits: Option<&'a mut [f32]>,
     pre_logits: Option<&'a mut [f32]>,
     features: Option<Array>,
@@ -330,6 +363,7 @@ impl Engine for CpuEngine {
         let mut pre_logits = wanted.pre_logits.then(|| matrix(self.num_features));
         let stages = self.stage_ends.iter().filter(|_| wanted.stages);
         let mut sink = Sink {
+            times: None,
             logits: logits.as_mut().map(|array| &mut array.data[..]),
             pre_logits: pre_logits.as_mut().map(|array| &mut array.data[..]),
             features: plan.maps.last().filter(|_| wanted.features).map(array),

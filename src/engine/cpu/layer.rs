@@ -32,7 +32,7 @@ pub(super) enum Layer {
 #[derive(Debug)]
 pub(super) struct Convolution {
     pub(super) conv: Conv,
-    pub(super) matrix: Matrix,
+    pub(super) kernel: Kernel,
     pub(super) act: Option<Activation>,
     pub(super) src: Slot,
     pub(super) dst: Slot,
@@ -42,6 +42,41 @@ pub(super) struct Convolution {
     pub(super) residual: bool,
     /// Whether the outputs are pooled.
     pub(super) pool: bool,
+}
+
+/// The weights of a dense convolution.
+#[derive(Debug)]
+pub(super) enum Kernel {
+    /// A matrix whose rows are windows.
+    Direct(Matrix),
+    /// For 3x3 kernels of stride 1.
+    Winograd(Winograd),
+}
+
+/// A matrix for each point of a transformed window, without bias.
+#[derive(Debug)]
+pub(super) struct Winograd {
+    pub(super) points: Vec<Matrix>,
+    pub(super) bias: Floats,
+}
+
+impl Winograd {
+    /// Columns of the widest panel.
+    pub(super) fn widest_panel(&self) -> usize {
+        let widest = self.points.iter().flat_map(|m| &m.panels).map(|panel| panel.vecs).max();
+        widest.unwrap_or(0) * LANES
+    }
+}
+
+impl Kernel {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Direct(matrix) => matrix.bytes(),
+            Self::Winograd(w) => {
+                w.points.iter().map(Matrix::bytes).sum::<usize>() + w.bias.len() * size_of::<f32>()
+            }
+        }
+    }
 }
 
 /// A depthwise convolution, norm and activation, from [`Slot::Current`] to [`Slot::Mid`]; before it
@@ -85,7 +120,7 @@ impl Layer {
     /// Bytes of weights.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Self::Convolution(l) => l.matrix.bytes() + l.project.as_ref().map_or(0, Matrix::bytes),
+            Self::Convolution(l) => l.kernel.bytes() + l.project.as_ref().map_or(0, Matrix::bytes),
             Self::Depthwise(l) => {
                 (l.weights.len() + l.bias.len()) * size_of::<f32>()
                     + l.expand.as_ref().map_or(0, Matrix::bytes)
@@ -93,6 +128,30 @@ impl Layer {
             Self::SqueezeExcite(l) => l.reduce.bytes() + l.expand.bytes(),
             Self::Pointwise(l) => l.matrix.bytes(),
             Self::Classifier(matrix) => matrix.bytes(),
+        }
+    }
+}
+
+impl std::fmt::Display for Layer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Convolution(Convolution { conv, project, .. }) => {
+                let (k, s) = (conv.kernel_size, conv.stride);
+                write!(f, "conv {k}x{k}/{s} {} -> {}", conv.in_chs, conv.out_chs)?;
+                project.as_ref().map_or(Ok(()), |project| write!(f, " -> {}", project.n))
+            }
+            Self::Depthwise(Depthwise { conv, expand, .. }) => {
+                let (k, s) = (conv.kernel_size, conv.stride);
+                if let Some(expand) = expand {
+                    write!(f, "expand {} -> {}, ", expand.k, expand.n)?;
+                }
+                write!(f, "depthwise {k}x{k}/{s} {}", conv.out_chs)
+            }
+            Self::SqueezeExcite(l) => {
+                write!(f, "squeeze-excite {} -> {}", l.reduce.k, l.reduce.n)
+            }
+            Self::Pointwise(l) => write!(f, "pointwise {} -> {}", l.matrix.k, l.matrix.n),
+            Self::Classifier(matrix) => write!(f, "classifier {} -> {}", matrix.k, matrix.n),
         }
     }
 }

@@ -4,12 +4,17 @@ use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
 use super::CpuError;
-use super::kernels::Kernels;
-use super::layer::{Convolution, Depthwise, Layer, Pointwise, Slot, SqueezeExcite};
+use super::kernels::{Kernels, POINTS, kernel_at_points};
+use super::layer::{
+    Convolution, Depthwise, Kernel, Layer, Pointwise, Slot, SqueezeExcite, Winograd,
+};
 use super::matrix::Matrix;
 use super::memory::{Floats, padded};
 use super::simd::{LANES, math};
 use crate::arch::{self, Activation, AntiAlias, Block, Conv, Network, SeLayer};
+
+/// Below this many input channels, transforming costs more than the products that it saves.
+const WINOGRAD_CHS: usize = 32;
 
 /// The layers of a network, and after how many of them each stage is complete.
 #[derive(Debug)]
@@ -189,18 +194,23 @@ impl Lowering<'_> {
         }
         let weights = self.tensor(&[out_chs, in_chs, k, k], &format!("{name}.weight"))?;
         let norm = self.norm(bn, out_chs)?;
-        let inputs = in_chs * k * k;
-        // Images keep their planes: c, ky, kx. Feature maps have the channels innermost.
-        let index = |i: usize| match src {
-            Slot::Images => i,
-            _ => (i % in_chs) * k * k + i / in_chs,
+        let kernel = if k == 3 && conv.stride == 1 && in_chs >= WINOGRAD_CHS && src != Slot::Images
+        {
+            Kernel::Winograd(self.winograd(&weights, (out_chs, in_chs), &norm))
+        } else {
+            let inputs = in_chs * k * k;
+            // Images keep their planes: c, ky, kx. Feature maps have the channels innermost.
+            let index = |i: usize| match src {
+                Slot::Images => i,
+                _ => (i % in_chs) * k * k + i / in_chs,
+            };
+            Kernel::Direct(Matrix::new(
+                self.kernels,
+                (out_chs, inputs),
+                |n, i| (f64::from(weights[n * inputs + index(i)]) * norm.scale[n]) as f32,
+                &norm.shift,
+            ))
         };
-        let matrix = Matrix::new(
-            self.kernels,
-            (out_chs, inputs),
-            |n, i| (f64::from(weights[n * inputs + index(i)]) * norm.scale[n]) as f32,
-            &norm.shift,
-        );
         let (mut project, mut residual, mut pool) = (None, false, false);
         match tail {
             None => {}
@@ -210,7 +220,7 @@ impl Lowering<'_> {
         }
         self.layers.push(Layer::Convolution(Convolution {
             conv,
-            matrix,
+            kernel,
             act: Some(act),
             src,
             dst,
@@ -219,6 +229,22 @@ impl Lowering<'_> {
             pool,
         }));
         Ok(())
+    }
+
+    fn winograd(&self, weights: &[f32], (n, k): (usize, usize), norm: &Norm) -> Winograd {
+        let mut points = vec![0f32; POINTS * n * k];
+        for (i, g) in weights.chunks_exact(9).enumerate() {
+            let scaled = std::array::from_fn(|tap| f64::from(g[tap]) * norm.scale[i / k]);
+            for (point, value) in kernel_at_points(scaled).into_iter().enumerate() {
+                points[point * n * k + i] = value as f32;
+            }
+        }
+        let matrix = |point: &[f32]| {
+            Matrix::new(self.kernels, (n, k), |n, i| point[n * k + i], &vec![0.0; n])
+        };
+        let mut bias = Floats::zeros(padded(n));
+        bias.as_mut_slice()[..n].copy_from_slice(&norm.shift);
+        Winograd { points: points.chunks_exact(n * k).map(matrix).collect(), bias }
     }
 
     fn depthwise(

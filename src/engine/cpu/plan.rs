@@ -3,7 +3,8 @@
 //! Nothing here depends on the number of threads, so neither do the results.
 
 use super::CpuError;
-use super::layer::{Layer, Side, Slot};
+use super::kernels::POINTS;
+use super::layer::{Kernel, Layer, Side, Slot};
 use super::lower::Lowered;
 use super::memory::padded;
 use crate::arch::PadType;
@@ -12,6 +13,9 @@ use crate::arch::PadType;
 const TASKS: usize = 8;
 /// Floats that a task may use again and again: half of a second-level cache of 1 MiB.
 const BUDGET: usize = 128 * 1024;
+/// Windows of a Winograd task, at least: its weights come from the second-level cache or beyond, and
+/// serve all of them.
+const TILES: usize = 48;
 /// Images that a pass over the layers takes together, at most.
 const MAX_GROUP: usize = 4;
 
@@ -160,7 +164,13 @@ impl Plan {
                     step.h = Side::new(pad_type, k, s, h);
                     step.w = Side::new(pad_type, k, s, w);
                     (step.src, step.dst) = (resolve(l.src), resolve(l.dst));
+                    if matches!(l.kernel, Kernel::Winograd(_)) {
+                        // Windows come in pairs.
+                        let reach = step.w.output.next_multiple_of(2) + 2;
+                        step.w.padded = step.w.padded.max(reach);
+                    }
                     chs = l.project.as_ref().map_or(l.conv.out_chs, |p| p.n);
+                    let mut points = 0;
                     let mid = l.project.as_ref().map_or(0, |_| padded(l.conv.out_chs));
                     let (per_row, per_output) = if l.src == Slot::Images {
                         step.pixel.0 = 1;
@@ -171,7 +181,14 @@ impl Plan {
                     };
                     let most = (BUDGET / (per_row * s + per_output)).max(1);
                     step.rows = step.h.output.div_ceil(TASKS).min(most);
-                    let rows_in = (step.rows - 1) * s + k;
+                    let mut rows_in = (step.rows - 1) * s + k;
+                    if let Kernel::Winograd(winograd) = &l.kernel {
+                        let (across, down) = (step.w.output.div_ceil(2), step.h.output.div_ceil(2));
+                        let down = TILES.div_ceil(across).min(down);
+                        step.rows = 2 * down;
+                        rows_in = step.rows + 2;
+                        points = POINTS * across * down * (step.pixel.0 + winograd.widest_panel());
+                    }
                     (step.segments, step.run) = if l.src == Slot::Images {
                         let plane = rows_in * step.w.padded;
                         let starts = (0..l.conv.in_chs)
@@ -184,8 +201,8 @@ impl Plan {
                         (starts.collect(), l.conv.in_chs)
                     };
                     step.chunks = step.h.output.div_ceil(step.rows);
-                    scratch =
-                        scratch.max(padded(rows_in * per_row) + step.rows * step.w.output * mid);
+                    scratch = scratch
+                        .max(padded(rows_in * per_row) + step.rows * step.w.output * mid + points);
                     if l.pool {
                         step.pool_chunks = step.chunks;
                         pool_chunks = step.chunks;

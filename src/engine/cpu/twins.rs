@@ -3,7 +3,9 @@
 use std::ptr::{null, null_mut};
 
 use super::Isa;
-use super::kernels::{DepthwiseRow, Kernels, MAX_SIDE, Post, Scale};
+use super::kernels::{
+    DepthwiseRow, FromPoints, Kernels, MAX_SIDE, POINTS, Post, Scale, ToPoints, kernel_at_points,
+};
 use super::matrix::{Matrix, Rows};
 use super::memory::{Floats, padded};
 use super::simd::LANES;
@@ -158,6 +160,66 @@ fn depthwise_rows_of_every_width_are_right() {
     }
     assert!(Kernels::of(Isa::Portable).unwrap().depthwise(9, 1).is_none());
     assert!(Kernels::of(Isa::Portable).unwrap().depthwise(3, 3).is_none());
+}
+
+#[test]
+fn winograds_method_is_a_convolution() {
+    // One output channel a vector lane: 16 kernels over 16 channels, each lane by itself.
+    for (width, height) in [(1, 1), (2, 2), (5, 2), (8, 1)] {
+        let padded_width = width + width % 2 + 2;
+        let x = random("x", 4 * padded_width * LANES);
+        let (g, bias) = (random("g", 9 * LANES), random("bias", LANES));
+        let tiles = width.div_ceil(2);
+        let mut expected = vec![0f64; height * width * LANES];
+        for (i, value) in expected.iter_mut().enumerate() {
+            let (y, at, c) = (i / LANES / width, i / LANES % width, i % LANES);
+            *value = f64::from(bias.as_slice()[c]);
+            for tap in 0..9 {
+                let pixel = (y + tap / 3) * padded_width + at + tap % 3;
+                *value += f64::from(x.as_slice()[pixel * LANES + c])
+                    * f64::from(g.as_slice()[c * 9 + tap]);
+            }
+        }
+        for (isa, kernels) in all() {
+            let plane = tiles * LANES;
+            let mut points = Floats::zeros(POINTS * plane);
+            // SAFETY: the windows cover four padded rows, the planes all tiles.
+            unsafe {
+                (kernels.to_points)(&ToPoints {
+                    from: x.as_ptr(),
+                    row: padded_width * LANES,
+                    pixel: LANES,
+                    tiles,
+                    to: points.as_mut_ptr(),
+                    plane,
+                });
+            }
+            for c in 0..LANES {
+                let taps = std::array::from_fn(|tap| f64::from(g.as_slice()[c * 9 + tap]));
+                for (point, factor) in kernel_at_points(taps).into_iter().enumerate() {
+                    for tile in 0..tiles {
+                        points.as_mut_slice()[point * plane + tile * LANES + c] *= factor as f32;
+                    }
+                }
+            }
+            let mut out = Floats::zeros(height * width * LANES);
+            // SAFETY: the planes hold all tiles, the output `height` rows.
+            unsafe {
+                (kernels.from_points)(&FromPoints {
+                    from: points.as_ptr(),
+                    plane,
+                    vecs: 1,
+                    bias: bias.as_ptr(),
+                    to: out.as_mut_ptr(),
+                    row: width * LANES,
+                    pixel: LANES,
+                    width,
+                    height,
+                });
+            }
+            close(isa, &format!("winograd {width}x{height}"), out.as_slice(), &expected);
+        }
+    }
 }
 
 #[test]

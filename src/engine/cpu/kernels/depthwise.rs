@@ -33,7 +33,7 @@ pub(super) unsafe fn row<S: Simd, const K: usize, const T: usize>(d: &DepthwiseR
     let w = d.width;
     // SAFETY: the caller's contract; each arm needs at least as many outputs as a group has.
     unsafe {
-        if S::DW >= 7 && w % 7 == 0 && w % 8 != 0 {
+        if S::DW >= 7 && w.is_multiple_of(7) && !w.is_multiple_of(8) {
             groups::<S, K, T, 7>(d);
         } else if S::DW >= 8 && w >= 8 {
             groups::<S, K, T, 8>(d);

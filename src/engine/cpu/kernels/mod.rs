@@ -4,9 +4,11 @@ mod depthwise;
 mod post;
 mod table;
 mod tile;
+mod winograd;
 
 pub(super) use depthwise::{DepthwiseRow, MAX_SIDE};
 pub(super) use post::{Post, Scale};
 pub use table::Isa;
 pub(super) use table::Kernels;
 pub(super) use tile::Tile;
+pub(super) use winograd::{FromPoints, POINTS, ToPoints, kernel_at_points};

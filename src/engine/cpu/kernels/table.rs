@@ -6,6 +6,7 @@ use super::super::simd::portable::Portable;
 use super::depthwise::{self, DepthwiseRow};
 use super::post::{self, Post, Scale};
 use super::tile::{self, Tile};
+use super::winograd::{self, FromPoints, ToPoints};
 use crate::arch::Activation;
 
 /// An instruction set that kernels exist for.
@@ -68,6 +69,8 @@ pub(in super::super) struct Kernels {
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
     post: [unsafe fn(&Post); 8],
     pub(in super::super) scale: unsafe fn(&Scale),
+    pub(in super::super) to_points: unsafe fn(&ToPoints),
+    pub(in super::super) from_points: unsafe fn(&FromPoints),
     /// Kernel sides 3, 5, 7 at strides 1 and 2.
     depthwise: [[unsafe fn(&DepthwiseRow); 2]; 3],
 }
@@ -141,6 +144,16 @@ macro_rules! kernels {
                 unsafe { post::scale::<$S>(s) }
             }
             $(#[$attr])?
+            unsafe fn to_points(t: &ToPoints) {
+                // SAFETY: see above.
+                unsafe { winograd::to_points::<$S>(t) }
+            }
+            $(#[$attr])?
+            unsafe fn from_points(t: &FromPoints) {
+                // SAFETY: see above.
+                unsafe { winograd::from_points::<$S>(t) }
+            }
+            $(#[$attr])?
             unsafe fn depthwise<const K: usize, const T: usize>(d: &DepthwiseRow) {
                 // SAFETY: see above.
                 unsafe { depthwise::row::<$S, K, T>(d) }
@@ -159,6 +172,8 @@ macro_rules! kernels {
                     post::<math::Mish>,
                 ],
                 scale,
+                to_points,
+                from_points,
                 depthwise: [
                     [depthwise::<3, 1>, depthwise::<3, 2>],
                     [depthwise::<5, 1>, depthwise::<5, 2>],

@@ -1,12 +1,13 @@
 //! Dense convolutions, as matrix products whose rows are windows of a padded copy of a few rows.
 
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
-use super::super::layer::{Convolution, Slot};
+use super::super::layer::{Convolution, Kernel, Slot};
 use super::super::matrix::Rows;
 use super::super::memory::padded;
 use super::super::plan::Step;
 use super::super::simd::LANES;
+use super::winograd::Chunk;
 use super::{Pass, Task};
 
 impl Pass<'_> {
@@ -24,7 +25,13 @@ impl Pass<'_> {
         let first = task.chunk * step.rows;
         let rows = step.rows.min(step.h.output - first);
         // The layout of the planned chunk, which the last one may not fill.
-        let rows_in = (step.rows - 1) * stride + layer.conv.kernel_size;
+        let winograd = matches!(layer.kernel, Kernel::Winograd(_));
+        // Winograd's windows come in pairs, and reach one row further.
+        let rows_of = |rows: usize| match winograd {
+            true => rows.next_multiple_of(2) + 2,
+            false => (rows - 1) * stride + layer.conv.kernel_size,
+        };
+        let rows_in = rows_of(step.rows);
         let pixel = step.pixel.0;
         let planes = if layer.src == Slot::Images { layer.conv.in_chs } else { 1 };
         let plane = rows_in * step.w.padded * pixel;
@@ -37,7 +44,7 @@ impl Pass<'_> {
                 } else {
                     self.src(step, task.image)
                 };
-                for r in 0..(rows - 1) * stride + layer.conv.kernel_size {
+                for r in 0..rows_of(rows) {
                     let to = scratch.add(p * plane + r * step.w.padded * pixel);
                     let y = (first * stride + r).checked_sub(step.h.before);
                     let y = y.filter(|&y| y < step.h.input);
@@ -56,28 +63,44 @@ impl Pass<'_> {
             let fused = layer.project.is_some();
             let mid = scratch.add(padded(planes * plane));
             let mid_row = padded(layer.conv.out_chs);
-            for &panel in &layer.matrix.panels {
-                for y in 0..rows {
-                    let (c, c_row) = if fused {
-                        (mid.add(y * step.w.output * mid_row), mid_row)
-                    } else {
-                        (self.dst(step, task.image).add(row_of(y)), n)
-                    };
-                    let added = layer.residual && !fused;
-                    let rows = Rows {
-                        count: step.w.output,
-                        a: scratch.add(y * stride * step.w.padded * pixel),
-                        a_row: stride * pixel,
-                        segments: &step.segments,
-                        run: step.run,
-                        c,
-                        c_row,
-                        c_vec: LANES,
-                        residual: if added { residual.add(row_of(y)) } else { std::ptr::null() },
+            let (to, pixel_out) =
+                if fused { (mid, mid_row) } else { (self.dst(step, task.image).add(row_of(0)), n) };
+            let added = if layer.residual && !fused { residual.add(row_of(0)) } else { null() };
+            match &layer.kernel {
+                Kernel::Winograd(kernel) => {
+                    let outputs = if fused { step.rows * step.w.output * mid_row } else { 0 };
+                    let chunk = Chunk {
+                        rows,
+                        from: scratch,
+                        to,
+                        pixel: pixel_out,
+                        residual: added,
                         pool,
                         post,
+                        scratch: mid.add(outputs),
                     };
-                    layer.matrix.multiply(self.kernels, panel, &rows);
+                    self.winograd(kernel, step, chunk);
+                }
+                Kernel::Direct(matrix) => {
+                    for &panel in &matrix.panels {
+                        for y in 0..rows {
+                            let at = y * step.w.output * pixel_out;
+                            let rows = Rows {
+                                count: step.w.output,
+                                a: scratch.add(y * stride * step.w.padded * pixel),
+                                a_row: stride * pixel,
+                                segments: &step.segments,
+                                run: step.run,
+                                c: to.add(at),
+                                c_row: pixel_out,
+                                c_vec: LANES,
+                                residual: if added.is_null() { added } else { added.add(at) },
+                                pool,
+                                post,
+                            };
+                            matrix.multiply(self.kernels, panel, &rows);
+                        }
+                    }
                 }
             }
             let Some(project) = &layer.project else { return };

@@ -3,6 +3,7 @@
 mod convolution;
 mod depthwise;
 mod pointwise;
+mod winograd;
 
 use super::kernels::{Kernels, Post};
 use super::layer::Layer;

@@ -29,7 +29,8 @@ pub(in super::super) unsafe fn exp2<S: Simd>(t: S::V) -> S::V {
     }
 }
 
-const EXP2: [f32; 6] = [0.0013390863, 0.009676032, 0.05550357, 0.24022107, 0.6931472, 1.0000001];
+const EXP2: [f32; 6] =
+    [0.0013390863, 0.009676032, 0.05550357, 0.24022107, std::f32::consts::LN_2, 1.0000001];
 
 /// `1 / (1 + exp(-x))` within `(5 + |x|) * 1e-7` of its value, relatively, for `x` from -86.6 on,
 /// below which it stays at 2.4e-38; NaN stays NaN.
@@ -62,8 +63,8 @@ macro_rules! act {
         impl Act for $name {
             #[inline(always)]
             unsafe fn apply<$S: Simd>($x: $S::V) -> $S::V {
-                // SAFETY: the caller guarantees S's instruction set.
                 #[allow(unused_unsafe)] // The identity has nothing to call.
+                // SAFETY: the caller guarantees S's instruction set.
                 unsafe {
                     $body
                 }
