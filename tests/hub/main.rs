@@ -5,6 +5,7 @@
 
 mod access;
 mod cache;
+mod classify;
 mod faults;
 mod metadata;
 #[cfg(feature = "cli")]
