@@ -112,34 +112,6 @@ fn a_timm_name_is_its_repository() {
     assert!(err.contains("did you mean efficientnet_b0"), "{err}");
 }
 
-#[test]
-fn classify_downloads_on_first_use() {
-    let scene = Scene::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let bundled = "weights-map/bundled/tf_efficientnet_lite0.in1k.safetensors";
-    let weights = std::fs::read(root.join(bundled)).unwrap();
-    let config =
-        br#"{"architecture": "tf_efficientnet_lite0", "num_classes": 1000, "pretrained_cfg":
-        {"input_size": [3, 224, 224], "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}"#;
-    let repo = Repo::new("org/lite0").with("config.json", config).with(WEIGHTS, &weights);
-    scene.server.add(repo);
-    let image = root.join("examples/images/coffee.png");
-    let classify = |flags: &[&str]| {
-        let image = image.to_str().unwrap();
-        let arguments = [&["classify", image, "-m", "org/lite0", "--format", "jsonl"], flags];
-        run(&mut effnet(&scene, &arguments.concat()))
-    };
-    let (code, _, err) = classify(&["--offline"]);
-    assert_eq!(code, Some(3));
-    assert!(err.contains("effnet download org/lite0"), "{err}");
-    let (code, first, err) = classify(&[]);
-    assert_eq!(code, Some(0), "{err}");
-    assert!(first.contains("espresso"), "{first}");
-    scene.server.take_log();
-    assert_eq!(classify(&["--offline"]), (Some(0), first, String::new()));
-    assert_eq!(scene.server.take_log(), []);
-}
-
 /// Whatever the moment a download is killed, no file passes for a whole one, and the next run completes
 /// from what is there.
 #[test]
