@@ -85,6 +85,9 @@ impl Models {
         #[cfg(feature = "hub")]
         if self.cached {
             let models = self.hub.models(&self.glob)?;
+            if models.is_empty() {
+                bail!("no model in the cache matches {:?}", self.glob);
+            }
             let named = |(name, cfg): (String, _)| Ok(Row { name, ..Row::new(&cfg)? });
             return models.into_iter().map(named).collect();
         }

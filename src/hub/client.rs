@@ -98,7 +98,9 @@ impl Client {
                 .accept_encoding("identity")
                 .tls_config(tls.clone())
                 .proxy(proxy.clone())
+                .timeout_resolve(Some(limits.stall_timeout))
                 .timeout_connect(Some(limits.stall_timeout))
+                .timeout_send_request(Some(limits.stall_timeout))
                 .build()
                 .new_agent()
         };

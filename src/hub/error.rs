@@ -272,16 +272,6 @@ pub enum HubError {
         /// What its configuration says.
         source: Box<PretrainedError>,
     },
-    /// An architecture that timm has and this program has not. The weights were not downloaded.
-    #[error(
-        "{repo}: its architecture {architecture} is not built in; `effnet models` lists those that are"
-    )]
-    Unbuilt {
-        /// `org/name`.
-        repo: String,
-        /// The architecture.
-        architecture: String,
-    },
     /// A model's name is wrong.
     #[error(transparent)]
     Pretrained(#[from] PretrainedError),

@@ -11,7 +11,6 @@ use super::metadata::{Metadata, Target, head};
 use super::task::Cancel;
 use super::transfer::{Context, fetch, pause};
 use super::{Download, HubBuilder, HubError, Progress, lock};
-use crate::arch;
 use crate::pretrained::{self, ModelConfig, ModelName, PretrainedError};
 
 const CONFIG: &str = "config.json";
@@ -182,12 +181,7 @@ impl Inner {
             },
             error => error,
         })?;
-        let model =
-            ModelConfig::from_file(&config.path).map_err(|error| not_this_family(&repo, error))?;
-        if arch::find(model.architecture).is_none() {
-            let architecture = model.architecture.to_owned();
-            return Err(HubError::Unbuilt { repo, architecture });
-        }
+        ModelConfig::from_file(&config.path).map_err(|error| not_this_family(&repo, error))?;
         let target = Target { repo: &repo, file: WEIGHTS, revision: &config.commit };
         let weights = self.file(target, MAX_WEIGHTS, cancel).map_err(|error| match error {
             HubError::NoFile { .. } => self.without_weights(target, &revision, error),

@@ -24,7 +24,7 @@ fn lite0(num_classes: usize) -> Repo {
         })
         .collect();
     let folder = tempfile::tempdir().unwrap();
-    write_safetensors(&folder.path().join(WEIGHTS), &named, &Default::default()).unwrap();
+    write_safetensors(folder.path().join(WEIGHTS), &named, &Default::default()).unwrap();
     let config = format!(
         r#"{{"architecture": "tf_efficientnet_lite0", "num_classes": {num_classes},
         "pretrained_cfg": {{"tag": "mine", "input_size": [3, 224, 224], "crop_pct": 0.875,

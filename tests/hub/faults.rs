@@ -300,6 +300,24 @@ fn no_secure_connection() {
 }
 
 #[test]
+fn a_secure_connection_that_never_comes() {
+    // Takes connections, by the system's queue, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("https://{}/", silent.local_addr().unwrap());
+    for at in [At::Head, At::Storage] {
+        let scene = Scene::new();
+        scene.server.fault(at, "", Fault::Redirect(to.clone()), ALWAYS);
+        let hub = scene.builder().head_timeout(SHORT).stall_timeout(SHORT).retry(2, SHORT / 100);
+        let start = Instant::now();
+        let error = hub.build().unwrap().model_files(MODEL, None).unwrap_err();
+        assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
+        assert!(error.to_string().contains("no answer in time"), "{error}");
+        scene.assert_no_weights();
+        scene.assert_next_run_completes();
+    }
+}
+
+#[test]
 fn a_cache_that_cannot_be_written() {
     let scene = Scene::new();
     let file = scene.cache.path().join("a file");

@@ -49,3 +49,11 @@ fn a_size_or_checksum_that_is_not_the_files() {
         assert!(matches!(error, HubError::Mismatch { .. }), "{name}: {error}");
     }
 }
+
+#[test]
+fn xet_storage_is_reached_by_plain_http() {
+    let scene = Scene::new();
+    let hash = Fault::Header("x-xet-hash", "a".repeat(64));
+    scene.server.fault(At::Head, WEIGHTS, hash, 1);
+    scene.assert_complete(&scene.files().unwrap());
+}

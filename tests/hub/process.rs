@@ -45,6 +45,9 @@ fn download_list_verify_remove() {
     assert!(err.contains("cache rm org/b0"), "{err}");
     assert_eq!(run(&mut effnet(&scene, &["cache", "rm", MODEL])).0, Some(0));
     assert_eq!(run(&mut effnet(&scene, &["cache", "rm", MODEL])).0, Some(3));
+    let (code, _, err) = run(&mut effnet(&scene, &["models", "--cached"]));
+    assert_ne!(code, Some(0));
+    assert!(err.contains("no model in the cache"), "{err}");
 }
 
 #[test]

@@ -29,13 +29,6 @@ fn another_family_is_refused_before_its_weights() {
 }
 
 #[test]
-fn an_architecture_that_is_not_built_in_is_refused_before_its_weights() {
-    let config = br#"{"architecture": "mobilenetv3_large_100"}"#;
-    let (_, error) = files_with(|repo| repo.with("config.json", config));
-    assert!(error.to_string().contains("mobilenetv3_large_100 is not built in"), "{error}");
-}
-
-#[test]
 fn no_configuration_or_no_weights() {
     let without = |mut repo: Repo, name: &str| {
         repo.files.retain(|file| file.name != name);
