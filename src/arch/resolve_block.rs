@@ -9,6 +9,7 @@ use super::resolve::SpaceToDepth;
 use super::{Activation, AntiAlias, Arch, ArchError, Block, BlockDef, BlockKind, make_divisible};
 
 /// What all blocks of one string have in common.
+#[derive(Clone, Copy)]
 struct Common {
     in_chs: usize,
     out_chs: usize,

@@ -17,7 +17,7 @@ pub struct MobileAttention {
 
 #[derive(Debug, Clone)]
 enum Attention {
-    MultiQuery(MultiQueryAttention2d),
+    MultiQuery(Box<MultiQueryAttention2d>),
     MultiHead(Attention2d),
 }
 
@@ -32,9 +32,9 @@ impl MobileAttention {
         Ok(Self {
             norm: NormAct::new(block.in_chs, args, None, &vb.pp("norm"))?,
             attn: match block.attn {
-                arch::Attention::MultiQuery { down_conv } => Attention::MultiQuery(
+                arch::Attention::MultiQuery { down_conv } => Attention::MultiQuery(Box::new(
                     MultiQueryAttention2d::new(block, down_conv, args, &attn)?,
-                ),
+                )),
                 arch::Attention::MultiHead => Attention::MultiHead(Attention2d::new(block, &attn)?),
             },
             layer_scale: LayerScale2d::new(block.layer_scale, block.out_chs, vb)?,
@@ -90,7 +90,7 @@ mod tests {
             -1.578_437_4,
             0.520_478_37,
             0.400_519_07,
-            0.103_596_836,
+            0.103_596_84,
         ];
         for (y, e) in ys.flatten_all()?.to_vec1::<f32>()?.iter().zip(expected) {
             assert!((y - e).abs() < 1e-5, "{y} for {e}");
