@@ -6,10 +6,10 @@
 use candle_core::{DType, Device};
 use effnet::arch::{self, Network};
 use effnet::engine::{
-    Array, CandleEngine, CpuEngine, CpuOptions, Engine, Images, Isa, Outputs, Wanted,
+    Array, CandleEngine, CpuEngine, CpuError, CpuOptions, Engine, Images, Isa, Outputs, Wanted,
 };
 use effnet::models::EfficientNet;
-use effnet::weights::seeded;
+use effnet::weights::{seeded, tensor_shapes};
 
 /// The bar: largest absolute difference over the largest absolute value of the reference.
 const TOLERANCE: f32 = 1e-4;
@@ -94,9 +94,37 @@ fn equals_candle_at_odd_sizes() {
         "tf_efficientnetv2_b3",
         "efficientnetv2_rw_t",
         "tf_efficientnetv2_s",
+        "mobilenetv3_large_100",
+        "tf_mobilenetv3_small_100",
     ] {
         check(name, [1, 3, 97, 130]);
     }
+}
+
+/// Every architecture of at most 12 million parameters: equal, or refused by name.
+#[test]
+fn equals_candle_on_every_small_architecture_that_it_lowers() {
+    let shape = [1, 3, 33, 50];
+    let (mut lowered, mut refused) = (0, Vec::new());
+    for arch in arch::all() {
+        let network = network(arch.name);
+        let shapes = tensor_shapes(|vb| EfficientNet::new(&network, &vb)).unwrap();
+        let parameters = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>());
+        if parameters.sum::<usize>() > 12_000_000 {
+            continue;
+        }
+        let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
+        match CpuEngine::new(&network, &vb, CpuOptions { threads: Some(2), isa: None }) {
+            Ok(engine) => {
+                let miss = compare(&run(&engine, shape), &candle(&network, shape));
+                miss.unwrap_or_else(|miss| panic!("{}: {miss}", arch.name));
+                lowered += 1;
+            }
+            Err(CpuError::CannotLower { what, .. }) => refused.push((arch.name, what)),
+            Err(error) => panic!("{}: {error}", arch.name),
+        }
+    }
+    assert!(lowered >= 60, "{lowered} lowered; refused: {refused:#?}");
 }
 
 #[test]

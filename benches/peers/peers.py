@@ -14,6 +14,7 @@ CASES = [
     "tf_efficientnet_lite0:224:1",
     "efficientnet_b4:384:1",
     "efficientnetv2_rw_s:384:1",
+    "mobilenetv3_large_100:224:1",
 ]
 
 

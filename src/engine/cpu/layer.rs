@@ -25,6 +25,7 @@ pub(super) enum Layer {
     Depthwise(Depthwise),
     SqueezeExcite(SqueezeExcite),
     Pointwise(Pointwise),
+    PooledHead(PooledHead),
     Classifier(Matrix),
 }
 
@@ -116,6 +117,13 @@ pub(super) struct Pointwise {
     pub(super) mean: bool,
 }
 
+/// A head that pools first: the means of [`Slot::Current`] through a matrix and an activation.
+#[derive(Debug)]
+pub(super) struct PooledHead {
+    pub(super) matrix: Matrix,
+    pub(super) act: Activation,
+}
+
 impl Layer {
     /// Bytes of weights.
     pub(super) fn bytes(&self) -> usize {
@@ -127,6 +135,7 @@ impl Layer {
             }
             Self::SqueezeExcite(l) => l.reduce.bytes() + l.expand.bytes(),
             Self::Pointwise(l) => l.matrix.bytes(),
+            Self::PooledHead(l) => l.matrix.bytes(),
             Self::Classifier(matrix) => matrix.bytes(),
         }
     }
@@ -151,6 +160,7 @@ impl std::fmt::Display for Layer {
                 write!(f, "squeeze-excite {} -> {}", l.reduce.k, l.reduce.n)
             }
             Self::Pointwise(l) => write!(f, "pointwise {} -> {}", l.matrix.k, l.matrix.n),
+            Self::PooledHead(l) => write!(f, "pool, head {} -> {}", l.matrix.k, l.matrix.n),
             Self::Classifier(matrix) => write!(f, "classifier {} -> {}", matrix.k, matrix.n),
         }
     }

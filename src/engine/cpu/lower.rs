@@ -6,12 +6,12 @@ use candle_nn::VarBuilder;
 use super::CpuError;
 use super::kernels::{Kernels, POINTS, kernel_at_points};
 use super::layer::{
-    Convolution, Depthwise, Kernel, Layer, Pointwise, Slot, SqueezeExcite, Winograd,
+    Convolution, Depthwise, Kernel, Layer, Pointwise, PooledHead, Slot, SqueezeExcite, Winograd,
 };
 use super::matrix::Matrix;
 use super::memory::{Floats, padded};
 use super::simd::{LANES, math};
-use crate::arch::{self, Activation, AntiAlias, Block, Conv, Network, SeLayer};
+use crate::arch::{Activation, AntiAlias, Block, Conv, Head, Network, Norm as NormKind, SeLayer};
 
 /// Below this many input channels, transforming costs more than the products that it saves.
 const WINOGRAD_CHS: usize = 32;
@@ -36,11 +36,8 @@ pub(super) fn lower(
     vb: &VarBuilder<'_>,
     kernels: &'static Kernels,
 ) -> Result<Lowered, CpuError> {
-    if network.norm != arch::Norm::BatchNorm {
+    if network.norm != NormKind::BatchNorm {
         return cannot_lower(format!("the norm {:?}", network.norm), "bn1");
-    }
-    if network.head != arch::Head::ConvThenPool {
-        return cannot_lower(format!("the head {:?}", network.head), "conv_head");
     }
     let mut l = Lowering { vb, kernels, bn_eps: network.bn_eps, layers: Vec::new() };
     let stem = Conv {
@@ -60,16 +57,7 @@ pub(super) fn lower(
         }
         stages.push(l.layers.len());
     }
-    let matrix = l.folded("conv_head", "bn2", head_chs, network.num_features)?;
-    l.layers.push(Layer::Pointwise(Pointwise {
-        matrix,
-        act: Some(network.act),
-        src: Slot::Current,
-        gate: false,
-        residual: false,
-        mean: true,
-    }));
-    let features = l.layers.len();
+    let features = l.head(network, head_chs)?;
     if network.num_classes > 0 {
         let matrix = l.linear("classifier", network.num_features, network.num_classes, &[])?;
         l.layers.push(Layer::Classifier(matrix));
@@ -166,6 +154,37 @@ impl Lowering<'_> {
                 cannot_lower(format!("a block of kind `{}`", block.kind().token()), at)
             }
         }
+    }
+
+    /// The head behind `chs` channels; after how many layers the last feature map is complete.
+    fn head(&mut self, network: &Network, chs: usize) -> Result<usize, CpuError> {
+        let (n, act) = (network.num_features, network.act);
+        self.act(act, "conv_head")?;
+        let matrix = match network.head {
+            Head::ConvThenPool => {
+                let matrix = self.folded("conv_head", "bn2", chs, n)?;
+                self.layers.push(Layer::Pointwise(Pointwise {
+                    matrix,
+                    act: Some(act),
+                    src: Slot::Current,
+                    gate: false,
+                    residual: false,
+                    mean: true,
+                }));
+                return Ok(self.layers.len());
+            }
+            Head::PoolThenConv => self.linear("conv_head", chs, n, &[1, 1])?,
+            Head::PoolThenConvNoBias => {
+                let weights = self.tensor(&[n, chs, 1, 1], "conv_head.weight")?;
+                let weight = |n: usize, k: usize| weights[n * chs + k];
+                Matrix::new(self.kernels, (n, chs), weight, &vec![0.0; n])
+            }
+            Head::PoolThenConvNorm => self.folded("conv_head", "norm_head", chs, n)?,
+            Head::Pool => return cannot_lower("a network without a head", "conv_head"),
+        };
+        let features = self.layers.len();
+        self.layers.push(Layer::PooledHead(PooledHead { matrix, act }));
+        Ok(features)
     }
 
     fn act(&self, act: Activation, at: &str) -> Result<(), CpuError> {

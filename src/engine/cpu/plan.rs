@@ -252,6 +252,13 @@ impl Plan {
                         sizes[Region::Means as usize] = padded(chs);
                     }
                 }
+                Layer::PooledHead(l) => {
+                    step.dst = Region::Means;
+                    step.pixel = (padded(l.matrix.k), padded(l.matrix.n));
+                    step.blocks = l.matrix.panels.len().div_ceil(2);
+                    scratch = scratch.max(padded(l.matrix.k));
+                    sizes[Region::Means as usize] = padded(l.matrix.n);
+                }
                 Layer::Classifier(matrix) => {
                     step.src = Region::Means;
                     step.dst = Region::Logits;

@@ -65,6 +65,7 @@ impl Pass<'_> {
                 Layer::Depthwise(layer) => self.depthwise(layer, step, task, scratch),
                 Layer::SqueezeExcite(layer) => self.squeeze_excite(layer, step, task, scratch),
                 Layer::Pointwise(layer) => self.pointwise(layer, step, task, scratch),
+                Layer::PooledHead(layer) => self.pooled_head(layer, step, task, scratch),
                 Layer::Classifier(matrix) => self.classifier(matrix, step, task),
             }
         }

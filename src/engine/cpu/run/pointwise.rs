@@ -3,8 +3,8 @@
 use std::ptr::{null, null_mut};
 
 use super::super::kernels::{Post, Scale};
-use super::super::layer::{Pointwise, SqueezeExcite};
-use super::super::matrix::{Matrix, Rows};
+use super::super::layer::{Pointwise, PooledHead, SqueezeExcite};
+use super::super::matrix::{Matrix, Panel, Rows};
 use super::super::memory::padded;
 use super::super::plan::{Region, Step};
 use super::super::simd::LANES;
@@ -94,18 +94,47 @@ impl Pass<'_> {
             }
             let squeezed = scratch.add(chs);
             let gate = self.region(Region::Gate).add(task.image * chs);
-            self.vector(&layer.reduce, scratch, squeezed, Some(layer.act));
-            self.vector(&layer.expand, squeezed, gate, Some(layer.gate));
+            self.vector(&layer.reduce, &layer.reduce.panels, scratch, squeezed, layer.act);
+            self.vector(&layer.expand, &layer.expand.panels, squeezed, gate, layer.gate);
         }
     }
 
-    /// `to = act(matrix * from)` for one row.
+    /// # Safety
+    ///
+    /// [`Pass::run`]'s; `scratch` is this thread's.
+    pub(super) unsafe fn pooled_head(
+        &self,
+        layer: &PooledHead,
+        step: &Step,
+        task: Task,
+        scratch: *mut f32,
+    ) {
+        let (k, n) = step.pixel;
+        let pixels = step.h.input * step.w.input;
+        // SAFETY: the plan gave the scratch room for the means, and the regions room for whole maps
+        // and every image's features.
+        unsafe {
+            let map = std::slice::from_raw_parts(self.src(step, task.image), pixels * k);
+            let means = std::slice::from_raw_parts_mut(scratch, k);
+            means.fill(0.0);
+            for pixel in map.chunks_exact(k) {
+                means.iter_mut().zip(pixel).for_each(|(mean, &value)| *mean += value);
+            }
+            means.iter_mut().for_each(|mean| *mean /= pixels as f32);
+            let to = self.region(Region::Means).add(task.image * n);
+            let panels = share(&layer.matrix, step.blocks, task.block);
+            self.vector(&layer.matrix, panels, scratch, to, layer.act);
+        }
+    }
+
+    /// `to = act(matrix * from)` for one row and the columns of `panels`.
     unsafe fn vector(
         &self,
         matrix: &Matrix,
+        panels: &[Panel],
         from: *const f32,
         to: *mut f32,
-        act: Option<Activation>,
+        act: Activation,
     ) {
         let rows = Rows {
             count: 1,
@@ -118,9 +147,9 @@ impl Pass<'_> {
             c_vec: LANES,
             residual: null(),
             pool: null_mut(),
-            post: self.post(act, false),
+            post: self.post(Some(act), false),
         };
-        for &panel in &matrix.panels {
+        for &panel in panels {
             // SAFETY: the caller's vectors have the matrix' padded lengths.
             unsafe { matrix.multiply(self.kernels, panel, &rows) };
         }
@@ -155,7 +184,7 @@ impl Pass<'_> {
 }
 
 /// The panels of one of `blocks` tasks.
-fn share(matrix: &Matrix, blocks: usize, block: usize) -> &[super::super::matrix::Panel] {
+fn share(matrix: &Matrix, blocks: usize, block: usize) -> &[Panel] {
     let panels = matrix.panels.len();
     &matrix.panels[panels * block / blocks..panels * (block + 1) / blocks]
 }
