@@ -146,10 +146,10 @@ impl<W: Write> Writer<W> {
             }
             Self::Json { out, is_first } => {
                 out.write_all(if std::mem::replace(is_first, false) { b"\n" } else { b",\n" })?;
-                serde_json::to_writer(out, record)?;
+                serde_json::to_writer(out, record).map_err(std::io::Error::from)?;
             }
             Self::Jsonl { out } => {
-                serde_json::to_writer(&mut *out, record)?;
+                serde_json::to_writer(&mut *out, record).map_err(std::io::Error::from)?;
                 writeln!(out)?;
                 out.flush()?;
             }

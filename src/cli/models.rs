@@ -102,7 +102,7 @@ impl Models {
         let mut out = std::io::stdout().lock();
         match self.format {
             Format::Json => {
-                serde_json::to_writer_pretty(&mut out, &rows)?;
+                serde_json::to_writer_pretty(&mut out, &rows).map_err(std::io::Error::from)?;
                 writeln!(out)?;
             }
             Format::Table => {
