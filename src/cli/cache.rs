@@ -7,7 +7,7 @@ use indicatif::HumanBytes;
 use super::download::repository;
 use super::hub::{CacheArgs, no_model};
 use super::table::{align, printable};
-use super::{Done, complain};
+use super::{Done, NoModel, complain};
 use crate::hub::{CachedModel, FileState, Hub};
 
 /// List, check or remove downloaded models
@@ -80,7 +80,7 @@ fn verify(hub: &Hub, names: &[String]) -> Result<Done> {
         let repos = names.iter().map(|name| Ok(repository(name)?.0)).collect::<Result<Vec<_>>>()?;
         if let Some(repo) = repos.iter().find(|repo| models.iter().all(|m| m.repo != **repo)) {
             let place = hub.cache_dir().display();
-            return Err(super::model::NoModel(format!("{repo}: not in the cache {place}")).into());
+            return Err(NoModel(format!("{repo}: not in the cache {place}")).into());
         }
         models.retain(|model| repos.contains(&model.repo));
     }

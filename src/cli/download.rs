@@ -4,8 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::hub::{HubArgs, no_model};
-use super::model::NoModel;
-use super::{Done, complain};
+use super::{Done, NoModel, complain};
 use crate::pretrained::{self, ModelName};
 
 /// Download models from the Hugging Face hub

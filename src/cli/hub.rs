@@ -8,8 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::complain;
-use super::model::NoModel;
+use super::{NoModel, complain};
 use crate::hub::{Hub, HubBuilder, HubError, Progress, ProgressEvent};
 use crate::pretrained::{ModelConfig, PretrainedCfg};
 

@@ -52,6 +52,11 @@ enum Done {
     Some,
 }
 
+/// Marks an error as the model's: exit code 3.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoModel(String);
+
 /// Exit code of a run some of whose inputs failed, or whose output could not be written.
 const SOME_FAILED: u8 = 1;
 /// Exit code of a run without a model: the name, the files or the weights are at fault.
@@ -80,7 +85,7 @@ pub fn run() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("error: {error:#}"));
-            let no_model = error.downcast_ref::<model::NoModel>().is_some();
+            let no_model = error.downcast_ref::<NoModel>().is_some();
             ExitCode::from(if no_model { NO_MODEL } else { SOME_FAILED })
         }
     }

@@ -1,7 +1,7 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::complain;
+use super::{NoModel, complain};
 use crate::Classifier;
 use crate::ClassifierBuilder;
 use crate::engine::EngineChoice;
@@ -53,11 +53,6 @@ impl From<EngineName> for EngineChoice {
         }
     }
 }
-
-/// Marks an error as the model's: exit code 3.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct NoModel(pub(super) String);
 
 impl ModelArgs {
     /// A classifier as asked for; `configure` adds what the subcommand has to say.

@@ -3,9 +3,8 @@ use std::io::Write;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use super::model::NoModel;
 use super::table::align;
-use super::{Done, complain, dot, svg};
+use super::{Done, NoModel, complain, dot, svg};
 use crate::arch::{self, Arch, DepthMultiplier};
 use crate::pretrained;
 use crate::summary::{Figures, Summary};
