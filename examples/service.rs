@@ -3,8 +3,9 @@
 //!     cargo run --release --example service -- 127.0.0.1:8080
 //!     curl --data-binary @examples/images/coffee.png http://127.0.0.1:8080/classify
 //!
-//! Inference runs on blocking threads, so that the runtime goes on answering; a semaphore lets as
-//! many images in as there are cores and keeps the others waiting.
+//! Inference runs on blocking threads, so that the runtime goes on answering. A semaphore lets as
+//! many images in as there are cores, to be decoded side by side, and keeps the others waiting; in the
+//! network they take turns, each with all cores.
 
 #![allow(clippy::print_stdout, reason = "an example speaks to its reader")]
 
@@ -48,7 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let cores = std::thread::available_parallelism()?.get();
     let service = Service {
-        classifier: Classifier::builder().threads(1).build()?,
+        classifier: Classifier::builder().build()?,
         slots: Arc::new(Semaphore::new(cores)),
     };
     let router = Router::new()

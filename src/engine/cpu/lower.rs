@@ -147,12 +147,12 @@ impl Lowering<'_> {
                 let tail = Some(Tail::Project(project, b.has_skip));
                 self.convolution(&conv, &bn, b.conv_exp, b.act, Slot::Current, Slot::Next, tail)
             }
-            Block::MixedResidual(_)
-            | Block::CondConvResidual(_)
-            | Block::UniversalInvertedResidual(_)
-            | Block::MobileAttention(_) => {
-                cannot_lower(format!("a block of kind `{}`", block.kind().token()), at)
+            Block::MixedResidual(_) => cannot_lower("a mixed convolution", at),
+            Block::CondConvResidual(_) => cannot_lower("a conditional convolution", at),
+            Block::UniversalInvertedResidual(_) => {
+                cannot_lower("a universal inverted residual", at)
             }
+            Block::MobileAttention(_) => cannot_lower("attention", at),
         }
     }
 
