@@ -47,7 +47,7 @@ pub struct ModelFiles {
     pub commit: String,
     /// Its `config.json`.
     pub config: PathBuf,
-    /// Its `model.safetensors`.
+    /// Its `model.safetensors`, or `pytorch_model.bin` where that is all there is.
     pub weights: PathBuf,
     /// What to tell the user: that the hub could not be asked, and the cache was used.
     pub note: Option<String>,
@@ -182,9 +182,24 @@ impl Inner {
             error => error,
         })?;
         ModelConfig::from_file(&config.path).map_err(|error| not_this_family(&repo, error))?;
-        let target = Target { repo: &repo, file: WEIGHTS, revision: &config.commit };
-        let weights = self.file(target, MAX_WEIGHTS, cancel).map_err(|error| match error {
-            HubError::NoFile { .. } => self.without_weights(target, &revision, error),
+        let fetch = |file| {
+            let target = Target { repo: &repo, file, revision: &config.commit };
+            self.file(target, MAX_WEIGHTS, cancel)
+        };
+        let weights = match fetch(WEIGHTS) {
+            // Which files are cached is all that can be known offline.
+            Err(error @ (HubError::NoFile { .. } | HubError::Offline { .. })) => {
+                fetch(PICKLE).map_err(|other| match other {
+                    HubError::NoFile { .. } | HubError::Offline { .. } => error,
+                    other => other,
+                })
+            }
+            found => found,
+        };
+        let weights = weights.map_err(|error| match error {
+            HubError::NoFile { repo, file, .. } => {
+                HubError::NoFile { repo, file, revision: revision.clone() }
+            }
             HubError::Offline { repo, file, cache, .. } => {
                 HubError::Offline { repo, file, cache, revision: revision.clone() }
             }
@@ -200,19 +215,6 @@ impl Inner {
             repo,
             revision,
         })
-    }
-
-    /// Says of a repository without safetensors whether it has a pickle.
-    fn without_weights(&self, target: Target<'_>, revision: &str, error: HubError) -> HubError {
-        match head(&self.client, Target { file: PICKLE, ..target }) {
-            Ok(_) => HubError::OnlyPickle { repo: target.repo.to_owned(), found: PICKLE },
-            Err(_) => match error {
-                HubError::NoFile { repo, file, .. } => {
-                    HubError::NoFile { repo, file, revision: revision.to_owned() }
-                }
-                error => error,
-            },
-        }
     }
 
     /// One file: from the cache where that is certain, else as the hub says.
