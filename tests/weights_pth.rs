@@ -70,7 +70,7 @@ fn every_layout_holds_the_values_of_the_safetensors_file() {
 fn the_comparison_notices_a_wrong_value_and_wrong_strides() {
     let expected = Checkpoint::open(path("plain.safetensors")).unwrap();
     for (name, from, to) in [
-        // One value of the first tensor; the strides (4, 12, 1)... of the view.
+        // One value of the first tensor; the strides (3, 1, 6) of the view made (1, 2, 6).
         ("plain.pth", 0.5_f32.to_le_bytes().to_vec(), 0.75_f32.to_le_bytes().to_vec()),
         ("view.pth", b"K\x03K\x01K\x06\x87".to_vec(), b"K\x01K\x02K\x06\x87".to_vec()),
     ] {
@@ -111,6 +111,7 @@ fn every_hostile_file_is_refused_at_once_and_by_name() {
         ("no_storage.pth", "storage `0` is missing"),
         ("deep.pth", "too many nested containers: more than 64"),
         ("memo.pth", "too many remembered values"),
+        ("pairs.pth", "too many pairs"),
         ("laughs.pth", "no dictionary of tensors"),
         ("not_torch.zip", "0 entries `*/data.pkl`"),
     ] {
@@ -153,4 +154,11 @@ fn damage_anywhere_is_an_error_or_other_values() {
             }
         }
     }
+}
+
+#[test]
+fn a_dict_made_of_pairs_as_python_2_did_is_read() {
+    let checkpoint = Checkpoint::open(path("python2.pth")).unwrap();
+    assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(checkpoint.read_f32("b").unwrap(), [0.0, 0.0]);
 }

@@ -188,12 +188,11 @@ impl Inner {
         };
         let weights = match fetch(WEIGHTS) {
             // Which files are cached is all that can be known offline.
-            Err(error @ (HubError::NoFile { .. } | HubError::Offline { .. })) => {
-                fetch(PICKLE).map_err(|other| match other {
+            Err(error @ (HubError::NoFile { .. } | HubError::Offline { .. })) => fetch(PICKLE)
+                .map_err(|other| match other {
                     HubError::NoFile { .. } | HubError::Offline { .. } => error,
                     other => other,
-                })
-            }
+                }),
             found => found,
         };
         let weights = weights.map_err(|error| match error {

@@ -101,7 +101,8 @@ impl Checkpoint {
             return Err(WeightsError::OtherFormat { file, format, remedy });
         }
         let parsed = if pickle::is_torch(&bytes) {
-            pickle::parse(&bytes).map_err(|source| WeightsError::Torch { file: file.clone(), source })
+            pickle::parse(&bytes)
+                .map_err(|source| WeightsError::Torch { file: file.clone(), source })
         } else {
             header::parse(&bytes)
                 .map(|header| (header, None))

@@ -12,7 +12,9 @@ use super::torch::{self, Global, Storage, View};
 
 /// The longest pickle. Those of this family have up to 400 KB.
 pub(super) const MAX_PICKLE: usize = 16 << 20;
-const MAX_INSTRUCTIONS: usize = 2 << 20;
+const MAX_INSTRUCTIONS: usize = 1 << 20;
+/// Pairs copied from lists into dicts: a list can be named often.
+pub(super) const MAX_COPIED: usize = 1 << 18;
 const MAX_STACK: usize = 1 << 17;
 /// Containers that are open at a time.
 const MAX_DEPTH: usize = 64;
@@ -41,6 +43,8 @@ pub(super) struct Objects<'a> {
     pub(super) dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
     pub(super) storages: Vec<Storage<'a>>,
     pub(super) tensors: Vec<View>,
+    /// Pairs copied so far.
+    pub(super) copied: usize,
 }
 
 /// Runs one pickle from the beginning of `bytes`: its value, its objects and its length.

@@ -69,7 +69,10 @@ fn parse_legacy(file: &[u8]) -> Result<(Header, Option<String>), TorchError> {
         return Err(TorchError::Malformed { at: after, what: "its version is not known" });
     }
     let (Value::Dict(system), described, after) = next()? else {
-        return Err(TorchError::Malformed { at: after, what: "it does not say on what it was made" });
+        return Err(TorchError::Malformed {
+            at: after,
+            what: "it does not say on what it was made",
+        });
     };
     let big = |(key, value): &(Value<'_>, Value<'_>)| {
         matches!((key, value), (Value::Text("little_endian"), Value::Bool(false)))

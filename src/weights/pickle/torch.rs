@@ -5,7 +5,7 @@
 use safetensors::Dtype;
 
 use super::TorchError;
-use super::machine::{Objects, Value};
+use super::machine::{MAX_COPIED, Objects, Value};
 use crate::weights::header::excerpt;
 
 /// The most dimensions of a tensor.
@@ -110,11 +110,16 @@ impl<'a> Objects<'a> {
             (Global::OrderedDict, []) => Ok(self.dict(Vec::new())),
             (Global::OrderedDict, &[pairs]) => {
                 let pairs = self.items(pairs).ok_or("a dict is made of no list")?;
+                let copied = self.copied + pairs.len();
+                if copied > MAX_COPIED {
+                    return Err("its dicts are made of too many pairs");
+                }
                 let pair = |&pair| match self.items(pair) {
                     Some(&[key, value]) => Ok((key, value)),
                     _ => Err("a dict is made of what are no pairs"),
                 };
                 let pairs = pairs.iter().map(pair).collect::<Result<_, _>>()?;
+                self.copied = copied;
                 Ok(self.dict(pairs))
             }
             (Global::RebuildParameter, &[tensor @ Value::Tensor(_), ..]) => Ok(tensor),

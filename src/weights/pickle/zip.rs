@@ -46,7 +46,9 @@ impl<'a> Archive<'a> {
         {
             let at = position(number8(file, locator + 8)?)?;
             if !file.get(at..).is_some_and(|rest| rest.starts_with(b"PK\x06\x06")) {
-                return Err(TorchError::Zip { what: "its 64-bit record is not where it should be" });
+                return Err(TorchError::Zip {
+                    what: "its 64-bit record is not where it should be",
+                });
             }
             count = number8(file, plus(at, 32)?)?;
             size = number8(file, plus(at, 40)?)?;
@@ -154,8 +156,7 @@ fn plus(a: usize, b: usize) -> Result<usize, TorchError> {
 }
 
 fn position(value: u64) -> Result<usize, TorchError> {
-    usize::try_from(value)
-        .map_err(|_| TorchError::Zip { what: "a position is beyond all files" })
+    usize::try_from(value).map_err(|_| TorchError::Zip { what: "a position is beyond all files" })
 }
 
 fn bytes<const N: usize>(file: &[u8], at: usize) -> Result<[u8; N], TorchError> {

@@ -3,6 +3,7 @@
     python generate.py
 
 Every sound file has the tensors of `plain.safetensors`; the tests compare the two.
+The legacy files differ from run to run: PyTorch names their storages by address.
 """
 
 import collections
@@ -115,6 +116,10 @@ def hostile():
     archive("no_storage.pth", tensor([2], [1]))
     archive("deep.pth", b"\x80\x02" + b"(" * 1000 + b"." )
     archive("memo.pth", b"\x80\x02Nr\xff\xff\xff\xff.")
+    many = b"\x80\x02NN\x86q\x00](" + b"h\x00" * 4000 + b"e\x85q\x01ccollections\nOrderedDict\nq\x02"
+    archive("pairs.pth", many + b"h\x02h\x01R0" * 1000 + b".")
+    pairs = b"".join(b"](" + text(n) + tensor([2], [1])[len(b"\x80\x02}" + text("w")) : -2] + b"e" for n in "ab")
+    archive("python2.pth", b"\x80\x02ccollections\nOrderedDict\n](" + pairs + b"e\x85R.", eight)
     laughs = b"\x80\x02]q\x00" + b"".join(b"(" + b"h" + bytes([i]) + b"h" + bytes([i]) + b"tq" + bytes([i + 1]) for i in range(100))
     archive("laughs.pth", laughs + b".")
     archive("not_torch.zip", b"")
