@@ -186,14 +186,19 @@ impl Inner {
             let target = Target { repo: &repo, file, revision: &config.commit };
             self.file(target, MAX_WEIGHTS, cancel)
         };
-        let weights = match fetch(WEIGHTS) {
-            // Which files are cached is all that can be known offline.
-            Err(error @ (HubError::NoFile { .. } | HubError::Offline { .. })) => fetch(PICKLE)
-                .map_err(|other| match other {
-                    HubError::NoFile { .. } | HubError::Offline { .. } => error,
+        let cache = RepoCache::new(&self.cache_dir, &repo);
+        let has = |file| cache.get(&config.commit, file).is_some();
+        let weights = if !has(WEIGHTS) && has(PICKLE) {
+            // A commit's files never change: no need to ask for the other again.
+            fetch(PICKLE)
+        } else {
+            fetch(WEIGHTS).or_else(|error| match error {
+                HubError::NoFile { .. } => fetch(PICKLE).map_err(|other| match other {
+                    HubError::NoFile { .. } => error,
                     other => other,
                 }),
-            found => found,
+                _ => Err(error),
+            })
         };
         let weights = weights.map_err(|error| match error {
             HubError::NoFile { repo, file, .. } => {
@@ -205,7 +210,7 @@ impl Inner {
             error => error,
         })?;
         // Only now: a revision never points to a commit whose files are not all there.
-        RepoCache::new(&self.cache_dir, &repo).note_commit(&revision, &config.commit);
+        cache.note_commit(&revision, &config.commit);
         Ok(ModelFiles {
             commit: config.commit,
             config: config.path,
