@@ -71,12 +71,13 @@ pub enum Error {
     #[error("name a model: this program was built without the feature `bundled`")]
     NoModel,
     /// A model folder without weights.
-    #[error("{}: no model.safetensors in this folder{hint}", folder.display())]
+    #[error(
+        "{}: neither model.safetensors nor pytorch_model.bin in this folder: put the weights there, or name them with --weights FILE",
+        folder.display()
+    )]
     NoWeights {
         /// The folder.
         folder: PathBuf,
-        /// What else is there, and what to do with it.
-        hint: &'static str,
     },
     /// An argument of a `config.json` that would change the network in a way not supported here.
     #[error("{}: model_args.{key} = {value:?} is not supported", file.display())]

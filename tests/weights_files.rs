@@ -124,7 +124,7 @@ fn paths_and_other_formats_are_refused_with_a_remedy() {
     for (name, bytes, message) in [
         ("empty", &b""[..], "this is an empty file"),
         ("text", b"hello, this is a text file", "was cut off, or is another format"),
-        ("x.pth", b"PK\x03\x04..........", "zip file"),
+        ("x.pth", b"PK\x03\x04..........", "a zip archive's last record is missing"),
         ("old.pth", b"\x80\x02\x8a\x0a.....", "pickle"),
         ("x.h5", b"\x89HDF\r\n\x1a\n", "HDF5"),
         ("lfs", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),

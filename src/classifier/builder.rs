@@ -129,7 +129,11 @@ impl ClassifierBuilder {
         let (engine, note) = self.load_engine(&source, &network, &device)?;
         notes.extend(note);
         let (weights, checkpoint) = match source {
-            Source::Checkpoint(checkpoint) => (checkpoint.file().to_owned(), Some(checkpoint)),
+            Source::Checkpoint(checkpoint) => {
+                let file = checkpoint.file().to_owned();
+                notes.extend(checkpoint.note().map(|note| format!("{file}: {note}")));
+                (file, Some(checkpoint))
+            }
             Source::Seeded(seed) => (format!("seeded:{seed}"), None),
         };
         let provenance = Provenance {

@@ -200,16 +200,11 @@ fn configured(name: String, config: ModelConfig, source: Source) -> Result<Resol
 }
 
 fn weights_file(folder: &Path) -> Result<PathBuf, Error> {
-    let file = folder.join("model.safetensors");
-    if file.exists() {
-        return Ok(file);
-    }
-    let hint = if folder.join("pytorch_model.bin").exists() {
-        ", only pytorch_model.bin: convert it with safetensors.torch.save_file first"
-    } else {
-        ": put the weights there, or name them with --weights FILE"
-    };
-    Err(Error::NoWeights { folder: folder.to_owned(), hint })
+    ["model.safetensors", "pytorch_model.bin"]
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|file| file.exists())
+        .ok_or_else(|| Error::NoWeights { folder: folder.to_owned() })
 }
 
 fn find_arch(name: &str) -> Result<Arch, Error> {

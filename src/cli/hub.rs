@@ -55,7 +55,8 @@ impl CacheArgs {
         let mut models = Vec::new();
         for model in self.open()?.cached().map_err(no_model)? {
             let file = |name: &str| model.files.iter().find(|file| file.name == name);
-            let (Some(config), Some(_)) = (file("config.json"), file("model.safetensors")) else {
+            let weights = file("model.safetensors").or_else(|| file("pytorch_model.bin"));
+            let (Some(config), Some(_)) = (file("config.json"), weights) else {
                 continue;
             };
             let name = model.repo.strip_prefix("timm/").unwrap_or(&model.repo).to_owned();

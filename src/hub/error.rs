@@ -63,16 +63,6 @@ pub enum HubError {
         /// The revision.
         revision: String,
     },
-    /// The repository has weights, but only as a Python pickle.
-    #[error(
-        "{repo}: there is no model.safetensors, only {found}, which can hold code: ask its author to save it with safetensors"
-    )]
-    OnlyPickle {
-        /// `org/name`.
-        repo: String,
-        /// The pickle.
-        found: &'static str,
-    },
     /// The hub does not take the token.
     #[error(
         "{repo}: {endpoint} refuses the token: log in again with `hf auth login` or set HF_TOKEN"

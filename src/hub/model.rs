@@ -47,7 +47,7 @@ pub struct ModelFiles {
     pub commit: String,
     /// Its `config.json`.
     pub config: PathBuf,
-    /// Its `model.safetensors`.
+    /// Its `model.safetensors`, or `pytorch_model.bin` where that is all there is.
     pub weights: PathBuf,
     /// What to tell the user: that the hub could not be asked, and the cache was used.
     pub note: Option<String>,
@@ -182,16 +182,35 @@ impl Inner {
             error => error,
         })?;
         ModelConfig::from_file(&config.path).map_err(|error| not_this_family(&repo, error))?;
-        let target = Target { repo: &repo, file: WEIGHTS, revision: &config.commit };
-        let weights = self.file(target, MAX_WEIGHTS, cancel).map_err(|error| match error {
-            HubError::NoFile { .. } => self.without_weights(target, &revision, error),
+        let fetch = |file| {
+            let target = Target { repo: &repo, file, revision: &config.commit };
+            self.file(target, MAX_WEIGHTS, cancel)
+        };
+        let cache = RepoCache::new(&self.cache_dir, &repo);
+        let has = |file| cache.get(&config.commit, file).is_some();
+        let weights = if !has(WEIGHTS) && has(PICKLE) {
+            // A commit's files never change: no need to ask for the other again.
+            fetch(PICKLE)
+        } else {
+            fetch(WEIGHTS).or_else(|error| match error {
+                HubError::NoFile { .. } => fetch(PICKLE).map_err(|other| match other {
+                    HubError::NoFile { .. } => error,
+                    other => other,
+                }),
+                _ => Err(error),
+            })
+        };
+        let weights = weights.map_err(|error| match error {
+            HubError::NoFile { repo, file, .. } => {
+                HubError::NoFile { repo, file, revision: revision.clone() }
+            }
             HubError::Offline { repo, file, cache, .. } => {
                 HubError::Offline { repo, file, cache, revision: revision.clone() }
             }
             error => error,
         })?;
         // Only now: a revision never points to a commit whose files are not all there.
-        RepoCache::new(&self.cache_dir, &repo).note_commit(&revision, &config.commit);
+        cache.note_commit(&revision, &config.commit);
         Ok(ModelFiles {
             commit: config.commit,
             config: config.path,
@@ -200,19 +219,6 @@ impl Inner {
             repo,
             revision,
         })
-    }
-
-    /// Says of a repository without safetensors whether it has a pickle.
-    fn without_weights(&self, target: Target<'_>, revision: &str, error: HubError) -> HubError {
-        match head(&self.client, Target { file: PICKLE, ..target }) {
-            Ok(_) => HubError::OnlyPickle { repo: target.repo.to_owned(), found: PICKLE },
-            Err(_) => match error {
-                HubError::NoFile { repo, file, .. } => {
-                    HubError::NoFile { repo, file, revision: revision.to_owned() }
-                }
-                error => error,
-            },
-        }
     }
 
     /// One file: from the cache where that is certain, else as the hub says.

@@ -12,10 +12,17 @@ use sha2::{Digest, Sha256};
 
 use super::WeightsError;
 use super::header::{self, Entry, Header};
+use super::pickle;
 use super::report::nearest;
 use super::values::{self, Stored};
 
-/// A set of named tensors, opened but not read: a safetensors file or the bytes of one.
+/// A set of named tensors, opened but not read: a safetensors file or a PyTorch
+/// one (`.pth`, `.bin`), or the bytes of one; its content tells which, not its name.
+///
+/// A PyTorch file is read without running anything of it: its pickle may name what tensors need and
+/// nothing else. Of a training checkpoint the weights are found where timm looks for them
+/// (`state_dict_ema`, `model_ema`, `state_dict`, `model`), without the prefixes `module.` and
+/// `_orig_mod.`; [`note`](Self::note) says so. What is no tensor there is ignored.
 ///
 /// Opening parses and checks the header; the values of a tensor are read, converted and checked
 /// when it is asked for. Cloning is cheap: clones share the file.
@@ -28,6 +35,7 @@ struct Inner {
     file: String,
     bytes: Bytes,
     header: Header,
+    note: Option<String>,
     digest: OnceLock<String>,
 }
 
@@ -51,13 +59,13 @@ impl Deref for Bytes {
 }
 
 impl Checkpoint {
-    /// Opens a `.safetensors` file by mapping it into memory.
+    /// Opens a file of weights by mapping it into memory.
     ///
     /// The file must not be changed in place while the checkpoint lives; replacing it by a rename,
     /// as [`write_safetensors`](super::write_safetensors) does, is safe.
     ///
     /// # Errors
-    /// If the file cannot be read, is no regular file, is another format or has a malformed header.
+    /// If the file cannot be read, is no regular file, is another format or has a malformed header or pickle.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref();
         let read = |source| WeightsError::Read { file: path.to_owned(), source };
@@ -69,7 +77,7 @@ impl Checkpoint {
         Self::new(path.display().to_string(), Bytes::Map(map))
     }
 
-    /// A checkpoint from the bytes of a safetensors file; `file` is what errors call it.
+    /// A checkpoint from the bytes of a file of weights; `file` is what errors call it.
     ///
     /// # Errors
     /// If the bytes are another format or the header is malformed.
@@ -92,13 +100,23 @@ impl Checkpoint {
         if let Some((format, remedy)) = other_format(&bytes) {
             return Err(WeightsError::OtherFormat { file, format, remedy });
         }
-        match header::parse(&bytes) {
-            Ok(header) => {
-                let inner = Inner { file, bytes, header, digest: OnceLock::new() };
-                Ok(Self { inner: Arc::new(inner) })
-            }
-            Err(source) => Err(WeightsError::Header { file, source }),
-        }
+        let parsed = if pickle::is_torch(&bytes) {
+            pickle::parse(&bytes)
+                .map_err(|source| WeightsError::Torch { file: file.clone(), source })
+        } else {
+            header::parse(&bytes)
+                .map(|header| (header, None))
+                .map_err(|source| WeightsError::Header { file: file.clone(), source })
+        };
+        let (header, note) = parsed?;
+        let inner = Inner { file, bytes, header, note, digest: OnceLock::new() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Where in the file the weights were found and what was taken off their names, if they were not
+    /// simply there.
+    pub fn note(&self) -> Option<&str> {
+        self.inner.note.as_deref()
     }
 
     /// The file's path, or the name that the bytes were given.
@@ -198,13 +216,19 @@ impl Checkpoint {
             dtype: entry.dtype.to_string(),
         })?;
         // The parser has checked that every entry's range lies inside the file.
-        values::to_f32(stored, &self.inner.bytes[entry.bytes.clone()]).map_err(|found| {
-            WeightsError::NonFinite {
-                file: file(),
-                tensor: tensor(),
-                index: found.index,
-                value: found.value,
+        let bytes = &self.inner.bytes[entry.bytes.clone()];
+        let values = match &entry.strides {
+            None => values::to_f32(stored, bytes),
+            Some(strides) => {
+                let gathered = pickle::gather(bytes, &entry.shape, strides, stored.width());
+                values::to_f32(stored, &gathered)
             }
+        };
+        values.map_err(|found| WeightsError::NonFinite {
+            file: file(),
+            tensor: tensor(),
+            index: found.index,
+            value: found.value,
         })
     }
 }
@@ -227,12 +251,10 @@ fn map(file: &File) -> std::io::Result<Mmap> {
     unsafe { Mmap::map(file) }
 }
 
-/// Recognises what people most often give in place of a safetensors file: format and remedy.
+/// Recognises what people most often give in place of a file of weights: format and remedy.
 fn other_format(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
-    const TORCH: &str = "convert it in Python with safetensors.torch.save_file";
-    const FORMATS: [(&[u8], &str, &str); 7] = [
-        (b"PK\x03\x04", "a zip file (PyTorch's .pth and .bin, or Keras)", TORCH),
-        (b"\x80\x02", "a Python pickle (PyTorch's old .pth)", TORCH),
+    const FORMATS: [(&[u8], &str, &str); 6] = [
+        (b"\x80", "a Python pickle", "save the weights with torch.save or safetensors"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)", "convert it in Python"),
         (b"GGUF", "a GGUF file", "take the repository's model.safetensors"),
         (
@@ -247,7 +269,7 @@ fn other_format(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         return Some(("an empty file", "fetch it again"));
     }
     // A header of 60 or 123 bytes starts with `<` or `{` too; its length goes on with zeros.
-    if bytes.get(4..8) == Some(&[0; 4]) {
+    if bytes.get(4..8) == Some(&[0; 4]) || pickle::is_torch(bytes) {
         return None;
     }
     FORMATS

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{ConventionError, HeaderError, Mismatch};
+use super::{ConventionError, HeaderError, Mismatch, TorchError};
 
 /// What can go wrong between a weights file and a model.
 #[derive(Debug, thiserror::Error)]
@@ -15,13 +15,13 @@ pub enum WeightsError {
         source: std::io::Error,
     },
     /// The path is a folder, a pipe or a device.
-    #[error("{}: not a regular file: name the .safetensors file itself", file.display())]
+    #[error("{}: not a regular file: name the file of weights itself", file.display())]
     NotAFile {
         /// The path.
         file: PathBuf,
     },
     /// The file is of another format.
-    #[error("{file}: this is {format}, not safetensors: {remedy}")]
+    #[error("{file}: this is {format}, not safetensors or PyTorch: {remedy}")]
     OtherFormat {
         /// The file.
         file: String,
@@ -37,6 +37,14 @@ pub enum WeightsError {
         file: String,
         /// What is wrong with it.
         source: HeaderError,
+    },
+    /// The PyTorch file is malformed, or holds more than tensors.
+    #[error("{file}: cannot be read as a PyTorch file: {source}")]
+    Torch {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        source: TorchError,
     },
     /// There is no tensor of that name.
     #[error("{file}: no tensor `{tensor}`{}", nearest.as_ref().map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default())]

@@ -23,7 +23,7 @@ const MAX_HEADER: usize = 16 << 20;
 
 /// The longest name of a tensor, and the most that is repeated of what the parser says: names and
 /// values of the file stand in messages.
-const MAX_NAME: usize = 256;
+pub(super) const MAX_NAME: usize = 256;
 
 /// What is wrong with the header of a safetensors file.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +113,8 @@ pub(super) struct Entry {
     pub(super) shape: Vec<usize>,
     /// Position of its bytes in the file.
     pub(super) bytes: Range<usize>,
+    /// Values from one index to the next in each dimension, where that is not row-major order.
+    pub(super) strides: Option<Vec<usize>>,
 }
 
 /// A parsed header. Every range of every entry lies inside the file.
@@ -161,6 +163,7 @@ pub(super) fn parse(file: &[u8]) -> Result<Header, HeaderError> {
             dtype: info.dtype,
             shape: info.shape,
             bytes: start + info.data_offsets.0..start + end,
+            strides: None,
         });
     }
     if end < data {
@@ -228,7 +231,7 @@ impl<'de> Visitor<'de> for HeaderVisitor {
 }
 
 /// The beginning of a text from the file, safe to print.
-fn excerpt(text: &str, length: usize) -> String {
+pub(super) fn excerpt(text: &str, length: usize) -> String {
     let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     text.chars().take(length).map(printable).collect()
 }

@@ -26,7 +26,8 @@ impl Stored {
         }
     }
 
-    fn width(self) -> usize {
+    /// Bytes of a value.
+    pub(super) fn width(self) -> usize {
         match self {
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,

@@ -146,6 +146,22 @@ fn a_model_folder_works_and_one_that_lies_is_refused() {
 }
 
 #[test]
+fn a_folder_with_only_a_pickle_is_read() {
+    let folder = model_folder(1000);
+    std::fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+    let run = effnet(["classify", COFFEE, "-m", str(folder.path())]);
+    assert_eq!(run.code, NO_MODEL);
+    assert!(run.only_error().contains("neither model.safetensors nor pytorch_model.bin"));
+    // Whole in form, and another network's: the difference is told of the tensors in it.
+    write(&folder, "pytorch_model.bin", include_bytes!("../data/pth/ema.pth"));
+    let run = effnet(["classify", COFFEE, "-m", str(folder.path())]);
+    assert_eq!(run.code, NO_MODEL);
+    let error = run.only_error();
+    assert!(error.contains("pytorch_model.bin") && error.contains("conv_stem.weight"), "{error}");
+    assert!(error.contains("bn.weight"), "{error}");
+}
+
+#[test]
 fn models_that_are_not_there_say_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let cases: [(&[&str], &str); 8] = [

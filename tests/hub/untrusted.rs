@@ -40,14 +40,37 @@ fn no_configuration_or_no_weights() {
     assert!(matches!(&error, HubError::NoFile { file, .. } if file == WEIGHTS), "{error}");
 }
 
+fn only_pickle(bytes: &[u8]) -> Scene {
+    let scene = Scene::new();
+    let mut repo = Repo::model(MODEL, SIZE);
+    repo.files.retain(|file| file.name != WEIGHTS);
+    scene.server.add(repo.with("pytorch_model.bin", bytes));
+    scene
+}
+
 #[test]
-fn a_pickle_is_never_downloaded() {
-    let (_, error) = files_with(|mut repo| {
-        repo.files.retain(|file| file.name != WEIGHTS);
-        repo.with("pytorch_model.bin", b"\x80\x02cos\nsystem\n(S'touch /tmp/owned'\ntR.")
-    });
-    assert!(matches!(error, HubError::OnlyPickle { .. }), "{error}");
-    assert!(error.to_string().contains("safetensors"), "{error}");
+fn a_pickle_is_downloaded_where_it_is_all_there_is() {
+    let bytes = include_bytes!("../data/pth/plain.pth");
+    let scene = only_pickle(bytes);
+    let files = scene.files().unwrap();
+    assert!(files.weights.ends_with("pytorch_model.bin"), "{files:?}");
+    assert_eq!(std::fs::read(&files.weights).unwrap(), bytes);
+    let checkpoint = effnet::weights::Checkpoint::open(&files.weights).unwrap();
+    assert_eq!(checkpoint.read_f32("bn.weight").unwrap(), [1.0, -2.0, 0.5]);
+    // The next run has it.
+    scene.server.take_log();
+    assert_eq!(scene.files().unwrap().weights, files.weights);
+    let log = scene.server.take_log();
+    assert!(log.len() == 1 && log[0].path.ends_with("config.json"), "{log:?}");
+}
+
+#[test]
+fn code_in_a_pickle_is_not_run() {
+    let scene = only_pickle(include_bytes!("../data/pth/system.pth"));
+    let files = scene.files().unwrap();
+    let error = effnet::weights::Checkpoint::open(&files.weights).unwrap_err().to_string();
+    assert!(error.contains("`posix.system`"), "{error}");
+    assert!(!std::path::Path::new("effnet-pickle-was-run").exists());
 }
 
 #[test]

@@ -1,0 +1,103 @@
+/// What is wrong with a PyTorch file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TorchError {
+    /// The file ends too early.
+    #[error("it was cut off: {what}; fetch it again")]
+    CutOff {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The archive's tables do not hold together.
+    #[error("its zip archive is damaged: {what}")]
+    Zip {
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// The archive holds no pickle, or several.
+    #[error(
+        "it is a zip archive with {count} entries `*/data.pkl` where PyTorch's have one: name a PyTorch or safetensors file"
+    )]
+    NotTorch {
+        /// How many there are.
+        count: usize,
+    },
+    /// An entry of the archive that is needed is compressed or encrypted, which PyTorch's never are.
+    #[error(
+        "its entry `{entry}` is compressed or encrypted, PyTorch stores entries plainly: save it again with torch.save"
+    )]
+    Compressed {
+        /// The entry's name.
+        entry: String,
+    },
+    /// The pickle speaks of a storage that the file does not hold.
+    #[error("its storage `{storage}` is missing")]
+    NoStorage {
+        /// The storage's key.
+        storage: String,
+    },
+    /// A storage is longer or shorter than the pickle says.
+    #[error("its storage `{storage}` has {found} bytes where its pickle says {needed}")]
+    StorageSize {
+        /// The storage's key.
+        storage: String,
+        /// Bytes in the file.
+        found: usize,
+        /// Bytes by the pickle.
+        needed: usize,
+    },
+    /// The file was written on a big-endian machine.
+    #[error("it was written on a big-endian machine: save it as safetensors")]
+    BigEndian,
+    /// The pickle names something that is not needed for tensors. Nothing named is ever run.
+    #[error(
+        "its pickle wants `{module}.{name}`, which can run code and is not allowed: save only the state dict, or use safetensors"
+    )]
+    Global {
+        /// The Python module.
+        module: String,
+        /// The name in it.
+        name: String,
+    },
+    /// An instruction that checkpoints have no use for.
+    #[error("its pickle has the instruction {opcode:#04x} at byte {at}, which no checkpoint needs")]
+    Opcode {
+        /// The instruction's byte.
+        opcode: u8,
+        /// Its position in the pickle.
+        at: usize,
+    },
+    /// The pickle makes no sense.
+    #[error("its pickle is malformed at byte {at}: {what}")]
+    Malformed {
+        /// Position in the pickle.
+        at: usize,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// The pickle is larger than any real one, by some measure.
+    #[error("its pickle has too many {what}: more than {limit} are refused")]
+    Limit {
+        /// What there is too much of.
+        what: &'static str,
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// There is no dictionary where the tensors should be.
+    #[error(
+        "there is no dictionary of tensors {}: save model.state_dict(), not the model",
+        key.map_or_else(|| "in it".to_owned(), |key| format!("under its key `{key}`"))
+    )]
+    NoStateDict {
+        /// The key that was looked under, if not the whole.
+        key: Option<&'static str>,
+    },
+    /// A tensor reaches beyond its storage or has an impossible shape.
+    #[error("tensor `{tensor}` {reason}")]
+    Tensor {
+        /// The tensor.
+        tensor: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}

@@ -1,0 +1,253 @@
+//! PyTorch's files: a zip archive (since 1.6) or a row of pickles (before), read without running
+//! anything. Formats: `torch/serialization.py`.
+
+mod error;
+mod machine;
+mod torch;
+mod zip;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
+
+use self::machine::{MAX_PICKLE, Objects, Value};
+use self::torch::View;
+use self::zip::Archive;
+use super::header::{Entry, Header, MAX_NAME, excerpt};
+
+pub use self::error::TorchError;
+
+/// How the older format starts: its magic number, pickled.
+const LEGACY: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
+/// The only version of the older format.
+const LEGACY_VERSION: i64 = 1001;
+/// Where training scripts put the weights, the first that is there wins; as timm's `load_state_dict`
+/// has it (`timm/models/_helpers.py`).
+const KEYS: [&str; 4] = ["state_dict_ema", "model_ema", "state_dict", "model"];
+/// What wrappers put before the names, as timm's `clean_state_dict` takes it away.
+const PREFIXES: [&str; 3] = ["_orig_mod.", "module.", "_orig_mod."];
+
+/// Whether `file` starts as PyTorch's files do.
+pub(super) fn is_torch(file: &[u8]) -> bool {
+    file.starts_with(zip::MAGIC) || file.starts_with(LEGACY)
+}
+
+/// The tensors of a PyTorch file, and what was done to get at them.
+pub(super) fn parse(file: &[u8]) -> Result<(Header, Option<String>), TorchError> {
+    if file.starts_with(LEGACY) { parse_legacy(file) } else { parse_zip(file) }
+}
+
+fn parse_zip(file: &[u8]) -> Result<(Header, Option<String>), TorchError> {
+    let archive = Archive::parse(file)?;
+    let prefixes: Vec<_> =
+        archive.names().filter_map(|name| name.strip_suffix("data.pkl")).collect();
+    let &[prefix] = prefixes.as_slice() else {
+        return Err(TorchError::NotTorch { count: prefixes.len() });
+    };
+    let entry = |name: &str| archive.range(&format!("{prefix}{name}"));
+    if let Some(range) = entry("byteorder")?
+        && &file[range.clone()] != b"little"
+    {
+        return Err(TorchError::BigEndian);
+    }
+    let pickle = &file[entry("data.pkl")?.unwrap_or_default()];
+    if pickle.len() > MAX_PICKLE {
+        return Err(TorchError::Limit { what: "bytes", limit: MAX_PICKLE });
+    }
+    let (value, objects, _) = machine::run(pickle)?;
+    header(value, &objects, |key| entry(&format!("data/{key}")))
+}
+
+fn parse_legacy(file: &[u8]) -> Result<(Header, Option<String>), TorchError> {
+    let mut at = LEGACY.len();
+    let mut next = || {
+        let (value, objects, length) = machine::run(&file[at..])?;
+        at += length;
+        Ok::<_, TorchError>((value, objects, at))
+    };
+    let (version, _, after) = next()?;
+    if !matches!(version, Value::Int(LEGACY_VERSION)) {
+        return Err(TorchError::Malformed { at: after, what: "its version is not known" });
+    }
+    let (Value::Dict(system), described, after) = next()? else {
+        return Err(TorchError::Malformed {
+            at: after,
+            what: "it does not say on what it was made",
+        });
+    };
+    let big = |(key, value): &(Value<'_>, Value<'_>)| {
+        matches!((key, value), (Value::Text("little_endian"), Value::Bool(false)))
+    };
+    if described.dicts[system].iter().any(big) {
+        return Err(TorchError::BigEndian);
+    }
+    let (value, objects, _) = next()?;
+    let (Value::Sequence(keys), listed, mut at) = next()? else {
+        return Err(TorchError::Malformed { at: after, what: "it does not list its storages" });
+    };
+    let widths: HashMap<_, _> =
+        objects.storages.iter().map(|s| (s.key, s.dtype.bitsize() / 8)).collect();
+    let mut ranges = HashMap::new();
+    for key in &listed.sequences[keys] {
+        let Value::Text(key) = key else {
+            return Err(TorchError::Malformed { at, what: "a storage's key is no text" });
+        };
+        let cut = || TorchError::CutOff { what: "a storage ends beyond the file" };
+        let count = file.get(at..).and_then(|rest| rest.first_chunk::<8>()).ok_or_else(cut)?;
+        let width = widths.get(key).copied().ok_or_else(|| no_storage(key))?;
+        let end = usize::try_from(u64::from_le_bytes(*count))
+            .ok()
+            .and_then(|count| count.checked_mul(width)?.checked_add(at + 8))
+            .filter(|&end| end <= file.len())
+            .ok_or_else(cut)?;
+        ranges.insert(*key, at + 8..end);
+        at = end;
+    }
+    header(value, &objects, |key| Ok(ranges.get(key).cloned()))
+}
+
+fn no_storage(key: &str) -> TorchError {
+    TorchError::NoStorage { storage: excerpt(key, 80) }
+}
+
+/// The tensors of the state dict that `top` is or holds.
+fn header(
+    top: Value<'_>,
+    objects: &Objects<'_>,
+    range: impl Fn(&str) -> Result<Option<Range<usize>>, TorchError>,
+) -> Result<(Header, Option<String>), TorchError> {
+    let Value::Dict(top) = top else {
+        return Err(TorchError::NoStateDict { key: None });
+    };
+    let mut dict = &objects.dicts[top];
+    let under = |wanted: &str| {
+        let mut pairs = dict.iter().rev();
+        pairs.find(|(key, _)| matches!(key, Value::Text(key) if *key == wanted))
+    };
+    let found = KEYS.iter().find_map(|&key| match under(key)?.1 {
+        Value::None if key.ends_with("_ema") => None,
+        value => Some((key, value)),
+    });
+    let key = found.map(|(key, _)| key);
+    if let Some((key, value)) = found {
+        let Value::Dict(inner) = value else {
+            return Err(TorchError::NoStateDict { key: Some(key) });
+        };
+        dict = &objects.dicts[inner];
+    }
+    let mut stripped = 0;
+    let mut index = HashMap::new();
+    let mut entries = Vec::new();
+    for (name, value) in dict {
+        let (Value::Text(full), &Value::Tensor(tensor)) = (name, value) else {
+            continue;
+        };
+        let name = PREFIXES.iter().fold(*full, |n, prefix| n.strip_prefix(prefix).unwrap_or(n));
+        stripped += usize::from(name != *full);
+        let named = excerpt(name, MAX_NAME);
+        if named != name {
+            return Err(TorchError::Tensor {
+                tensor: excerpt(name, 40),
+                reason: "has no name for a tensor".to_owned(),
+            });
+        }
+        let view = &objects.tensors[tensor];
+        let entry = entry(named, view, objects, &range)?;
+        if index.insert(name.to_owned(), entries.len()).is_some() {
+            return Err(TorchError::Tensor {
+                tensor: entry.name,
+                reason: "stands twice".to_owned(),
+            });
+        }
+        entries.push(entry);
+    }
+    if entries.is_empty() {
+        return Err(TorchError::NoStateDict { key });
+    }
+    let mut notes = Vec::new();
+    if let Some(key) = key {
+        notes.push(format!("the weights are those under `{key}`"));
+    }
+    if stripped > 0 {
+        let prefixes: HashSet<_> = PREFIXES.into_iter().collect();
+        let mut prefixes: Vec<_> = prefixes.into_iter().collect();
+        prefixes.sort_unstable();
+        notes.push(format!("the prefix {} was taken off {stripped} names", prefixes.join(" or ")));
+    }
+    let note = (!notes.is_empty()).then(|| notes.join("; "));
+    Ok((Header { entries, index, metadata: BTreeMap::new() }, note))
+}
+
+/// Checks one tensor against the storage it is a view of.
+fn entry(
+    name: String,
+    view: &View,
+    objects: &Objects<'_>,
+    range: impl Fn(&str) -> Result<Option<Range<usize>>, TorchError>,
+) -> Result<Entry, TorchError> {
+    let storage = &objects.storages[view.storage];
+    let bytes = range(storage.key)?.ok_or_else(|| no_storage(storage.key))?;
+    let width = storage.dtype.bitsize() / 8;
+    let needed = storage.count.saturating_mul(width);
+    if bytes.len() != needed {
+        let storage = excerpt(storage.key, 80);
+        return Err(TorchError::StorageSize { storage, found: bytes.len(), needed });
+    }
+    let refuse = |name: &str| TorchError::Tensor {
+        tensor: name.to_owned(),
+        reason: format!(
+            "of shape {:?} reaches beyond its storage of {} values",
+            view.shape, storage.count
+        ),
+    };
+    // Not more values than the storage has: else views that repeat values would make much of little.
+    let count = view.shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
+    let count = count.filter(|&n| n <= storage.count).ok_or_else(|| refuse(&name))?;
+    let span = if count == 0 { Some(0) } else { reach(view) };
+    let end = span.and_then(|span| span.checked_add(view.offset));
+    let end = end.filter(|&end| end <= storage.count).ok_or_else(|| refuse(&name))?;
+    let strides = (count > 0 && !is_contiguous(view)).then(|| view.strides.clone());
+    Ok(Entry {
+        name,
+        dtype: storage.dtype,
+        shape: view.shape.clone(),
+        bytes: bytes.start + view.offset * width..bytes.start + end * width,
+        strides,
+    })
+}
+
+/// Values from the view's first to its last in the storage, both included.
+fn reach(view: &View) -> Option<usize> {
+    let mut sizes = view.shape.iter().zip(&view.strides);
+    sizes.try_fold(1_usize, |last, (&size, &stride)| {
+        last.checked_add(size.checked_sub(1)?.checked_mul(stride)?)
+    })
+}
+
+fn is_contiguous(view: &View) -> bool {
+    let mut expected = 1_usize;
+    view.shape.iter().zip(&view.strides).rev().all(|(&size, &stride)| {
+        let fits = size == 1 || stride == expected;
+        expected = expected.saturating_mul(size);
+        fits
+    })
+}
+
+/// The values of a view in row-major order, `width` bytes each. The view's checked bytes start with
+/// its first value.
+pub(super) fn gather(bytes: &[u8], shape: &[usize], strides: &[usize], width: usize) -> Vec<u8> {
+    let count = shape.iter().product::<usize>();
+    let mut out = Vec::with_capacity(count * width);
+    let mut index = vec![0; shape.len()];
+    for _ in 0..count {
+        let at = index.iter().zip(strides).map(|(i, stride)| i * stride).sum::<usize>() * width;
+        out.extend_from_slice(&bytes[at..at + width]);
+        for (i, &size) in index.iter_mut().zip(shape).rev() {
+            *i += 1;
+            if *i < size {
+                break;
+            }
+            *i = 0;
+        }
+    }
+    out
+}
