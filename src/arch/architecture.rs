@@ -64,7 +64,7 @@ pub enum RdRound {
 pub struct Arch {
     /// timm's name.
     pub name: &'static str,
-    /// Block strings, stage by stage; see [`BlockDef`].
+    /// Block strings, stage by stage; see [`BlockDef`](super::BlockDef).
     pub arch_def: &'static [&'static [&'static str]],
     /// Width multiplier.
     pub channel_multiplier: f64,
