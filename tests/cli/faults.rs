@@ -156,7 +156,7 @@ fn a_folder_with_only_a_pickle_is_read() {
     write(&folder, "pytorch_model.bin", include_bytes!("../data/pth/ema.pth"));
     let run = effnet(["classify", COFFEE, "-m", str(folder.path())]);
     assert_eq!(run.code, NO_MODEL);
-    let error = run.only_error();
+    let error = &run.stderr;
     assert!(error.contains("pytorch_model.bin") && error.contains("conv_stem.weight"), "{error}");
     assert!(error.contains("bn.weight"), "{error}");
 }

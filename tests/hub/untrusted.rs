@@ -70,7 +70,7 @@ fn code_in_a_pickle_is_not_run() {
     let files = scene.files().unwrap();
     let error = effnet::weights::Checkpoint::open(&files.weights).unwrap_err().to_string();
     assert!(error.contains("`posix.system`"), "{error}");
-    assert!(!std::path::Path::new("effnet-pickle-was-run").exists());
+    assert!(!Path::new("effnet-pickle-was-run").exists());
 }
 
 #[test]
