@@ -146,8 +146,7 @@ impl Classifier {
     ///
     /// As [`classify`](Self::classify).
     pub fn logits<'a>(&self, image: impl Into<Input<'a>>) -> Result<Vec<f32>, Error> {
-        let outputs = self.run_one(image.into(), Wanted { logits: true, ..Wanted::default() })?;
-        Ok(outputs.logits.map(|array| array.data).unwrap_or_default())
+        self.batch_logits(&self.normalized(image.into())?, 1)
     }
 
     /// The probability of every class: the softmax of [`logits`](Self::logits).
@@ -277,6 +276,12 @@ impl Classifier {
         self.run(Images::new(input, [n, channels, height, width])?, wanted)
     }
 
+    /// The logits of `n` prepared images, one row after the other.
+    fn batch_logits(&self, input: &[f32], n: usize) -> Result<Vec<f32>, Error> {
+        let outputs = self.run_batch(input, n, Wanted { logits: true, ..Wanted::default() })?;
+        Ok(outputs.logits.map(|array| array.data).unwrap_or_default())
+    }
+
     fn prepare<'a, I>(&self, images: &'a [I]) -> Vec<Result<Vec<f32>, Error>>
     where
         I: Sync,
@@ -294,30 +299,19 @@ impl Classifier {
         let mut batch = Vec::new();
         let good = prepared.iter().flatten().count();
         prepared.iter().flatten().for_each(|input| batch.extend_from_slice(input));
-        let logits = match good {
-            0 => Ok(Vec::new()),
-            n => self
-                .run_batch(&batch, n, Wanted { logits: true, ..Wanted::default() })
-                .map(|outputs| outputs.logits.map(|array| array.data).unwrap_or_default()),
-        };
+        let logits = if good == 0 { Ok(Vec::new()) } else { self.batch_logits(&batch, good) };
         let logits = match logits {
             Ok(logits) => logits,
             // Rare and fatal to the batch: each image meets the error in a run of its own.
-            Err(_) => return prepared.into_iter().map(|input| self.infer_one(input, k)).collect(),
+            Err(_) => {
+                let alone = |input: Vec<f32>| self.top_k(&self.batch_logits(&input, 1)?, k);
+                return prepared.into_iter().map(|input| input.and_then(alone)).collect();
+            }
         };
         let mut rows = logits.chunks_exact((logits.len() / good.max(1)).max(1));
         prepared
             .into_iter()
             .map(|input| input.and_then(|_| self.top_k(rows.next().unwrap_or_default(), k)))
             .collect()
-    }
-
-    fn infer_one(
-        &self,
-        input: Result<Vec<f32>, Error>,
-        k: usize,
-    ) -> Result<Vec<Prediction>, Error> {
-        let outputs = self.run_batch(&input?, 1, Wanted { logits: true, ..Wanted::default() })?;
-        self.top_k(&outputs.logits.map(|array| array.data).unwrap_or_default(), k)
     }
 }
