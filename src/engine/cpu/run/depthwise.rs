@@ -122,6 +122,7 @@ impl Pass<'_> {
                 c_vec: plane,
                 residual: null(),
                 pool: null_mut(),
+                first: 0,
                 before,
                 post: self.post(Some(layer.act), false),
             };

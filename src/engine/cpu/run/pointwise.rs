@@ -46,6 +46,7 @@ impl Pass<'_> {
                 c_vec: LANES,
                 residual: if layer.residual { residual.add(first * n) } else { residual },
                 pool: if layer.mean { means } else { null_mut() },
+                first: 0,
                 before: 0,
                 post: if layer.mean {
                     self.kernels.post(layer.act)
@@ -115,6 +116,7 @@ impl Pass<'_> {
                 c_vec: LANES,
                 residual: null(),
                 pool: null_mut(),
+                first: 0,
                 before: 0,
                 post: self.post(Some(layer.gate), false),
             };
@@ -159,6 +161,7 @@ impl Pass<'_> {
                 c_vec: LANES,
                 residual: null(),
                 pool: null_mut(),
+                first: 0,
                 before: 0,
                 post: self.post(layer.act, false),
             };
