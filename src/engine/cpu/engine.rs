@@ -113,18 +113,6 @@ impl CpuEngine {
         })
     }
 
-    /// The kernels' instruction set.
-    #[must_use]
-    pub fn isa(&self) -> Isa {
-        self.isa
-    }
-
-    /// The engine's threads, the caller's included.
-    #[must_use]
-    pub fn threads(&self) -> usize {
-        self.threads
-    }
-
     /// The memory that images of `shape` (N, C, H, W) take.
     ///
     /// # Errors
@@ -159,28 +147,6 @@ impl CpuEngine {
             return Err(CpuError::OutputLength { len: out.len(), expected });
         }
         self.forward(input, shape, &mut Sink { logits: Some(out), ..Sink::default() })
-    }
-
-    /// Runs images of `shape` (N, C, H, W) once, step by step: what each step of the plan does, and how
-    /// long it took, summed over the batch.
-    ///
-    /// # Errors
-    ///
-    /// A shape that the network does not take or that is not the input's.
-    pub fn profile(
-        &self,
-        input: &[f32],
-        shape: [usize; 4],
-    ) -> Result<Vec<(String, Duration)>, CpuError> {
-        let plan = self.plan(&mut self.lock(), shape)?;
-        let name = |step: &Step| {
-            let (h, w) = (step.h.output, step.w.output);
-            (format!("{} -> {h}x{w}", self.lowered.layers[step.layer]), Duration::ZERO)
-        };
-        let mut times: Vec<(String, Duration)> = plan.steps.iter().map(name).collect();
-        let sink = &mut Sink { times: Some(&mut times), ..Sink::default() };
-        self.forward(input, shape, sink)?;
-        Ok(times)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -372,5 +338,25 @@ impl Engine for CpuEngine {
         self.forward(images.data(), shape, &mut sink)?;
         let Sink { features, stages, .. } = sink;
         Ok(Outputs { logits, pre_logits, features, stages })
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    fn isa(&self) -> Option<Isa> {
+        Some(self.isa)
+    }
+
+    fn profile(&self, images: Images<'_>) -> Result<Vec<(String, Duration)>, EngineError> {
+        let plan = self.plan(&mut self.lock(), images.shape())?;
+        let name = |step: &Step| {
+            let (h, w) = (step.h.output, step.w.output);
+            (format!("{} -> {h}x{w}", self.lowered.layers[step.layer]), Duration::ZERO)
+        };
+        let mut times: Vec<(String, Duration)> = plan.steps.iter().map(name).collect();
+        let sink = &mut Sink { times: Some(&mut times), ..Sink::default() };
+        self.forward(images.data(), images.shape(), sink)?;
+        Ok(times)
     }
 }

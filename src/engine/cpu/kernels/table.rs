@@ -4,6 +4,7 @@ use super::super::CpuError;
 use super::super::simd::math;
 use super::super::simd::portable::Portable;
 use super::depthwise::{self, DepthwiseRow};
+use super::peak;
 use super::post::{self, Post, Scale};
 use super::tile::{self, Tile};
 use super::winograd::{self, FromPoints, ToPoints};
@@ -71,6 +72,8 @@ pub(in super::super) struct Kernels {
     pub(in super::super) scale: unsafe fn(&Scale),
     pub(in super::super) to_points: unsafe fn(&ToPoints),
     pub(in super::super) from_points: unsafe fn(&FromPoints),
+    /// Sums in registers; the operations done.
+    pub(in super::super) peak: unsafe fn(usize) -> usize,
     /// Kernel sides 3, 5, 7 at strides 1 and 2.
     depthwise: [[unsafe fn(&DepthwiseRow); 2]; 3],
 }
@@ -144,6 +147,11 @@ macro_rules! kernels {
                 unsafe { post::scale::<$S>(s) }
             }
             $(#[$attr])?
+            unsafe fn peak(rounds: usize) -> usize {
+                // SAFETY: see above.
+                unsafe { peak::peak::<$S>(rounds) }
+            }
+            $(#[$attr])?
             unsafe fn to_points(t: &ToPoints) {
                 // SAFETY: see above.
                 unsafe { winograd::to_points::<$S>(t) }
@@ -174,6 +182,7 @@ macro_rules! kernels {
                 scale,
                 to_points,
                 from_points,
+                peak,
                 depthwise: [
                     [depthwise::<3, 1>, depthwise::<3, 2>],
                     [depthwise::<5, 1>, depthwise::<5, 2>],
