@@ -190,8 +190,8 @@ def cell(value, digits):
 
 def table(cases, results, names, which):
     """Markdown: a row an engine, a column a case."""
-    titles = ["" if case is None else case.replace(":", " ") for case in [None, *cases]]
-    rows = [titles, ["---"] * len(titles)]
+    titles = ["{} {} b={}".format(*case.split(":")) for case in cases]
+    rows = [["ms an image", *titles], ["---"] * (1 + len(titles))]
     for name in names:
         times = [cell(result[name][which] if name in result else None, 2) for result in results]
         rows.append([name, *times])
@@ -228,7 +228,7 @@ def main():
             times = ", ".join(f"{name} {median:.2f}" for name, (median, _) in result.items())
             print(f"{text}: {times}", file=sys.stderr, flush=True)
             results.append(result)
-    print(f"{machine(arguments.threads)}. Milliseconds an image, medians:\n")
+    print(f"{machine(arguments.threads)}\n\nMedians:\n")
     print(table(arguments.cases, results, names, 0))
     print("\nFastest passes:\n")
     print(table(arguments.cases, results, names, 1))
