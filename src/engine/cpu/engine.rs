@@ -97,7 +97,7 @@ impl CpuEngine {
         let lowered = lower(network, vb, kernels)?;
         let threads = options.threads.unwrap_or_else(cores::physical).max(1);
         let pool = Pool::new(threads).map_err(CpuError::Threads)?;
-        let counters = lowered.layers.iter().map(|_| Counter::default()).collect();
+        let counters = (0..lowered.layers.len() * threads).map(|_| Counter::default()).collect();
         let state = State { pool, plans: Vec::new(), arena: Floats::zeros(0), counters };
         Ok(Self {
             lowered,

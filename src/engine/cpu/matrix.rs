@@ -91,6 +91,8 @@ pub(super) struct Rows<'a> {
     pub(super) residual: *const f32,
     /// Where column sums over the rows are added, from column 0 on; or null.
     pub(super) pool: *mut f32,
+    /// Rows that the panel was multiplied with before these.
+    pub(super) before: usize,
     /// Activation (and residual, and pooling); none if there is nothing to do.
     pub(super) post: Option<unsafe fn(&Post)>,
 }
@@ -121,6 +123,7 @@ impl Matrix {
                     run: rows.run,
                     b: self.weights.as_ptr().add(panel.at),
                     bias: self.bias.as_ptr().add(panel.vec * LANES),
+                    ahead: self.ahead(panel, (rows.before + row) / most),
                     c,
                     c_row: rows.c_row,
                     c_vec: rows.c_vec,
@@ -148,5 +151,12 @@ impl Matrix {
             }
             row += m;
         }
+    }
+
+    /// What the `tile`th tile of `panel` asks the caches for: its share of the next panel, or, where
+    /// that was asked for, nothing new.
+    fn ahead(&self, panel: Panel, tile: usize) -> *const f32 {
+        let at = if tile < panel.vecs { panel.vecs + tile } else { 0 };
+        self.weights.as_ptr().wrapping_add(panel.at + at * self.k * LANES)
     }
 }

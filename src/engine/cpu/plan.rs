@@ -192,9 +192,9 @@ impl Plan {
                     (step.segments, step.run) = if l.src == Slot::Images {
                         let plane = rows_in * step.w.padded;
                         let starts = (0..l.conv.in_chs)
-                            .flat_map(|c| (0..k).map(move |ky| (c, ky)))
-                            .map(|(c, ky)| c * plane + ky * step.w.padded);
-                        (starts.collect(), k)
+                            .flat_map(|c| (0..k * k).map(move |tap| (c, tap)))
+                            .map(|(c, tap)| c * plane + tap / k * step.w.padded + tap % k);
+                        (starts.collect(), 1)
                     } else {
                         let starts = (0..k * k)
                             .map(|tap| (tap / k * step.w.padded + tap % k) * step.pixel.0);

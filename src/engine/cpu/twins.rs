@@ -107,6 +107,7 @@ fn products_of_every_shape_are_right() {
                 c_vec: LANES,
                 residual: null(),
                 pool: null_mut(),
+                before: 0,
                 post: None,
             };
             for &panel in &matrix.panels {

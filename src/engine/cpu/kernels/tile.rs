@@ -20,6 +20,9 @@ pub(in super::super) struct Tile<'a> {
     pub(in super::super) b: *const f32,
     /// One value a column.
     pub(in super::super) bias: *const f32,
+    /// Weights that will be read soon: a cache line of them is asked for with each `k`. Need not be a
+    /// valid address.
+    pub(in super::super) ahead: *const f32,
     /// The first output.
     pub(in super::super) c: *mut f32,
     /// Floats from an output row to the next.
@@ -45,7 +48,7 @@ pub(super) unsafe fn tile<S: Simd, const M: usize, const N: usize>(t: &Tile<'_>)
                 row[n] = bias;
             }
         }
-        let mut b = t.b;
+        let (mut b, mut ahead) = (t.b, t.ahead);
         for &segment in t.segments {
             let a = t.a.add(segment);
             for k in 0..t.run {
@@ -60,6 +63,8 @@ pub(super) unsafe fn tile<S: Simd, const M: usize, const N: usize>(t: &Tile<'_>)
                     }
                 }
                 b = b.add(N * LANES);
+                S::prefetch(ahead);
+                ahead = ahead.wrapping_add(LANES);
             }
         }
         for (m, row) in acc.iter().enumerate() {

@@ -96,6 +96,7 @@ impl Pass<'_> {
                                 c_vec: LANES,
                                 residual: if added.is_null() { added } else { added.add(at) },
                                 pool,
+                                before: y * step.w.output,
                                 post,
                             };
                             matrix.multiply(self.kernels, panel, &rows);
@@ -115,6 +116,7 @@ impl Pass<'_> {
                 c_vec: LANES,
                 residual: if layer.residual { residual.add(row_of(0)) } else { residual },
                 pool: null_mut(),
+                before: 0,
                 post: self.post(None, layer.residual),
             };
             for &panel in &project.panels {

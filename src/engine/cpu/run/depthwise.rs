@@ -46,12 +46,14 @@ impl Pass<'_> {
             } else {
                 null_mut()
             };
-            let mut ready = (first * stride).saturating_sub(step.h.before);
+            let start = (first * stride).saturating_sub(step.h.before);
+            let mut ready = start;
             for y in first..last {
                 let end = (y * stride + side).saturating_sub(step.h.before).min(step.h.input);
                 while ready < end {
                     let row = scratch.add(ready % side * ring_row + step.w.before * LANES);
-                    self.expand_row(layer, step, task, ready, row);
+                    let before = (ready - start) * step.w.input;
+                    self.expand_row(layer, step, task, (ready, before), row);
                     ready += 1;
                 }
                 let mut rows = [zeros.cast_const(); MAX_SIDE];
@@ -85,13 +87,13 @@ impl Pass<'_> {
         }
     }
 
-    /// Row `y` of the convolution's input: expanded, or copied.
+    /// Row `y` of the convolution's input: expanded, or copied; the task did `before` pixels before.
     unsafe fn expand_row(
         &self,
         layer: &Depthwise,
         step: &Step,
         task: Task,
-        y: usize,
+        (y, before): (usize, usize),
         to: *mut f32,
     ) {
         let plane = step.w.padded * LANES;
@@ -121,6 +123,7 @@ impl Pass<'_> {
                 c_vec: plane,
                 residual: null(),
                 pool: null_mut(),
+                before,
                 post: self.post(Some(layer.act), false),
             };
             expand.multiply(self.kernels, expand.panels[task.block], &rows);

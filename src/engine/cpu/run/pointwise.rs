@@ -48,6 +48,7 @@ impl Pass<'_> {
                 c_vec: LANES,
                 residual: if layer.residual { residual.add(first * n) } else { residual },
                 pool: if layer.mean { means } else { null_mut() },
+                before: 0,
                 post: if layer.mean {
                     self.kernels.post(layer.act)
                 } else {
@@ -147,6 +148,7 @@ impl Pass<'_> {
             c_vec: LANES,
             residual: null(),
             pool: null_mut(),
+            before: 0,
             post: self.post(Some(act), false),
         };
         for &panel in panels {
@@ -173,6 +175,7 @@ impl Pass<'_> {
                 c_vec: LANES,
                 residual: null(),
                 pool: null_mut(),
+                before: 0,
                 post: None::<unsafe fn(&Post)>,
             }
         };

@@ -67,6 +67,7 @@ impl Pass<'_> {
                         c_vec: LANES,
                         residual: null(),
                         pool: null_mut(),
+                        before: 0,
                         post: None,
                     };
                     matrix.multiply(self.kernels, matrix.panels[p], &rows);
