@@ -148,11 +148,20 @@ const CASES: &[Case] = &[
         ..CASE
     },
     Case {
-        name: "pooling and head",
+        name: "mean",
         def: &[&["ds_r1_k3_s1_c320"]],
         input: (320, 7),
         head: Head::PoolThenConv,
-        step: "pool, head 320 -> 1280",
+        step: "mean 320",
+        layers: &["global_pool"],
+        ..CASE
+    },
+    Case {
+        name: "head",
+        def: &[&["ds_r1_k3_s1_c320"]],
+        input: (320, 7),
+        head: Head::PoolThenConv,
+        step: "dense 320 -> 1280",
         layers: &["conv_head"],
         ..CASE
     },
@@ -160,7 +169,7 @@ const CASES: &[Case] = &[
         name: "classifier",
         def: &[&["ds_r1_k3_s1_c320"]],
         input: (320, 7),
-        step: "classifier 1280 -> 1000",
+        step: "dense 1280 -> 1000",
         layers: &["classifier"],
         ..CASE
     },

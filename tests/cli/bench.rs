@@ -77,7 +77,7 @@ fn a_profile_lists_the_steps_the_longest_first() {
     let run = effnet(table.iter().chain(&QUICK).chain(&["table"]));
     assert!(run.stdout.starts_with("MODEL"), "{}", run.stdout);
     assert_eq!(run.stdout.lines().count(), 2 + 2 + 1 + 35);
-    assert!(run.stdout.contains("\nclassifier 1280 -> 1000"), "{}", run.stdout);
+    assert!(run.stdout.contains("\ndense 1280 -> 1000"), "{}", run.stdout);
 }
 
 #[test]

@@ -25,8 +25,8 @@ pub(super) enum Layer {
     Depthwise(Depthwise),
     SqueezeExcite(SqueezeExcite),
     Pointwise(Pointwise),
-    PooledHead(PooledHead),
-    Classifier(Matrix),
+    Mean(Mean),
+    Dense(Dense),
 }
 
 /// A dense convolution, norm and activation; then a residual, a pooling or a projection.
@@ -41,8 +41,8 @@ pub(super) struct Convolution {
     pub(super) project: Option<Matrix>,
     /// Whether the block's input is added to what is written.
     pub(super) residual: bool,
-    /// Whether the outputs are pooled.
-    pub(super) pool: bool,
+    /// As [`Depthwise::reduce`].
+    pub(super) reduce: Option<Matrix>,
 }
 
 /// The weights of a dense convolution.
@@ -90,14 +90,16 @@ pub(super) struct Depthwise {
     pub(super) bias: Floats,
     pub(super) act: Activation,
     pub(super) expand: Option<Matrix>,
-    /// Whether the outputs are pooled.
-    pub(super) pool: bool,
+    /// The reduction of the squeeze-excitation that follows, without bias: each task gives its part
+    /// of the squeezed channels, from the sums of the outputs that it wrote.
+    pub(super) reduce: Option<Matrix>,
 }
 
-/// From the pooled sums to a gate for each channel.
+/// From the parts of the squeezed channels to a gate for each channel.
 #[derive(Debug)]
 pub(super) struct SqueezeExcite {
-    pub(super) reduce: Matrix,
+    /// The reduction's bias.
+    pub(super) bias: Floats,
     pub(super) act: Activation,
     pub(super) expand: Matrix,
     pub(super) gate: Activation,
@@ -117,26 +119,42 @@ pub(super) struct Pointwise {
     pub(super) mean: bool,
 }
 
-/// A head that pools first: the means of [`Slot::Current`] through a matrix and an activation.
+/// The means of [`Slot::Current`] over all pixels, for a head that pools first.
 #[derive(Debug)]
-pub(super) struct PooledHead {
+pub(super) struct Mean {
+    pub(super) chs: usize,
+}
+
+/// A matrix for vectors, one an image: a head behind a [`Mean`], or the classifier.
+#[derive(Debug)]
+pub(super) struct Dense {
     pub(super) matrix: Matrix,
-    pub(super) act: Activation,
+    /// The head's activation; none for the classifier.
+    pub(super) act: Option<Activation>,
+}
+
+impl Dense {
+    /// Whether it is the classifier.
+    pub(super) fn classifies(&self) -> bool {
+        self.act.is_none()
+    }
 }
 
 impl Layer {
     /// Bytes of weights.
     pub(super) fn bytes(&self) -> usize {
+        let optional = |matrix: &Option<Matrix>| matrix.as_ref().map_or(0, Matrix::bytes);
         match self {
-            Self::Convolution(l) => l.kernel.bytes() + l.project.as_ref().map_or(0, Matrix::bytes),
+            Self::Convolution(l) => l.kernel.bytes() + optional(&l.project) + optional(&l.reduce),
             Self::Depthwise(l) => {
                 (l.weights.len() + l.bias.len()) * size_of::<f32>()
-                    + l.expand.as_ref().map_or(0, Matrix::bytes)
+                    + optional(&l.expand)
+                    + optional(&l.reduce)
             }
-            Self::SqueezeExcite(l) => l.reduce.bytes() + l.expand.bytes(),
+            Self::SqueezeExcite(l) => l.bias.len() * size_of::<f32>() + l.expand.bytes(),
             Self::Pointwise(l) => l.matrix.bytes(),
-            Self::PooledHead(l) => l.matrix.bytes(),
-            Self::Classifier(matrix) => matrix.bytes(),
+            Self::Mean(_) => 0,
+            Self::Dense(l) => l.matrix.bytes(),
         }
     }
 }
@@ -157,11 +175,11 @@ impl std::fmt::Display for Layer {
                 write!(f, "depthwise {k}x{k}/{s} {}", conv.out_chs)
             }
             Self::SqueezeExcite(l) => {
-                write!(f, "squeeze-excite {} -> {}", l.reduce.k, l.reduce.n)
+                write!(f, "squeeze-excite {} -> {}", l.expand.k, l.expand.n)
             }
             Self::Pointwise(l) => write!(f, "pointwise {} -> {}", l.matrix.k, l.matrix.n),
-            Self::PooledHead(l) => write!(f, "pool, head {} -> {}", l.matrix.k, l.matrix.n),
-            Self::Classifier(matrix) => write!(f, "classifier {} -> {}", matrix.k, matrix.n),
+            Self::Mean(l) => write!(f, "mean {}", l.chs),
+            Self::Dense(l) => write!(f, "dense {} -> {}", l.matrix.k, l.matrix.n),
         }
     }
 }

@@ -6,7 +6,7 @@ use candle_nn::VarBuilder;
 use super::CpuError;
 use super::kernels::{Kernels, POINTS, kernel_at_points};
 use super::layer::{
-    Convolution, Depthwise, Kernel, Layer, Pointwise, PooledHead, Slot, SqueezeExcite, Winograd,
+    Convolution, Dense, Depthwise, Kernel, Layer, Mean, Pointwise, Slot, SqueezeExcite, Winograd,
 };
 use super::matrix::Matrix;
 use super::memory::{Floats, padded};
@@ -60,7 +60,7 @@ pub(super) fn lower(
     let features = l.head(network, head_chs)?;
     if network.num_classes > 0 {
         let matrix = l.linear("classifier", network.num_features, network.num_classes, &[])?;
-        l.layers.push(Layer::Classifier(matrix));
+        l.layers.push(Layer::Dense(Dense { matrix, act: None }));
     }
     Ok(Lowered { layers: l.layers, stages, features })
 }
@@ -108,8 +108,8 @@ impl Lowering<'_> {
                     return cannot_lower("space to depth", at);
                 }
                 let dw = (name("conv_dw"), name("bn1"));
-                self.depthwise(dw, b.conv_dw, b.act, None, b.se.is_some())?;
-                self.squeeze_excite(&name("se"), b.se, b.conv_dw.in_chs)?;
+                let se = self.squeeze_excite(&name("se"), b.se, b.conv_dw.in_chs)?;
+                self.depthwise(dw, b.conv_dw, b.act, None, se)?;
                 let pw = (name("conv_pw"), name("bn2"));
                 let act = b.pw_act.then_some(b.act);
                 self.project(pw, (b.conv_dw.in_chs, b.out_chs), act, b.se.is_some(), b.has_skip)
@@ -119,8 +119,8 @@ impl Lowering<'_> {
                 let expand =
                     self.folded(&name("conv_pw"), &name("bn1"), b.in_chs, b.conv_dw.in_chs)?;
                 let dw = (name("conv_dw"), name("bn2"));
-                self.depthwise(dw, b.conv_dw, b.act, Some(expand), b.se.is_some())?;
-                self.squeeze_excite(&name("se"), b.se, b.conv_dw.in_chs)?;
+                let se = self.squeeze_excite(&name("se"), b.se, b.conv_dw.in_chs)?;
+                self.depthwise(dw, b.conv_dw, b.act, Some(expand), se)?;
                 let pw = (name("conv_pwl"), name("bn3"));
                 self.project(pw, (b.conv_dw.in_chs, b.out_chs), None, b.se.is_some(), b.has_skip)
             }
@@ -129,18 +129,10 @@ impl Lowering<'_> {
                 let (conv, bn) = (name("conv_exp"), name("bn1"));
                 let mid = b.conv_exp.out_chs;
                 let pw = (name("conv_pwl"), name("bn2"));
-                if b.se.is_some() {
-                    let tail = Some(Tail::Pool);
-                    self.convolution(
-                        &conv,
-                        &bn,
-                        b.conv_exp,
-                        b.act,
-                        Slot::Current,
-                        Slot::Mid,
-                        tail,
-                    )?;
-                    self.squeeze_excite(&name("se"), b.se, mid)?;
+                if let Some(se) = self.squeeze_excite(&name("se"), b.se, mid)? {
+                    let tail = Some(Tail::Squeeze(se));
+                    let (src, dst) = (Slot::Current, Slot::Mid);
+                    self.convolution(&conv, &bn, b.conv_exp, b.act, src, dst, tail)?;
                     return self.project(pw, (mid, b.out_chs), None, true, b.has_skip);
                 }
                 let project = self.folded(&pw.0, &pw.1, mid, b.out_chs)?;
@@ -183,7 +175,8 @@ impl Lowering<'_> {
             Head::Pool => return cannot_lower("a network without a head", "conv_head"),
         };
         let features = self.layers.len();
-        self.layers.push(Layer::PooledHead(PooledHead { matrix, act }));
+        self.layers.push(Layer::Mean(Mean { chs }));
+        self.layers.push(Layer::Dense(Dense { matrix, act: Some(act) }));
         Ok(features)
     }
 
@@ -230,13 +223,14 @@ impl Lowering<'_> {
                 &norm.shift,
             ))
         };
-        let (mut project, mut residual, mut pool) = (None, false, false);
+        let (mut project, mut residual, mut se) = (None, false, None);
         match tail {
             None => {}
             Some(Tail::Residual) => residual = true,
-            Some(Tail::Pool) => pool = true,
+            Some(Tail::Squeeze(both)) => se = Some(both),
             Some(Tail::Project(matrix, skip)) => (project, residual) = (Some(matrix), skip),
         }
+        let (reduce, se) = se.unzip();
         self.layers.push(Layer::Convolution(Convolution {
             conv,
             kernel,
@@ -245,8 +239,9 @@ impl Lowering<'_> {
             dst,
             project,
             residual,
-            pool,
+            reduce,
         }));
+        self.layers.extend(se.map(Layer::SqueezeExcite));
         Ok(())
     }
 
@@ -272,7 +267,7 @@ impl Lowering<'_> {
         conv: Conv,
         act: Activation,
         expand: Option<Matrix>,
-        pool: bool,
+        se: Option<(Matrix, SqueezeExcite)>,
     ) -> Result<(), CpuError> {
         self.act(act, &name)?;
         let Conv { in_chs: chs, out_chs, kernel_size: k, stride, groups } = conv;
@@ -292,27 +287,36 @@ impl Lowering<'_> {
             weights.as_mut_slice()[(c / LANES * k * k + tap) * LANES + c % LANES] =
                 (f64::from(value) * norm.scale[c]) as f32;
         }
-        self.layers.push(Layer::Depthwise(Depthwise { conv, weights, bias, act, expand, pool }));
+        let (reduce, se) = se.unzip();
+        self.layers.push(Layer::Depthwise(Depthwise { conv, weights, bias, act, expand, reduce }));
+        self.layers.extend(se.map(Layer::SqueezeExcite));
         Ok(())
     }
 
+    /// A squeeze-excitation: its reduction, which belongs to the layer before it, and the rest.
     fn squeeze_excite(
-        &mut self,
+        &self,
         at: &str,
         se: Option<SeLayer>,
         chs: usize,
-    ) -> Result<(), CpuError> {
+    ) -> Result<Option<(Matrix, SqueezeExcite)>, CpuError> {
         let (rd_channels, act, gate) = match se {
-            None => return Ok(()),
+            None => return Ok(None),
             Some(SeLayer::SqueezeExcite { rd_channels, act, gate }) => (rd_channels, act, gate),
             Some(SeLayer::GlobalContext { .. }) => return cannot_lower("global context", at),
         };
         self.act(act, at)?;
         self.act(gate, at)?;
-        let reduce = self.linear(&format!("{at}.conv_reduce"), chs, rd_channels, &[1, 1])?;
+        let at_reduce = format!("{at}.conv_reduce");
+        let weights = self.tensor(&[rd_channels, chs, 1, 1], &format!("{at_reduce}.weight"))?;
+        let values = self.tensor(&[rd_channels], &format!("{at_reduce}.bias"))?;
+        let weight = |n: usize, k: usize| weights[n * chs + k];
+        let shape = (rd_channels, chs);
+        let reduce = Matrix::new(self.kernels, shape, weight, &vec![0.0; rd_channels]);
+        let mut bias = Floats::zeros(padded(rd_channels));
+        bias.as_mut_slice()[..rd_channels].copy_from_slice(&values);
         let expand = self.linear(&format!("{at}.conv_expand"), rd_channels, chs, &[1, 1])?;
-        self.layers.push(Layer::SqueezeExcite(SqueezeExcite { reduce, act, expand, gate }));
-        Ok(())
+        Ok(Some((reduce, SqueezeExcite { bias, act, expand, gate })))
     }
 
     fn project(
@@ -373,8 +377,8 @@ impl Lowering<'_> {
 enum Tail {
     /// The block's input is added.
     Residual,
-    /// Its output is pooled for a squeeze-excitation.
-    Pool,
+    /// A squeeze-excitation.
+    Squeeze((Matrix, SqueezeExcite)),
     /// A projection, to which the block's input is added or not.
     Project(Matrix, bool),
 }

@@ -4,6 +4,9 @@ use super::kernels::{Kernels, Post, Tile};
 use super::memory::{Floats, padded};
 use super::simd::LANES;
 
+/// No bias, for the widest panel.
+static ZEROS: [f32; 3 * LANES] = [0.0; 3 * LANES];
+
 /// Some columns of a [`Matrix`], as wide as a tile.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Panel {
@@ -150,6 +153,41 @@ impl Matrix {
                 }
             }
             row += m;
+        }
+    }
+
+    /// The product of one row's values from column `first` on with their rows of weights, without the
+    /// bias: part of a longer product.
+    ///
+    /// # Safety
+    ///
+    /// `row` has `len` values, `to` the matrix' padded columns, and nobody else touches those.
+    pub(super) unsafe fn multiply_part(
+        &self,
+        kernels: &Kernels,
+        first: usize,
+        (row, len): (*const f32, usize),
+        to: *mut f32,
+    ) {
+        let len = len.min(self.k - first);
+        for panel in &self.panels {
+            let width = panel.vecs * LANES;
+            // SAFETY: the caller's contract; the rows of weights lie within the panel.
+            unsafe {
+                let b = self.weights.as_ptr().add(panel.at + first * width);
+                kernels.tiles[0][panel.vecs - 1](&Tile {
+                    a: row,
+                    a_row: 0,
+                    segments: &[0],
+                    run: len,
+                    b,
+                    bias: ZEROS.as_ptr(),
+                    ahead: b,
+                    c: to.add(panel.vec * LANES),
+                    c_row: 0,
+                    c_vec: LANES,
+                });
+            }
         }
     }
 

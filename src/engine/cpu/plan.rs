@@ -7,6 +7,7 @@ use super::kernels::POINTS;
 use super::layer::{Kernel, Layer, Side, Slot};
 use super::lower::Lowered;
 use super::memory::padded;
+use super::simd::LANES;
 use crate::arch::PadType;
 
 /// Tasks that the work of a step on one image is cut into, at least, where it is large enough.
@@ -28,11 +29,12 @@ pub(super) enum Region {
     Pong,
     /// [`Slot::Mid`].
     Mid,
-    /// Sums over pixels, `[image][chunk of rows][channel]`.
+    /// Parts of a squeeze-excitation's squeezed channels, `[image][task][channel]`; or, before a head,
+    /// means `[image][channel]`.
     Pool,
     /// Gates, `[image][channel]`.
     Gate,
-    /// Means of the last feature map, `[image][channel]`.
+    /// What the classifier reads, `[image][channel]`.
     Means,
     /// `[image][class]`.
     Logits,
@@ -62,8 +64,8 @@ pub(super) struct Step {
     pub(super) chunks: usize,
     /// Tasks along the channels.
     pub(super) blocks: usize,
-    /// Chunks of the sums that are read or written in [`Region::Pool`].
-    pub(super) pool_chunks: usize,
+    /// Parts of an image that are read or written in [`Region::Pool`].
+    pub(super) parts: usize,
     /// Starts of a row's segments.
     pub(super) segments: Vec<usize>,
     /// Length of a segment.
@@ -132,7 +134,7 @@ impl Plan {
         let mut maps = Vec::new();
         let (mut current, mut next) = (Region::Ping, Region::Pong);
         let (mut h, mut w) = size;
-        let mut pool_chunks = 1;
+        let mut parts = 1;
         for (index, layer) in lowered.layers.iter().enumerate() {
             let resolve = |slot| match slot {
                 Slot::Images => Region::Images,
@@ -152,7 +154,7 @@ impl Plan {
                 rows: 1,
                 chunks: 1,
                 blocks: 1,
-                pool_chunks: 1,
+                parts: 1,
                 segments: vec![0],
                 run: 0,
                 all_images: false,
@@ -201,12 +203,16 @@ impl Plan {
                         (starts.collect(), l.conv.in_chs)
                     };
                     step.chunks = step.h.output.div_ceil(step.rows);
-                    scratch = scratch
-                        .max(padded(rows_in * per_row) + step.rows * step.w.output * mid + points);
-                    if l.pool {
-                        step.pool_chunks = step.chunks;
-                        pool_chunks = step.chunks;
+                    let mut floats =
+                        padded(rows_in * per_row) + step.rows * step.w.output * mid + points;
+                    if let Some(reduce) = &l.reduce {
+                        parts = step.chunks;
+                        step.parts = parts;
+                        let pool = &mut sizes[Region::Pool as usize];
+                        *pool = (*pool).max(parts * padded(reduce.n));
+                        floats += padded(chs);
                     }
+                    scratch = scratch.max(floats);
                 }
                 Layer::Depthwise(l) => {
                     let (k, s) = (l.conv.kernel_size, l.conv.stride);
@@ -220,15 +226,23 @@ impl Plan {
                     let chunks = TASKS.div_ceil(step.blocks);
                     step.rows = step.h.output.div_ceil(chunks).max(k.min(step.h.output));
                     step.chunks = step.h.output.div_ceil(step.rows);
-                    // The ring, and a row of zeros.
-                    scratch = scratch.max((k + 1) * step.w.padded * l.widest_block());
-                    step.pool_chunks = step.chunks;
-                    pool_chunks = step.chunks;
+                    // The ring, a row of zeros, and sums.
+                    scratch = scratch.max(((k + 1) * step.w.padded + 1) * l.widest_block());
+                    if let Some(reduce) = &l.reduce {
+                        parts = step.chunks * step.blocks;
+                        step.parts = parts;
+                        let pool = &mut sizes[Region::Pool as usize];
+                        *pool = (*pool).max(parts * padded(reduce.n));
+                    }
                 }
                 Layer::SqueezeExcite(l) => {
-                    step.pool_chunks = pool_chunks;
+                    step.parts = parts;
                     step.dst = Region::Gate;
-                    scratch = scratch.max(padded(l.reduce.k) + padded(l.reduce.n));
+                    step.blocks = l.expand.panels.len().min(TASKS);
+                    step.pixel = (l.bias.len(), padded(l.expand.n));
+                    scratch = scratch.max(l.bias.len());
+                    let gate = &mut sizes[Region::Gate as usize];
+                    *gate = (*gate).max(padded(l.expand.n));
                 }
                 Layer::Pointwise(l) => {
                     step.src = resolve(l.src);
@@ -252,21 +266,23 @@ impl Plan {
                         sizes[Region::Means as usize] = padded(chs);
                     }
                 }
-                Layer::PooledHead(l) => {
-                    step.dst = Region::Means;
-                    step.pixel = (padded(l.matrix.k), padded(l.matrix.n));
-                    step.blocks = l.matrix.panels.len().div_ceil(2);
-                    scratch = scratch.max(padded(l.matrix.k));
-                    sizes[Region::Means as usize] = padded(l.matrix.n);
+                Layer::Mean(l) => {
+                    step.dst = Region::Pool;
+                    step.pixel = (padded(l.chs), padded(l.chs));
+                    step.blocks = (padded(l.chs) / LANES).min(TASKS);
+                    let pool = &mut sizes[Region::Pool as usize];
+                    *pool = (*pool).max(padded(l.chs));
                 }
-                Layer::Classifier(matrix) => {
-                    step.src = Region::Means;
-                    step.dst = Region::Logits;
-                    step.pixel = (padded(matrix.k), padded(matrix.n));
-                    step.run = matrix.k;
-                    step.blocks = matrix.panels.len().div_ceil(2);
+                Layer::Dense(l) => {
+                    (step.src, step.dst) = match l.classifies() {
+                        true => (Region::Means, Region::Logits),
+                        false => (Region::Pool, Region::Means),
+                    };
+                    step.pixel = (padded(l.matrix.k), padded(l.matrix.n));
+                    step.run = l.matrix.k;
+                    step.blocks = l.matrix.panels.len().div_ceil(2);
                     step.all_images = true;
-                    sizes[Region::Logits as usize] = padded(matrix.n);
+                    sizes[step.dst as usize] = padded(l.matrix.n);
                 }
             }
             (h, w) = (step.h.output, step.w.output);
@@ -274,11 +290,6 @@ impl Plan {
                 step.pixel.1 = padded(chs);
                 let size = &mut sizes[step.dst as usize];
                 *size = (*size).max(h * w * padded(chs));
-                for (region, floats) in
-                    [(Region::Pool, step.pool_chunks * padded(chs)), (Region::Gate, padded(chs))]
-                {
-                    sizes[region as usize] = sizes[region as usize].max(floats);
-                }
             }
             let map = Map { steps: index + 1, region: step.dst, chs, h, w };
             if step.dst == next {

@@ -8,7 +8,7 @@ mod tile;
 mod winograd;
 
 pub(super) use depthwise::{DepthwiseRow, MAX_SIDE};
-pub(super) use post::{Post, Scale};
+pub(super) use post::{Mean, Post, Scale};
 pub use table::Isa;
 pub(super) use table::Kernels;
 pub(super) use tile::Tile;

@@ -5,7 +5,7 @@ use super::super::simd::math;
 use super::super::simd::portable::Portable;
 use super::depthwise::{self, DepthwiseRow};
 use super::peak;
-use super::post::{self, Post, Scale};
+use super::post::{self, Mean, Post, Scale};
 use super::tile::{self, Tile};
 use super::winograd::{self, FromPoints, ToPoints};
 use crate::arch::Activation;
@@ -70,6 +70,7 @@ pub(in super::super) struct Kernels {
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
     post: [unsafe fn(&Post); 8],
     pub(in super::super) scale: unsafe fn(&Scale),
+    pub(in super::super) mean: unsafe fn(&Mean),
     pub(in super::super) to_points: unsafe fn(&ToPoints),
     pub(in super::super) from_points: unsafe fn(&FromPoints),
     /// Sums in registers; the operations done.
@@ -152,6 +153,11 @@ macro_rules! kernels {
                 unsafe { peak::peak::<$S>(rounds) }
             }
             $(#[$attr])?
+            unsafe fn mean(m: &Mean) {
+                // SAFETY: see above.
+                unsafe { post::mean::<$S>(m) }
+            }
+            $(#[$attr])?
             unsafe fn to_points(t: &ToPoints) {
                 // SAFETY: see above.
                 unsafe { winograd::to_points::<$S>(t) }
@@ -180,6 +186,7 @@ macro_rules! kernels {
                     post::<math::Mish>,
                 ],
                 scale,
+                mean,
                 to_points,
                 from_points,
                 peak,

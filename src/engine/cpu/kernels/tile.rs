@@ -31,6 +31,9 @@ pub(in super::super) struct Tile<'a> {
     pub(in super::super) c_vec: usize,
 }
 
+/// Rows of weights that the product with a single row asks for in advance: some 4 KiB.
+const AHEAD: usize = 24;
+
 /// Computes `M` rows of `N` vectors of columns.
 ///
 /// # Safety
@@ -63,8 +66,15 @@ pub(super) unsafe fn tile<S: Simd, const M: usize, const N: usize>(t: &Tile<'_>)
                     }
                 }
                 b = b.add(N * LANES);
-                S::prefetch(ahead);
-                ahead = ahead.wrapping_add(LANES);
+                if M == 1 {
+                    // Each weight is used once: nothing else hides the way from memory.
+                    for n in 0..N {
+                        S::prefetch(b.wrapping_add((AHEAD * N + n) * LANES));
+                    }
+                } else {
+                    S::prefetch(ahead);
+                    ahead = ahead.wrapping_add(LANES);
+                }
             }
         }
         for (m, row) in acc.iter().enumerate() {

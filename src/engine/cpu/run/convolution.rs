@@ -55,20 +55,23 @@ impl Pass<'_> {
             let n = step.pixel.1;
             let row_of = |y: usize| (first + y) * step.w.output * n;
             let residual = self.residual(step, task.image, layer.residual);
-            let pool =
-                if layer.pool { self.pool(step, task.image, task.chunk, n) } else { null_mut() };
-            if layer.pool {
-                pool.write_bytes(0, n);
-            }
             let fused = layer.project.is_some();
             let mid = scratch.add(padded(planes * plane));
             let mid_row = padded(layer.conv.out_chs);
+            let outputs = if fused { step.rows * step.w.output * mid_row } else { 0 };
+            // The sums, then the points of Winograd's method.
+            let (pool, rest) = match &layer.reduce {
+                Some(_) => (mid.add(outputs), mid.add(outputs + n)),
+                None => (null_mut(), mid.add(outputs)),
+            };
+            if layer.reduce.is_some() {
+                pool.write_bytes(0, n);
+            }
             let (to, pixel_out) =
                 if fused { (mid, mid_row) } else { (self.dst(step, task.image).add(row_of(0)), n) };
             let added = if layer.residual && !fused { residual.add(row_of(0)) } else { null() };
             match &layer.kernel {
                 Kernel::Winograd(kernel) => {
-                    let outputs = if fused { step.rows * step.w.output * mid_row } else { 0 };
                     let chunk = Chunk {
                         rows,
                         from: scratch,
@@ -77,7 +80,7 @@ impl Pass<'_> {
                         residual: added,
                         pool,
                         post,
-                        scratch: mid.add(outputs),
+                        scratch: rest,
                     };
                     self.winograd(kernel, step, chunk);
                 }
@@ -103,6 +106,9 @@ impl Pass<'_> {
                         }
                     }
                 }
+            }
+            if let Some(reduce) = &layer.reduce {
+                self.squeeze(reduce, step, task, (0, std::slice::from_raw_parts(pool, n)));
             }
             let Some(project) = &layer.project else { return };
             let rows = Rows {

@@ -39,13 +39,8 @@ impl Pass<'_> {
             scratch.write_bytes(0, (side + 1) * ring_row);
             let zeros = scratch.add(side * ring_row);
             let dst = self.dst(step, task.image);
-            let pool = if layer.pool {
-                let pool = self.pool(step, task.image, task.chunk, n).add(vec * LANES);
-                pool.write_bytes(0, vecs * LANES);
-                pool
-            } else {
-                null_mut()
-            };
+            let sums = scratch.add((side + 1) * ring_row);
+            sums.write_bytes(0, vecs * LANES);
             let start = (first * stride).saturating_sub(step.h.before);
             let mut ready = start;
             for y in first..last {
@@ -80,9 +75,13 @@ impl Pass<'_> {
                         rows: step.w.output,
                         vecs: 1,
                         residual: null(),
-                        pool: if layer.pool { pool.add(v * LANES) } else { pool },
+                        pool: if layer.reduce.is_some() { sums.add(v * LANES) } else { null_mut() },
                     });
                 }
+            }
+            if let Some(reduce) = &layer.reduce {
+                let sums = std::slice::from_raw_parts(sums, vecs * LANES);
+                self.squeeze(reduce, step, task, (vec * LANES, sums));
             }
         }
     }

@@ -8,6 +8,8 @@ mod winograd;
 use super::kernels::{Kernels, Post};
 use super::layer::Layer;
 use super::lower::Lowered;
+use super::matrix::Matrix;
+use super::memory::padded;
 use super::plan::{Plan, Region, Step};
 use crate::arch::Activation;
 
@@ -65,8 +67,8 @@ impl Pass<'_> {
                 Layer::Depthwise(layer) => self.depthwise(layer, step, task, scratch),
                 Layer::SqueezeExcite(layer) => self.squeeze_excite(layer, step, task, scratch),
                 Layer::Pointwise(layer) => self.pointwise(layer, step, task, scratch),
-                Layer::PooledHead(layer) => self.pooled_head(layer, step, task, scratch),
-                Layer::Classifier(matrix) => self.classifier(matrix, step, task),
+                Layer::Mean(_) => self.mean(step, task),
+                Layer::Dense(layer) => self.dense(layer, step, task),
             }
         }
     }
@@ -101,10 +103,20 @@ impl Pass<'_> {
         unsafe { self.region(step.residual).add(image * floats) }
     }
 
-    /// The sums of one chunk of rows.
-    unsafe fn pool(&self, step: &Step, image: usize, chunk: usize, chs: usize) -> *mut f32 {
-        // SAFETY: the region holds all chunks of every image.
-        unsafe { self.region(Region::Pool).add((image * step.pool_chunks + chunk) * chs) }
+    /// Squeezes the sums that a task has of the channels from `first` on.
+    unsafe fn squeeze(
+        &self,
+        reduce: &Matrix,
+        step: &Step,
+        task: Task,
+        (first, sums): (usize, &[f32]),
+    ) {
+        let part = (task.image * step.chunks + task.chunk) * step.blocks + task.block;
+        // SAFETY: the region holds all parts of every image.
+        unsafe {
+            let to = self.region(Region::Pool).add(part * padded(reduce.n));
+            reduce.multiply_part(self.kernels, first, (sums.as_ptr(), sums.len()), to);
+        }
     }
 
     /// The kernel behind `act`; none where there is nothing to do.
