@@ -12,7 +12,7 @@ use super::plan::{Map, Plan, Region, Step};
 use super::pool::{Counter, Job, Pool};
 use super::run::Pass;
 use super::{CpuError, Isa, cores};
-use crate::arch::{Network, PadType};
+use crate::arch::Network;
 use crate::engine::{Array, Engine, EngineError, Images, Outputs, Wanted};
 
 /// Image sizes whose plans are kept; a plan takes a few kilobytes.
@@ -50,7 +50,6 @@ pub struct CpuEngine {
     lowered: Lowered,
     isa: Isa,
     kernels: &'static Kernels,
-    pad_type: PadType,
     in_chans: usize,
     num_classes: usize,
     num_features: usize,
@@ -103,7 +102,6 @@ impl CpuEngine {
             lowered,
             isa,
             kernels,
-            pad_type: network.pad_type,
             in_chans: network.in_chans,
             num_classes: network.num_classes,
             num_features: network.num_features,
@@ -161,7 +159,7 @@ impl CpuEngine {
         if let Some(at) = state.plans.iter().position(fits) {
             state.plans[..=at].rotate_right(1);
         } else {
-            let plan = Plan::new(&self.lowered, self.pad_type, (h, w), images)?;
+            let plan = Plan::new(&self.lowered, (h, w), images)?;
             state.plans.retain(|old| old.size != plan.size);
             state.plans.truncate(PLANS - 1);
             state.plans.insert(0, Arc::new(plan));

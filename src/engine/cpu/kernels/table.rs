@@ -3,7 +3,7 @@
 use super::super::CpuError;
 use super::super::simd::math;
 use super::super::simd::portable::Portable;
-use super::depthwise::{self, DepthwiseRow};
+use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
 use super::peak;
 use super::post::{self, Mean, Post, Scale};
 use super::tile::{self, Tile};
@@ -75,8 +75,8 @@ pub(in super::super) struct Kernels {
     pub(in super::super) from_points: unsafe fn(&FromPoints),
     /// Sums in registers; the operations done.
     pub(in super::super) peak: unsafe fn(usize) -> usize,
-    /// Kernel sides 3, 5, 7 at strides 1 and 2.
-    depthwise: [[unsafe fn(&DepthwiseRow); 2]; 3],
+    /// Kernel sides 3, 5, 7, 9, 11 at strides 1 and 2.
+    depthwise: [[unsafe fn(&DepthwiseRow); 2]; 5],
 }
 
 impl Kernels {
@@ -121,7 +121,7 @@ impl Kernels {
         side: usize,
         stride: usize,
     ) -> Option<unsafe fn(&DepthwiseRow)> {
-        let side = [3, 5, 7].iter().position(|&k| k == side)?;
+        let side = [3, 5, 7, 9, MAX_SIDE].iter().position(|&k| k == side)?;
         self.depthwise[side].get(stride.checked_sub(1)?).copied()
     }
 }
@@ -194,6 +194,8 @@ macro_rules! kernels {
                     [depthwise::<3, 1>, depthwise::<3, 2>],
                     [depthwise::<5, 1>, depthwise::<5, 2>],
                     [depthwise::<7, 1>, depthwise::<7, 2>],
+                    [depthwise::<9, 1>, depthwise::<9, 2>],
+                    [depthwise::<MAX_SIDE, 1>, depthwise::<MAX_SIDE, 2>],
                 ],
             };
         }
