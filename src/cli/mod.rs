@@ -1,6 +1,7 @@
 //! The `effnet` command: one file a subcommand. Results go to standard output, all else to standard
 //! error.
 
+mod bench;
 #[cfg(feature = "hub")]
 mod cache;
 mod classify;
@@ -11,6 +12,7 @@ mod forward;
 #[cfg(feature = "hub")]
 mod hub;
 mod images;
+mod memory;
 mod model;
 mod models;
 mod preprocess;
@@ -37,6 +39,7 @@ enum Command {
     Preprocess(preprocess::Preprocess),
     Forward(forward::Forward),
     Summary(summary::SummaryArgs),
+    Bench(bench::Bench),
     #[cfg(feature = "hub")]
     Download(download::Download),
     #[cfg(feature = "hub")]
@@ -73,6 +76,7 @@ pub fn run() -> ExitCode {
         Command::Preprocess(command) => command.run(),
         Command::Forward(command) => command.run(),
         Command::Summary(command) => command.run(),
+        Command::Bench(command) => command.run(),
         #[cfg(feature = "hub")]
         Command::Download(command) => command.run(),
         #[cfg(feature = "hub")]

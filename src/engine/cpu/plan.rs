@@ -8,7 +8,6 @@ use super::layer::{Kernel, Layer, Side, Slot};
 use super::lower::Lowered;
 use super::memory::padded;
 use super::simd::LANES;
-use crate::arch::PadType;
 
 /// Tasks that the work of a step on one image is cut into, at least, where it is large enough.
 const TASKS: usize = 8;
@@ -116,10 +115,9 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Images whose maps do not fit the address space.
+    /// Images whose maps do not fit the address space, or of which a layer leaves nothing.
     pub(super) fn new(
         lowered: &Lowered,
-        pad_type: PadType,
         size: (usize, usize),
         batch: usize,
     ) -> Result<Self, CpuError> {
@@ -140,13 +138,17 @@ impl Plan {
                 Slot::Images => Region::Images,
                 Slot::Current => current,
                 Slot::Mid => Region::Mid,
-                Slot::Next => next,
+                Slot::Side | Slot::Next => next,
+            };
+            let side = |pad, kernel, stride, input| {
+                let small = CpuError::TooSmall { height: size.0, width: size.1 };
+                Side::new(pad, kernel, stride, input).ok_or(small)
             };
             let one = |side| Side { input: side, output: side, before: 0, padded: side };
             let mut step = Step {
                 layer: index,
                 src: current,
-                dst: next,
+                dst: layer.dst().map_or(next, resolve),
                 residual: current,
                 h: one(h),
                 w: one(w),
@@ -163,9 +165,8 @@ impl Plan {
             match layer {
                 Layer::Convolution(l) => {
                     let (k, s) = (l.conv.kernel_size, l.conv.stride);
-                    step.h = Side::new(pad_type, k, s, h);
-                    step.w = Side::new(pad_type, k, s, w);
-                    (step.src, step.dst) = (resolve(l.src), resolve(l.dst));
+                    (step.h, step.w) = (side(l.pad, k, s, h)?, side(l.pad, k, s, w)?);
+                    step.src = resolve(l.src);
                     if matches!(l.kernel, Kernel::Winograd(_)) {
                         let reach = step.w.output.next_multiple_of(OUTPUTS) + 2;
                         step.w.padded = step.w.padded.max(reach);
@@ -200,7 +201,11 @@ impl Plan {
                     } else {
                         let starts = (0..k * k)
                             .map(|tap| (tap / k * step.w.padded + tap % k) * step.pixel.0);
-                        (starts.collect(), l.conv.in_chs)
+                        let groups = match &l.kernel {
+                            Kernel::Direct(groups) => groups.len(),
+                            Kernel::Winograd(_) => 1,
+                        };
+                        (starts.collect(), l.conv.in_chs / groups)
                     };
                     step.chunks = step.h.output.div_ceil(step.rows);
                     let mut floats =
@@ -217,9 +222,8 @@ impl Plan {
                 Layer::Depthwise(l) => {
                     let (k, s) = (l.conv.kernel_size, l.conv.stride);
                     chs = l.conv.out_chs;
-                    step.h = Side::new(pad_type, k, s, h);
-                    step.w = Side::new(pad_type, k, s, w);
-                    step.dst = Region::Mid;
+                    (step.h, step.w) = (side(l.pad, k, s, h)?, side(l.pad, k, s, w)?);
+                    step.src = resolve(l.src);
                     step.run = l.expand.as_ref().map_or(0, |m| m.k);
                     step.pixel.0 = padded(l.expand.as_ref().map_or(chs, |m| m.k));
                     step.blocks = l.blocks();
@@ -267,11 +271,11 @@ impl Plan {
                     }
                 }
                 Layer::Mean(l) => {
-                    step.dst = Region::Pool;
+                    step.dst = if l.classified { Region::Means } else { Region::Pool };
                     step.pixel = (padded(l.chs), padded(l.chs));
                     step.blocks = (padded(l.chs) / LANES).min(TASKS);
-                    let pool = &mut sizes[Region::Pool as usize];
-                    *pool = (*pool).max(padded(l.chs));
+                    let means = &mut sizes[step.dst as usize];
+                    *means = (*means).max(padded(l.chs));
                 }
                 Layer::Dense(l) => {
                     (step.src, step.dst) = match l.classifies() {
@@ -292,7 +296,7 @@ impl Plan {
                 *size = (*size).max(h * w * padded(chs));
             }
             let map = Map { steps: index + 1, region: step.dst, chs, h, w };
-            if step.dst == next {
+            if layer.dst() == Some(Slot::Next) {
                 std::mem::swap(&mut current, &mut next);
             }
             steps.push(step);

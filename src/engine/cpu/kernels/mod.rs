@@ -1,6 +1,7 @@
 //! The inner loops, one table of function pointers an instruction set.
 
 mod depthwise;
+mod peak;
 mod post;
 mod table;
 mod tile;

@@ -84,26 +84,33 @@ impl Pass<'_> {
                     };
                     self.winograd(kernel, step, chunk);
                 }
-                Kernel::Direct(matrix) => {
-                    for &panel in &matrix.panels {
-                        for y in 0..rows {
-                            let at = y * step.w.output * pixel_out;
-                            let rows = Rows {
-                                count: step.w.output,
-                                a: scratch.add(y * stride * step.w.padded * pixel),
-                                a_row: stride * pixel,
-                                segments: &step.segments,
-                                run: step.run,
-                                c: to.add(at),
-                                c_row: pixel_out,
-                                c_vec: LANES,
-                                residual: if added.is_null() { added } else { added.add(at) },
-                                pool,
-                                first: 0,
-                                before: y * step.w.output,
-                                post,
-                            };
-                            matrix.multiply(self.kernels, panel, &rows);
+                Kernel::Direct(groups) => {
+                    let columns = layer.conv.out_chs / groups.len();
+                    for (g, matrix) in groups.iter().enumerate() {
+                        for &panel in &matrix.panels {
+                            for y in 0..rows {
+                                let row = stride * y * step.w.padded * pixel;
+                                let at = y * step.w.output * pixel_out + g * columns;
+                                let rows = Rows {
+                                    count: step.w.output,
+                                    a: scratch.add(row + g * step.run),
+                                    a_row: stride * pixel,
+                                    segments: &step.segments,
+                                    run: step.run,
+                                    c: to.add(at),
+                                    c_row: pixel_out,
+                                    c_vec: LANES,
+                                    residual: if added.is_null() { added } else { added.add(at) },
+                                    pool: match pool.is_null() {
+                                        true => pool,
+                                        false => pool.add(g * columns),
+                                    },
+                                    first: 0,
+                                    before: y * step.w.output,
+                                    post,
+                                };
+                                matrix.multiply(self.kernels, panel, &rows);
+                            }
                         }
                     }
                 }

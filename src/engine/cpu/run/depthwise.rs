@@ -21,10 +21,9 @@ impl Pass<'_> {
         scratch: *mut f32,
     ) {
         let (side, stride) = (layer.conv.kernel_size, layer.conv.stride);
-        let (Some(kernel), Some(post)) =
-            (self.kernels.depthwise(side, stride), self.kernels.post(Some(layer.act)))
-        else {
-            return; // Lowering refused what there is no kernel for.
+        let post = match layer.reduce {
+            Some(_) => self.kernels.post(layer.act),
+            None => self.post(layer.act, false),
         };
         let (vec, vecs) = layer.block(task.block);
         let first = task.chunk * step.rows;
@@ -60,23 +59,37 @@ impl Pass<'_> {
                 }
                 for v in 0..vecs {
                     let out = dst.add(y * step.w.output * n + (vec + v) * LANES);
-                    kernel(&DepthwiseRow {
-                        rows: rows.map(|row| if row == zeros { row } else { row.add(v * plane) }),
-                        weights: layer.weights.as_ptr().add((vec + v) * side * side * LANES),
+                    let own = layer.kernels[vec + v];
+                    // A smaller kernel lies in the middle of the largest.
+                    let inset = (side - own.side) / 2;
+                    let mut own_rows = [zeros.cast_const(); MAX_SIDE];
+                    for (own, &row) in own_rows.iter_mut().zip(&rows[inset..inset + own.side]) {
+                        if row != zeros {
+                            *own = row.add(v * plane + inset * LANES);
+                        }
+                    }
+                    (own.row)(&DepthwiseRow {
+                        rows: own_rows,
+                        weights: layer.weights.as_ptr().add(own.at),
                         bias: layer.bias.as_ptr().add((vec + v) * LANES),
                         out,
                         out_pixel: n,
                         width: step.w.output,
                     });
-                    post(&Post {
-                        c: out,
-                        row: n,
-                        vec: LANES,
-                        rows: step.w.output,
-                        vecs: 1,
-                        residual: null(),
-                        pool: if layer.reduce.is_some() { sums.add(v * LANES) } else { null_mut() },
-                    });
+                    if let Some(post) = post {
+                        post(&Post {
+                            c: out,
+                            row: n,
+                            vec: LANES,
+                            rows: step.w.output,
+                            vecs: 1,
+                            residual: null(),
+                            pool: match layer.reduce {
+                                Some(_) => sums.add(v * LANES),
+                                None => null_mut(),
+                            },
+                        });
+                    }
                 }
             }
             if let Some(reduce) = &layer.reduce {
@@ -124,7 +137,7 @@ impl Pass<'_> {
                 pool: null_mut(),
                 first: 0,
                 before,
-                post: self.post(Some(layer.act), false),
+                post: self.post(layer.act, false),
             };
             expand.multiply(self.kernels, expand.panels[task.block], &rows);
         }

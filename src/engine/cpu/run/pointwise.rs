@@ -138,7 +138,7 @@ impl Pass<'_> {
         // SAFETY: the regions hold whole maps and every image's means.
         unsafe {
             let from = self.src(step, task.image).add(first * LANES);
-            let to = self.region(Region::Pool).add(task.image * chs + first * LANES);
+            let to = self.region(step.dst).add(task.image * chs + first * LANES);
             (self.kernels.mean)(&Mean { from, row: pixel, rows: pixels, vecs, to });
         }
     }
