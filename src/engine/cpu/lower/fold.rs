@@ -54,21 +54,43 @@ impl Lowering<'_> {
             }
             column += conv.in_chs;
         }
-        Ok(Matrix::new(self.kernels, (n, k), |n, i| weights[n * k + i], &norm.shift))
+        Ok(self.matrix((n, k), |n, i| weights[n * k + i], &norm.shift))
     }
 
     /// A matrix with a bias; `sides` are the trailing dimensions of its weight.
     pub(super) fn linear(
         &self,
         at: &str,
-        k: usize,
-        n: usize,
+        (n, k): (usize, usize),
         sides: &[usize],
     ) -> Result<Matrix, CpuError> {
+        let (weights, bias) = self.weight_and_bias(at, (n, k), sides)?;
+        Ok(self.matrix((n, k), |n, i| weights[n * k + i], &bias))
+    }
+
+    /// The tensors of a layer with a bias.
+    pub(super) fn weight_and_bias(
+        &self,
+        at: &str,
+        (n, k): (usize, usize),
+        sides: &[usize],
+    ) -> Result<(Vec<f32>, Vec<f32>), CpuError> {
         let shape: Vec<usize> = [n, k].iter().chain(sides).copied().collect();
         let weights = self.tensor(&shape, &format!("{at}.weight"))?;
-        let bias = self.tensor(&[n], &format!("{at}.bias"))?;
-        Ok(Matrix::new(self.kernels, (n, k), |n, i| weights[n * k + i], &bias))
+        Ok((weights, self.tensor(&[n], &format!("{at}.bias"))?))
+    }
+
+    /// A matrix of pairs where they are asked for and an input has a partner, or else of floats.
+    pub(super) fn matrix(
+        &self,
+        (n, k): (usize, usize),
+        weight: impl Fn(usize, usize) -> f32,
+        bias: &[f32],
+    ) -> Matrix {
+        match self.pairs.filter(|_| k.is_multiple_of(2)) {
+            Some(pairs) => Matrix::of_pairs(pairs, (n, k), weight, bias),
+            None => Matrix::new(self.kernels, (n, k), weight, bias),
+        }
     }
 
     pub(super) fn norm(&self, at: &str, chs: usize) -> Result<Norm, CpuError> {

@@ -42,6 +42,8 @@ impl Lowering<'_> {
             let joined = (1..groups).find(whole).unwrap_or(groups);
             let (columns, own_columns) = (out_chs / groups * joined, out_chs / groups);
             let (chs, rows) = (inputs * joined, inputs * joined * k * k);
+            // The few channels of an image, and of groups, do not come in whole rows of pairs.
+            let pairs = src != Slot::Images && joined == groups && chs.is_multiple_of(2);
             let matrix = |first: usize| {
                 let weight = |n: usize, i: usize| {
                     // Images keep their planes: c, ky, kx. Feature maps have the channels innermost.
@@ -57,7 +59,10 @@ impl Lowering<'_> {
                     (f64::from(weights[(n * inputs + c) * k * k + tap]) * norm.scale[n]) as f32
                 };
                 let bias = &norm.shift[first..first + columns];
-                Matrix::new(self.kernels, (columns, rows), weight, bias)
+                match pairs {
+                    true => self.matrix((columns, rows), weight, bias),
+                    false => Matrix::new(self.kernels, (columns, rows), weight, bias),
+                }
             };
             Kernel::Direct((0..out_chs).step_by(columns).map(matrix).collect())
         };
@@ -228,15 +233,18 @@ impl Lowering<'_> {
         };
         self.act(act, at)?;
         self.act(gate, at)?;
-        let at_reduce = format!("{at}.conv_reduce");
-        let weights = self.tensor(&[rd_channels, chs, 1, 1], &format!("{at_reduce}.weight"))?;
-        let values = self.tensor(&[rd_channels], &format!("{at_reduce}.bias"))?;
-        let weight = |n: usize, k: usize| weights[n * chs + k];
         let shape = (rd_channels, chs);
+        let (weights, values) =
+            self.weight_and_bias(&format!("{at}.conv_reduce"), shape, &[1, 1])?;
+        let weight = |n: usize, k: usize| weights[n * chs + k];
         let reduce = Matrix::new(self.kernels, shape, weight, &vec![0.0; rd_channels]);
         let mut bias = Floats::zeros(padded(rd_channels));
         bias.as_mut_slice()[..rd_channels].copy_from_slice(&values);
-        let expand = self.linear(&format!("{at}.conv_expand"), rd_channels, chs, &[1, 1])?;
+        let shape = (chs, rd_channels);
+        let (weights, values) =
+            self.weight_and_bias(&format!("{at}.conv_expand"), shape, &[1, 1])?;
+        let weight = |n: usize, k: usize| weights[n * rd_channels + k];
+        let expand = Matrix::new(self.kernels, shape, weight, &values);
         Ok(Some((reduce, SqueezeExcite { bias, act, expand, gate })))
     }
 

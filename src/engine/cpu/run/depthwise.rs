@@ -47,7 +47,8 @@ impl Pass<'_> {
                 while ready < end {
                     let row = scratch.add(ready % side * ring_row + step.w.before * LANES);
                     let before = (ready - start) * step.w.input;
-                    self.expand_row(layer, step, task, (ready, before), row);
+                    let narrowed = sums.add(vecs * LANES);
+                    self.expand_row(layer, step, task, (ready, before), (row, narrowed));
                     ready += 1;
                 }
                 let mut rows = [zeros.cast_const(); MAX_SIDE];
@@ -106,7 +107,7 @@ impl Pass<'_> {
         step: &Step,
         task: Task,
         (y, before): (usize, usize),
-        to: *mut f32,
+        (to, scratch): (*mut f32, *mut f32),
     ) {
         let plane = step.w.padded * LANES;
         let (vec, vecs) = layer.block(task.block);
@@ -123,10 +124,11 @@ impl Pass<'_> {
                 }
                 return;
             };
+            let (a, a_row) = self.operand(expand, (from, pixel, step.w.input), None, scratch);
             let rows = Rows {
                 count: step.w.input,
-                a: from,
-                a_row: pixel,
+                a,
+                a_row,
                 segments: &step.segments,
                 run: step.run,
                 // Column 0 of the matrix is `vec` vectors before this block's first.
