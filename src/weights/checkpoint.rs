@@ -10,11 +10,11 @@ use half::{bf16, f16};
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
-use super::WeightsError;
 use super::header::{self, Entry, Header};
 use super::pickle;
 use super::report::nearest;
 use super::values::{self, Stored};
+use super::{MappedTensor, WeightsError};
 
 /// A set of named tensors, opened but not read: a safetensors file or a PyTorch
 /// one (`.pth`, `.bin`), or the bytes of one; its content tells which, not its name.
@@ -177,7 +177,29 @@ impl Checkpoint {
         device: &Device,
     ) -> Result<Tensor, WeightsError> {
         let values = self.read_f32(name)?;
-        let shape = self.shape(name).unwrap_or_default();
+        self.place(name, values, self.shape(name).unwrap_or_default(), dtype, device)
+    }
+
+    /// Reads a tensor that the file has by its foreign name and in its foreign shape, in timm's
+    /// layout.
+    pub(super) fn mapped_tensor(
+        &self,
+        mapped: &MappedTensor,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor, WeightsError> {
+        let values = mapped.to_canonical(self.read_f32(&mapped.foreign)?);
+        self.place(&mapped.foreign, values, &mapped.shape, dtype, device)
+    }
+
+    fn place(
+        &self,
+        name: &str,
+        values: Vec<f32>,
+        shape: &[usize],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor, WeightsError> {
         let overflow = match dtype {
             DType::F16 => values.iter().position(|&v| f16::from_f32(v).is_infinite()),
             DType::BF16 => values.iter().position(|&v| bf16::from_f32(v).is_infinite()),

@@ -37,18 +37,20 @@ mod load;
 mod pickle;
 mod report;
 pub mod seeded;
-mod template;
+
 mod values;
 mod write;
 
 #[cfg(feature = "bundled")]
 pub use bundled::{BUNDLED_MODEL, bundled};
 pub use checkpoint::Checkpoint;
-pub use convention::{Convention, ConventionError, Renaming};
+pub use convention::{
+    Convention, ConventionError, Covered, Family, FillError, MappedTensor, Renaming, TemplateError,
+};
 pub use error::WeightsError;
 pub use header::HeaderError;
 pub use load::{load, tensor_shapes};
 pub use pickle::TorchError;
 pub use report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
-pub use template::TemplateError;
+
 pub use write::{NamedTensor, Values, serialize, write_safetensors};
