@@ -201,7 +201,7 @@ fn malformed_rules_name_the_token_and_the_template() {
     let cases = [
         (
             r#""a.{rest}" = "b.{flta}.{rest}""#,
-            "[families.f.blocks.ir]: unknown placeholder `{flta}` in `b.{flta}.{rest}`: expected one of {rest}, sums of {stage}, {block}, {flat}, {se}, {stages}, {blocks} and numbers, {norm}",
+            "[families.f.blocks.ir]: unknown placeholder `{flta}` in `b.{flta}.{rest}`: expected one of {rest}, {model}, sums of {stage}, {block}, {flat}, {se}, {stages}, {blocks} and numbers, {norm}",
         ),
         (r#""a" = "b{""#, "`{` without its other brace in `b{`"),
         (r#""a" = "b{rest""#, "`{rest` without its other brace in `b{rest`"),
@@ -272,6 +272,7 @@ fn malformed_files_name_the_file_and_the_key() {
         ),
         (good.replace("[parameters", "ignored = ['[']\n[parameters"), "`[` is no shell pattern: "),
         (good.replace("'gamma'", "{ name = 'gamma', layout = 'HWO2' }"), "`HWO2` is no layout"),
+        (good.replace("parameters.norm", "parameters.flat"), "`{flat}` is a placeholder of the"),
         (format!("{good}a = 3\n"), "did not match any variant"),
         (format!("{good}a = '1'\na = '2'\n"), "duplicate key"),
         ("]".to_owned(), "line 1"),
@@ -305,7 +306,7 @@ fn a_wrong_convention_name_gets_a_suggestion() {
     let error = Convention::named("efficientnet_pytorch").unwrap_err().to_string();
     assert_eq!(
         error,
-        "no convention is named `efficientnet_pytorch`: there are timm, efficientnet-pytorch; did you mean `efficientnet-pytorch`?"
+        "no convention is named `efficientnet_pytorch`: there are timm, torchvision, efficientnet-pytorch, transformers, candle-transformers, tensorflow; did you mean `efficientnet-pytorch`?"
     );
     for name in Convention::names() {
         assert_eq!(Convention::named(name).unwrap().name(), name);
@@ -316,7 +317,7 @@ fn a_wrong_convention_name_gets_a_suggestion() {
 fn numbers_optional_parts_and_parameters() {
     let convention = convention(
         "\"a.{norm}\" = \"x{stages}.{blocks+1}/{norm}\"",
-        "\"bn.{norm}\" = \"b[_{flat}]/{norm}\"\n\
+        "\"bn.{norm}\" = \"b[_{flat}]/{model}/{norm}\"\n\
          \"c.{rest}\" = \"{stage+1}{block:a}.{2*flat+1}.{se+2}.{blocks-flat}.{rest}\"\n\
          \"d\" = \"{block-1}\"",
     )
@@ -328,7 +329,15 @@ fn numbers_optional_parts_and_parameters() {
         let renaming = convention.renaming(LITE0, tensors, &stages).unwrap();
         renaming.tensors().iter().map(|t| t.foreign.clone()).collect()
     };
-    assert_eq!(foreign(&tensors), ["x2.4/gamma", "b/gamma", "b_1/gamma", "2b.5.2.1.e.f"]);
+    assert_eq!(
+        foreign(&tensors),
+        [
+            "x2.4/gamma",
+            "b/tf_efficientnet_lite0/gamma",
+            "b_1/tf_efficientnet_lite0/gamma",
+            "2b.5.2.1.e.f"
+        ]
+    );
     // Squeeze-and-excitation is a property of the block, seen from its tensors.
     tensors[0].0 = "blocks.1.1.se.x".to_owned();
     let error = convention.renaming(LITE0, &tensors, &stages).unwrap_err();

@@ -38,9 +38,9 @@ impl Number {
     /// What a number's placeholder may hold, for error messages.
     pub(super) fn expected(of_block: bool) -> &'static str {
         if of_block {
-            "{rest}, sums of {stage}, {block}, {flat}, {se}, {stages}, {blocks} and numbers"
+            "{rest}, {model}, sums of {stage}, {block}, {flat}, {se}, {stages}, {blocks} and numbers"
         } else {
-            "{rest}, sums of {stages}, {blocks} and numbers (outside of blocks)"
+            "{rest}, {model}, sums of {stages}, {blocks} and numbers (outside of blocks)"
         }
     }
 

@@ -98,7 +98,7 @@ impl Family {
         self.has_background
     }
 
-    /// Pairs the names of an architecture's tensors with the library's.
+    /// Pairs the names of a model's tensors with the library's, whose name of it is `model`.
     ///
     /// `canonical` are the tensors by timm's names, with shapes, as
     /// [`tensor_shapes`](crate::weights::tensor_shapes) lists them; `stages` holds the block kind (`ds`,
@@ -109,6 +109,7 @@ impl Family {
     /// name.
     pub fn renaming(
         &self,
+        model: &str,
         canonical: &[(String, Vec<usize>)],
         stages: &[Vec<&str>],
     ) -> Result<Renaming, ConventionError> {
@@ -121,7 +122,7 @@ impl Family {
             .map(|(block, _)| block)
             .collect();
         for (name, shape) in canonical {
-            let mapped = self.map(name, shape, stages, &with_se)?;
+            let mapped = self.map(model, name, shape, stages, &with_se)?;
             if let Some(first) = taken.insert(mapped.foreign.clone(), name) {
                 return Err(ConventionError::Collision {
                     convention: self.common.convention.clone(),
@@ -137,6 +138,7 @@ impl Family {
 
     fn map(
         &self,
+        model: &str,
         name: &str,
         shape: &[usize],
         stages: &[Vec<&str>],
@@ -167,10 +169,8 @@ impl Family {
                 tensor: name.to_owned(),
                 table,
             })?;
-        let foreign = rule.template.fill(rest, &at).map_err(|source| ConventionError::NoName {
-            convention: convention(),
-            tensor: name.to_owned(),
-            source,
+        let foreign = rule.template.fill(model, rest, &at).map_err(|source| {
+            ConventionError::NoName { convention: convention(), tensor: name.to_owned(), source }
         })?;
         MappedTensor::new(name, shape, foreign, layout).ok_or_else(|| ConventionError::Layout {
             convention: convention(),

@@ -25,12 +25,19 @@ pub use renaming::{MappedTensor, Renaming};
 pub use template::{FillError, TemplateError};
 
 /// The convention files inside the program: name and text.
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 6] = [
     ("timm", include_str!("../../../weights-map/conventions/timm.toml")),
+    ("torchvision", include_str!("../../../weights-map/conventions/torchvision.toml")),
     (
         "efficientnet-pytorch",
         include_str!("../../../weights-map/conventions/efficientnet-pytorch.toml"),
     ),
+    ("transformers", include_str!("../../../weights-map/conventions/transformers.toml")),
+    (
+        "candle-transformers",
+        include_str!("../../../weights-map/conventions/candle-transformers.toml"),
+    ),
+    ("tensorflow", include_str!("../../../weights-map/conventions/tensorflow.toml")),
 ];
 
 /// How a library names the tensors of these networks, as templates from timm's names.
@@ -91,6 +98,13 @@ impl Convention {
         };
         let mut parameters = BTreeMap::new();
         for (table, names) in &raw.parameters {
+            if !template::may_name_parameters(table) {
+                return Err(ConventionError::Template {
+                    file: file.to_owned(),
+                    table: format!("parameters.{table}"),
+                    source: TemplateError::Reserved { token: table.clone() },
+                });
+            }
             let mut parsed = Parameters::new();
             for (canonical, name) in names {
                 let (name, layout) = name.parts();
@@ -143,7 +157,7 @@ impl Convention {
         stages: &[Vec<&str>],
     ) -> Result<Renaming, ConventionError> {
         match self.covered().find(|(_, covered)| covered.timm == architecture) {
-            Some((family, _)) => family.renaming(canonical, stages),
+            Some((family, covered)) => family.renaming(&covered.name, canonical, stages),
             None => {
                 let mut covered: Vec<_> = self.covered().map(|(_, c)| c.timm.clone()).collect();
                 covered.dedup();

@@ -54,6 +54,12 @@ pub enum TemplateError {
         /// The foreign side.
         template: String,
     },
+    /// A table of parameters whose name is a placeholder already.
+    #[error("`{{{token}}}` is a placeholder of the grammar and cannot name parameters")]
+    Reserved {
+        /// The table's name.
+        token: String,
+    },
     /// A layout that is no arrangement of the axes of a kernel.
     #[error(
         "`{layout}` is no layout: expected O, I, H and W (or C and M of a depthwise kernel), each at most once"
@@ -70,6 +76,11 @@ pub enum TemplateError {
         /// The canonical side.
         pattern: String,
     },
+}
+
+/// Whether a table of parameters may have this name.
+pub(super) fn may_name_parameters(token: &str) -> bool {
+    !matches!(token, "rest" | "model") && Number::parse(token, true).is_none()
 }
 
 /// The canonical side of a rule: a literal name, or a literal beginning and what follows it.
@@ -133,6 +144,8 @@ enum Part {
     Text(String),
     /// What the canonical side's last placeholder stands for.
     Rest,
+    /// The library's name of the model.
+    Model,
     Number(Number),
     /// Left out where all its numbers are 0.
     Optional(Vec<Part>),
@@ -167,17 +180,17 @@ impl Template {
         self.rest.as_deref()
     }
 
-    /// The name for what `rest` stands for at a place in the network.
-    pub(super) fn fill(&self, rest: &str, at: &Place) -> Result<String, FillError> {
+    /// The name for what `rest` stands for at a place in the network of the library's `model`.
+    pub(super) fn fill(&self, model: &str, rest: &str, at: &Place) -> Result<String, FillError> {
         let mut name = String::new();
-        self.write(&self.parts, rest, at, &mut name)?;
+        self.write(&self.parts, [model, rest], at, &mut name)?;
         Ok(name)
     }
 
     fn write(
         &self,
         parts: &[Part],
-        rest: &str,
+        [model, rest]: [&str; 2],
         at: &Place,
         name: &mut String,
     ) -> Result<(), FillError> {
@@ -185,6 +198,7 @@ impl Template {
             match part {
                 Part::Text(text) => name.push_str(text),
                 Part::Rest => name.push_str(rest),
+                Part::Model => name.push_str(model),
                 Part::Number(number) => {
                     let written = number.write(at).map_err(|value| FillError {
                         template: self.text.clone(),
@@ -197,7 +211,7 @@ impl Template {
                 Part::Optional(inner) => {
                     let is_zero = |part: &Part| matches!(part, Part::Number(n) if n.value(at) != 0);
                     if inner.iter().any(is_zero) {
-                        self.write(inner, rest, at, name)?;
+                        self.write(inner, [model, rest], at, name)?;
                     }
                 }
             }
@@ -225,6 +239,7 @@ fn parts(
                 *rest = Some(token.to_owned());
                 Part::Rest
             }
+            Piece::Token("model") => Part::Model,
             Piece::Token(token) => match Number::parse(token, of_block) {
                 Some(number) => Part::Number(number),
                 None => return Err(unknown(token, template, Number::expected(of_block), tables)),
