@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::arch::ArchError;
+use crate::convert::ConvertError;
 use crate::engine::EngineError;
 use crate::labels::LabelError;
 use crate::preprocess::{DecodeError, ImageSizeError, TransformError};
@@ -26,6 +27,9 @@ pub enum Error {
     /// The model's weights.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// Weights by another library's names.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
     /// The model's class labels.
     #[error(transparent)]
     Labels(#[from] LabelError),

@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::arch::{self, Activation, Arch, PadType};
+use crate::arch::{self, Arch};
+use crate::convert::{ConvertError, Names, recognize};
 use crate::labels::{LabelSet, label_set_for};
-use crate::pretrained::{self, ModelConfig, ModelName, PretrainedCfg};
+use crate::pretrained::{self, CfgOrigin, ModelConfig, ModelName, PretrainedCfg};
 use crate::weights::Checkpoint;
 
 /// Where the tensors come from.
 #[derive(Debug, Clone)]
 pub(super) enum Source {
     Checkpoint(Checkpoint),
+    /// A checkpoint by another library's names.
+    Foreign(Checkpoint, Names),
     Seeded(u64),
 }
 
@@ -78,8 +81,11 @@ impl Resolver {
         model: Option<&str>,
         weights: Option<&str>,
     ) -> Result<Resolved, Error> {
-        let model = model.or(default_model()).ok_or(Error::NoModel)?;
         let weights = weights.map(named_weights).transpose()?;
+        let model = match (model, &weights) {
+            (None, Some(Source::Checkpoint(checkpoint))) => return recognized(checkpoint),
+            _ => model.or(default_model()).ok_or(Error::NoModel)?,
+        };
         match ModelName::parse(model)? {
             ModelName::Timm(name) => self.timm(&name, weights),
             ModelName::Folder(folder) => {
@@ -121,7 +127,7 @@ impl Resolver {
         };
         let [in_chans, ..] = cfg.resolve(false)?.input_size.value;
         let num_classes = cfg.num_classes();
-        let resolved = Resolved {
+        let mut resolved = Resolved {
             arch: find_arch(cfg.architecture.as_deref().unwrap_or_default())?,
             in_chans,
             num_classes,
@@ -132,6 +138,12 @@ impl Resolver {
             cfg: cfg.clone(),
             name,
         };
+        if let Source::Checkpoint(checkpoint) = &resolved.source
+            && let Some(names) = Names::find(checkpoint, resolved.arch.name)?
+        {
+            let checkpoint = checkpoint.clone();
+            resolved = resolved.with_names(checkpoint, names)?;
+        }
         Ok(match files {
             Some(files) => resolved.with_repo(files),
             None => resolved,
@@ -160,6 +172,20 @@ impl Resolver {
 }
 
 impl Resolved {
+    /// The same with a library's arithmetic and preprocessing, for its checkpoint.
+    fn with_names(mut self, checkpoint: Checkpoint, names: Names) -> Result<Self, Error> {
+        self.arch = names.arch()?;
+        if let Some(preprocessing) = &names.model.preprocessing {
+            let architecture = Some(names.model.timm.clone());
+            let origin = CfgOrigin::Convention;
+            self.cfg = PretrainedCfg { architecture, origin, ..preprocessing.clone() };
+        }
+        self.name.clone_from(&names.model.timm);
+        self.notes.push(names.note(checkpoint.file()));
+        self.source = Source::Foreign(checkpoint, names);
+        Ok(self)
+    }
+
     fn with_repo(mut self, files: RepoFiles) -> Self {
         self.revision = Some(files.commit);
         self.notes.extend(files.note);
@@ -177,15 +203,60 @@ fn named_weights(weights: &str) -> Result<Source, Error> {
     }
 }
 
+/// The model that a checkpoint is of, by its names and shapes.
+fn recognized(checkpoint: &Checkpoint) -> Result<Resolved, Error> {
+    let found = match recognize(checkpoint, None, None) {
+        // Of several the default model.
+        Err(error @ ConvertError::Ambiguous { .. }) => {
+            let name = default_model().and_then(|name| name.split('.').next());
+            recognize(checkpoint, None, name).ok().filter(|_| name.is_some()).ok_or(error)?
+        }
+        other => other?,
+    };
+    let row = pretrained::find(&found.model.timm)?.cfg;
+    let num_classes = found.network.num_classes;
+    let resolved = Resolved {
+        name: found.model.timm.clone(),
+        arch: find_arch(&found.model.timm)?,
+        cfg: PretrainedCfg { tag: None, ..row.clone() },
+        in_chans: found.network.in_chans,
+        num_classes,
+        labels: label_set_for(num_classes, None, None)?,
+        notes: Vec::new(),
+        revision: None,
+        source: Source::Checkpoint(checkpoint.clone()),
+    };
+    let names = found.names();
+    if names.is_timm() {
+        let mut resolved = resolved;
+        resolved.notes.push(format!("{}: recognised as {}", checkpoint.file(), resolved.name));
+        return Ok(resolved);
+    }
+    resolved.with_names(checkpoint.clone(), names)
+}
+
 /// The model that a `config.json` describes.
 fn configured(name: String, config: ModelConfig, source: Source) -> Result<Resolved, Error> {
     let mut arch = find_arch(config.architecture)?;
-    apply_model_args(&mut arch, &config)?;
+    config.model_args.apply(&mut arch).map_err(|(key, value)| Error::ModelArg {
+        file: config.file.clone(),
+        key,
+        value,
+    })?;
     let mut notes: Vec<String> = config.note.clone().into_iter().collect();
     if !config.ignored_keys.is_empty() {
         let keys = config.ignored_keys.join(", ");
         notes.push(format!("{}: ignored what is not known: {keys}", config.file.display()));
     }
+    // The configuration says how the network computes; only the names are the library's.
+    let names = match &source {
+        Source::Checkpoint(checkpoint) => Names::find(checkpoint, config.architecture)?,
+        _ => None,
+    };
+    let source = match (source, names) {
+        (Source::Checkpoint(checkpoint), Some(names)) => Source::Foreign(checkpoint, names),
+        (source, _) => source,
+    };
     Ok(Resolved {
         name,
         arch,
@@ -209,23 +280,4 @@ fn weights_file(folder: &Path) -> Result<PathBuf, Error> {
 
 fn find_arch(name: &str) -> Result<Arch, Error> {
     arch::find(name).copied().ok_or_else(|| Error::Unbuilt { architecture: name.to_owned() })
-}
-
-/// Changes the architecture's row as the model's own arguments say.
-fn apply_model_args(arch: &mut Arch, config: &ModelConfig) -> Result<(), Error> {
-    let args = &config.model_args;
-    if let Some(bn_eps) = args.bn_eps {
-        arch.bn_eps = bn_eps;
-    }
-    if let Some(pad_type) = &args.pad_type {
-        arch.pad_type = if pad_type.is_empty() { PadType::Symmetric } else { PadType::Same };
-    }
-    if let Some(name) = &args.act_layer {
-        arch.act_layer = Activation::from_name(name).ok_or_else(|| Error::ModelArg {
-            file: config.file.clone(),
-            key: "act_layer",
-            value: name.clone(),
-        })?;
-    }
-    Ok(())
 }

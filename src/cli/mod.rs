@@ -4,6 +4,7 @@
 #[cfg(feature = "hub")]
 mod cache;
 mod classify;
+mod convert;
 mod dot;
 #[cfg(feature = "hub")]
 mod download;
@@ -11,6 +12,7 @@ mod forward;
 #[cfg(feature = "hub")]
 mod hub;
 mod images;
+mod map;
 mod model;
 mod models;
 mod preprocess;
@@ -37,6 +39,8 @@ enum Command {
     Preprocess(preprocess::Preprocess),
     Forward(forward::Forward),
     Summary(summary::SummaryArgs),
+    Convert(convert::Convert),
+    Map(map::Map),
     #[cfg(feature = "hub")]
     Download(download::Download),
     #[cfg(feature = "hub")]
@@ -73,6 +77,8 @@ pub fn run() -> ExitCode {
         Command::Preprocess(command) => command.run(),
         Command::Forward(command) => command.run(),
         Command::Summary(command) => command.run(),
+        Command::Convert(command) => command.run(),
+        Command::Map(command) => command.run(),
         #[cfg(feature = "hub")]
         Command::Download(command) => command.run(),
         #[cfg(feature = "hub")]

@@ -23,6 +23,8 @@ pub enum CfgOrigin {
     ModelTable,
     /// A `config.json`.
     ConfigJson,
+    /// The naming convention of a foreign checkpoint, for the images of its library.
+    Convention,
 }
 
 /// What is known about one set of weights, with timm's names.

@@ -12,6 +12,8 @@ pub enum ValueSource {
     ModelTable(&'static str),
     /// The model's `config.json`, under this key.
     ConfigJson(&'static str),
+    /// The naming convention of a foreign checkpoint: as the weights' library does, under this key.
+    Convention(&'static str),
     /// timm's default: nothing else says it.
     Default,
 }
@@ -21,6 +23,7 @@ impl fmt::Display for ValueSource {
         match self {
             Self::ModelTable(key) => write!(f, "{key} in the model table"),
             Self::ConfigJson(key) => write!(f, "{key} in config.json"),
+            Self::Convention(key) => write!(f, "{key} in the convention of the weights' names"),
             Self::Default => f.write_str("timm's default"),
         }
     }
@@ -104,6 +107,7 @@ impl PretrainedCfg {
                 let source = match self.origin {
                     CfgOrigin::ModelTable => ValueSource::ModelTable(key),
                     CfgOrigin::ConfigJson => ValueSource::ConfigJson(key),
+                    CfgOrigin::Convention => ValueSource::Convention(key),
                 };
                 return Resolved { value, source };
             }

@@ -35,11 +35,10 @@ pub fn load<M>(
         return Err(error);
     }
     let mut mismatch = Mismatch {
-        file: checkpoint.file().to_owned(),
         applied: log.applied.len(),
         missing: log.missing,
-        unexpected: Vec::new(),
         misshapen: log.misshapen,
+        ..Mismatch::new(checkpoint.file())
     };
     let mut ignored = Vec::new();
     // A model that stopped half-way has not asked for all that it will use.
@@ -52,14 +51,11 @@ pub fn load<M>(
             if is_ignored {
                 ignored.push(name.to_owned());
             } else {
-                mismatch.unexpected.push(Unexpected { name: name.to_owned(), nearest: None });
+                mismatch.unexpected.push(Unexpected::new(name));
             }
         }
     }
-    if !(mismatch.missing.is_empty()
-        && mismatch.unexpected.is_empty()
-        && mismatch.misshapen.is_empty())
-    {
+    if mismatch.findings() > 0 {
         mismatch.find_nearest();
         return Err(WeightsError::Mismatch(Box::new(mismatch)));
     }
@@ -168,11 +164,9 @@ impl Reader<'_> {
             Some(found) => {
                 log.used.insert(found.in_file.to_owned());
             }
-            None if !log.seen.contains(name) => log.missing.push(Missing {
-                name: name.to_owned(),
-                looked_for: self.name_in_file(name).0.to_owned(),
-                nearest: None,
-            }),
+            None if !log.seen.contains(name) => {
+                log.missing.push(Missing::new(name, self.name_in_file(name).0));
+            }
             None => {}
         }
         found
@@ -214,13 +208,9 @@ impl SimpleBackend for &Reader<'_> {
             None => placeholder(&shape, dtype, device),
             Some(found) if !found.fits(shape.dims()) => {
                 if first_time {
-                    let expected = found.mapped.filter(|m| m.shape == shape.dims());
-                    log.misshapen.push(Misshapen {
-                        name: name.to_owned(),
-                        found: found.stored.to_owned(),
-                        expected: expected
-                            .map_or_else(|| shape.dims().to_owned(), |m| m.foreign_shape.clone()),
-                    });
+                    let mapped = found.mapped.filter(|m| m.shape == shape.dims());
+                    let expected = mapped.map_or(shape.dims(), |m| &m.foreign_shape);
+                    log.misshapen.push(Misshapen::new(name, found.stored, expected));
                 }
                 placeholder(&shape, dtype, device)
             }

@@ -51,6 +51,7 @@ pub use error::WeightsError;
 pub use header::HeaderError;
 pub use load::{load, tensor_shapes};
 pub use pickle::TorchError;
+pub(crate) use report::nearest;
 pub use report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
 
 pub use write::{NamedTensor, Values, serialize, write_safetensors};

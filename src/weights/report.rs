@@ -74,8 +74,24 @@ pub struct Misshapen {
 }
 
 impl Mismatch {
+    /// No differences yet.
+    pub(crate) fn new(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            applied: 0,
+            missing: Vec::new(),
+            unexpected: Vec::new(),
+            misshapen: Vec::new(),
+        }
+    }
+
+    /// How many tensors differ.
+    pub(crate) fn findings(&self) -> usize {
+        self.missing.len() + self.unexpected.len() + self.misshapen.len()
+    }
+
     /// Fills in the nearest names of both sides.
-    pub(super) fn find_nearest(&mut self) {
+    pub(crate) fn find_nearest(&mut self) {
         for missing in self.missing.iter_mut().take(LISTED) {
             let names = self.unexpected.iter().map(|u| u.name.as_str());
             missing.nearest = nearest(&missing.looked_for, names);
@@ -108,7 +124,23 @@ impl Mismatch {
     }
 }
 
+impl Missing {
+    pub(crate) fn new(name: &str, looked_for: &str) -> Self {
+        Self { name: name.to_owned(), looked_for: looked_for.to_owned(), nearest: None }
+    }
+}
+
+impl Unexpected {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), nearest: None }
+    }
+}
+
 impl Misshapen {
+    pub(crate) fn new(name: &str, found: &[usize], expected: &[usize]) -> Self {
+        Self { name: name.to_owned(), found: found.to_owned(), expected: expected.to_owned() }
+    }
+
     /// The number of classes in the file and in the model, if this is the classifier.
     fn classes(&self) -> Option<(usize, usize)> {
         let classifier = matches!(self.name.as_str(), "classifier.weight" | "classifier.bias");
@@ -183,7 +215,7 @@ fn did_you_mean(f: &mut fmt::Formatter<'_>, name: Option<&str>, side: &str) -> f
 }
 
 /// The most similar of `names`, if one is at least half alike. Bounded work whatever the names are.
-pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     if name.len() > COMPARED_LENGTH {
         return None;
     }

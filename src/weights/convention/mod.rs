@@ -12,7 +12,7 @@ mod raw;
 mod renaming;
 mod template;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use glob::Pattern as Shell;
 
@@ -159,12 +159,11 @@ impl Convention {
         match self.covered().find(|(_, covered)| covered.timm == architecture) {
             Some((family, covered)) => family.renaming(&covered.name, canonical, stages),
             None => {
-                let mut covered: Vec<_> = self.covered().map(|(_, c)| c.timm.clone()).collect();
-                covered.dedup();
+                let covered: BTreeSet<_> = self.covered().map(|(_, c)| c.timm.clone()).collect();
                 Err(ConventionError::NotCovered {
                     convention: self.name.clone(),
                     architecture: architecture.to_owned(),
-                    covered,
+                    covered: covered.into_iter().collect(),
                 })
             }
         }
