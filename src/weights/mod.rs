@@ -31,24 +31,34 @@
 mod bundled;
 mod checkpoint;
 mod convention;
+mod entry;
 mod error;
+mod format;
+mod hdf5;
 mod header;
+mod keras;
 mod load;
 mod pickle;
 mod report;
 pub mod seeded;
+mod shards;
 mod template;
 mod values;
 mod write;
+mod zip;
 
 #[cfg(feature = "bundled")]
 pub use bundled::{BUNDLED_MODEL, bundled};
 pub use checkpoint::Checkpoint;
 pub use convention::{Convention, ConventionError, Renaming};
 pub use error::WeightsError;
+pub use hdf5::Hdf5Error;
 pub use header::HeaderError;
+pub use keras::KerasError;
 pub use load::{load, tensor_shapes};
 pub use pickle::TorchError;
 pub use report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
+pub use shards::ShardsError;
 pub use template::TemplateError;
 pub use write::{NamedTensor, Values, serialize, write_safetensors};
+pub use zip::ZipError;
