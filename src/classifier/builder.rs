@@ -260,7 +260,8 @@ fn renaming(checkpoint: &Checkpoint, network: &Network) -> Result<Option<Renamin
         .collect();
     for name in Convention::names() {
         // A convention that has no names for this network cannot be the checkpoint's.
-        let Ok(renaming) = Convention::named(name).and_then(|c| c.renaming(&shapes, &tokens))
+        let Ok(renaming) =
+            Convention::named(name).and_then(|c| c.renaming(&network.name, &shapes, &tokens))
         else {
             continue;
         };

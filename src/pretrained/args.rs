@@ -78,7 +78,7 @@ impl ModelArgs {
     ///
     /// # Errors
     /// The argument and what is wrong with its value.
-    pub(super) fn validate(&self) -> Result<(), (&'static str, String)> {
+    pub(crate) fn validate(&self) -> Result<(), (&'static str, String)> {
         let strings: [(_, &Option<String>, &[&str]); 4] = [
             ("global_pool", &self.global_pool, &["avg"]),
             ("act_layer", &self.act_layer, ACT_LAYERS),

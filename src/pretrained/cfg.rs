@@ -173,7 +173,7 @@ impl PretrainedCfg {
     }
 
     /// Takes from `defaults` what this configuration does not say.
-    pub(super) fn fill_from(&mut self, defaults: &Self) {
+    pub(crate) fn fill_from(&mut self, defaults: &Self) {
         fn fill<T: Clone>(value: &mut Option<T>, default: &Option<T>) {
             if value.is_none() {
                 value.clone_from(default);
@@ -198,7 +198,7 @@ impl PretrainedCfg {
     ///
     /// # Errors
     /// The key and what is wrong with its value.
-    pub(super) fn validate(&self) -> Result<(), (&'static str, String)> {
+    pub(crate) fn validate(&self) -> Result<(), (&'static str, String)> {
         let sizes = [
             ("input_size", self.input_size),
             ("test_input_size", self.test_input_size),

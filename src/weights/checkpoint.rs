@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::entry::{Body, Entry, Header};
 use super::report::nearest;
 use super::values::{self, Stored};
-use super::{Hdf5Error, WeightsError, format, pickle, shards};
+use super::{Hdf5Error, MappedTensor, WeightsError, format, pickle, shards};
 
 /// What a folder's weights are called, the first that is there.
 const IN_FOLDER: [&str; 3] =
@@ -188,7 +188,29 @@ impl Checkpoint {
         device: &Device,
     ) -> Result<Tensor, WeightsError> {
         let values = self.read_f32(name)?;
-        let shape = self.shape(name).unwrap_or_default();
+        self.place(name, values, self.shape(name).unwrap_or_default(), dtype, device)
+    }
+
+    /// Reads a tensor that the file has by its foreign name and in its foreign shape, in timm's
+    /// layout.
+    pub(super) fn mapped_tensor(
+        &self,
+        mapped: &MappedTensor,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor, WeightsError> {
+        let values = mapped.to_canonical(self.read_f32(&mapped.foreign)?);
+        self.place(&mapped.foreign, values, &mapped.shape, dtype, device)
+    }
+
+    fn place(
+        &self,
+        name: &str,
+        values: Vec<f32>,
+        shape: &[usize],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor, WeightsError> {
         let overflow = match dtype {
             DType::F16 => values.iter().position(|&v| f16::from_f32(v).is_infinite()),
             DType::BF16 => values.iter().position(|&v| bf16::from_f32(v).is_infinite()),

@@ -42,7 +42,6 @@ mod pickle;
 mod report;
 pub mod seeded;
 mod shards;
-mod template;
 mod values;
 mod write;
 mod zip;
@@ -50,7 +49,9 @@ mod zip;
 #[cfg(feature = "bundled")]
 pub use bundled::{BUNDLED_MODEL, bundled};
 pub use checkpoint::Checkpoint;
-pub use convention::{Convention, ConventionError, Renaming};
+pub use convention::{
+    Convention, ConventionError, Covered, Family, FillError, MappedTensor, Renaming, TemplateError,
+};
 pub use error::WeightsError;
 pub use hdf5::Hdf5Error;
 pub use header::HeaderError;
@@ -59,6 +60,5 @@ pub use load::{load, tensor_shapes};
 pub use pickle::TorchError;
 pub use report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
 pub use shards::ShardsError;
-pub use template::TemplateError;
 pub use write::{NamedTensor, Values, serialize, write_safetensors};
 pub use zip::ZipError;
