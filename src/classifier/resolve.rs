@@ -1,6 +1,6 @@
 //! From a model's name to what has to be loaded.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::Error;
 use crate::arch::{self, Arch};
@@ -92,7 +92,7 @@ impl Resolver {
                 let config = ModelConfig::from_file(&folder.join("config.json"))?;
                 let weights = match weights {
                     Some(source) => source,
-                    None => Source::Checkpoint(Checkpoint::open(weights_file(&folder)?)?),
+                    None => Source::Checkpoint(Checkpoint::open(&folder)?),
                 };
                 configured(folder.display().to_string(), config, weights)
             }
@@ -268,14 +268,6 @@ fn configured(name: String, config: ModelConfig, source: Source) -> Result<Resol
         source,
         cfg: config.pretrained_cfg,
     })
-}
-
-fn weights_file(folder: &Path) -> Result<PathBuf, Error> {
-    ["model.safetensors", "pytorch_model.bin"]
-        .iter()
-        .map(|name| folder.join(name))
-        .find(|file| file.exists())
-        .ok_or_else(|| Error::NoWeights { folder: folder.to_owned() })
 }
 
 fn find_arch(name: &str) -> Result<Arch, Error> {

@@ -31,15 +31,20 @@
 mod bundled;
 mod checkpoint;
 mod convention;
+mod entry;
 mod error;
+mod format;
+mod hdf5;
 mod header;
+mod keras;
 mod load;
 mod pickle;
 mod report;
 pub mod seeded;
-
+mod shards;
 mod values;
 mod write;
+mod zip;
 
 #[cfg(feature = "bundled")]
 pub use bundled::{BUNDLED_MODEL, bundled};
@@ -48,10 +53,13 @@ pub use convention::{
     Convention, ConventionError, Covered, Family, FillError, MappedTensor, Renaming, TemplateError,
 };
 pub use error::WeightsError;
+pub use hdf5::Hdf5Error;
 pub use header::HeaderError;
+pub use keras::KerasError;
 pub use load::{load, tensor_shapes};
 pub use pickle::TorchError;
 pub(crate) use report::nearest;
 pub use report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
-
+pub use shards::ShardsError;
 pub use write::{NamedTensor, Values, serialize, write_safetensors};
+pub use zip::ZipError;

@@ -151,7 +151,10 @@ fn a_folder_with_only_a_pickle_is_read() {
     std::fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     let run = effnet(["classify", COFFEE, "-m", str(folder.path())]);
     assert_eq!(run.code, NO_MODEL);
-    assert!(run.only_error().contains("neither model.safetensors nor pytorch_model.bin"));
+    assert!(
+        run.only_error()
+            .contains("neither model.safetensors, alone or with an index, nor pytorch_model.bin")
+    );
     // Whole in form, and another network's: the difference is told of the tensors in it.
     write(&folder, "pytorch_model.bin", include_bytes!("../data/pth/ema.pth"));
     let run = effnet(["classify", COFFEE, "-m", str(folder.path())]);
