@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::entry::{Body, Entry, Header};
 use super::report::nearest;
 use super::values::{self, Stored};
-use super::{Hdf5Error, MappedTensor, WeightsError, format, pickle, shards};
+use super::{Hdf5Error, MappedTensor, WeightsError, format, pickle, shards, wrappers};
 
 /// What a folder's weights are called, the first that is there.
 const IN_FOLDER: [&str; 3] =
@@ -24,9 +24,12 @@ const IN_FOLDER: [&str; 3] =
 /// name. Or several safetensors files with an index (`*.index.json`).
 ///
 /// A PyTorch file is read without running anything of it: its pickle may name what tensors need and
-/// nothing else. Of a training checkpoint the weights are found where timm looks for them
-/// (`state_dict_ema`, `model_ema`, `state_dict`, `model`), without the prefixes `module.` and
-/// `_orig_mod.`; [`note`](Self::note) says so. What is no tensor there is ignored.
+/// nothing else. What is no tensor there is ignored.
+///
+/// Of a training checkpoint the weights are found where timm looks for them (`state_dict_ema`,
+/// `model_ema`, `state_dict`, `model`, as dictionaries or as beginnings of names), without the prefixes
+/// `module.` and `_orig_mod.`; TensorFlow's averages (`/ExponentialMovingAverage`) stand in the place of
+/// their variables. [`note`](Self::note) says what was done.
 ///
 /// Tensors of a Keras file have the names that Keras 3 gives them, `LAYER/VARIABLE`
 /// (`block2a_expand_conv/kernel`), whatever Keras wrote it: Keras 2's `:0` is taken off, and the
@@ -115,6 +118,9 @@ impl Checkpoint {
     }
 
     fn new(file: String, shards: Vec<Bytes>, header: Header, note: Option<String>) -> Self {
+        let (header, wrappers) = wrappers::strip(header);
+        let notes: Vec<_> = note.into_iter().chain(wrappers).collect();
+        let note = (!notes.is_empty()).then(|| notes.join("; "));
         let inner = Inner { file, shards, header, note, digest: OnceLock::new() };
         Self { inner: Arc::new(inner) }
     }

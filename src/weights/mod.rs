@@ -43,6 +43,7 @@ mod report;
 pub mod seeded;
 mod shards;
 mod values;
+mod wrappers;
 mod write;
 mod zip;
 

@@ -23,8 +23,6 @@ const LEGACY_VERSION: i64 = 1001;
 /// Where training scripts put the weights, the first that is there wins; as timm's `load_state_dict`
 /// has it (`timm/models/_helpers.py`).
 const KEYS: [&str; 4] = ["state_dict_ema", "model_ema", "state_dict", "model"];
-/// What wrappers put before the names, as timm's `clean_state_dict` takes it away.
-const PREFIXES: [&str; 3] = ["_orig_mod.", "module.", "_orig_mod."];
 
 /// Whether `file` starts as PyTorch's older files do.
 pub(super) fn is_legacy(file: &[u8]) -> bool {
@@ -133,14 +131,11 @@ fn header(
         };
         dict = &objects.dicts[inner];
     }
-    let mut stripped = 0;
     let mut header = Header::default();
     for (name, value) in dict {
-        let (Value::Text(full), &Value::Tensor(tensor)) = (name, value) else {
+        let (&Value::Text(name), &Value::Tensor(tensor)) = (name, value) else {
             continue;
         };
-        let name = PREFIXES.iter().fold(*full, |n, prefix| n.strip_prefix(prefix).unwrap_or(n));
-        stripped += usize::from(name != *full);
         let named = excerpt(name, MAX_NAME);
         if named != name {
             return Err(TorchError::Tensor {
@@ -156,17 +151,7 @@ fn header(
     if header.entries.is_empty() {
         return Err(TorchError::NoStateDict { key });
     }
-    let mut notes = Vec::new();
-    if let Some(key) = key {
-        notes.push(format!("the weights are those under `{key}`"));
-    }
-    if stripped > 0 {
-        let prefixes: HashSet<_> = PREFIXES.into_iter().collect();
-        let mut prefixes: Vec<_> = prefixes.into_iter().collect();
-        prefixes.sort_unstable();
-        notes.push(format!("the prefix {} was taken off {stripped} names", prefixes.join(" or ")));
-    }
-    let note = (!notes.is_empty()).then(|| notes.join("; "));
+    let note = key.map(|key| format!("the weights are those under `{key}`"));
     Ok((header, note))
 }
 
