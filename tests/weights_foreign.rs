@@ -1,0 +1,167 @@
+//! Outputs of other libraries, recorded with generated weights, against ours of the same tensors
+//! brought over by the conventions. Everything that a library says comes from its recording: names,
+//! shapes, values; nothing of it is made by a convention.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use effnet::arch::{self, Activation, NetworkOptions, PadType};
+use effnet::models::EfficientNet;
+use effnet::weights::{
+    Checkpoint, Convention, Covered, Family, NamedTensor, Values, load, seeded::Uniform, serialize,
+    tensor_shapes,
+};
+use serde::Deserialize;
+
+/// Of the largest logit: design section 6.
+const TOLERANCE: f32 = 1e-4;
+
+/// A file of `tests/goldens/foreign`.
+#[derive(Deserialize)]
+struct Golden {
+    seed: u64,
+    input: [usize; 4],
+    classes: usize,
+    /// The input is pixels from 0 to 255, which the library's model normalizes.
+    #[serde(default)]
+    pixels: bool,
+    logits: Vec<f32>,
+    /// Name, shape, center and spread.
+    tensors: Vec<(String, Vec<usize>, f64, f64)>,
+}
+
+impl Golden {
+    /// The recordings of a library, by its names of the models.
+    fn all_of(library: &str) -> Vec<(String, Self)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/foreign");
+        let mut goldens = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let (of, model) = name.split_once('.').unwrap();
+            if of == library {
+                let text = std::fs::read_to_string(&path).unwrap();
+                goldens.push((model.to_owned(), serde_json::from_str(&text).unwrap()));
+            }
+        }
+        assert!(goldens.len() >= 3, "{library}");
+        goldens
+    }
+
+    /// The library's checkpoint, filled by its own names and in its own layout.
+    fn checkpoint(&self) -> Checkpoint {
+        let fill = |(name, shape, center, spread): &(String, Vec<usize>, f64, f64)| {
+            let uniform = Uniform::new(self.seed, name);
+            (0..shape.iter().product())
+                .map(|i| (center + spread * uniform.at(i)) as f32)
+                .collect::<Vec<f32>>()
+        };
+        let values: Vec<Vec<f32>> = self.tensors.iter().map(fill).collect();
+        let tensors: Vec<_> = self
+            .tensors
+            .iter()
+            .zip(&values)
+            .map(|((name, shape, ..), values)| NamedTensor {
+                name,
+                shape,
+                values: Values::F32(values),
+            })
+            .collect();
+        Checkpoint::from_bytes("foreign", serialize(&tensors, &BTreeMap::new()).unwrap()).unwrap()
+    }
+
+    fn input(&self, covered: &Covered) -> Tensor {
+        let uniform = Uniform::new(self.seed, "input");
+        let [n, c, h, w] = self.input;
+        let mut values: Vec<f32> =
+            (0..n * c * h * w).map(|i| (2.0 * uniform.at(i)) as f32).collect();
+        if self.pixels {
+            let cfg = covered.preprocessing.clone().unwrap().resolve(false).unwrap();
+            for (i, value) in values.iter_mut().enumerate() {
+                let channel = i / (h * w) % c;
+                let pixel = (uniform.at(i) + 1.0) as f32 * 127.5;
+                *value = ((f64::from(pixel) / 255.0 - cfg.mean.value[channel])
+                    / cfg.std.value[channel]) as f32;
+            }
+        }
+        Tensor::from_vec(values, (n, c, h, w), &Device::Cpu).unwrap()
+    }
+
+    /// How far our logits are from the library's, over the largest of these; or what does not fit.
+    fn difference(&self, family: &Family, covered: &Covered) -> Result<f32, String> {
+        let mut row = *arch::find(&covered.timm).unwrap();
+        let args = &covered.model_args;
+        row.bn_eps = args.bn_eps.unwrap_or(row.bn_eps);
+        if let Some(pad_type) = &args.pad_type {
+            row.pad_type = if pad_type.is_empty() { PadType::Symmetric } else { PadType::Same };
+        }
+        if let Some(act_layer) = &args.act_layer {
+            row.act_layer = Activation::from_name(act_layer).unwrap();
+        }
+        row.channel_multiplier = covered.channel_multiplier.unwrap_or(row.channel_multiplier);
+        let options = NetworkOptions { num_classes: self.classes, ..Default::default() };
+        let network = row.network(&options).unwrap();
+        let shapes = tensor_shapes(|vb| EfficientNet::new(&network, &vb)).unwrap();
+        let kinds = network.block_kinds();
+        let kinds: Vec<Vec<&str>> =
+            kinds.iter().map(|stage| stage.iter().map(|kind| kind.token()).collect()).collect();
+        let renaming =
+            family.renaming(&covered.name, &shapes, &kinds).map_err(|e| e.to_string())?;
+        let (checkpoint, device) = (self.checkpoint(), Device::Cpu);
+        let (model, report) = load(&checkpoint, Some(&renaming), DType::F32, &device, |vb| {
+            EfficientNet::new(&network, &vb)
+        })
+        .map_err(|e| e.to_string())?;
+        assert_eq!(report.applied.len(), self.tensors.len());
+        let logits = model.forward(&self.input(covered), false).unwrap();
+        let logits: Vec<f32> = logits.flatten_all().unwrap().to_vec1().unwrap();
+        assert_eq!(logits.len(), self.logits.len());
+        let largest = self.logits.iter().fold(0.0, |most: f32, v| most.max(v.abs()));
+        let pairs = logits.iter().zip(&self.logits);
+        Ok(pairs.fold(0.0, |most: f32, (a, b)| most.max((a - b).abs())) / largest)
+    }
+}
+
+/// A library's model, as a convention has it: by its name, with or without the organisation's.
+fn find<'c>(convention: &'c Convention, model: &str) -> (&'c Family, &'c Covered) {
+    let found =
+        convention.covered().find(|(_, covered)| covered.name.rsplit('/').next() == Some(model));
+    found.unwrap_or_else(|| panic!("{} does not cover {model}", convention.name()))
+}
+
+fn compare_all(library: &str) {
+    let convention = Convention::named(library).unwrap();
+    let mut wrong = Vec::new();
+    for (model, golden) in Golden::all_of(library) {
+        let (family, covered) = find(&convention, &model);
+        match golden.difference(family, covered) {
+            Ok(difference) if difference <= TOLERANCE => {}
+            Ok(difference) => wrong.push(format!("{model}: differs by {difference:e}")),
+            Err(error) => wrong.push(format!("{model}: {error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{library}:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn torchvision() {
+    compare_all("torchvision");
+}
+
+#[test]
+fn efficientnet_pytorch() {
+    compare_all("efficientnet-pytorch");
+}
+
+#[test]
+fn transformers() {
+    compare_all("transformers");
+}
+
+#[test]
+fn keras() {
+    compare_all("keras");
+}
