@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use effnet::arch::{self, Activation, NetworkOptions, PadType};
+use effnet::arch::NetworkOptions;
+use effnet::convert::{ConvertError, LibraryModel, recognize};
 use effnet::models::EfficientNet;
 use effnet::weights::{
     Checkpoint, Convention, Covered, Family, NamedTensor, Values, load, seeded::Uniform, serialize,
-    tensor_shapes,
 };
 use serde::Deserialize;
 
@@ -92,24 +92,10 @@ impl Golden {
 
     /// How far our logits are from the library's, over the largest of these; or what does not fit.
     fn difference(&self, family: &Family, covered: &Covered) -> Result<f32, String> {
-        let mut row = *arch::find(&covered.timm).unwrap();
-        let args = &covered.model_args;
-        row.bn_eps = args.bn_eps.unwrap_or(row.bn_eps);
-        if let Some(pad_type) = &args.pad_type {
-            row.pad_type = if pad_type.is_empty() { PadType::Symmetric } else { PadType::Same };
-        }
-        if let Some(act_layer) = &args.act_layer {
-            row.act_layer = Activation::from_name(act_layer).unwrap();
-        }
-        row.channel_multiplier = covered.channel_multiplier.unwrap_or(row.channel_multiplier);
         let options = NetworkOptions { num_classes: self.classes, ..Default::default() };
-        let network = row.network(&options).unwrap();
-        let shapes = tensor_shapes(|vb| EfficientNet::new(&network, &vb)).unwrap();
-        let kinds = network.block_kinds();
-        let kinds: Vec<Vec<&str>> =
-            kinds.iter().map(|stage| stage.iter().map(|kind| kind.token()).collect()).collect();
-        let renaming =
-            family.renaming(&covered.name, &shapes, &kinds).map_err(|e| e.to_string())?;
+        let model = LibraryModel { family, covered };
+        let network = model.network(&options).map_err(|e| e.to_string())?;
+        let renaming = model.renaming(&network).map_err(|e| e.to_string())?;
         let (checkpoint, device) = (self.checkpoint(), Device::Cpu);
         let (model, report) = load(&checkpoint, Some(&renaming), DType::F32, &device, |vb| {
             EfficientNet::new(&network, &vb)
@@ -132,36 +118,94 @@ fn find<'c>(convention: &'c Convention, model: &str) -> (&'c Family, &'c Covered
     found.unwrap_or_else(|| panic!("{} does not cover {model}", convention.name()))
 }
 
-fn compare_all(library: &str) {
-    let convention = Convention::named(library).unwrap();
+/// What is wrong with a library's recordings under a convention.
+fn compare_all(library: &str, convention: &Convention) -> Vec<String> {
     let mut wrong = Vec::new();
     for (model, golden) in Golden::all_of(library) {
-        let (family, covered) = find(&convention, &model);
+        let (family, covered) = find(convention, &model);
         match golden.difference(family, covered) {
             Ok(difference) if difference <= TOLERANCE => {}
             Ok(difference) => wrong.push(format!("{model}: differs by {difference:e}")),
             Err(error) => wrong.push(format!("{model}: {error}")),
         }
     }
+    wrong
+}
+
+fn all_equal(library: &str) {
+    let wrong = compare_all(library, &Convention::named(library).unwrap());
     assert!(wrong.is_empty(), "{library}:\n{}", wrong.join("\n"));
 }
 
 #[test]
 fn torchvision() {
-    compare_all("torchvision");
+    all_equal("torchvision");
 }
 
 #[test]
 fn efficientnet_pytorch() {
-    compare_all("efficientnet-pytorch");
+    all_equal("efficientnet-pytorch");
 }
 
 #[test]
 fn transformers() {
-    compare_all("transformers");
+    all_equal("transformers");
 }
 
 #[test]
 fn keras() {
-    compare_all("keras");
+    all_equal("keras");
+}
+
+/// What no check of names and shapes can see: two norms of one shape, exchanged.
+#[test]
+fn norms_exchanged_in_a_convention_show_in_the_logits() {
+    for (library, model) in [
+        ("torchvision", "mobilenet_v2"),
+        ("efficientnet-pytorch", "efficientnet-lite0"),
+        ("transformers", "mobilenet_v2_1.0_224"),
+        ("keras", "MobileNetV2"),
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights-map/conventions");
+        let text = std::fs::read_to_string(folder.join(format!("{library}.toml"))).unwrap();
+        // In the tables of inverted residuals only: their first two norms are alike.
+        let exchange = |table: &str| match table.contains("blocks.ir]") {
+            true => table
+                .replace("\"bn1.", "\"bn_.")
+                .replace("\"bn2.", "\"bn1.")
+                .replace("\"bn_.", "\"bn2."),
+            false => table.to_owned(),
+        };
+        let exchanged: String = text.split_inclusive("\n[").map(exchange).collect();
+        // The head of a table ends the part before it.
+        assert!(exchanged != text, "{library}");
+        let convention = Convention::parse(library, &exchanged).unwrap();
+        let (_, golden) = Golden::all_of(library).into_iter().find(|(m, _)| m == model).unwrap();
+        let (family, covered) = find(&convention, model);
+        let difference = golden.difference(family, covered).unwrap();
+        assert!(difference > 100.0 * TOLERANCE, "{library}: {difference:e}");
+    }
+}
+
+/// A library's file is recognised as what it is, or among a few that are alike in names and shapes.
+#[test]
+fn every_recorded_model_is_recognised() {
+    for library in ["torchvision", "efficientnet-pytorch", "transformers", "keras"] {
+        for (model, golden) in Golden::all_of(library) {
+            let named = |name: &str| name.rsplit('/').next() == Some(model.as_str());
+            match recognize(&golden.checkpoint(), None, None) {
+                Ok(found) => {
+                    assert_eq!(found.convention, library);
+                    assert!(named(&found.model.name), "{model}: {}", found.model.name);
+                    assert_eq!(found.network.num_classes, golden.classes);
+                }
+                Err(ConvertError::Ambiguous { candidates, .. }) => {
+                    println!("{library} {model}: {candidates:?}");
+                    let is_among = candidates.iter().any(|c| c.contains(&model));
+                    assert!(is_among && candidates.len() < 4, "{model}: {candidates:?}");
+                }
+                Err(error) => panic!("{library} {model}: {error}"),
+            }
+        }
+    }
 }
