@@ -104,15 +104,10 @@ def record_torch(name, model):
     write(name, shape, tensors, logits)
 
 
-def record_keras(name, build):
-    """The same for Keras, whose models take pixels from 0 to 255 in place of normalized images."""
+def fill_keras(model, x):
+    """The same for a Keras model, whose graph is walked: fills it and gives names, shapes and rules."""
     import keras
 
-    keras.backend.clear_session()
-    shape = more_even.get(name, ODD)
-    n, c, h, w = shape
-    pixels = (uniform(SEED, "input", n * c * h * w) + 1.0).astype(np.float32).reshape(shape) * np.float32(127.5)
-    model = build(input_shape=(h, w, c), classes=CLASSES, classifier_activation=None)
     tensors = []
 
     def fill(layer, variable, rule):
@@ -146,17 +141,38 @@ def record_keras(name, build):
 
         return call
 
-    x = pixels.transpose(0, 2, 3, 1)
+    with torch.no_grad():
+        model._run_through_graph(x, operation)
+    names = {tensor[0] for tensor in tensors}
+    rest = [w.path for w in model.weights if w.path not in names]
+    assert all("normalization" in path for path in rest), rest
+    return tensors
+
+
+def keras_logits(model, pixels):
+    """The logits of pixels from 0 to 255, (N, H, W, 3), and what reaches the model."""
+    import keras
+
+    x = pixels.astype(np.float32)
     if not any(type(layer).__name__ == "Rescaling" for layer in model.layers):
         # The first two MobileNets leave it to the caller, with this function.
         x = keras.applications.mobilenet_v2.preprocess_input(x.copy())
     with torch.no_grad():
-        model._run_through_graph(x, operation)
-        logits = keras.ops.convert_to_numpy(model(x, training=False))
-    names = {tensor[0] for tensor in tensors}
-    rest = [w.path for w in model.weights if w.path not in names]
-    assert all("normalization" in path for path in rest), rest
-    write(name, shape, tensors, logits.reshape(n, CLASSES), pixels=True)
+        return keras.ops.convert_to_numpy(model(x, training=False)).reshape(len(x), -1), x
+
+
+def record_keras(name, build):
+    """Keras's models take pixels from 0 to 255 in place of normalized images."""
+    import keras
+
+    keras.backend.clear_session()
+    shape = more_even.get(name, ODD)
+    n, c, h, w = shape
+    pixels = (uniform(SEED, "input", n * c * h * w) + 1.0).astype(np.float32).reshape(shape) * np.float32(127.5)
+    pixels = pixels.transpose(0, 2, 3, 1)
+    model = build(input_shape=(h, w, c), classes=CLASSES, classifier_activation=None)
+    tensors = fill_keras(model, keras_logits(model, pixels)[1])
+    write(name, shape, tensors, keras_logits(model, pixels)[0], pixels=True)
 
 
 def torchvision():
@@ -253,4 +269,5 @@ def main(starts):
             record_keras(name, build)
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])
