@@ -5,7 +5,7 @@ mod error;
 mod machine;
 mod torch;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use self::machine::{MAX_PICKLE, Objects, Value};
