@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod classify;
+mod convert;
 mod faults;
 mod models;
 mod summary;
