@@ -80,8 +80,14 @@ fn every_kind_of_file_holds_the_tensors_of_the_safetensors_file() {
 fn a_network_inside_another_keeps_its_layers_names() {
     let expected = open("nested.safetensors");
     for name in ["nested.keras", "nested.weights.h5", "nested.h5"] {
-        assert_eq!(difference(&open(name), &expected), None, "{name}");
+        let found = open(name);
+        assert_eq!(difference(&found, &expected), None, "{name}");
+        // Its layers divide by 255 and normalize, with values of a variance.
+        let normalization = found.normalization().unwrap();
+        assert_eq!(normalization.mean.map(|mean| mean as f32), [0.5, 0.25, 0.125], "{name}");
+        assert_eq!(normalization.std.map(|std| std as f32), [0.5, 0.25, 1.0], "{name}");
     }
+    assert_eq!(open("plain.keras").normalization(), None);
     assert!(expected.shape("mine/kernel").is_some() && expected.shape("stem_bn/beta").is_some());
 }
 

@@ -7,7 +7,7 @@ use crate::arch::{self, Arch};
 use crate::convert::{ConvertError, Names, recognize};
 use crate::labels::{LabelSet, label_set_for};
 use crate::pretrained::{self, CfgOrigin, ModelConfig, ModelName, PretrainedCfg};
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Normalization};
 
 /// Where the tensors come from.
 #[derive(Debug, Clone)]
@@ -179,6 +179,16 @@ impl Resolved {
             let architecture = Some(names.model.timm.clone());
             let origin = CfgOrigin::Convention;
             self.cfg = PretrainedCfg { architecture, origin, ..preprocessing.clone() };
+        }
+        if let Some(Normalization { mean, std, .. }) = checkpoint.normalization()
+            && self.in_chans == mean.len()
+        {
+            // The file's own layers say more than a convention does.
+            (self.cfg.mean, self.cfg.std) = (Some(mean.to_vec()), Some(std.to_vec()));
+            self.notes.push(format!(
+                "{}: images are normalized as its layers do, with mean {mean:.4?} and std {std:.4?}",
+                checkpoint.file()
+            ));
         }
         self.name.clone_from(&names.model.timm);
         self.notes.push(names.note(checkpoint.file()));

@@ -13,7 +13,9 @@ use sha2::{Digest, Sha256};
 use super::entry::{Body, Entry, Header};
 use super::report::nearest;
 use super::values::{self, Stored};
-use super::{Hdf5Error, MappedTensor, WeightsError, format, pickle, shards, wrappers};
+use super::{
+    Hdf5Error, MappedTensor, Normalization, WeightsError, format, pickle, shards, wrappers,
+};
 
 /// What a folder's weights are called, the first that is there.
 const IN_FOLDER: [&str; 3] =
@@ -154,6 +156,11 @@ impl Checkpoint {
     /// The free text pairs of the header's `__metadata__`.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.inner.header.metadata
+    }
+
+    /// How images are normalized, if layers of the model do it and the file says how, as Keras's do.
+    pub fn normalization(&self) -> Option<Normalization> {
+        self.inner.header.normalization
     }
 
     /// SHA-256 of the whole file, in hexadecimal; of a sharded checkpoint, of its files one after

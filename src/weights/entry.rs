@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use safetensors::Dtype;
 
+use super::Normalization;
 use super::hdf5::Chunks;
 
 /// One tensor of a file.
@@ -49,6 +50,8 @@ pub(super) struct Header {
     /// Name to position in `entries`.
     pub(super) index: HashMap<String, usize>,
     pub(super) metadata: BTreeMap<String, String>,
+    /// What the model does to images, where the file says it.
+    pub(super) normalization: Option<Normalization>,
 }
 
 impl Header {

@@ -56,7 +56,7 @@ pub use convention::{
 pub use error::WeightsError;
 pub use hdf5::Hdf5Error;
 pub use header::HeaderError;
-pub use keras::KerasError;
+pub use keras::{KerasError, Normalization};
 pub use load::{load, tensor_shapes};
 pub use pickle::TorchError;
 pub(crate) use report::nearest;

@@ -25,7 +25,7 @@ pub use renaming::{MappedTensor, Renaming};
 pub use template::{FillError, TemplateError};
 
 /// The convention files inside the program: name and text.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("timm", include_str!("../../../weights-map/conventions/timm.toml")),
     ("torchvision", include_str!("../../../weights-map/conventions/torchvision.toml")),
     (
@@ -37,6 +37,7 @@ const FILES: [(&str, &str); 6] = [
         "candle-transformers",
         include_str!("../../../weights-map/conventions/candle-transformers.toml"),
     ),
+    ("keras", include_str!("../../../weights-map/conventions/keras.toml")),
     ("tensorflow", include_str!("../../../weights-map/conventions/tensorflow.toml")),
 ];
 

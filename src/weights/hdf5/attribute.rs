@@ -25,23 +25,14 @@ pub(super) fn has(messages: &[Message<'_>], wanted: &str) -> Result<bool, Hdf5Er
     Ok(attribute(messages, wanted)?.is_some())
 }
 
-/// The text of an attribute that holds one, or `None` if there is no such attribute.
-pub(super) fn text(
+/// The short text of an attribute that is a name, or `None` if there is no such attribute.
+pub(super) fn name(
     file: &File<'_>,
     messages: &[Message<'_>],
     wanted: &str,
 ) -> Result<Option<String>, Hdf5Error> {
-    let Some(found) = attribute(messages, wanted)? else {
+    let Some(bytes) = bytes(file, messages, wanted)? else {
         return Ok(None);
-    };
-    let bytes = match (found.class, found.bits & 15) {
-        (STRING, _) => {
-            let size = usize::try_from(found.size).unwrap_or(usize::MAX);
-            let text = found.data.get(..size).ok_or(Hdf5Error::Damaged { what: SHORT })?;
-            text.split(|&byte| byte == 0).next().unwrap_or_default()
-        }
-        (VARIABLE_LENGTH, 1) => from_heap(file, found.data)?,
-        _ => return Err(Hdf5Error::Damaged { what: "an attribute that is a name is no text" }),
     };
     if bytes.len() > MAX_NAME {
         return Err(Hdf5Error::Limit { what: "bytes in a name", limit: MAX_NAME });
@@ -49,6 +40,26 @@ pub(super) fn text(
     match str::from_utf8(bytes) {
         Ok(text) if !text.contains(char::is_control) => Ok(Some(text.to_owned())),
         _ => Err(Hdf5Error::Damaged { what: "an attribute that is a name is no text" }),
+    }
+}
+
+/// The bytes of an attribute's text, or `None` if there is no such attribute.
+pub(super) fn bytes<'a>(
+    file: &File<'a>,
+    messages: &[Message<'a>],
+    wanted: &str,
+) -> Result<Option<&'a [u8]>, Hdf5Error> {
+    let Some(found) = attribute(messages, wanted)? else {
+        return Ok(None);
+    };
+    match (found.class, found.bits & 15) {
+        (STRING, _) => {
+            let size = usize::try_from(found.size).unwrap_or(usize::MAX);
+            let text = found.data.get(..size).ok_or(Hdf5Error::Damaged { what: SHORT })?;
+            Ok(text.split(|&byte| byte == 0).next())
+        }
+        (VARIABLE_LENGTH, 1) => from_heap(file, found.data).map(Some),
+        _ => Err(Hdf5Error::Damaged { what: "an attribute that is a text is none" }),
     }
 }
 

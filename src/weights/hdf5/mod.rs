@@ -82,13 +82,21 @@ impl<'a> Tree<'a> {
         Ok(tree)
     }
 
-    /// The text of a group's attribute, or `None` if it has no attribute of that name.
+    /// The short text of a group's attribute, or `None` if it has no attribute of that name.
     pub(super) fn text(
         &self,
         group: &Group<'_>,
         attribute: &str,
     ) -> Result<Option<String>, Hdf5Error> {
-        attribute::text(&self.file, &group.messages, attribute)
+        attribute::name(&self.file, &group.messages, attribute)
+    }
+
+    /// The text of an attribute of the root, or `None` if it has no attribute of that name.
+    pub(super) fn root_bytes(&self, attribute: &str) -> Result<Option<&'a [u8]>, Hdf5Error> {
+        match self.groups.first() {
+            Some(root) => attribute::bytes(&self.file, &root.messages, attribute),
+            None => Ok(None),
+        }
     }
 }
 

@@ -5,21 +5,29 @@
 
 mod config;
 mod error;
+mod input;
 mod names;
 
 use std::collections::HashMap;
 
+use self::config::Description;
+use self::input::Statistics;
 use self::names::Name;
-use super::entry::{Entry, Header};
-use super::hdf5::Tree;
+use super::Hdf5Error;
+use super::entry::{Body, Entry, Header};
+use super::hdf5::{Dataset, Tree};
 use super::header::MAX_NAME;
+use super::values::{self, Stored};
 use super::zip::Archive;
 
 pub use self::error::KerasError;
+pub use self::input::Normalization;
 
 /// The entry of a `.keras` archive with the weights, and the one that describes the model.
 const WEIGHTS: &str = "model.weights.h5";
 const CONFIG: &str = "config.json";
+/// The attribute that describes the model in an older file of a whole one.
+const MODEL_CONFIG: &str = "model_config";
 
 /// Whether an archive is Keras's.
 pub(super) fn is_keras(archive: &Archive<'_>) -> bool {
@@ -33,8 +41,8 @@ pub(super) fn parse_zip(
 ) -> Result<(Header, Option<String>), KerasError> {
     let range = |entry| archive.range(entry).map(Option::unwrap_or_default);
     let weights = range(WEIGHTS)?;
-    let layers = config::layer_names(&file[range(CONFIG)?])?;
-    let (mut header, note) = read(&file[weights.clone()], &layers)?;
+    let description = Description::parse(&file[range(CONFIG)?])?;
+    let (mut header, note) = read(&file[weights.clone()], Some(description))?;
     for entry in &mut header.entries {
         entry.body.shift(weights.start);
     }
@@ -43,35 +51,65 @@ pub(super) fn parse_zip(
 
 /// The tensors of an HDF5 file, and a note on what was left out.
 pub(super) fn parse(file: &[u8]) -> Result<(Header, Option<String>), KerasError> {
-    read(file, &HashMap::new())
+    read(file, None)
 }
 
-/// Reads an HDF5 file; `layers` are names by paths, for files that do not hold them.
+/// Reads an HDF5 file, of which another file may hold the model's description.
 fn read(
     file: &[u8],
-    layers: &HashMap<String, String>,
+    description: Option<Description>,
 ) -> Result<(Header, Option<String>), KerasError> {
     let mut tree = Tree::parse(file)?;
+    // In an older file nothing hangs on the description but what is done to images.
+    let described = || Description::parse(tree.root_bytes(MODEL_CONFIG).ok()??).ok();
+    let description = description.or_else(described);
+    let layers = description.as_ref().map(|description| &description.names);
     let datasets = std::mem::take(&mut tree.datasets);
-    let names = names::of(&tree, &datasets, layers)?;
+    let names = names::of(&tree, &datasets, layers.unwrap_or(&HashMap::new()))?;
     let mut header = Header::default();
+    let mut statistics: HashMap<String, Statistics> = HashMap::new();
     let mut left_out = 0;
     for ((_, dataset), name) in datasets.into_iter().zip(names) {
-        let name = match name {
-            Name::Tensor(name) => name,
-            Name::Statistic => continue,
-            Name::Optimizer => {
-                left_out += 1;
-                continue;
+        match name {
+            Name::Tensor(name) => add(&mut header, name, dataset)?,
+            Name::Statistic(layer, variable) => {
+                let of_layer = statistics.entry(layer).or_default();
+                match variable.as_str() {
+                    "mean" => of_layer.mean = channels(file, &dataset),
+                    "variance" => of_layer.variance = channels(file, &dataset),
+                    _ => {}
+                }
             }
-        };
-        if name.len() > MAX_NAME {
-            return Err(KerasError::Twice { tensor: name });
+            Name::Seed => {}
+            Name::Optimizer => left_out += 1,
         }
-        let (dtype, shape, body) = (dataset.dtype, dataset.shape, dataset.body);
-        let entry = Entry { name, dtype, shape, body, shard: 0 };
-        header.add(entry).map_err(|tensor| KerasError::Twice { tensor })?;
     }
+    let steps = description.map(|description| description.steps.unwrap_or_default());
+    header.normalization = input::normalization(steps.as_deref(), &statistics);
     let note = (left_out > 0).then(|| format!("{left_out} tensors of the optimizer were left out"));
     Ok((header, note))
+}
+
+fn add(header: &mut Header, name: String, dataset: Dataset) -> Result<(), KerasError> {
+    if name.len() > MAX_NAME {
+        let limit = MAX_NAME;
+        return Err(Hdf5Error::Limit { what: "bytes in a tensor's name", limit }.into());
+    }
+    let Dataset { dtype, shape, body } = dataset;
+    header
+        .add(Entry { name, dtype, shape, body, shard: 0 })
+        .map_err(|tensor| KerasError::Twice { tensor })
+}
+
+/// The values of a statistic: one for all channels, or one for each of three.
+fn channels(file: &[u8], dataset: &Dataset) -> Option<[f64; 3]> {
+    let (stored, Body::Plain(range)) = (Stored::of(dataset.dtype)?, &dataset.body) else {
+        return None;
+    };
+    let bytes = file[range.clone()].get(..3 * stored.width()).unwrap_or(&file[range.clone()]);
+    match values::to_f32(stored, bytes).ok()?[..] {
+        [one] => Some([one.into(); 3]),
+        [r, g, b] if dataset.shape.iter().product::<usize>() == 3 => Some([r, g, b].map(f64::from)),
+        _ => None,
+    }
 }

@@ -15,23 +15,26 @@ const VARS: &str = "vars";
 /// The variables of the layers that these networks consist of, in Keras's order: the newer kind
 /// numbers them. A norm without scale or center, of which the numbers would say something else, has
 /// fewer.
-const VARIABLES: [(&str, usize, &[&str]); 4] = [
+const VARIABLES: [(&str, usize, &[&str]); 5] = [
     ("conv2d", 1, &["kernel", "bias"]),
     ("depthwise_conv2d", 1, &["kernel", "bias"]),
     ("dense", 1, &["kernel", "bias"]),
     ("batch_normalization", 4, &["gamma", "beta", "moving_mean", "moving_variance"]),
+    (NORMALIZATION, 3, &["mean", "variance", "count"]),
 ];
 /// A layer before the network that holds statistics of images and a count.
 const NORMALIZATION: &str = "normalization";
-/// The state of a layer that draws random numbers.
+/// The layer that holds the state of one that draws random numbers.
 const SEED_GENERATOR: &str = "seed_generator";
 
 /// What a dataset is.
 #[derive(Debug, PartialEq)]
 pub(super) enum Name {
     Tensor(String),
-    /// Of images, or of random numbers: no weight.
-    Statistic,
+    /// Of images: the layer's name and the variable's.
+    Statistic(String, String),
+    /// The state of a layer that draws random numbers.
+    Seed,
     /// The optimizer's, or a metric's.
     Optimizer,
 }
@@ -70,8 +73,8 @@ pub(super) fn of(
             return Ok(Name::Optimizer);
         }
         let class = unnumbered(split(layer).1);
-        if matches!(class, NORMALIZATION | SEED_GENERATOR) {
-            return Ok(Name::Statistic);
+        if class == SEED_GENERATOR {
+            return Ok(Name::Seed);
         }
         let named = match groups.get(vars) {
             Some(group) => tree.text(group, "name")?,
@@ -88,7 +91,10 @@ pub(super) fn of(
             _ => None,
         }
         .unwrap_or(variable);
-        Ok(Name::Tensor(format!("{named}/{variable}")))
+        Ok(match class {
+            NORMALIZATION => Name::Statistic(named, variable.to_owned()),
+            _ => Name::Tensor(format!("{named}/{variable}")),
+        })
     };
     datasets.iter().map(name).collect()
 }
@@ -117,10 +123,11 @@ fn older_name(layers: &HashSet<&str>, root: &str, path: &str) -> Name {
         || owner == layer
         || owner.strip_suffix(layer).is_some_and(|outer| outer.ends_with('/'));
     let layer = if is_own { layer.replace('/', "_") } else { split(owner).1.to_owned() };
-    if unnumbered(&layer) == NORMALIZATION || layer == SEED_GENERATOR {
-        return Name::Statistic;
+    match unnumbered(&layer) {
+        NORMALIZATION => Name::Statistic(layer, variable.to_owned()),
+        SEED_GENERATOR => Name::Seed,
+        _ => Name::Tensor(format!("{layer}/{variable}")),
     }
-    Name::Tensor(format!("{layer}/{variable}"))
 }
 
 /// A path's last part, and what is before it.
@@ -163,7 +170,11 @@ mod tests {
             // Slashes in names, as MobileNetV3 had them in Keras 2.
             ("", "Conv/Conv/kernel:0", tensor("Conv/kernel")),
             ("", "Conv/BatchNorm/Conv/BatchNorm/beta:0", tensor("Conv_BatchNorm/beta")),
-            ("", "normalization_1/normalization_1/mean:0", Name::Statistic),
+            (
+                "",
+                "normalization_1/normalization_1/mean:0",
+                Name::Statistic("normalization_1".to_owned(), "mean".to_owned()),
+            ),
             ("model_weights/", "optimizer_weights/adam/iteration", Name::Optimizer),
             ("", "elsewhere", Name::Optimizer),
         ] {

@@ -136,6 +136,8 @@ def sound():
         [layers.Input((8, 8, 3)), layers.Rescaling(1 / 255), layers.Normalization(name="normalization_7"), network("inner"), layers.Dense(2, name="mine")]
     )
     fill(outer)
+    outer.layers[1].weights[0].assign([0.5, 0.25, 0.125])
+    outer.layers[1].weights[1].assign([0.25, 0.0625, 1.0])
     save_file(tensors(outer), OUT / "nested.safetensors")
     (OUT / "nested.safetensors").chmod(0o644)
     outer.save(OUT / "nested.keras")
