@@ -122,7 +122,7 @@ impl ClassifierBuilder {
             NetworkOptions { in_chans: resolved.in_chans, num_classes, ..Default::default() };
         let network = resolved.arch.network(&options)?;
         let device = device(self.device.as_deref().unwrap_or("auto"))?;
-        let preprocessing = resolved.cfg.resolve(self.train_size)?;
+        let preprocessing = resolved.preprocessing(self.train_size)?;
         let transform = transform(&preprocessing)
             .map_err(|source| Error::Preprocessing { model: resolved.name.clone(), source })?;
         let Resolved { name, cfg, labels, mut notes, revision, source, .. } = resolved;
