@@ -138,7 +138,7 @@ impl ClassifierBuilder {
         };
         let provenance = Provenance {
             model: name,
-            architecture: network.name,
+            architecture: network.name.clone(),
             tag: cfg.tag,
             revision,
             weights,
@@ -148,12 +148,12 @@ impl ClassifierBuilder {
             notes,
         };
         Ok(Classifier(Arc::new(Inner {
+            network,
             engine,
             transform,
             // Names of other classes would be wrong names.
             labels: labels.filter(|labels| labels.len() == num_classes),
             decode: self.decode,
-            num_classes,
             provenance,
             checkpoint,
         })))
