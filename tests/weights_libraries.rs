@@ -235,6 +235,63 @@ fn every_model_is_recognised_by_its_tensors() {
     }
 }
 
+/// Size, resize and interpolation of torchvision 0.29.1's default weights (`get_model_weights(NAME)
+/// .DEFAULT.transforms()`); all crop the center.
+const TORCHVISION: [(&str, usize, usize, &str); 18] = [
+    ("efficientnet_b0", 224, 256, "bicubic"),
+    ("efficientnet_b1", 240, 255, "bilinear"),
+    ("efficientnet_b2", 288, 288, "bicubic"),
+    ("efficientnet_b3", 300, 320, "bicubic"),
+    ("efficientnet_b4", 380, 384, "bicubic"),
+    ("efficientnet_b5", 456, 456, "bicubic"),
+    ("efficientnet_b6", 528, 528, "bicubic"),
+    ("efficientnet_b7", 600, 600, "bicubic"),
+    ("efficientnet_v2_s", 384, 384, "bilinear"),
+    ("efficientnet_v2_m", 480, 480, "bilinear"),
+    ("efficientnet_v2_l", 480, 480, "bicubic"),
+    ("mobilenet_v2", 224, 232, "bilinear"),
+    ("mobilenet_v3_small", 224, 256, "bilinear"),
+    ("mobilenet_v3_large", 224, 232, "bilinear"),
+    ("mnasnet0_5", 224, 256, "bilinear"),
+    ("mnasnet0_75", 224, 232, "bilinear"),
+    ("mnasnet1_0", 224, 256, "bilinear"),
+    ("mnasnet1_3", 224, 232, "bilinear"),
+];
+
+#[test]
+fn images_are_resized_and_cropped_as_torchvisions_transforms_do() {
+    let convention = Convention::named("torchvision").unwrap();
+    let models: Vec<_> = library_models(&convention).collect();
+    assert_eq!(models.len(), TORCHVISION.len());
+    for (name, size, resize, interpolation) in TORCHVISION {
+        let model = models.iter().find(|m| m.covered.name == name).unwrap();
+        let cfg = model.covered.preprocessing.as_ref().unwrap();
+        let values = cfg.resolve(false).unwrap();
+        assert_eq!(values.input_size.value, [3, size, size], "{name}");
+        assert_eq!((size as f64 / values.crop_pct.value).floor() as usize, resize, "{name}");
+        assert_eq!(values.interpolation.value, interpolation, "{name}");
+        let half = name == "efficientnet_v2_l";
+        assert_eq!(
+            values.mean.value,
+            if half { [0.5; 3] } else { [0.485, 0.456, 0.406] },
+            "{name}"
+        );
+        assert_eq!(values.std.value, if half { [0.5; 3] } else { [0.229, 0.224, 0.225] }, "{name}");
+        // Said, or the row's own mode would hold.
+        assert_eq!(cfg.crop_mode.as_deref(), Some("center"), "{name}");
+    }
+    // transformers resizes the short side to 32 pixels more than the crop, or squashes.
+    let convention = Convention::named("transformers").unwrap();
+    for model in library_models(&convention) {
+        let cfg = model.covered.preprocessing.as_ref().unwrap().resolve(false).unwrap();
+        let [_, size, _] = cfg.input_size.value;
+        let resize = (size as f64 / cfg.crop_pct.value).floor() as usize;
+        let squash = cfg.crop_mode.value == "squash";
+        assert_eq!(resize, size + if squash { 0 } else { 32 }, "{}", model.covered.name);
+        assert_eq!(squash, model.family.name() == "efficientnet");
+    }
+}
+
 #[test]
 fn classes_channels_and_a_background_class_are_read_from_the_tensors() {
     let folder = tempfile::tempdir().unwrap();
