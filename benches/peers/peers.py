@@ -1,108 +1,211 @@
-"""Times effnet's fused CPU engine beside ONNX Runtime and OpenVINO; see README.md."""
+"""Times effnet beside ONNX Runtime, OpenVINO, timm and candle-transformers; see README.md."""
 
 import argparse
 import json
+import os
 import pathlib
+import platform
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CANDLE = pathlib.Path(__file__).parent / "candle-transformers"
+
 CASES = [
     "efficientnet_b0:224:1",
     "efficientnet_b0:224:16",
     "tf_efficientnet_lite0:224:1",
+    "tf_efficientnet_lite0:224:16",
     "efficientnet_b4:384:1",
     "efficientnetv2_rw_s:384:1",
     "mobilenetv3_large_100:224:1",
 ]
 
-
-def export(name, size, batch, folder):
-    """Writes the architecture as ONNX, of a fixed shape."""
-    import timm
-    import torch
-
-    path = folder / f"{name}_{size}_{batch}.onnx"
-    model = timm.create_model(name, pretrained=False, exportable=True).eval()
-    images = torch.randn(batch, 3, size, size)
-    torch.onnx.export(model, images, str(path), dynamo=False, input_names=["x"], opset_version=17)
-    return str(path)
+# The peers that the bar is set on: effnet's ratio is to the faster of them.
+BAR = ["ONNX Runtime", "OpenVINO"]
 
 
-def onnxruntime_pass(path, threads, images):
+class Case:
+    """An architecture, the images' side and the batch; its files are made once."""
+
+    def __init__(self, text, threads, folder):
+        self.text, self.threads, self.folder = text, threads, folder
+        self.name, size, batch = text.split(":")
+        self.size, self.batch = int(size), int(batch)
+        self.shape = (self.batch, 3, self.size, self.size)
+
+    def model(self, **options):
+        import timm
+
+        return timm.create_model(self.name, pretrained=False, **options).eval()
+
+    def images(self):
+        import numpy
+
+        return numpy.random.default_rng(0).standard_normal(self.shape, dtype="float32")
+
+    def onnx(self):
+        """The architecture as ONNX, of a fixed shape."""
+        path = self.folder / f"{self.name}_{self.size}_{self.batch}.onnx"
+        if not path.exists():
+            import torch
+
+            model, images = self.model(exportable=True), torch.from_numpy(self.images())
+            names = {"input_names": ["x"], "opset_version": 17}
+            torch.onnx.export(model, images, str(path), dynamo=False, **names)
+        return str(path)
+
+
+def timed(run):
+    """A turn: the milliseconds of each pass, after one that is not counted."""
+
+    def turn(seconds):
+        run()
+        times, end = [], time.perf_counter() + seconds
+        while len(times) < 3 or time.perf_counter() < end:
+            start = time.perf_counter()
+            run()
+            times.append((time.perf_counter() - start) * 1e3)
+        return statistics.median(times), min(times)
+
+    return turn
+
+
+def onnxruntime(case):
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = case.threads
     options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, {"x": images})
+    providers = ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(case.onnx(), options, providers=providers)
+    images = case.images()
+    return timed(lambda: session.run(None, {"x": images}))
 
 
-def openvino_pass(path, threads, images):
+def openvino(case, precision):
     import openvino
 
     config = {
-        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_NUM_THREADS": case.threads,
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": precision,
     }
     core = openvino.Core()
-    request = core.compile_model(core.read_model(path), "CPU", config).create_infer_request()
-    return lambda: request.infer({0: images})
+    compiled = core.compile_model(core.read_model(case.onnx()), "CPU", config)
+    request, images = compiled.create_infer_request(), case.images()
+    return timed(lambda: request.infer({0: images}))
 
 
-def timed(run, seconds):
-    """Milliseconds of each pass, after one that is not counted."""
-    run()
-    times, end = [], time.perf_counter() + seconds
-    while len(times) < 3 or time.perf_counter() < end:
-        start = time.perf_counter()
-        run()
-        times.append((time.perf_counter() - start) * 1e3)
-    return times
+def timm(case):
+    import torch
+
+    torch.set_num_threads(case.threads)
+    model = case.model().to(memory_format=torch.channels_last)
+    images = torch.from_numpy(case.images()).to(memory_format=torch.channels_last)
+
+    def run():
+        with torch.inference_mode():
+            model(images)
+
+    return timed(run)
 
 
-def effnet(program, case, threads, seconds):
-    """Milliseconds of each pass, as the bench prints them."""
-    command = [program, case, "--threads", str(threads), "--seconds", str(seconds), "--times"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return [float(line) for line in out.splitlines()]
+def candle_transformers(case):
+    if not case.name.removeprefix("efficientnet_b") in list("01234567"):
+        return None
+    program = CANDLE / "target/release/candle-transformers-bench"
+    if not program.exists():
+        sys.exit(f"no {program}: see README.md")
+    command = [program, case.name, str(case.size), str(case.batch)]
+    environment = os.environ | {"RAYON_NUM_THREADS": str(case.threads)}
+
+    def turn(seconds):
+        out = subprocess.run(
+            [*command, str(seconds)], check=True, capture_output=True, text=True, env=environment
+        ).stdout
+        times = [float(line) for line in out.splitlines()]
+        return statistics.median(times), min(times)
+
+    return turn
 
 
-def program():
-    """The bench's path, from cargo's messages on the standard input."""
-    for line in sys.stdin:
-        message = json.loads(line)
-        if message.get("executable") and message["target"]["name"] == "forward":
-            return message["executable"]
-    sys.exit("no program `forward` in cargo's messages: see README.md")
+def effnet(case):
+    program = ROOT / "target/release/effnet"
+    if not program.exists():
+        sys.exit(f"no {program}: see README.md")
+    command = [program, "bench", case.name, "--engine", "cpu", "--format", "json"]
+    for option in ["img_size", "batch_size", "threads"]:
+        value = {"img_size": case.size, "batch_size": case.batch, "threads": case.threads}[option]
+        command += [f"--{option.replace('_', '-')}", str(value)]
+
+    def turn(seconds):
+        out = subprocess.run(
+            [*command, "--seconds", str(seconds)], check=True, capture_output=True, text=True
+        ).stdout
+        [figures] = json.loads(out)
+        return figures["median_ms"], figures["min_ms"]
+
+    return turn
 
 
-def measure(case, bench, arguments, folder):
-    import numpy
+ENGINES = {
+    "candle-transformers": candle_transformers,
+    "timm": timm,
+    "ONNX Runtime": onnxruntime,
+    "OpenVINO": lambda case: openvino(case, "f32"),
+    "OpenVINO bf16": lambda case: openvino(case, "bf16"),
+    "effnet": effnet,
+}
 
-    name, size, batch = case.split(":")
-    size, batch = int(size), int(batch)
-    path = export(name, size, batch, folder)
-    images = numpy.random.default_rng(0).standard_normal((batch, 3, size, size), dtype="float32")
-    threads, seconds = arguments.threads, arguments.seconds
-    peers = {
-        "onnxruntime": onnxruntime_pass(path, threads, images),
-        "openvino": openvino_pass(path, threads, images),
+
+def measure(case, names, rounds, seconds):
+    """Milliseconds an image of each engine: the median of its turns' medians, and the fastest pass."""
+    turns = {name: ENGINES[name](case) for name in names}
+    results = {name: [] for name, turn in turns.items() if turn}
+    for _ in range(rounds):
+        for name in results:
+            results[name].append(turns[name](seconds))
+    return {
+        name: (
+            statistics.median(median for median, _ in pairs) / case.batch,
+            min(fastest for _, fastest in pairs) / case.batch,
+        )
+        for name, pairs in results.items()
     }
-    times = {peer: [] for peer in (*peers, "effnet")}
-    for _ in range(arguments.rounds):
-        for peer, run in peers.items():
-            times[peer] += timed(run, seconds)
-        times["effnet"] += effnet(bench, case, threads, seconds)
-    print(case)
-    for what, of in [("fastest", min), ("median", lambda t: sorted(t)[len(t) // 2])]:
-        ms = {peer: of(t) / batch for peer, t in times.items()}
-        ratio = ms["effnet"] / min(ms[peer] for peer in peers)
-        figures = ", ".join(f"{peer} {value:.2f}" for peer, value in ms.items())
-        print(f"  {what:8} {figures} ms/image; ratio {ratio:.2f}", flush=True)
+
+
+def ratio(results, which):
+    """effnet's time over the faster of the bar's peers', where all were measured."""
+    peers = [results[name][which] for name in BAR if name in results]
+    return results["effnet"][which] / min(peers) if peers and "effnet" in results else None
+
+
+def cell(value, digits):
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def table(cases, results, names, which):
+    """Markdown: a row an engine, a column a case."""
+    titles = ["{} {} b={}".format(*case.split(":")) for case in cases]
+    rows = [["ms an image", *titles], ["---"] * (1 + len(titles))]
+    for name in names:
+        times = [cell(result[name][which] if name in result else None, 2) for result in results]
+        rows.append([name, *times])
+    rows.append(["ratio", *(cell(ratio(result, which), 2) for result in results)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def machine(threads):
+    name = platform.processor() or platform.machine()
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        name = next((line.split(":")[1].strip() for line in lines if "model name" in line), name)
+    return f"{name}, {os.cpu_count()} CPUs, {threads} threads"
 
 
 def main():
@@ -111,11 +214,24 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of an engine in a round")
+    parser.add_argument("--engines", default=",".join(ENGINES), help="names, with commas between")
     arguments = parser.parse_args()
-    bench = program()
+    names = arguments.engines.split(",")
+    for name in names:
+        if name not in ENGINES:
+            parser.error(f"no engine {name!r}: there are {', '.join(ENGINES)}")
+    results = []
     with tempfile.TemporaryDirectory() as folder:
-        for case in arguments.cases:
-            measure(case, bench, arguments, pathlib.Path(folder))
+        for text in arguments.cases:
+            case = Case(text, arguments.threads, pathlib.Path(folder))
+            result = measure(case, names, arguments.rounds, arguments.seconds)
+            times = ", ".join(f"{name} {median:.2f}" for name, (median, _) in result.items())
+            print(f"{text}: {times}", file=sys.stderr, flush=True)
+            results.append(result)
+    print(f"{machine(arguments.threads)}\n\nMedians:\n")
+    print(table(arguments.cases, results, names, 0))
+    print("\nFastest passes:\n")
+    print(table(arguments.cases, results, names, 1))
 
 
 if __name__ == "__main__":

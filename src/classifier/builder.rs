@@ -122,7 +122,7 @@ impl ClassifierBuilder {
             NetworkOptions { in_chans: resolved.in_chans, num_classes, ..Default::default() };
         let network = resolved.arch.network(&options)?;
         let device = device(self.device.as_deref().unwrap_or("auto"))?;
-        let preprocessing = resolved.cfg.resolve(self.train_size)?;
+        let preprocessing = resolved.preprocessing(self.train_size)?;
         let transform = transform(&preprocessing)
             .map_err(|source| Error::Preprocessing { model: resolved.name.clone(), source })?;
         let Resolved { name, cfg, labels, mut notes, revision, source, .. } = resolved;
@@ -138,7 +138,7 @@ impl ClassifierBuilder {
         };
         let provenance = Provenance {
             model: name,
-            architecture: network.name,
+            architecture: network.name.clone(),
             tag: cfg.tag,
             revision,
             weights,
@@ -148,12 +148,12 @@ impl ClassifierBuilder {
             notes,
         };
         Ok(Classifier(Arc::new(Inner {
+            network,
             engine,
             transform,
             // Names of other classes would be wrong names.
             labels: labels.filter(|labels| labels.len() == num_classes),
             decode: self.decode,
-            num_classes,
             provenance,
             checkpoint,
         })))

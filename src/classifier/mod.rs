@@ -18,6 +18,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::Error;
+use crate::arch::Network;
 use crate::engine::{Array, Engine, Images, Outputs, Wanted};
 use crate::labels::{LabelSet, top_k};
 use crate::preprocess::{DecodeOptions, EvalTransform, Pixels};
@@ -42,11 +43,11 @@ pub struct Classifier(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    network: Network,
     engine: Box<dyn Engine>,
     transform: EvalTransform,
     labels: Option<LabelSet>,
     decode: DecodeOptions,
-    num_classes: usize,
     provenance: Provenance,
     checkpoint: Option<Checkpoint>,
 }
@@ -230,7 +231,19 @@ impl Classifier {
     /// Number of classes; 0 where the network has no classifier.
     #[must_use]
     pub fn num_classes(&self) -> usize {
-        self.0.num_classes
+        self.0.network.num_classes
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.0.network
+    }
+
+    /// What runs the network.
+    #[must_use]
+    pub fn engine(&self) -> &dyn Engine {
+        &*self.0.engine
     }
 
     /// The classes' names, where they are known.

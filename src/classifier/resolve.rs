@@ -6,7 +6,9 @@ use crate::Error;
 use crate::arch::{self, Arch};
 use crate::convert::{ConvertError, Names, recognize};
 use crate::labels::{LabelSet, label_set_for};
-use crate::pretrained::{self, CfgOrigin, ModelConfig, ModelName, PretrainedCfg};
+use crate::pretrained::{
+    self, CfgOrigin, ModelConfig, ModelName, PretrainedCfg, ResolvedPreprocessing,
+};
 use crate::weights::{Checkpoint, Normalization};
 
 /// Where the tensors come from.
@@ -24,6 +26,8 @@ pub(super) struct Resolved {
     pub(super) name: String,
     pub(super) arch: Arch,
     pub(super) cfg: PretrainedCfg,
+    /// What says how images are prepared where `cfg` does not.
+    pub(super) base: Option<&'static PretrainedCfg>,
     pub(super) in_chans: usize,
     pub(super) num_classes: usize,
     pub(super) labels: Option<LabelSet>,
@@ -136,6 +140,7 @@ impl Resolver {
             revision: None,
             source,
             cfg: cfg.clone(),
+            base: None,
             name,
         };
         if let Source::Checkpoint(checkpoint) = &resolved.source
@@ -172,6 +177,15 @@ impl Resolver {
 }
 
 impl Resolved {
+    /// How images are prepared, at the size of training or of testing.
+    pub(super) fn preprocessing(&self, train_size: bool) -> Result<ResolvedPreprocessing, Error> {
+        let own = self.cfg.resolve(train_size)?;
+        Ok(match self.base {
+            Some(base) => own.or(base.resolve(train_size)?),
+            None => own,
+        })
+    }
+
     /// The same with a library's arithmetic and preprocessing, for its checkpoint.
     fn with_names(mut self, checkpoint: Checkpoint, names: Names) -> Result<Self, Error> {
         self.arch = names.arch()?;
@@ -179,6 +193,7 @@ impl Resolved {
             let architecture = Some(names.model.timm.clone());
             let origin = CfgOrigin::Convention;
             self.cfg = PretrainedCfg { architecture, origin, ..preprocessing.clone() };
+            self.base = Some(pretrained::find(&names.model.timm)?.cfg);
         }
         if let Some(Normalization { mean, std, .. }) = checkpoint.normalization()
             && self.in_chans == mean.len()
@@ -229,6 +244,7 @@ fn recognized(checkpoint: &Checkpoint) -> Result<Resolved, Error> {
         name: found.model.timm.clone(),
         arch: find_arch(&found.model.timm)?,
         cfg: PretrainedCfg { tag: None, ..row.clone() },
+        base: None,
         in_chans: found.network.in_chans,
         num_classes,
         labels: label_set_for(num_classes, None, None)?,
@@ -277,6 +293,7 @@ fn configured(name: String, config: ModelConfig, source: Source) -> Result<Resol
         revision: None,
         source,
         cfg: config.pretrained_cfg,
+        base: None,
     })
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use super::table::{align, printable};
 use super::{Done, NoModel, complain};
 use crate::convert::{Conversion, Dtype, recognize};
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Convention};
 
 /// Convert a checkpoint to the names and layout of another library
 ///
@@ -46,6 +46,7 @@ impl Convert {
             bail!("--folder writes timm's config.json: it goes with --to timm");
         }
         let no_model = |error: &dyn std::fmt::Display| NoModel(error.to_string());
+        Convention::named(&self.to).map_err(|e| no_model(&e))?;
         let checkpoint = Checkpoint::open(&self.input).map_err(|e| no_model(&e))?;
         let given = |text: &'static str, value: &str| (value != text).then(|| value.to_owned());
         let (from, arch) = (given(AUTO, &self.from), given(AUTO, &self.arch));

@@ -13,7 +13,7 @@ use crate::hub::{Hub, HubBuilder, HubError, Progress, ProgressEvent};
 use crate::pretrained::{ModelConfig, PretrainedCfg};
 
 /// Where the cache is.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct CacheArgs {
     /// Folder of the model cache; that of Python's huggingface_hub if absent
     #[arg(long, value_name = "DIR")]
@@ -21,7 +21,7 @@ pub(super) struct CacheArgs {
 }
 
 /// The hub and its cache.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct HubArgs {
     #[command(flatten)]
     cache: CacheArgs,

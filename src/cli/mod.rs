@@ -1,6 +1,7 @@
 //! The `effnet` command: one file a subcommand. Results go to standard output, all else to standard
 //! error.
 
+mod bench;
 #[cfg(feature = "hub")]
 mod cache;
 mod classify;
@@ -13,6 +14,7 @@ mod forward;
 mod hub;
 mod images;
 mod map;
+mod memory;
 mod model;
 mod models;
 mod preprocess;
@@ -41,6 +43,7 @@ enum Command {
     Summary(summary::SummaryArgs),
     Convert(convert::Convert),
     Map(map::Map),
+    Bench(bench::Bench),
     #[cfg(feature = "hub")]
     Download(download::Download),
     #[cfg(feature = "hub")]
@@ -79,6 +82,7 @@ pub fn run() -> ExitCode {
         Command::Summary(command) => command.run(),
         Command::Convert(command) => command.run(),
         Command::Map(command) => command.run(),
+        Command::Bench(command) => command.run(),
         #[cfg(feature = "hub")]
         Command::Download(command) => command.run(),
         #[cfg(feature = "hub")]

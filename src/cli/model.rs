@@ -13,9 +13,16 @@ pub(super) struct ModelArgs {
     /// folder with config.json; the bundled one if absent
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+/// How a model is loaded, and what runs it.
+#[derive(Debug, Clone, Args)]
+pub(super) struct LoadArgs {
     /// Checkpoint to load instead of the model's own weights, or seeded:N for generated ones
     #[arg(long, value_name = "FILE|seeded:N")]
-    weights: Option<String>,
+    pub(super) weights: Option<String>,
     /// Number of classes, where the checkpoint's differs from the model's; 0 for no classifier
     #[arg(long, value_name = "N")]
     num_classes: Option<usize>,
@@ -60,8 +67,19 @@ impl ModelArgs {
         self,
         configure: impl FnOnce(ClassifierBuilder) -> ClassifierBuilder,
     ) -> Result<Classifier> {
+        self.load.load(self.model, configure)
+    }
+}
+
+impl LoadArgs {
+    /// `model`, or the bundled one, as [`ModelArgs::load`] does.
+    pub(super) fn load(
+        self,
+        model: Option<String>,
+        configure: impl FnOnce(ClassifierBuilder) -> ClassifierBuilder,
+    ) -> Result<Classifier> {
         let mut builder = Classifier::builder().device(self.device).engine(self.engine.into());
-        if let Some(model) = self.model {
+        if let Some(model) = model {
             builder = builder.model(model);
         }
         if let Some(weights) = self.weights {

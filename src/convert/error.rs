@@ -1,4 +1,5 @@
 use crate::arch::ArchError;
+use crate::pretrained::PretrainedError;
 use crate::weights::{ConventionError, Mismatch, WeightsError};
 
 /// What can go wrong when a checkpoint is recognised or converted.
@@ -89,6 +90,9 @@ pub enum ConvertError {
         /// Why.
         reason: String,
     },
+    /// How a library prepares images.
+    #[error(transparent)]
+    Preprocessing(#[from] PretrainedError),
     /// A row that cannot be built.
     #[error(transparent)]
     Arch(#[from] ArchError),

@@ -20,9 +20,24 @@ pub(super) fn config(source: &Recognized) -> Result<Value, ConvertError> {
         });
     }
     let network = &source.network;
-    let mut cfg = model.preprocessing.clone().unwrap_or_else(|| row_cfg(&model.timm));
-    let size = cfg.input_size.unwrap_or([3, 224, 224]);
-    let [_, height, width] = size;
+    let row = row_cfg(&model.timm);
+    let mut cfg = match &model.preprocessing {
+        None => row,
+        // One size: that of the library.
+        Some(own) => {
+            let resolved = own.resolve(false)?.or(row.resolve(false)?);
+            PretrainedCfg {
+                input_size: Some(resolved.input_size.value),
+                interpolation: Some(resolved.interpolation.value),
+                crop_pct: Some(resolved.crop_pct.value),
+                crop_mode: Some(resolved.crop_mode.value),
+                mean: Some(resolved.mean.value.to_vec()),
+                std: Some(resolved.std.value.to_vec()),
+                ..PretrainedCfg::default()
+            }
+        }
+    };
+    let [_, height, width] = cfg.input_size.unwrap_or([3, 224, 224]);
     cfg.input_size = Some([network.in_chans, height, width]);
     cfg.num_classes = Some(network.num_classes);
     cfg.pool_size = Some(vec![height.div_ceil(STRIDE), width.div_ceil(STRIDE)]);

@@ -67,6 +67,11 @@ impl Engine for CandleEngine {
             None => self.forward(images, wanted),
         }
     }
+
+    fn threads(&self) -> usize {
+        let pool = self.pool.as_ref();
+        pool.map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads)
+    }
 }
 
 fn array(tensor: &Tensor) -> Result<Array, EngineError> {

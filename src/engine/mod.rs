@@ -8,6 +8,7 @@ pub use candle::CandleEngine;
 pub use cpu::{CpuEngine, CpuError, CpuMemory, CpuOptions, Isa};
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 /// Runs one loaded network, from any number of threads at once.
 pub trait Engine: Send + Sync + Debug {
@@ -20,6 +21,25 @@ pub trait Engine: Send + Sync + Debug {
     ///
     /// Images of a shape that the network does not take, or a failure of the device.
     fn run(&self, images: Images<'_>, wanted: Wanted) -> Result<Outputs, EngineError>;
+
+    /// Threads of the CPU that it runs on, the caller's included.
+    fn threads(&self) -> usize;
+
+    /// The instruction set of its kernels, where it has kernels of its own.
+    fn isa(&self) -> Option<Isa> {
+        None
+    }
+
+    /// Runs `images` once, step by step: what each step does, and how long it took for all images.
+    /// Nothing where the engine has no steps.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    fn profile(&self, images: Images<'_>) -> Result<Vec<(String, Duration)>, EngineError> {
+        let _ = images;
+        Ok(Vec::new())
+    }
 }
 
 /// Which engine runs a network.

@@ -55,6 +55,23 @@ pub struct ResolvedPreprocessing {
     pub std: Resolved<[f64; 3]>,
 }
 
+impl ResolvedPreprocessing {
+    /// The same, with `base`'s values where only timm's defaults hold.
+    pub(crate) fn or(self, base: Self) -> Self {
+        fn first<T>(own: Resolved<T>, base: Resolved<T>) -> Resolved<T> {
+            if own.source == ValueSource::Default { base } else { own }
+        }
+        Self {
+            input_size: first(self.input_size, base.input_size),
+            interpolation: first(self.interpolation, base.interpolation),
+            crop_pct: first(self.crop_pct, base.crop_pct),
+            crop_mode: first(self.crop_mode, base.crop_mode),
+            mean: first(self.mean, base.mean),
+            std: first(self.std, base.std),
+        }
+    }
+}
+
 impl PretrainedCfg {
     /// How images are prepared for these weights (`timm/data/config.py`, `resolve_data_config`).
     ///

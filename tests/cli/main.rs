@@ -3,7 +3,9 @@
 #![cfg(all(feature = "cli", feature = "bundled"))]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod bench;
 mod classify;
+mod convert;
 mod faults;
 mod models;
 mod summary;

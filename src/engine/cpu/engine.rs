@@ -12,7 +12,7 @@ use super::plan::{Map, Plan, Region, Step};
 use super::pool::{Counter, Job, Pool};
 use super::run::Pass;
 use super::{CpuError, Isa, cores};
-use crate::arch::{Network, PadType};
+use crate::arch::Network;
 use crate::engine::{Array, Engine, EngineError, Images, Outputs, Wanted};
 
 /// Image sizes whose plans are kept; a plan takes a few kilobytes.
@@ -50,7 +50,6 @@ pub struct CpuEngine {
     lowered: Lowered,
     isa: Isa,
     kernels: &'static Kernels,
-    pad_type: PadType,
     in_chans: usize,
     num_classes: usize,
     num_features: usize,
@@ -97,13 +96,12 @@ impl CpuEngine {
         let lowered = lower(network, vb, kernels)?;
         let threads = options.threads.unwrap_or_else(cores::physical).max(1);
         let pool = Pool::new(threads).map_err(CpuError::Threads)?;
-        let counters = lowered.layers.iter().map(|_| Counter::default()).collect();
+        let counters = (0..lowered.layers.len() * threads).map(|_| Counter::default()).collect();
         let state = State { pool, plans: Vec::new(), arena: Floats::zeros(0), counters };
         Ok(Self {
             lowered,
             isa,
             kernels,
-            pad_type: network.pad_type,
             in_chans: network.in_chans,
             num_classes: network.num_classes,
             num_features: network.num_features,
@@ -111,18 +109,6 @@ impl CpuEngine {
             threads,
             state: Mutex::new(state),
         })
-    }
-
-    /// The kernels' instruction set.
-    #[must_use]
-    pub fn isa(&self) -> Isa {
-        self.isa
-    }
-
-    /// The engine's threads, the caller's included.
-    #[must_use]
-    pub fn threads(&self) -> usize {
-        self.threads
     }
 
     /// The memory that images of `shape` (N, C, H, W) take.
@@ -161,28 +147,6 @@ impl CpuEngine {
         self.forward(input, shape, &mut Sink { logits: Some(out), ..Sink::default() })
     }
 
-    /// Runs images of `shape` (N, C, H, W) once, step by step: what each step of the plan does, and how
-    /// long it took, summed over the batch.
-    ///
-    /// # Errors
-    ///
-    /// A shape that the network does not take or that is not the input's.
-    pub fn profile(
-        &self,
-        input: &[f32],
-        shape: [usize; 4],
-    ) -> Result<Vec<(String, Duration)>, CpuError> {
-        let plan = self.plan(&mut self.lock(), shape)?;
-        let name = |step: &Step| {
-            let (h, w) = (step.h.output, step.w.output);
-            (format!("{} -> {h}x{w}", self.lowered.layers[step.layer]), Duration::ZERO)
-        };
-        let mut times: Vec<(String, Duration)> = plan.steps.iter().map(name).collect();
-        let sink = &mut Sink { times: Some(&mut times), ..Sink::default() };
-        self.forward(input, shape, sink)?;
-        Ok(times)
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock leaves plans and memory that the next pass fills anew.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -195,7 +159,7 @@ impl CpuEngine {
         if let Some(at) = state.plans.iter().position(fits) {
             state.plans[..=at].rotate_right(1);
         } else {
-            let plan = Plan::new(&self.lowered, self.pad_type, (h, w), images)?;
+            let plan = Plan::new(&self.lowered, (h, w), images)?;
             state.plans.retain(|old| old.size != plan.size);
             state.plans.truncate(PLANS - 1);
             state.plans.insert(0, Arc::new(plan));
@@ -372,5 +336,25 @@ impl Engine for CpuEngine {
         self.forward(images.data(), shape, &mut sink)?;
         let Sink { features, stages, .. } = sink;
         Ok(Outputs { logits, pre_logits, features, stages })
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    fn isa(&self) -> Option<Isa> {
+        Some(self.isa)
+    }
+
+    fn profile(&self, images: Images<'_>) -> Result<Vec<(String, Duration)>, EngineError> {
+        let plan = self.plan(&mut self.lock(), images.shape())?;
+        let name = |step: &Step| {
+            let (h, w) = (step.h.output, step.w.output);
+            (format!("{} -> {h}x{w}", self.lowered.layers[step.layer]), Duration::ZERO)
+        };
+        let mut times: Vec<(String, Duration)> = plan.steps.iter().map(name).collect();
+        let sink = &mut Sink { times: Some(&mut times), ..Sink::default() };
+        self.forward(images.data(), images.shape(), sink)?;
+        Ok(times)
     }
 }

@@ -44,6 +44,14 @@ pub enum CpuError {
         /// Pixels from left to right.
         width: usize,
     },
+    /// Images of which nothing is left at some layer.
+    #[error("images of {height} by {width} pixels are too small for the network")]
+    TooSmall {
+        /// Pixels from top to bottom.
+        height: usize,
+        /// Pixels from left to right.
+        width: usize,
+    },
     /// A slice for results that has another length than the results.
     #[error("room for {len} results where there are {expected}")]
     OutputLength {

@@ -1,5 +1,6 @@
 //! The layers that a plan is made of, independent of the images' size.
 
+use super::kernels::DepthwiseRow;
 use super::matrix::Matrix;
 use super::memory::Floats;
 use super::simd::LANES;
@@ -12,8 +13,11 @@ pub(super) enum Slot {
     Images,
     /// The block's input, (N, H, W, C) with C padded to whole vectors.
     Current,
-    /// What is between a block's spatial convolution and its projection.
+    /// What the block's projection reads.
     Mid,
+    /// What is before that in a block of more than two layers: the memory of [`Slot::Next`], which is
+    /// written later.
+    Side,
     /// The block's output, which becomes the next block's input.
     Next,
 }
@@ -25,14 +29,15 @@ pub(super) enum Layer {
     Depthwise(Depthwise),
     SqueezeExcite(SqueezeExcite),
     Pointwise(Pointwise),
-    PooledHead(PooledHead),
-    Classifier(Matrix),
+    Mean(Mean),
+    Dense(Dense),
 }
 
 /// A dense convolution, norm and activation; then a residual, a pooling or a projection.
 #[derive(Debug)]
 pub(super) struct Convolution {
     pub(super) conv: Conv,
+    pub(super) pad: Pad,
     pub(super) kernel: Kernel,
     pub(super) act: Option<Activation>,
     pub(super) src: Slot,
@@ -41,74 +46,85 @@ pub(super) struct Convolution {
     pub(super) project: Option<Matrix>,
     /// Whether the block's input is added to what is written.
     pub(super) residual: bool,
-    /// Whether the outputs are pooled.
-    pub(super) pool: bool,
+    /// As [`Depthwise::reduce`].
+    pub(super) reduce: Option<Matrix>,
 }
 
 /// The weights of a dense convolution.
 #[derive(Debug)]
 pub(super) enum Kernel {
-    /// A matrix whose rows are windows.
-    Direct(Matrix),
+    /// Matrices whose rows are windows: one for each group of channels, or for as many of them as
+    /// make whole vectors of outputs.
+    Direct(Vec<Matrix>),
     /// For 3x3 kernels of stride 1.
     Winograd(Winograd),
 }
 
-/// A matrix for each point of a transformed window, without bias.
+/// A matrix of the inputs of each point of a transformed window, one point after the other, without
+/// bias.
 #[derive(Debug)]
 pub(super) struct Winograd {
-    pub(super) points: Vec<Matrix>,
+    pub(super) points: Matrix,
     pub(super) bias: Floats,
-}
-
-impl Winograd {
-    /// Columns of the widest panel.
-    pub(super) fn widest_panel(&self) -> usize {
-        let widest = self.points.iter().flat_map(|m| &m.panels).map(|panel| panel.vecs).max();
-        widest.unwrap_or(0) * LANES
-    }
 }
 
 impl Kernel {
     fn bytes(&self) -> usize {
         match self {
-            Self::Direct(matrix) => matrix.bytes(),
-            Self::Winograd(w) => {
-                w.points.iter().map(Matrix::bytes).sum::<usize>() + w.bias.len() * size_of::<f32>()
-            }
+            Self::Direct(groups) => groups.iter().map(Matrix::bytes).sum(),
+            Self::Winograd(w) => w.points.bytes() + w.bias.len() * size_of::<f32>(),
         }
     }
 }
 
-/// A depthwise convolution, norm and activation, from [`Slot::Current`] to [`Slot::Mid`]; before it
-/// a pointwise expansion with the same activation, whose output never reaches memory.
+/// A depthwise convolution, norm and activation; before it a pointwise expansion with the same
+/// activation, whose output never reaches memory.
 #[derive(Debug)]
 pub(super) struct Depthwise {
+    /// The convolution, or the one with the largest of several kernels.
     pub(super) conv: Conv,
-    /// `[vector of channels][k * k][16]`.
+    pub(super) pad: Pad,
+    /// Of each vector of channels.
+    pub(super) kernels: Vec<DepthwiseKernel>,
+    /// `[vector of channels][side * side][16]`.
     pub(super) weights: Floats,
     pub(super) bias: Floats,
-    pub(super) act: Activation,
+    pub(super) act: Option<Activation>,
+    pub(super) src: Slot,
+    pub(super) dst: Slot,
     pub(super) expand: Option<Matrix>,
-    /// Whether the outputs are pooled.
-    pub(super) pool: bool,
+    /// The reduction of the squeeze-excitation that follows, without bias: each task gives its part
+    /// of the squeezed channels, from the sums of the outputs that it wrote.
+    pub(super) reduce: Option<Matrix>,
 }
 
-/// From the pooled sums to a gate for each channel.
+/// The kernel of a vector of channels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DepthwiseKernel {
+    pub(super) side: usize,
+    /// Where its weights start, in floats.
+    pub(super) at: usize,
+    /// Computes a row of outputs.
+    pub(super) row: unsafe fn(&DepthwiseRow),
+}
+
+/// From the parts of the squeezed channels to a gate for each channel.
 #[derive(Debug)]
 pub(super) struct SqueezeExcite {
-    pub(super) reduce: Matrix,
+    /// The reduction's bias.
+    pub(super) bias: Floats,
     pub(super) act: Activation,
     pub(super) expand: Matrix,
     pub(super) gate: Activation,
 }
 
-/// A pointwise convolution with its norm, to [`Slot::Next`].
+/// A pointwise convolution with its norm.
 #[derive(Debug)]
 pub(super) struct Pointwise {
     pub(super) matrix: Matrix,
     pub(super) act: Option<Activation>,
     pub(super) src: Slot,
+    pub(super) dst: Slot,
     /// Whether the inputs are multiplied by the gate.
     pub(super) gate: bool,
     /// Whether the block's input is added.
@@ -117,26 +133,54 @@ pub(super) struct Pointwise {
     pub(super) mean: bool,
 }
 
-/// A head that pools first: the means of [`Slot::Current`] through a matrix and an activation.
+/// The means of [`Slot::Current`] over all pixels, for a head that pools first.
 #[derive(Debug)]
-pub(super) struct PooledHead {
+pub(super) struct Mean {
+    pub(super) chs: usize,
+    /// Whether the head is a pool only: the classifier reads the means.
+    pub(super) classified: bool,
+}
+
+/// A matrix for vectors, one an image: a head behind a [`Mean`], or the classifier.
+#[derive(Debug)]
+pub(super) struct Dense {
     pub(super) matrix: Matrix,
-    pub(super) act: Activation,
+    /// The head's activation; none for the classifier.
+    pub(super) act: Option<Activation>,
+}
+
+impl Dense {
+    /// Whether it is the classifier.
+    pub(super) fn classifies(&self) -> bool {
+        self.act.is_none()
+    }
 }
 
 impl Layer {
+    /// Where a feature map is written.
+    pub(super) fn dst(&self) -> Option<Slot> {
+        match self {
+            Self::Convolution(l) => Some(l.dst),
+            Self::Depthwise(l) => Some(l.dst),
+            Self::Pointwise(l) => Some(l.dst),
+            Self::SqueezeExcite(_) | Self::Mean(_) | Self::Dense(_) => None,
+        }
+    }
+
     /// Bytes of weights.
     pub(super) fn bytes(&self) -> usize {
+        let optional = |matrix: &Option<Matrix>| matrix.as_ref().map_or(0, Matrix::bytes);
         match self {
-            Self::Convolution(l) => l.kernel.bytes() + l.project.as_ref().map_or(0, Matrix::bytes),
+            Self::Convolution(l) => l.kernel.bytes() + optional(&l.project) + optional(&l.reduce),
             Self::Depthwise(l) => {
                 (l.weights.len() + l.bias.len()) * size_of::<f32>()
-                    + l.expand.as_ref().map_or(0, Matrix::bytes)
+                    + optional(&l.expand)
+                    + optional(&l.reduce)
             }
-            Self::SqueezeExcite(l) => l.reduce.bytes() + l.expand.bytes(),
+            Self::SqueezeExcite(l) => l.bias.len() * size_of::<f32>() + l.expand.bytes(),
             Self::Pointwise(l) => l.matrix.bytes(),
-            Self::PooledHead(l) => l.matrix.bytes(),
-            Self::Classifier(matrix) => matrix.bytes(),
+            Self::Mean(_) => 0,
+            Self::Dense(l) => l.matrix.bytes(),
         }
     }
 }
@@ -147,21 +191,26 @@ impl std::fmt::Display for Layer {
             Self::Convolution(Convolution { conv, project, .. }) => {
                 let (k, s) = (conv.kernel_size, conv.stride);
                 write!(f, "conv {k}x{k}/{s} {} -> {}", conv.in_chs, conv.out_chs)?;
+                if conv.groups > 1 {
+                    write!(f, " in {} groups", conv.groups)?;
+                }
                 project.as_ref().map_or(Ok(()), |project| write!(f, " -> {}", project.n))
             }
-            Self::Depthwise(Depthwise { conv, expand, .. }) => {
-                let (k, s) = (conv.kernel_size, conv.stride);
+            Self::Depthwise(Depthwise { conv, kernels, expand, .. }) => {
                 if let Some(expand) = expand {
                     write!(f, "expand {} -> {}, ", expand.k, expand.n)?;
                 }
-                write!(f, "depthwise {k}x{k}/{s} {}", conv.out_chs)
+                let mut sides: Vec<usize> = kernels.iter().map(|kernel| kernel.side).collect();
+                sides.dedup();
+                let sides: Vec<String> = sides.iter().map(|k| format!("{k}x{k}")).collect();
+                write!(f, "depthwise {}/{} {}", sides.join("+"), conv.stride, conv.out_chs)
             }
             Self::SqueezeExcite(l) => {
-                write!(f, "squeeze-excite {} -> {}", l.reduce.k, l.reduce.n)
+                write!(f, "squeeze-excite {} -> {}", l.expand.k, l.expand.n)
             }
             Self::Pointwise(l) => write!(f, "pointwise {} -> {}", l.matrix.k, l.matrix.n),
-            Self::PooledHead(l) => write!(f, "pool, head {} -> {}", l.matrix.k, l.matrix.n),
-            Self::Classifier(matrix) => write!(f, "classifier {} -> {}", matrix.k, matrix.n),
+            Self::Mean(l) => write!(f, "mean {}", l.chs),
+            Self::Dense(l) => write!(f, "dense {} -> {}", l.matrix.k, l.matrix.n),
         }
     }
 }
@@ -179,22 +228,32 @@ pub(super) struct Side {
     pub(super) padded: usize,
 }
 
+/// How a layer pads its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pad {
+    /// As convolutions do.
+    Conv(PadType),
+    /// Not at all, and only whole strides count.
+    None,
+}
+
 impl Side {
-    /// A convolution of `kernel` and `stride` over `input` pixels.
-    pub(super) fn new(pad_type: PadType, kernel: usize, stride: usize, input: usize) -> Self {
-        let (before, output) = match pad_type {
-            PadType::Symmetric => {
+    /// A convolution of `kernel` and `stride` over `input` pixels; none where nothing comes out.
+    pub(super) fn new(pad: Pad, kernel: usize, stride: usize, input: usize) -> Option<Self> {
+        let (before, output) = match pad {
+            Pad::Conv(PadType::Symmetric) => {
                 let pad = (stride - 1 + kernel - 1) / 2;
                 (pad, (input + 2 * pad - kernel) / stride + 1)
             }
-            PadType::Same => {
+            Pad::Conv(PadType::Same) => {
                 let output = input.div_ceil(stride);
                 ((((output - 1) * stride + kernel).saturating_sub(input)) / 2, output)
             }
+            Pad::None => (0, input / stride),
         };
         // Rows that the last output does not reach are not needed; pixels always are.
-        let padded = ((output - 1) * stride + kernel).max(before + input);
-        Self { input, output, before, padded }
+        let padded = (output.checked_sub(1)? * stride + kernel).max(before + input);
+        Some(Self { input, output, before, padded })
     }
 }
 
@@ -202,6 +261,15 @@ impl Side {
 const BLOCK: usize = 3;
 
 impl Depthwise {
+    /// Sets channel `c`'s weight at row and column `tap` of a kernel of side `k`, which lies in the
+    /// middle of its vector's.
+    pub(super) fn set_weight(&mut self, c: usize, tap: (usize, usize), k: usize, weight: f32) {
+        let DepthwiseKernel { side, at, .. } = self.kernels[c / LANES];
+        let inset = (side - k) / 2;
+        let tap = (tap.0 + inset) * side + tap.1 + inset;
+        self.weights.as_mut_slice()[at + tap * LANES + c % LANES] = weight;
+    }
+
     /// Tasks along the channels: one for each panel of the expansion.
     pub(super) fn blocks(&self) -> usize {
         match &self.expand {

@@ -62,6 +62,11 @@ impl Matrix {
         Self { k, n, panels, weights, bias: padded_bias }
     }
 
+    /// Columns of the widest panel.
+    pub(super) fn widest_panel(&self) -> usize {
+        self.panels.iter().map(|panel| panel.vecs).max().unwrap_or(0) * LANES
+    }
+
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
         (self.weights.len() + self.bias.len()) * size_of::<f32>()
@@ -91,6 +96,10 @@ pub(super) struct Rows<'a> {
     pub(super) residual: *const f32,
     /// Where column sums over the rows are added, from column 0 on; or null.
     pub(super) pool: *mut f32,
+    /// The first row of weights; the segments' lengths tell how many follow.
+    pub(super) first: usize,
+    /// Rows that the panel was multiplied with before these.
+    pub(super) before: usize,
     /// Activation (and residual, and pooling); none if there is nothing to do.
     pub(super) post: Option<unsafe fn(&Post)>,
 }
@@ -101,15 +110,20 @@ impl Matrix {
     /// # Safety
     ///
     /// `rows`' pointers and strides stay within live memory for all its rows and the panel's
-    /// columns, each segment is within a row's memory, segments times run are the matrix' rows, and
-    /// nobody else touches the outputs.
+    /// columns, each segment is within a row's memory, and nobody else touches the outputs.
     pub(super) unsafe fn multiply(&self, kernels: &Kernels, panel: Panel, rows: &Rows<'_>) {
-        debug_assert_eq!(rows.segments.len() * rows.run, self.k);
+        let k = rows.segments.len() * rows.run;
+        assert!(rows.first + k <= self.k, "weights end before the row does");
+        let b = panel.at + rows.first * panel.vecs * LANES;
         let most = kernels.tiles.len();
         let tiles = rows.count.div_ceil(most);
         let mut row = 0;
         for t in 0..tiles {
             let m = (rows.count - row).div_ceil(tiles - t);
+            // A tile's share of what comes after these weights, or, where that was asked for, nothing
+            // new.
+            let tile = (rows.before + row) / most;
+            let ahead = if tile < panel.vecs { panel.vecs + tile } else { 0 };
             // SAFETY: the caller's contract, at row `row` and the panel's first column; the panel's
             // weights and bias lie within the packed memory.
             unsafe {
@@ -119,8 +133,9 @@ impl Matrix {
                     a_row: rows.a_row,
                     segments: rows.segments,
                     run: rows.run,
-                    b: self.weights.as_ptr().add(panel.at),
+                    b: self.weights.as_ptr().add(b),
                     bias: self.bias.as_ptr().add(panel.vec * LANES),
+                    ahead: self.weights.as_ptr().wrapping_add(b + ahead * k * LANES),
                     c,
                     c_row: rows.c_row,
                     c_vec: rows.c_vec,

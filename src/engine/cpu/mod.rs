@@ -25,6 +25,7 @@ mod layer;
 mod lower;
 mod matrix;
 mod memory;
+mod peak;
 mod plan;
 mod pool;
 mod run;

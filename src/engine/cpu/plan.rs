@@ -3,11 +3,11 @@
 //! Nothing here depends on the number of threads, so neither do the results.
 
 use super::CpuError;
-use super::kernels::POINTS;
+use super::kernels::{OUTPUTS, POINTS};
 use super::layer::{Kernel, Layer, Side, Slot};
 use super::lower::Lowered;
 use super::memory::padded;
-use crate::arch::PadType;
+use super::simd::LANES;
 
 /// Tasks that the work of a step on one image is cut into, at least, where it is large enough.
 const TASKS: usize = 8;
@@ -15,7 +15,7 @@ const TASKS: usize = 8;
 const BUDGET: usize = 128 * 1024;
 /// Windows of a Winograd task, at least: its weights come from the second-level cache or beyond, and
 /// serve all of them.
-const TILES: usize = 48;
+const TILES: usize = 24;
 /// Images that a pass over the layers takes together, at most.
 const MAX_GROUP: usize = 4;
 
@@ -28,11 +28,12 @@ pub(super) enum Region {
     Pong,
     /// [`Slot::Mid`].
     Mid,
-    /// Sums over pixels, `[image][chunk of rows][channel]`.
+    /// Parts of a squeeze-excitation's squeezed channels, `[image][task][channel]`; or, before a head,
+    /// means `[image][channel]`.
     Pool,
     /// Gates, `[image][channel]`.
     Gate,
-    /// Means of the last feature map, `[image][channel]`.
+    /// What the classifier reads, `[image][channel]`.
     Means,
     /// `[image][class]`.
     Logits,
@@ -62,8 +63,8 @@ pub(super) struct Step {
     pub(super) chunks: usize,
     /// Tasks along the channels.
     pub(super) blocks: usize,
-    /// Chunks of the sums that are read or written in [`Region::Pool`].
-    pub(super) pool_chunks: usize,
+    /// Parts of an image that are read or written in [`Region::Pool`].
+    pub(super) parts: usize,
     /// Starts of a row's segments.
     pub(super) segments: Vec<usize>,
     /// Length of a segment.
@@ -114,10 +115,9 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Images whose maps do not fit the address space.
+    /// Images whose maps do not fit the address space, or of which a layer leaves nothing.
     pub(super) fn new(
         lowered: &Lowered,
-        pad_type: PadType,
         size: (usize, usize),
         batch: usize,
     ) -> Result<Self, CpuError> {
@@ -132,19 +132,23 @@ impl Plan {
         let mut maps = Vec::new();
         let (mut current, mut next) = (Region::Ping, Region::Pong);
         let (mut h, mut w) = size;
-        let mut pool_chunks = 1;
+        let mut parts = 1;
         for (index, layer) in lowered.layers.iter().enumerate() {
             let resolve = |slot| match slot {
                 Slot::Images => Region::Images,
                 Slot::Current => current,
                 Slot::Mid => Region::Mid,
-                Slot::Next => next,
+                Slot::Side | Slot::Next => next,
+            };
+            let side = |pad, kernel, stride, input| {
+                let small = CpuError::TooSmall { height: size.0, width: size.1 };
+                Side::new(pad, kernel, stride, input).ok_or(small)
             };
             let one = |side| Side { input: side, output: side, before: 0, padded: side };
             let mut step = Step {
                 layer: index,
                 src: current,
-                dst: next,
+                dst: layer.dst().map_or(next, resolve),
                 residual: current,
                 h: one(h),
                 w: one(w),
@@ -152,7 +156,7 @@ impl Plan {
                 rows: 1,
                 chunks: 1,
                 blocks: 1,
-                pool_chunks: 1,
+                parts: 1,
                 segments: vec![0],
                 run: 0,
                 all_images: false,
@@ -161,12 +165,10 @@ impl Plan {
             match layer {
                 Layer::Convolution(l) => {
                     let (k, s) = (l.conv.kernel_size, l.conv.stride);
-                    step.h = Side::new(pad_type, k, s, h);
-                    step.w = Side::new(pad_type, k, s, w);
-                    (step.src, step.dst) = (resolve(l.src), resolve(l.dst));
+                    (step.h, step.w) = (side(l.pad, k, s, h)?, side(l.pad, k, s, w)?);
+                    step.src = resolve(l.src);
                     if matches!(l.kernel, Kernel::Winograd(_)) {
-                        // Windows come in pairs.
-                        let reach = step.w.output.next_multiple_of(2) + 2;
+                        let reach = step.w.output.next_multiple_of(OUTPUTS) + 2;
                         step.w.padded = step.w.padded.max(reach);
                     }
                     chs = l.project.as_ref().map_or(l.conv.out_chs, |p| p.n);
@@ -183,52 +185,68 @@ impl Plan {
                     step.rows = step.h.output.div_ceil(TASKS).min(most);
                     let mut rows_in = (step.rows - 1) * s + k;
                     if let Kernel::Winograd(winograd) = &l.kernel {
-                        let (across, down) = (step.w.output.div_ceil(2), step.h.output.div_ceil(2));
-                        let down = TILES.div_ceil(across).min(down);
-                        step.rows = 2 * down;
+                        let across = step.w.output.div_ceil(OUTPUTS);
+                        let down = TILES.div_ceil(across).min(step.h.output.div_ceil(OUTPUTS));
+                        step.rows = OUTPUTS * down;
                         rows_in = step.rows + 2;
-                        points = POINTS * across * down * (step.pixel.0 + winograd.widest_panel());
+                        let panel = winograd.points.widest_panel();
+                        points = POINTS * across * down * (step.pixel.0 + panel);
                     }
                     (step.segments, step.run) = if l.src == Slot::Images {
                         let plane = rows_in * step.w.padded;
                         let starts = (0..l.conv.in_chs)
-                            .flat_map(|c| (0..k).map(move |ky| (c, ky)))
-                            .map(|(c, ky)| c * plane + ky * step.w.padded);
-                        (starts.collect(), k)
+                            .flat_map(|c| (0..k * k).map(move |tap| (c, tap)))
+                            .map(|(c, tap)| c * plane + tap / k * step.w.padded + tap % k);
+                        (starts.collect(), 1)
                     } else {
                         let starts = (0..k * k)
                             .map(|tap| (tap / k * step.w.padded + tap % k) * step.pixel.0);
-                        (starts.collect(), l.conv.in_chs)
+                        let groups = match &l.kernel {
+                            Kernel::Direct(groups) => groups.len(),
+                            Kernel::Winograd(_) => 1,
+                        };
+                        (starts.collect(), l.conv.in_chs / groups)
                     };
                     step.chunks = step.h.output.div_ceil(step.rows);
-                    scratch = scratch
-                        .max(padded(rows_in * per_row) + step.rows * step.w.output * mid + points);
-                    if l.pool {
-                        step.pool_chunks = step.chunks;
-                        pool_chunks = step.chunks;
+                    let mut floats =
+                        padded(rows_in * per_row) + step.rows * step.w.output * mid + points;
+                    if let Some(reduce) = &l.reduce {
+                        parts = step.chunks;
+                        step.parts = parts;
+                        let pool = &mut sizes[Region::Pool as usize];
+                        *pool = (*pool).max(parts * padded(reduce.n));
+                        floats += padded(chs);
                     }
+                    scratch = scratch.max(floats);
                 }
                 Layer::Depthwise(l) => {
                     let (k, s) = (l.conv.kernel_size, l.conv.stride);
                     chs = l.conv.out_chs;
-                    step.h = Side::new(pad_type, k, s, h);
-                    step.w = Side::new(pad_type, k, s, w);
-                    step.dst = Region::Mid;
+                    (step.h, step.w) = (side(l.pad, k, s, h)?, side(l.pad, k, s, w)?);
+                    step.src = resolve(l.src);
                     step.run = l.expand.as_ref().map_or(0, |m| m.k);
                     step.pixel.0 = padded(l.expand.as_ref().map_or(chs, |m| m.k));
                     step.blocks = l.blocks();
                     let chunks = TASKS.div_ceil(step.blocks);
                     step.rows = step.h.output.div_ceil(chunks).max(k.min(step.h.output));
                     step.chunks = step.h.output.div_ceil(step.rows);
-                    // The ring, and a row of zeros.
-                    scratch = scratch.max((k + 1) * step.w.padded * l.widest_block());
-                    step.pool_chunks = step.chunks;
-                    pool_chunks = step.chunks;
+                    // The ring, a row of zeros, and sums.
+                    scratch = scratch.max(((k + 1) * step.w.padded + 1) * l.widest_block());
+                    if let Some(reduce) = &l.reduce {
+                        parts = step.chunks * step.blocks;
+                        step.parts = parts;
+                        let pool = &mut sizes[Region::Pool as usize];
+                        *pool = (*pool).max(parts * padded(reduce.n));
+                    }
                 }
                 Layer::SqueezeExcite(l) => {
-                    step.pool_chunks = pool_chunks;
+                    step.parts = parts;
                     step.dst = Region::Gate;
-                    scratch = scratch.max(padded(l.reduce.k) + padded(l.reduce.n));
+                    step.blocks = l.expand.panels.len().min(TASKS);
+                    step.pixel = (l.bias.len(), padded(l.expand.n));
+                    scratch = scratch.max(l.bias.len());
+                    let gate = &mut sizes[Region::Gate as usize];
+                    *gate = (*gate).max(padded(l.expand.n));
                 }
                 Layer::Pointwise(l) => {
                     step.src = resolve(l.src);
@@ -252,21 +270,23 @@ impl Plan {
                         sizes[Region::Means as usize] = padded(chs);
                     }
                 }
-                Layer::PooledHead(l) => {
-                    step.dst = Region::Means;
-                    step.pixel = (padded(l.matrix.k), padded(l.matrix.n));
-                    step.blocks = l.matrix.panels.len().div_ceil(2);
-                    scratch = scratch.max(padded(l.matrix.k));
-                    sizes[Region::Means as usize] = padded(l.matrix.n);
+                Layer::Mean(l) => {
+                    step.dst = if l.classified { Region::Means } else { Region::Pool };
+                    step.pixel = (padded(l.chs), padded(l.chs));
+                    step.blocks = (padded(l.chs) / LANES).min(TASKS);
+                    let means = &mut sizes[step.dst as usize];
+                    *means = (*means).max(padded(l.chs));
                 }
-                Layer::Classifier(matrix) => {
-                    step.src = Region::Means;
-                    step.dst = Region::Logits;
-                    step.pixel = (padded(matrix.k), padded(matrix.n));
-                    step.run = matrix.k;
-                    step.blocks = matrix.panels.len().div_ceil(2);
+                Layer::Dense(l) => {
+                    (step.src, step.dst) = match l.classifies() {
+                        true => (Region::Means, Region::Logits),
+                        false => (Region::Pool, Region::Means),
+                    };
+                    step.pixel = (padded(l.matrix.k), padded(l.matrix.n));
+                    step.run = l.matrix.k;
+                    step.blocks = l.matrix.panels.len().div_ceil(2);
                     step.all_images = true;
-                    sizes[Region::Logits as usize] = padded(matrix.n);
+                    sizes[step.dst as usize] = padded(l.matrix.n);
                 }
             }
             (h, w) = (step.h.output, step.w.output);
@@ -274,14 +294,9 @@ impl Plan {
                 step.pixel.1 = padded(chs);
                 let size = &mut sizes[step.dst as usize];
                 *size = (*size).max(h * w * padded(chs));
-                for (region, floats) in
-                    [(Region::Pool, step.pool_chunks * padded(chs)), (Region::Gate, padded(chs))]
-                {
-                    sizes[region as usize] = sizes[region as usize].max(floats);
-                }
             }
             let map = Map { steps: index + 1, region: step.dst, chs, h, w };
-            if step.dst == next {
+            if layer.dst() == Some(Slot::Next) {
                 std::mem::swap(&mut current, &mut next);
             }
             steps.push(step);

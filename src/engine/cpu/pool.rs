@@ -1,7 +1,9 @@
 //! The engine's threads: they spin for work for a moment, then sleep.
 //!
-//! A job is a row of steps, each with tasks that any thread claims one by one; a step begins when
-//! the one before is done. Nobody waits for a thread that has not come: the caller takes tasks too,
+//! A job is a row of steps, each with tasks in as many equal shares as there are threads. A thread
+//! takes the tasks of its own share one by one, then those that are left of the others', so that what
+//! it wrote in one step is mostly what it reads in the next; a step begins when the one before is
+//! done. Nobody waits for a thread that has not come: the caller takes tasks too,
 //! and all of them if need be, so a machine busy with other things delays a job by at most the tasks
 //! that a descheduled thread holds.
 
@@ -15,7 +17,8 @@ const SPINS: usize = 2_000;
 /// Rounds without work before a thread sleeps: some 100 µs, a few small layers.
 const IDLE_SPINS: usize = 20_000;
 
-/// Tasks claimed and done of one step, on its own cache line.
+/// Tasks claimed of one share of one step; in a step's first share also the tasks done of the step. On
+/// its own cache line.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(super) struct Counter {
@@ -25,7 +28,7 @@ pub(super) struct Counter {
 
 /// Work in steps.
 pub(super) trait Job: Sync {
-    /// Steps; at most as many as there are counters.
+    /// Steps; there are as many counters for each thread, at least.
     fn steps(&self) -> usize;
     /// Tasks of a step.
     fn tasks(&self, step: usize) -> usize;
@@ -41,6 +44,7 @@ pub(super) trait Job: Sync {
 struct Open<'a> {
     job: &'a dyn Job,
     counters: &'a [Counter],
+    threads: usize,
     failed: AtomicBool,
 }
 
@@ -90,11 +94,12 @@ impl Pool {
 
     /// Runs `job` to its end; `false` if a task panicked. `&mut`: one job at a time.
     pub(super) fn run(&mut self, job: &dyn Job, counters: &[Counter]) -> bool {
-        for counter in &counters[..job.steps()] {
+        let threads = self.threads.len() + 1;
+        for counter in &counters[..job.steps() * threads] {
             counter.claimed.store(0, Relaxed);
             counter.done.store(0, Relaxed);
         }
-        let open = Open { job, counters, failed: AtomicBool::new(false) };
+        let open = Open { job, counters, threads, failed: AtomicBool::new(false) };
         let shared = &*self.shared;
         if !self.threads.is_empty() {
             shared.round.fetch_add(1, SeqCst);
@@ -173,20 +178,26 @@ impl Open<'_> {
     fn participate(&self, thread: usize) {
         for step in 0..self.job.steps() {
             let tasks = self.job.tasks(step);
-            let counter = &self.counters[step];
-            loop {
-                let task = counter.claimed.fetch_add(1, Relaxed);
-                if task >= tasks {
-                    break;
+            let counters = &self.counters[step * self.threads..][..self.threads];
+            let done = &counters[0].done;
+            for i in 0..self.threads {
+                let share = (thread + i) % self.threads;
+                let first = tasks * share / self.threads;
+                let len = tasks * (share + 1) / self.threads - first;
+                loop {
+                    let task = counters[share].claimed.fetch_add(1, Relaxed);
+                    if task >= len {
+                        break;
+                    }
+                    // SAFETY: the counter hands out each task once; the wait below orders the steps.
+                    let run = || unsafe { self.job.run(thread, step, first + task) };
+                    if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                        self.failed.store(true, Relaxed);
+                    }
+                    done.fetch_add(1, Release);
                 }
-                // SAFETY: the counter hands out each task once; the wait below orders the steps.
-                let run = || unsafe { self.job.run(thread, step, task) };
-                if catch_unwind(AssertUnwindSafe(run)).is_err() {
-                    self.failed.store(true, Relaxed);
-                }
-                counter.done.fetch_add(1, Release);
             }
-            wait(|| counter.done.load(Acquire) == tasks);
+            wait(|| done.load(Acquire) == tasks);
         }
     }
 }
@@ -232,7 +243,7 @@ mod tests {
 
     #[test]
     fn every_task_runs_once_and_steps_are_in_order() {
-        let counters: Vec<Counter> = (0..20).map(|_| Counter::default()).collect();
+        let counters: Vec<Counter> = (0..100).map(|_| Counter::default()).collect();
         for threads in [1, 2, 5] {
             let mut pool = Pool::new(threads).unwrap();
             for _ in 0..200 {
@@ -248,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_reported_and_the_pool_lives_on() {
-        let counters: Vec<Counter> = (0..20).map(|_| Counter::default()).collect();
+        let counters: Vec<Counter> = (0..60).map(|_| Counter::default()).collect();
         let mut pool = Pool::new(3).unwrap();
         for fail in [true, false] {
             let job = Sums { cells: (0..20).map(|_| AtomicUsize::new(0)).collect(), fail };

@@ -3,7 +3,7 @@
 use super::super::simd::{LANES, Simd};
 
 /// Largest side of a depthwise kernel.
-pub(in super::super) const MAX_SIDE: usize = 7;
+pub(in super::super) const MAX_SIDE: usize = 11;
 
 /// A row of `width` outputs from `K` padded input rows, whose pixels are 16 floats apart.
 #[derive(Debug)]

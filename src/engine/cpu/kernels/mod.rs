@@ -1,14 +1,15 @@
 //! The inner loops, one table of function pointers an instruction set.
 
 mod depthwise;
+mod peak;
 mod post;
 mod table;
 mod tile;
 mod winograd;
 
 pub(super) use depthwise::{DepthwiseRow, MAX_SIDE};
-pub(super) use post::{Post, Scale};
+pub(super) use post::{Mean, Post, Scale};
 pub use table::Isa;
 pub(super) use table::Kernels;
 pub(super) use tile::Tile;
-pub(super) use winograd::{FromPoints, POINTS, ToPoints, kernel_at_points};
+pub(super) use winograd::{FromPoints, OUTPUTS, POINTS, ToPoints, kernel_at_points};

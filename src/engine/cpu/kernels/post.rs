@@ -86,3 +86,38 @@ pub(super) unsafe fn scale<S: Simd>(s: &Scale) {
         }
     }
 }
+
+/// The means over rows of vectors.
+#[derive(Debug)]
+pub(in super::super) struct Mean {
+    /// The first value.
+    pub(in super::super) from: *const f32,
+    /// Floats from a row to the next.
+    pub(in super::super) row: usize,
+    /// Rows; not 0.
+    pub(in super::super) rows: usize,
+    /// Vectors of 16 columns.
+    pub(in super::super) vecs: usize,
+    /// The first column's mean; the others follow.
+    pub(in super::super) to: *mut f32,
+}
+
+/// Computes `m`.
+///
+/// # Safety
+///
+/// [`Simd`]'s; pointers stay within live memory, and nobody else touches the output.
+#[inline(always)]
+pub(super) unsafe fn mean<S: Simd>(m: &Mean) {
+    // SAFETY: the caller's contract covers every address formed here.
+    unsafe {
+        let count = S::splat(m.rows as f32);
+        for v in 0..m.vecs {
+            let mut sum = S::splat(0.0);
+            for r in 0..m.rows {
+                sum = S::add(sum, S::load(m.from.add(r * m.row + v * LANES)));
+            }
+            S::store(m.to.add(v * LANES), S::div(sum, count));
+        }
+    }
+}

@@ -3,8 +3,9 @@
 use super::super::CpuError;
 use super::super::simd::math;
 use super::super::simd::portable::Portable;
-use super::depthwise::{self, DepthwiseRow};
-use super::post::{self, Post, Scale};
+use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
+use super::peak;
+use super::post::{self, Mean, Post, Scale};
 use super::tile::{self, Tile};
 use super::winograd::{self, FromPoints, ToPoints};
 use crate::arch::Activation;
@@ -69,10 +70,13 @@ pub(in super::super) struct Kernels {
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
     post: [unsafe fn(&Post); 8],
     pub(in super::super) scale: unsafe fn(&Scale),
+    pub(in super::super) mean: unsafe fn(&Mean),
     pub(in super::super) to_points: unsafe fn(&ToPoints),
     pub(in super::super) from_points: unsafe fn(&FromPoints),
-    /// Kernel sides 3, 5, 7 at strides 1 and 2.
-    depthwise: [[unsafe fn(&DepthwiseRow); 2]; 3],
+    /// Sums in registers; the operations done.
+    pub(in super::super) peak: unsafe fn(usize) -> usize,
+    /// Kernel sides 3, 5, 7, 9, 11 at strides 1 and 2.
+    depthwise: [[unsafe fn(&DepthwiseRow); 2]; 5],
 }
 
 impl Kernels {
@@ -117,7 +121,7 @@ impl Kernels {
         side: usize,
         stride: usize,
     ) -> Option<unsafe fn(&DepthwiseRow)> {
-        let side = [3, 5, 7].iter().position(|&k| k == side)?;
+        let side = [3, 5, 7, 9, MAX_SIDE].iter().position(|&k| k == side)?;
         self.depthwise[side].get(stride.checked_sub(1)?).copied()
     }
 }
@@ -142,6 +146,16 @@ macro_rules! kernels {
             unsafe fn scale(s: &Scale) {
                 // SAFETY: see above.
                 unsafe { post::scale::<$S>(s) }
+            }
+            $(#[$attr])?
+            unsafe fn peak(rounds: usize) -> usize {
+                // SAFETY: see above.
+                unsafe { peak::peak::<$S>(rounds) }
+            }
+            $(#[$attr])?
+            unsafe fn mean(m: &Mean) {
+                // SAFETY: see above.
+                unsafe { post::mean::<$S>(m) }
             }
             $(#[$attr])?
             unsafe fn to_points(t: &ToPoints) {
@@ -172,12 +186,16 @@ macro_rules! kernels {
                     post::<math::Mish>,
                 ],
                 scale,
+                mean,
                 to_points,
                 from_points,
+                peak,
                 depthwise: [
                     [depthwise::<3, 1>, depthwise::<3, 2>],
                     [depthwise::<5, 1>, depthwise::<5, 2>],
                     [depthwise::<7, 1>, depthwise::<7, 2>],
+                    [depthwise::<9, 1>, depthwise::<9, 2>],
+                    [depthwise::<MAX_SIDE, 1>, depthwise::<MAX_SIDE, 2>],
                 ],
             };
         }

@@ -20,6 +20,9 @@ pub(in super::super) struct Tile<'a> {
     pub(in super::super) b: *const f32,
     /// One value a column.
     pub(in super::super) bias: *const f32,
+    /// Weights that will be read soon: a cache line of them is asked for with each `k`. Need not be a
+    /// valid address.
+    pub(in super::super) ahead: *const f32,
     /// The first output.
     pub(in super::super) c: *mut f32,
     /// Floats from an output row to the next.
@@ -27,6 +30,9 @@ pub(in super::super) struct Tile<'a> {
     /// Floats from 16 output columns to the next 16.
     pub(in super::super) c_vec: usize,
 }
+
+/// Rows of weights that the product with a single row asks for in advance: some 4 KiB.
+const AHEAD: usize = 24;
 
 /// Computes `M` rows of `N` vectors of columns.
 ///
@@ -41,11 +47,13 @@ pub(super) unsafe fn tile<S: Simd, const M: usize, const N: usize>(t: &Tile<'_>)
         let mut acc = [[S::splat(0.0); N]; M];
         for n in 0..N {
             let bias = S::load(t.bias.add(n * LANES));
-            for row in &mut acc {
+            for (m, row) in acc.iter_mut().enumerate() {
                 row[n] = bias;
+                // Large maps are not in the caches, and nothing else foresees where they go.
+                S::prefetch(t.c.add(m * t.c_row + n * t.c_vec));
             }
         }
-        let mut b = t.b;
+        let (mut b, mut ahead) = (t.b, t.ahead);
         for &segment in t.segments {
             let a = t.a.add(segment);
             for k in 0..t.run {
@@ -60,6 +68,15 @@ pub(super) unsafe fn tile<S: Simd, const M: usize, const N: usize>(t: &Tile<'_>)
                     }
                 }
                 b = b.add(N * LANES);
+                if M == 1 {
+                    // Each weight is used once: nothing else hides the way from memory.
+                    for n in 0..N {
+                        S::prefetch(b.wrapping_add((AHEAD * N + n) * LANES));
+                    }
+                } else {
+                    S::prefetch(ahead);
+                    ahead = ahead.wrapping_add(LANES);
+                }
             }
         }
         for (m, row) in acc.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use std::ptr::{null, null_mut};
 
+use super::super::kernels::OUTPUTS;
 use super::super::layer::{Convolution, Kernel, Slot};
 use super::super::matrix::Rows;
 use super::super::memory::padded;
@@ -26,9 +27,8 @@ impl Pass<'_> {
         let rows = step.rows.min(step.h.output - first);
         // The layout of the planned chunk, which the last one may not fill.
         let winograd = matches!(layer.kernel, Kernel::Winograd(_));
-        // Winograd's windows come in pairs, and reach one row further.
         let rows_of = |rows: usize| match winograd {
-            true => rows.next_multiple_of(2) + 2,
+            true => rows.next_multiple_of(OUTPUTS) + 2,
             false => (rows - 1) * stride + layer.conv.kernel_size,
         };
         let rows_in = rows_of(step.rows);
@@ -55,20 +55,23 @@ impl Pass<'_> {
             let n = step.pixel.1;
             let row_of = |y: usize| (first + y) * step.w.output * n;
             let residual = self.residual(step, task.image, layer.residual);
-            let pool =
-                if layer.pool { self.pool(step, task.image, task.chunk, n) } else { null_mut() };
-            if layer.pool {
-                pool.write_bytes(0, n);
-            }
             let fused = layer.project.is_some();
             let mid = scratch.add(padded(planes * plane));
             let mid_row = padded(layer.conv.out_chs);
+            let outputs = if fused { step.rows * step.w.output * mid_row } else { 0 };
+            // The sums, then the points of Winograd's method.
+            let (pool, rest) = match &layer.reduce {
+                Some(_) => (mid.add(outputs), mid.add(outputs + n)),
+                None => (null_mut(), mid.add(outputs)),
+            };
+            if layer.reduce.is_some() {
+                pool.write_bytes(0, n);
+            }
             let (to, pixel_out) =
                 if fused { (mid, mid_row) } else { (self.dst(step, task.image).add(row_of(0)), n) };
             let added = if layer.residual && !fused { residual.add(row_of(0)) } else { null() };
             match &layer.kernel {
                 Kernel::Winograd(kernel) => {
-                    let outputs = if fused { step.rows * step.w.output * mid_row } else { 0 };
                     let chunk = Chunk {
                         rows,
                         from: scratch,
@@ -77,31 +80,43 @@ impl Pass<'_> {
                         residual: added,
                         pool,
                         post,
-                        scratch: mid.add(outputs),
+                        scratch: rest,
                     };
                     self.winograd(kernel, step, chunk);
                 }
-                Kernel::Direct(matrix) => {
-                    for &panel in &matrix.panels {
-                        for y in 0..rows {
-                            let at = y * step.w.output * pixel_out;
-                            let rows = Rows {
-                                count: step.w.output,
-                                a: scratch.add(y * stride * step.w.padded * pixel),
-                                a_row: stride * pixel,
-                                segments: &step.segments,
-                                run: step.run,
-                                c: to.add(at),
-                                c_row: pixel_out,
-                                c_vec: LANES,
-                                residual: if added.is_null() { added } else { added.add(at) },
-                                pool,
-                                post,
-                            };
-                            matrix.multiply(self.kernels, panel, &rows);
+                Kernel::Direct(groups) => {
+                    let columns = layer.conv.out_chs / groups.len();
+                    for (g, matrix) in groups.iter().enumerate() {
+                        for &panel in &matrix.panels {
+                            for y in 0..rows {
+                                let row = stride * y * step.w.padded * pixel;
+                                let at = y * step.w.output * pixel_out + g * columns;
+                                let rows = Rows {
+                                    count: step.w.output,
+                                    a: scratch.add(row + g * step.run),
+                                    a_row: stride * pixel,
+                                    segments: &step.segments,
+                                    run: step.run,
+                                    c: to.add(at),
+                                    c_row: pixel_out,
+                                    c_vec: LANES,
+                                    residual: if added.is_null() { added } else { added.add(at) },
+                                    pool: match pool.is_null() {
+                                        true => pool,
+                                        false => pool.add(g * columns),
+                                    },
+                                    first: 0,
+                                    before: y * step.w.output,
+                                    post,
+                                };
+                                matrix.multiply(self.kernels, panel, &rows);
+                            }
                         }
                     }
                 }
+            }
+            if let Some(reduce) = &layer.reduce {
+                self.squeeze(reduce, step, task, (0, std::slice::from_raw_parts(pool, n)));
             }
             let Some(project) = &layer.project else { return };
             let rows = Rows {
@@ -115,6 +130,8 @@ impl Pass<'_> {
                 c_vec: LANES,
                 residual: if layer.residual { residual.add(row_of(0)) } else { residual },
                 pool: null_mut(),
+                first: 0,
+                before: 0,
                 post: self.post(None, layer.residual),
             };
             for &panel in &project.panels {

@@ -21,10 +21,9 @@ impl Pass<'_> {
         scratch: *mut f32,
     ) {
         let (side, stride) = (layer.conv.kernel_size, layer.conv.stride);
-        let (Some(kernel), Some(post)) =
-            (self.kernels.depthwise(side, stride), self.kernels.post(Some(layer.act)))
-        else {
-            return; // Lowering refused what there is no kernel for.
+        let post = match layer.reduce {
+            Some(_) => self.kernels.post(layer.act),
+            None => self.post(layer.act, false),
         };
         let (vec, vecs) = layer.block(task.block);
         let first = task.chunk * step.rows;
@@ -39,19 +38,16 @@ impl Pass<'_> {
             scratch.write_bytes(0, (side + 1) * ring_row);
             let zeros = scratch.add(side * ring_row);
             let dst = self.dst(step, task.image);
-            let pool = if layer.pool {
-                let pool = self.pool(step, task.image, task.chunk, n).add(vec * LANES);
-                pool.write_bytes(0, vecs * LANES);
-                pool
-            } else {
-                null_mut()
-            };
-            let mut ready = (first * stride).saturating_sub(step.h.before);
+            let sums = scratch.add((side + 1) * ring_row);
+            sums.write_bytes(0, vecs * LANES);
+            let start = (first * stride).saturating_sub(step.h.before);
+            let mut ready = start;
             for y in first..last {
                 let end = (y * stride + side).saturating_sub(step.h.before).min(step.h.input);
                 while ready < end {
                     let row = scratch.add(ready % side * ring_row + step.w.before * LANES);
-                    self.expand_row(layer, step, task, ready, row);
+                    let before = (ready - start) * step.w.input;
+                    self.expand_row(layer, step, task, (ready, before), row);
                     ready += 1;
                 }
                 let mut rows = [zeros.cast_const(); MAX_SIDE];
@@ -63,35 +59,53 @@ impl Pass<'_> {
                 }
                 for v in 0..vecs {
                     let out = dst.add(y * step.w.output * n + (vec + v) * LANES);
-                    kernel(&DepthwiseRow {
-                        rows: rows.map(|row| if row == zeros { row } else { row.add(v * plane) }),
-                        weights: layer.weights.as_ptr().add((vec + v) * side * side * LANES),
+                    let own = layer.kernels[vec + v];
+                    // A smaller kernel lies in the middle of the largest.
+                    let inset = (side - own.side) / 2;
+                    let mut own_rows = [zeros.cast_const(); MAX_SIDE];
+                    for (own, &row) in own_rows.iter_mut().zip(&rows[inset..inset + own.side]) {
+                        if row != zeros {
+                            *own = row.add(v * plane + inset * LANES);
+                        }
+                    }
+                    (own.row)(&DepthwiseRow {
+                        rows: own_rows,
+                        weights: layer.weights.as_ptr().add(own.at),
                         bias: layer.bias.as_ptr().add((vec + v) * LANES),
                         out,
                         out_pixel: n,
                         width: step.w.output,
                     });
-                    post(&Post {
-                        c: out,
-                        row: n,
-                        vec: LANES,
-                        rows: step.w.output,
-                        vecs: 1,
-                        residual: null(),
-                        pool: if layer.pool { pool.add(v * LANES) } else { pool },
-                    });
+                    if let Some(post) = post {
+                        post(&Post {
+                            c: out,
+                            row: n,
+                            vec: LANES,
+                            rows: step.w.output,
+                            vecs: 1,
+                            residual: null(),
+                            pool: match layer.reduce {
+                                Some(_) => sums.add(v * LANES),
+                                None => null_mut(),
+                            },
+                        });
+                    }
                 }
+            }
+            if let Some(reduce) = &layer.reduce {
+                let sums = std::slice::from_raw_parts(sums, vecs * LANES);
+                self.squeeze(reduce, step, task, (vec * LANES, sums));
             }
         }
     }
 
-    /// Row `y` of the convolution's input: expanded, or copied.
+    /// Row `y` of the convolution's input: expanded, or copied; the task did `before` pixels before.
     unsafe fn expand_row(
         &self,
         layer: &Depthwise,
         step: &Step,
         task: Task,
-        y: usize,
+        (y, before): (usize, usize),
         to: *mut f32,
     ) {
         let plane = step.w.padded * LANES;
@@ -121,7 +135,9 @@ impl Pass<'_> {
                 c_vec: plane,
                 residual: null(),
                 pool: null_mut(),
-                post: self.post(Some(layer.act), false),
+                first: 0,
+                before,
+                post: self.post(layer.act, false),
             };
             expand.multiply(self.kernels, expand.panels[task.block], &rows);
         }

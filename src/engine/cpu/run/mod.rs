@@ -5,10 +5,15 @@ mod depthwise;
 mod pointwise;
 mod winograd;
 
+use std::ptr::{null, null_mut};
+
 use super::kernels::{Kernels, Post};
 use super::layer::Layer;
 use super::lower::Lowered;
+use super::matrix::{Matrix, Rows};
+use super::memory::padded;
 use super::plan::{Plan, Region, Step};
+use super::simd::LANES;
 use crate::arch::Activation;
 
 /// What all tasks of a pass share.
@@ -65,8 +70,8 @@ impl Pass<'_> {
                 Layer::Depthwise(layer) => self.depthwise(layer, step, task, scratch),
                 Layer::SqueezeExcite(layer) => self.squeeze_excite(layer, step, task, scratch),
                 Layer::Pointwise(layer) => self.pointwise(layer, step, task, scratch),
-                Layer::PooledHead(layer) => self.pooled_head(layer, step, task, scratch),
-                Layer::Classifier(matrix) => self.classifier(matrix, step, task),
+                Layer::Mean(_) => self.mean(step, task),
+                Layer::Dense(layer) => self.dense(layer, step, task),
             }
         }
     }
@@ -94,17 +99,44 @@ impl Pass<'_> {
     /// The block's input, shaped like the step's output, if it is added; or null.
     unsafe fn residual(&self, step: &Step, image: usize, added: bool) -> *const f32 {
         if !added {
-            return std::ptr::null();
+            return null();
         }
         let floats = step.h.output * step.w.output * step.pixel.1;
         // SAFETY: a residual has its output's shape, and the region holds it for every image.
         unsafe { self.region(step.residual).add(image * floats) }
     }
 
-    /// The sums of one chunk of rows.
-    unsafe fn pool(&self, step: &Step, image: usize, chunk: usize, chs: usize) -> *mut f32 {
-        // SAFETY: the region holds all chunks of every image.
-        unsafe { self.region(Region::Pool).add((image * step.pool_chunks + chunk) * chs) }
+    /// Squeezes the sums that a task has of the channels from `first` on.
+    unsafe fn squeeze(
+        &self,
+        reduce: &Matrix,
+        step: &Step,
+        task: Task,
+        (first, sums): (usize, &[f32]),
+    ) {
+        let part = (task.image * step.chunks + task.chunk) * step.blocks + task.block;
+        // SAFETY: the region holds all parts of every image.
+        unsafe {
+            let to = self.region(Region::Pool).add(part * padded(reduce.n));
+            let rows = Rows {
+                count: 1,
+                a: sums.as_ptr(),
+                a_row: 0,
+                segments: &[0],
+                run: sums.len().min(reduce.k - first),
+                c: to,
+                c_row: 0,
+                c_vec: LANES,
+                residual: null(),
+                pool: null_mut(),
+                first,
+                before: 0,
+                post: None,
+            };
+            for &panel in &reduce.panels {
+                reduce.multiply(self.kernels, panel, &rows);
+            }
+        }
     }
 
     /// The kernel behind `act`; none where there is nothing to do.

@@ -1,15 +1,13 @@
-//! Pointwise convolutions, squeeze-excitation and the classifier.
+//! Pointwise convolutions, squeeze-excitation, and heads behind a pooled map.
 
 use std::ptr::{null, null_mut};
 
-use super::super::kernels::{Post, Scale};
-use super::super::layer::{Pointwise, PooledHead, SqueezeExcite};
+use super::super::kernels::{Mean, Post, Scale};
+use super::super::layer::{Dense, Pointwise, SqueezeExcite};
 use super::super::matrix::{Matrix, Panel, Rows};
-use super::super::memory::padded;
 use super::super::plan::{Region, Step};
 use super::super::simd::LANES;
 use super::{Pass, Task};
-use crate::arch::Activation;
 
 impl Pass<'_> {
     /// # Safety
@@ -48,6 +46,8 @@ impl Pass<'_> {
                 c_vec: LANES,
                 residual: if layer.residual { residual.add(first * n) } else { residual },
                 pool: if layer.mean { means } else { null_mut() },
+                first: 0,
+                before: 0,
                 post: if layer.mean {
                     self.kernels.post(layer.act)
                 } else {
@@ -79,106 +79,95 @@ impl Pass<'_> {
         task: Task,
         scratch: *mut f32,
     ) {
-        let chs = padded(layer.reduce.k);
+        let (squeezed_chs, chs) = step.pixel;
         let pixels = (step.h.input * step.w.input) as f32;
-        // SAFETY: the plan gave the scratch room for the means and the squeezed channels, and the
-        // regions room for every image's sums and gates.
+        // SAFETY: the plan gave the scratch room for the squeezed channels, and the regions room for
+        // every image's parts and gates.
         unsafe {
-            let sums = self.pool(step, task.image, 0, chs);
-            for c in 0..chs {
-                let mut sum = 0.0;
-                for chunk in 0..step.pool_chunks {
-                    sum += *sums.add(chunk * chs + c);
-                }
-                *scratch.add(c) = sum / pixels;
+            let squeezed = std::slice::from_raw_parts_mut(scratch, squeezed_chs);
+            squeezed.fill(0.0);
+            let parts = self.region(Region::Pool).add(task.image * step.parts * squeezed_chs);
+            let parts = std::slice::from_raw_parts(parts, step.parts * squeezed_chs);
+            for part in parts.chunks_exact(squeezed_chs) {
+                squeezed.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
             }
-            let squeezed = scratch.add(chs);
+            let biases = std::slice::from_raw_parts(layer.bias.as_ptr(), squeezed_chs);
+            squeezed.iter_mut().zip(biases).for_each(|(sum, bias)| *sum = *sum / pixels + bias);
+            if let Some(act) = self.kernels.post(Some(layer.act)) {
+                act(&Post {
+                    c: scratch,
+                    row: squeezed_chs,
+                    vec: LANES,
+                    rows: 1,
+                    vecs: squeezed_chs / LANES,
+                    residual: null(),
+                    pool: null_mut(),
+                });
+            }
             let gate = self.region(Region::Gate).add(task.image * chs);
-            self.vector(&layer.reduce, &layer.reduce.panels, scratch, squeezed, layer.act);
-            self.vector(&layer.expand, &layer.expand.panels, squeezed, gate, layer.gate);
-        }
-    }
-
-    /// # Safety
-    ///
-    /// [`Pass::run`]'s; `scratch` is this thread's.
-    pub(super) unsafe fn pooled_head(
-        &self,
-        layer: &PooledHead,
-        step: &Step,
-        task: Task,
-        scratch: *mut f32,
-    ) {
-        let (k, n) = step.pixel;
-        let pixels = step.h.input * step.w.input;
-        // SAFETY: the plan gave the scratch room for the means, and the regions room for whole maps
-        // and every image's features.
-        unsafe {
-            let map = std::slice::from_raw_parts(self.src(step, task.image), pixels * k);
-            let means = std::slice::from_raw_parts_mut(scratch, k);
-            means.fill(0.0);
-            for pixel in map.chunks_exact(k) {
-                means.iter_mut().zip(pixel).for_each(|(mean, &value)| *mean += value);
+            let rows = Rows {
+                count: 1,
+                a: scratch,
+                a_row: 0,
+                segments: &[0],
+                run: layer.expand.k,
+                c: gate,
+                c_row: 0,
+                c_vec: LANES,
+                residual: null(),
+                pool: null_mut(),
+                first: 0,
+                before: 0,
+                post: self.post(Some(layer.gate), false),
+            };
+            for &panel in share(&layer.expand, step.blocks, task.block) {
+                layer.expand.multiply(self.kernels, panel, &rows);
             }
-            means.iter_mut().for_each(|mean| *mean /= pixels as f32);
-            let to = self.region(Region::Means).add(task.image * n);
-            let panels = share(&layer.matrix, step.blocks, task.block);
-            self.vector(&layer.matrix, panels, scratch, to, layer.act);
-        }
-    }
-
-    /// `to = act(matrix * from)` for one row and the columns of `panels`.
-    unsafe fn vector(
-        &self,
-        matrix: &Matrix,
-        panels: &[Panel],
-        from: *const f32,
-        to: *mut f32,
-        act: Activation,
-    ) {
-        let rows = Rows {
-            count: 1,
-            a: from,
-            a_row: 0,
-            segments: &[0],
-            run: matrix.k,
-            c: to,
-            c_row: 0,
-            c_vec: LANES,
-            residual: null(),
-            pool: null_mut(),
-            post: self.post(Some(act), false),
-        };
-        for &panel in panels {
-            // SAFETY: the caller's vectors have the matrix' padded lengths.
-            unsafe { matrix.multiply(self.kernels, panel, &rows) };
         }
     }
 
     /// # Safety
     ///
     /// [`Pass::run`]'s.
-    pub(super) unsafe fn classifier(&self, matrix: &Matrix, step: &Step, task: Task) {
+    pub(super) unsafe fn mean(&self, step: &Step, task: Task) {
+        let (pixel, chs) = step.pixel;
+        let pixels = step.h.input * step.w.input;
+        let vecs = chs / LANES;
+        let first = vecs * task.block / step.blocks;
+        let vecs = vecs * (task.block + 1) / step.blocks - first;
+        // SAFETY: the regions hold whole maps and every image's means.
+        unsafe {
+            let from = self.src(step, task.image).add(first * LANES);
+            let to = self.region(step.dst).add(task.image * chs + first * LANES);
+            (self.kernels.mean)(&Mean { from, row: pixel, rows: pixels, vecs, to });
+        }
+    }
+
+    /// # Safety
+    ///
+    /// [`Pass::run`]'s.
+    pub(super) unsafe fn dense(&self, layer: &Dense, step: &Step, task: Task) {
         let (k, n) = step.pixel;
-        // SAFETY: the regions hold the means and logits of every image.
-        let rows = unsafe {
-            Rows {
+        // SAFETY: the regions hold the vectors of every image.
+        unsafe {
+            let rows = Rows {
                 count: self.images,
-                a: self.region(Region::Means),
+                a: self.region(step.src),
                 a_row: k,
                 segments: &step.segments,
                 run: step.run,
-                c: self.region(Region::Logits),
+                c: self.region(step.dst),
                 c_row: n,
                 c_vec: LANES,
                 residual: null(),
                 pool: null_mut(),
-                post: None::<unsafe fn(&Post)>,
+                first: 0,
+                before: 0,
+                post: self.post(layer.act, false),
+            };
+            for &panel in share(&layer.matrix, step.blocks, task.block) {
+                layer.matrix.multiply(self.kernels, panel, &rows);
             }
-        };
-        for &panel in share(matrix, step.blocks, task.block) {
-            // SAFETY: as above.
-            unsafe { matrix.multiply(self.kernels, panel, &rows) };
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Simd;
+use super::{EIGHTHS, POWERS, Simd};
 
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Avx2;
@@ -53,6 +53,11 @@ impl Simd for Avx2 {
         // SAFETY: see the impl.
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
+    #[inline(always)]
+    unsafe fn fnma(a: V, b: V, c: V) -> V {
+        // SAFETY: see the impl.
+        unsafe { [_mm256_fnmadd_ps(a[0], b[0], c[0]), _mm256_fnmadd_ps(a[1], b[1], c[1])] }
+    }
     // The instruction answers its second operand where either is NaN.
     #[inline(always)]
     unsafe fn min(bound: V, v: V) -> V {
@@ -65,29 +70,31 @@ impl Simd for Avx2 {
         unsafe { [_mm256_max_ps(bound[0], v[0]), _mm256_max_ps(bound[1], v[1])] }
     }
     #[inline(always)]
-    unsafe fn recip(v: V) -> V {
+    unsafe fn div(a: V, b: V) -> V {
         // SAFETY: see the impl.
-        unsafe {
-            let one = _mm256_set1_ps(1.0);
-            [_mm256_div_ps(one, v[0]), _mm256_div_ps(one, v[1])]
-        }
+        unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
     }
     #[inline(always)]
-    unsafe fn round(v: V) -> V {
-        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-        // SAFETY: see the impl.
-        unsafe { [_mm256_round_ps::<NEAREST>(v[0]), _mm256_round_ps::<NEAREST>(v[1])] }
-    }
-    #[inline(always)]
-    unsafe fn scale_pow2(v: V, n: V) -> V {
-        // SAFETY: see the impl.
+    unsafe fn split_pow2(t: V) -> (V, V) {
+        // SAFETY: see the impl; the table is one register.
         unsafe {
-            let one = _mm256_set1_epi32(0x3F80_0000);
-            let scale = |v, n| {
-                let bits = _mm256_slli_epi32::<23>(_mm256_cvtps_epi32(n));
-                _mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_add_epi32(bits, one)))
+            let magic = _mm256_set1_ps(EIGHTHS);
+            let table = _mm256_loadu_si256(POWERS.as_ptr().cast());
+            let split = |t| {
+                let z = _mm256_add_ps(t, magic);
+                let bits = _mm256_castps_si256(z);
+                // The index is the lowest three bits.
+                let entry = _mm256_permutevar8x32_epi32(table, bits);
+                let power = _mm256_add_epi32(_mm256_slli_epi32::<20>(bits), entry);
+                (_mm256_castsi256_ps(power), _mm256_sub_ps(t, _mm256_sub_ps(z, magic)))
             };
-            [scale(v[0], n[0]), scale(v[1], n[1])]
+            let (low, high) = (split(t[0]), split(t[1]));
+            ([low.0, high.0], [low.1, high.1])
         }
+    }
+    #[inline(always)]
+    unsafe fn prefetch(p: *const f32) {
+        // SAFETY: any address may be asked for.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Simd;
+use super::{EIGHTHS, POWERS, Simd};
 
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Avx512;
@@ -48,6 +48,11 @@ impl Simd for Avx512 {
         // SAFETY: see the impl.
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
+    #[inline(always)]
+    unsafe fn fnma(a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_fnmadd_ps(a, b, c) }
+    }
     // The instruction answers its second operand where either is NaN.
     #[inline(always)]
     unsafe fn min(bound: __m512, v: __m512) -> __m512 {
@@ -59,24 +64,28 @@ impl Simd for Avx512 {
         // SAFETY: see the impl.
         unsafe { _mm512_max_ps(bound, v) }
     }
-    // 14 bits and one step of Newton's: a third of the division's time.
     #[inline(always)]
-    unsafe fn recip(v: __m512) -> __m512 {
+    unsafe fn div(a: __m512, b: __m512) -> __m512 {
         // SAFETY: see the impl.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+    #[inline(always)]
+    unsafe fn split_pow2(t: __m512) -> (__m512, __m512) {
+        // SAFETY: see the impl; the table is half a register.
         unsafe {
-            let r = _mm512_rcp14_ps(v);
-            let e = _mm512_fnmadd_ps(v, r, _mm512_set1_ps(1.0));
-            _mm512_fmadd_ps(r, e, r)
+            let magic = _mm512_set1_ps(EIGHTHS);
+            let table = _mm512_broadcast_i64x4(_mm256_loadu_si256(POWERS.as_ptr().cast()));
+            let z = _mm512_add_ps(t, magic);
+            let bits = _mm512_castps_si512(z);
+            // The index is the lowest four bits; the table repeats.
+            let entry = _mm512_permutexvar_epi32(bits, table);
+            let power = _mm512_add_epi32(_mm512_slli_epi32::<20>(bits), entry);
+            (_mm512_castsi512_ps(power), _mm512_sub_ps(t, _mm512_sub_ps(z, magic)))
         }
     }
     #[inline(always)]
-    unsafe fn round(v: __m512) -> __m512 {
-        // SAFETY: see the impl.
-        unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v) }
-    }
-    #[inline(always)]
-    unsafe fn scale_pow2(v: __m512, n: __m512) -> __m512 {
-        // SAFETY: see the impl.
-        unsafe { _mm512_scalef_ps(v, n) }
+    unsafe fn prefetch(p: *const f32) {
+        // SAFETY: any address may be asked for.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
     }
 }

@@ -15,6 +15,21 @@ pub(super) mod portable;
 /// Floats of a vector, and the multiple that channel counts are padded to.
 pub(crate) const LANES: usize = 16;
 
+/// Sums with it are whole eighths: 1.5 * 2^20.
+const EIGHTHS: f32 = 1_572_864.0;
+/// The bits of `2^(j / 8)` less `j << 20`: with the bits of `t + EIGHTHS`, moved up by 20, they make the
+/// power of two whose exponent is `t` in eighths.
+const POWERS: [u32; 8] = [
+    0x3F80_0000,
+    0x3F7B_95C2,
+    0x3F78_37F0,
+    0x3F75_FED7,
+    0x3F75_04F3,
+    0x3F75_672A,
+    0x3F77_44FD,
+    0x3F7A_C0C7,
+];
+
 /// Arithmetic on vectors of [`LANES`] floats.
 ///
 /// # Safety
@@ -35,14 +50,16 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once where the hardware does so.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `c - a * b`, rounded once where the hardware does so.
+    unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The smaller of a bound and a value; a NaN value stays NaN.
     unsafe fn min(bound: Self::V, v: Self::V) -> Self::V;
     /// The larger of a bound and a value; a NaN value stays NaN.
     unsafe fn max(bound: Self::V, v: Self::V) -> Self::V;
-    /// `1 / v` within 2 units in the last place, for normal `v` below 2^126.
-    unsafe fn recip(v: Self::V) -> Self::V;
-    /// The nearest whole number, halves to even, for `v` within ±2^22.
-    unsafe fn round(v: Self::V) -> Self::V;
-    /// `v * 2^n` for whole `n` in -126..=127.
-    unsafe fn scale_pow2(v: Self::V, n: Self::V) -> Self::V;
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+    /// A power of two and what remains of `t`, of at most 1/16: `t` is the sum of the remainder and
+    /// the power's exponent. For `t` within ±126; NaN has a NaN remainder.
+    unsafe fn split_pow2(t: Self::V) -> (Self::V, Self::V);
+    /// Asks for the cache line of `p`, which need not be a valid address.
+    unsafe fn prefetch(p: *const f32);
 }

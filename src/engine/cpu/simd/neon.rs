@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::Simd;
+use super::{EIGHTHS, POWERS, Simd};
 
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Neon;
@@ -52,6 +52,11 @@ impl Simd for Neon {
         // SAFETY: see the impl.
         unsafe { std::array::from_fn(|i| vfmaq_f32(c[i], a[i], b[i])) }
     }
+    #[inline(always)]
+    unsafe fn fnma(a: V, b: V, c: V) -> V {
+        // SAFETY: see the impl.
+        unsafe { std::array::from_fn(|i| vfmsq_f32(c[i], a[i], b[i])) }
+    }
     // FMIN and FMAX answer NaN where either operand is NaN.
     #[inline(always)]
     unsafe fn min(bound: V, v: V) -> V {
@@ -64,24 +69,30 @@ impl Simd for Neon {
         unsafe { std::array::from_fn(|i| vmaxq_f32(bound[i], v[i])) }
     }
     #[inline(always)]
-    unsafe fn recip(v: V) -> V {
+    unsafe fn div(a: V, b: V) -> V {
         // SAFETY: see the impl.
-        unsafe { std::array::from_fn(|i| vdivq_f32(vdupq_n_f32(1.0), v[i])) }
+        unsafe { std::array::from_fn(|i| vdivq_f32(a[i], b[i])) }
     }
     #[inline(always)]
-    unsafe fn round(v: V) -> V {
-        // SAFETY: see the impl.
-        unsafe { std::array::from_fn(|i| vrndnq_f32(v[i])) }
-    }
-    #[inline(always)]
-    unsafe fn scale_pow2(v: V, n: V) -> V {
-        // SAFETY: see the impl.
+    unsafe fn split_pow2(t: V) -> (V, V) {
+        // SAFETY: see the impl; the table is 32 bytes.
         unsafe {
-            std::array::from_fn(|i| {
-                let bits = vshlq_n_s32::<23>(vcvtq_s32_f32(n[i]));
-                let scale = vaddq_s32(bits, vdupq_n_s32(0x3F80_0000));
-                vmulq_f32(v[i], vreinterpretq_f32_s32(scale))
-            })
+            let magic = vdupq_n_f32(EIGHTHS);
+            let table = vld1q_u8_x2(POWERS.as_ptr().cast());
+            let z: V = std::array::from_fn(|i| vaddq_f32(t[i], magic));
+            let power = std::array::from_fn(|i| {
+                let bits = vreinterpretq_u32_f32(z[i]);
+                let eighth = vandq_u32(bits, vdupq_n_u32(7));
+                // The four bytes of an entry follow each other.
+                let bytes = vmlaq_n_u32(vdupq_n_u32(0x0302_0100), eighth, 0x0404_0404);
+                let entry = vqtbl2q_u8(table, vreinterpretq_u8_u32(bytes));
+                let sum = vaddq_u32(vshlq_n_u32::<20>(bits), vreinterpretq_u32_u8(entry));
+                vreinterpretq_f32_u32(sum)
+            });
+            (power, std::array::from_fn(|i| vsubq_f32(t[i], vsubq_f32(z[i], magic))))
         }
     }
+    // Prefetching is not stable on this target.
+    #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
 }

@@ -1,6 +1,6 @@
 //! The twin of every instruction set: plain Rust, which the others are tested against.
 
-use super::{LANES, Simd};
+use super::{EIGHTHS, LANES, POWERS, Simd};
 
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Portable;
@@ -46,6 +46,10 @@ impl Simd for Portable {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
     #[inline(always)]
+    unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        std::array::from_fn(|i| c[i] - a[i] * b[i])
+    }
+    #[inline(always)]
     unsafe fn min(bound: Self::V, v: Self::V) -> Self::V {
         zip(bound, v, |b, v| if b < v { b } else { v })
     }
@@ -54,21 +58,18 @@ impl Simd for Portable {
         zip(bound, v, |b, v| if b > v { b } else { v })
     }
     #[inline(always)]
-    unsafe fn recip(v: Self::V) -> Self::V {
-        v.map(|v| 1.0 / v)
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a / b)
     }
     #[inline(always)]
-    unsafe fn round(v: Self::V) -> Self::V {
-        v.map(|v| (v + SHIFT) - SHIFT)
+    unsafe fn split_pow2(t: Self::V) -> (Self::V, Self::V) {
+        let z = t.map(|t| t + EIGHTHS);
+        let power = z.map(|z| {
+            let bits = z.to_bits();
+            f32::from_bits((bits << 20).wrapping_add(POWERS[bits as usize % 8]))
+        });
+        (power, zip(t, z, |t, z| t - (z - EIGHTHS)))
     }
     #[inline(always)]
-    unsafe fn scale_pow2(v: Self::V, n: Self::V) -> Self::V {
-        // The low bits of `n + SHIFT` are `n`: moved up, and with the exponent's bias, they are 2^n.
-        zip(v, n, |v, n| {
-            v * f32::from_bits(((n + SHIFT).to_bits() << 23).wrapping_add(0x3F80_0000))
-        })
-    }
+    unsafe fn prefetch(_: *const f32) {}
 }
-
-/// 1.5 * 2^23: sums with it have no fraction.
-const SHIFT: f32 = 12_582_912.0;

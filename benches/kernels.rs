@@ -1,0 +1,259 @@
+//! Times the CPU engine's kernels where they work: each in a step of a network of one block, on one
+//! thread. Beside the time stand the arithmetic limit (the step's multiply-adds at the peak that
+//! [`Isa::peak_gflops`] measures) and the memory limit (a copy of as many bytes as the step reads and
+//! writes, weights included), and how near the fastest pass comes to the larger of the two.
+//!
+//! `cargo bench --bench kernels -- depthwise`
+
+// It prints, and a case that makes no sense ends it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+
+use std::cell::Cell;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use candle_core::{DType, Device};
+use criterion::{Criterion, criterion_group, criterion_main};
+use effnet::arch::{self, Activation, Arch, Head, NumFeatures};
+use effnet::engine::{CpuEngine, CpuOptions, Engine, Images, Isa};
+use effnet::summary::Summary;
+use effnet::weights::seeded;
+
+/// One step of a network of a stem, one block and a head.
+struct Case {
+    name: &'static str,
+    /// The block.
+    def: &'static [&'static [&'static str]],
+    /// Channels and side of the block's input.
+    input: (usize, usize),
+    act: Activation,
+    head: Head,
+    /// How the step's description begins.
+    step: &'static str,
+    /// The layers that the step computes, as `effnet summary` names them.
+    layers: &'static [&'static str],
+}
+
+/// A case of a `ds` block's depthwise convolution.
+macro_rules! depthwise {
+    ($k:literal, $s:literal) => {
+        Case {
+            name: concat!("depthwise ", $k, "x", $k, "/", $s),
+            def: &[&[concat!("ds_r1_k", $k, "_s", $s, "_c96")]],
+            input: (96, 56),
+            step: concat!("depthwise ", $k, "x", $k, "/", $s),
+            layers: &["blocks.0.0.conv_dw"],
+            ..CASE
+        }
+    };
+}
+
+/// A case of a pointwise convolution with an activation.
+macro_rules! pointwise {
+    ($act:ident) => {
+        Case {
+            name: concat!("pointwise ", stringify!($act)),
+            def: &[&["dsa_r1_k3_s1_c96"]],
+            input: (96, 56),
+            act: Activation::$act,
+            step: "pointwise 96 -> 96",
+            layers: &["blocks.0.0.conv_pw"],
+            ..CASE
+        }
+    };
+}
+
+const CASE: Case = Case {
+    name: "",
+    def: &[],
+    input: (0, 0),
+    act: Activation::Silu,
+    head: Head::ConvThenPool,
+    step: "",
+    layers: &[],
+};
+
+/// An inverted residual as EfficientNet-B0 has them in the middle.
+const INVERTED: Case = Case { def: &[&["ir_r1_k5_s1_e6_c80_se0.25"]], input: (80, 14), ..CASE };
+
+const CASES: &[Case] = &[
+    Case {
+        name: "convolution 3x3/2 of the image",
+        def: &[&["ds_r1_k3_s1_c16"]],
+        input: (32, 112),
+        step: "conv 3x3/2 3 -> 32",
+        layers: &["conv_stem"],
+        ..CASE
+    },
+    Case {
+        name: "convolution 3x3/2",
+        def: &[&["cn_r1_k3_s2_c48"]],
+        input: (24, 112),
+        step: "conv 3x3/2 24 -> 48",
+        layers: &["blocks.0.0.conv"],
+        ..CASE
+    },
+    Case {
+        name: "convolution 3x3/1",
+        def: &[&["cn_r1_k3_s1_c48"]],
+        input: (48, 56),
+        step: "conv 3x3/1 48 -> 48",
+        layers: &["blocks.0.0.conv"],
+        ..CASE
+    },
+    Case {
+        name: "convolution 3x3/1 and projection",
+        def: &[&["er_r1_k3_s1_e4_c48"]],
+        input: (48, 28),
+        step: "conv 3x3/1 48 -> 192",
+        layers: &["blocks.0.0.conv_exp", "blocks.0.0.conv_pwl"],
+        ..CASE
+    },
+    depthwise!(3, 1),
+    depthwise!(3, 2),
+    depthwise!(5, 1),
+    depthwise!(5, 2),
+    depthwise!(7, 1),
+    depthwise!(7, 2),
+    pointwise!(Relu),
+    pointwise!(Relu6),
+    pointwise!(Silu),
+    pointwise!(HardSwish),
+    pointwise!(Mish),
+    Case {
+        name: "expansion and depthwise 5x5/1",
+        step: "expand 80 -> 480",
+        layers: &["blocks.0.0.conv_pw", "blocks.0.0.conv_dw"],
+        ..INVERTED
+    },
+    Case {
+        name: "squeeze-excitation",
+        step: "squeeze-excite",
+        layers: &["blocks.0.0.se.conv_reduce", "blocks.0.0.se.conv_expand"],
+        ..INVERTED
+    },
+    Case {
+        name: "pointwise with gate and residual",
+        step: "pointwise 480 -> 80",
+        layers: &["blocks.0.0.conv_pwl"],
+        ..INVERTED
+    },
+    Case {
+        name: "pointwise with pooling",
+        def: &[&["ds_r1_k3_s1_c320"]],
+        input: (320, 7),
+        step: "pointwise 320 -> 1280",
+        layers: &["conv_head"],
+        ..CASE
+    },
+    Case {
+        name: "mean",
+        def: &[&["ds_r1_k3_s1_c320"]],
+        input: (320, 7),
+        head: Head::PoolThenConv,
+        step: "mean 320",
+        layers: &["global_pool"],
+        ..CASE
+    },
+    Case {
+        name: "head",
+        def: &[&["ds_r1_k3_s1_c320"]],
+        input: (320, 7),
+        head: Head::PoolThenConv,
+        step: "dense 320 -> 1280",
+        layers: &["conv_head"],
+        ..CASE
+    },
+    Case {
+        name: "classifier",
+        def: &[&["ds_r1_k3_s1_c320"]],
+        input: (320, 7),
+        step: "dense 1280 -> 1000",
+        layers: &["classifier"],
+        ..CASE
+    },
+];
+
+/// Multiply-adds of a case's step, and the bytes that it reads and writes.
+fn work(case: &Case, summary: &Summary) -> (u64, usize) {
+    let blocks = summary.stages.iter().flat_map(|stage| &stage.blocks);
+    let layers: Vec<_> = blocks.flat_map(|block| &block.layers).collect();
+    let at = |name: &str| layers.iter().position(|layer| layer.name == name).unwrap();
+    let (first, last) = (at(case.layers[0]), at(case.layers[case.layers.len() - 1]));
+    let input = first.checked_sub(1).map_or(summary.input, |before| layers[before].output);
+    let own = || case.layers.iter().map(|name| &layers[at(name)].figures);
+    let weights: u64 = own().map(|figures| figures.parameters).sum();
+    let maps = [input, layers[last].output].map(|shape| shape.iter().product::<usize>());
+    let bytes = size_of::<f32>() * (maps[0] + maps[1] + weights as usize);
+    (own().map(|figures| figures.macs).sum(), bytes)
+}
+
+/// The time that a copy of `bytes` takes, read and written together, at its fastest.
+fn copy(bytes: usize) -> Duration {
+    let from = vec![1u8; bytes / 2];
+    let mut to = vec![0u8; bytes / 2];
+    let mut best = Duration::MAX;
+    for _ in 0..200 {
+        let start = Instant::now();
+        black_box(&mut to).copy_from_slice(black_box(&from));
+        best = best.min(start.elapsed());
+    }
+    best
+}
+
+fn kernels(criterion: &mut Criterion) {
+    let isa = Isa::choose().unwrap();
+    let peak = isa.peak_gflops(1).unwrap();
+    println!("{}, {peak:.1} GFLOP/s on one thread", isa.name());
+    for case in CASES {
+        let (chs, size) = case.input;
+        let arch = Arch {
+            arch_def: case.def,
+            stem_size: chs,
+            act_layer: case.act,
+            head: case.head,
+            num_features: NumFeatures::Fixed(1280),
+            ..*arch::find("efficientnet_b0").unwrap()
+        };
+        let network = arch.network(&Default::default()).unwrap();
+        let (macs, bytes) = work(case, &Summary::new(&network, 2 * size, 2 * size).unwrap());
+        let weights = seeded::var_builder(0, DType::F32, &Device::Cpu);
+        let options = CpuOptions { threads: Some(1), isa: Some(isa) };
+        let engine = CpuEngine::new(&network, &weights, options).unwrap();
+        let shape = [1, network.in_chans, 2 * size, 2 * size];
+        let input = seeded::images(0, &shape);
+        let pass = || engine.profile(Images::new(&input, shape).unwrap()).unwrap();
+        let steps = pass();
+        let step = steps.iter().position(|(step, _)| step.starts_with(case.step));
+        let step = step.expect(case.name);
+        let best = Cell::new(Duration::MAX);
+        criterion.bench_function(case.name, |bencher| {
+            bencher.iter_custom(|passes| {
+                let times = (0..passes).map(|_| pass()[step].1);
+                times.inspect(|&time| best.set(best.get().min(time))).sum()
+            });
+        });
+        if best.get() == Duration::MAX {
+            continue; // Left out by the command line.
+        }
+        let arithmetic = 2e-3 * macs as f64 / peak;
+        let [memory, best] = [copy(bytes), best.get()].map(|time| time.as_secs_f64() * 1e6);
+        println!(
+            "{:24}limits: arithmetic {arithmetic:.2} us, memory {memory:.2} us; fastest {best:.2} us, \
+             {:.0}% of the limit's speed\n",
+            "",
+            100.0 * arithmetic.max(memory) / best
+        );
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = kernels
+}
+criterion_main!(benches);

@@ -1,0 +1,184 @@
+//! The blocks of a network, each as a few layers: spatial ones, which take turns between
+//! [`Slot::Mid`] and [`Slot::Side`] if there are several, then a projection.
+
+use super::super::CpuError;
+use super::super::layer::{Layer, Pointwise, Slot};
+use super::super::matrix::Matrix;
+use super::{Lowering, Tail, cannot_lower};
+use crate::arch::{
+    Activation, Block, Conv, ConvBnAct, DepthwiseSeparable, EdgeResidual, InvertedResidual,
+    MixedResidual, UniversalInvertedResidual,
+};
+
+/// Where each of a block's `layers` before the projection reads and writes; the last writes
+/// [`Slot::Mid`].
+fn path(layers: usize) -> impl Iterator<Item = (Slot, Slot)> {
+    let dst = move |i: usize| if (layers - i).is_multiple_of(2) { Slot::Side } else { Slot::Mid };
+    (0..layers).map(move |i| (i.checked_sub(1).map_or(Slot::Current, dst), dst(i)))
+}
+
+impl Lowering<'_> {
+    pub(super) fn block(&mut self, at: &str, block: &Block) -> Result<(), CpuError> {
+        match block {
+            Block::ConvBnAct(b) => self.conv_bn_act(at, b),
+            Block::DepthwiseSeparable(b) => self.depthwise_separable(at, b),
+            Block::InvertedResidual(b) => self.inverted_residual(at, b),
+            Block::EdgeResidual(b) => self.edge_residual(at, b),
+            Block::MixedResidual(b) => self.mixed_residual(at, b),
+            Block::UniversalInvertedResidual(b) => self.universal_inverted_residual(at, b),
+            Block::CondConvResidual(_) => cannot_lower("a conditional convolution", at),
+            Block::MobileAttention(_) => cannot_lower("attention", at),
+        }
+    }
+
+    fn conv_bn_act(&mut self, at: &str, b: &ConvBnAct) -> Result<(), CpuError> {
+        let names = (&*format!("{at}.conv"), &*format!("{at}.bn1"));
+        let Some(aa) = b.aa else {
+            let tail = b.has_skip.then_some(Tail::Residual);
+            return self.convolution(names, b.conv, b.act, (Slot::Current, Slot::Next), tail);
+        };
+        if b.has_skip {
+            return cannot_lower("a residual beside anti-aliasing", at);
+        }
+        self.convolution(names, b.conv, b.act, (Slot::Current, Slot::Mid), None)?;
+        self.downsample(aa, b.conv.out_chs, (Slot::Mid, Slot::Next), None, at)
+    }
+
+    fn depthwise_separable(&mut self, at: &str, b: &DepthwiseSeparable) -> Result<(), CpuError> {
+        let name = |leaf: &str| format!("{at}.{leaf}");
+        let chs = b.conv_dw.in_chs;
+        let mut path = path(1 + usize::from(b.conv_s2d.is_some()) + usize::from(b.aa.is_some()));
+        let mut hop = || path.next().unwrap_or((Slot::Current, Slot::Mid));
+        if let Some(conv) = b.conv_s2d {
+            let names = (&*name("conv_s2d"), &*name("bn_s2d"));
+            self.convolution(names, conv, b.act, hop(), None)?;
+        }
+        let mut se = self.squeeze_excite(&name("se"), b.se, chs)?;
+        let names = (&*name("conv_dw"), &*name("bn1"));
+        let own = if b.aa.is_some() { None } else { se.take() };
+        self.depthwise(names, &[b.conv_dw], (Some(b.act), None), hop(), own)?;
+        if let Some(aa) = b.aa {
+            self.downsample(aa, chs, hop(), se, at)?;
+        }
+        let matrix = self.folded((&name("conv_pw"), &name("bn2")), chs, b.out_chs)?;
+        self.project(matrix, b.pw_act.then_some(b.act), b.se.is_some(), b.has_skip);
+        Ok(())
+    }
+
+    fn inverted_residual(&mut self, at: &str, b: &InvertedResidual) -> Result<(), CpuError> {
+        let name = |leaf: &str| format!("{at}.{leaf}");
+        let chs = b.conv_dw.in_chs;
+        let mut path = path(1 + usize::from(b.aa.is_some()));
+        let mut hop = || path.next().unwrap_or((Slot::Current, Slot::Mid));
+        let mut se = self.squeeze_excite(&name("se"), b.se, chs)?;
+        let expand = self.folded((&name("conv_pw"), &name("bn1")), b.in_chs, chs)?;
+        let names = (&*name("conv_dw"), &*name("bn2"));
+        let own = if b.aa.is_some() { None } else { se.take() };
+        self.depthwise(names, &[b.conv_dw], (Some(b.act), Some(expand)), hop(), own)?;
+        if let Some(aa) = b.aa {
+            self.downsample(aa, chs, hop(), se, at)?;
+        }
+        let matrix = self.folded((&name("conv_pwl"), &name("bn3")), chs, b.out_chs)?;
+        self.project(matrix, None, b.se.is_some(), b.has_skip);
+        Ok(())
+    }
+
+    fn edge_residual(&mut self, at: &str, b: &EdgeResidual) -> Result<(), CpuError> {
+        let name = |leaf: &str| format!("{at}.{leaf}");
+        let chs = b.conv_exp.out_chs;
+        let names = (&*name("conv_exp"), &*name("bn1"));
+        let project = self.folded((&name("conv_pwl"), &name("bn2")), chs, b.out_chs)?;
+        let se = self.squeeze_excite(&name("se"), b.se, chs)?;
+        match (b.aa, se) {
+            (None, None) => {
+                let tail = Some(Tail::Project(project, b.has_skip));
+                let hop = (Slot::Current, Slot::Next);
+                return self.convolution(names, b.conv_exp, b.act, hop, tail);
+            }
+            (None, Some(se)) => {
+                let tail = Some(Tail::Squeeze(se));
+                let hop = (Slot::Current, Slot::Mid);
+                self.convolution(names, b.conv_exp, b.act, hop, tail)?;
+            }
+            (Some(aa), se) => {
+                let hop = (Slot::Current, Slot::Side);
+                self.convolution(names, b.conv_exp, b.act, hop, None)?;
+                self.downsample(aa, chs, (Slot::Side, Slot::Mid), se, at)?;
+            }
+        }
+        self.project(project, None, b.se.is_some(), b.has_skip);
+        Ok(())
+    }
+
+    fn mixed_residual(&mut self, at: &str, b: &MixedResidual) -> Result<(), CpuError> {
+        let name = |leaf: &str| format!("{at}.{leaf}");
+        let chs = b.conv_pw.iter().map(|conv| conv.out_chs).sum();
+        let se = self.squeeze_excite(&name("se"), b.se, chs)?;
+        let expand = self.folded_parts((&name("conv_pw"), &name("bn1")), &b.conv_pw, None)?;
+        let names = (&*name("conv_dw"), &*name("bn2"));
+        let hop = (Slot::Current, Slot::Mid);
+        self.depthwise(names, &b.conv_dw, (Some(b.act), Some(expand)), hop, se)?;
+        let matrix = self.folded_parts((&name("conv_pwl"), &name("bn3")), &b.conv_pwl, None)?;
+        self.project(matrix, None, b.se.is_some(), b.has_skip);
+        Ok(())
+    }
+
+    fn universal_inverted_residual(
+        &mut self,
+        at: &str,
+        b: &UniversalInvertedResidual,
+    ) -> Result<(), CpuError> {
+        let name = |leaf: &str| format!("{at}.{leaf}");
+        let names = |layer: &str| (name(&format!("{layer}.conv")), name(&format!("{layer}.bn")));
+        let layers = [b.dw_start.is_some(), true, b.aa.is_some()];
+        let mut path = path(layers.into_iter().map(usize::from).sum());
+        let mut hop = || path.next().unwrap_or((Slot::Current, Slot::Mid));
+        if let Some(conv) = b.dw_start {
+            let (conv_name, bn) = names("dw_start");
+            self.depthwise((&conv_name, &bn), &[conv], (None, None), hop(), None)?;
+        }
+        if let (Some(aa), None) = (b.aa, b.dw_mid) {
+            self.downsample(aa, b.in_chs, hop(), None, at)?;
+        }
+        let (conv_name, bn) = names("pw_exp");
+        let expand = self.folded((&conv_name, &bn), b.in_chs, b.mid_chs)?;
+        match b.dw_mid {
+            None => self.expand(expand, b.act, hop(), at)?,
+            Some(conv) => {
+                let (conv_name, bn) = names("dw_mid");
+                let expand = (Some(b.act), Some(expand));
+                self.depthwise((&conv_name, &bn), &[conv], expand, hop(), None)?;
+                if let Some(aa) = b.aa {
+                    self.downsample(aa, b.mid_chs, hop(), None, at)?;
+                }
+            }
+        }
+        let (conv_name, bn) = names("pw_proj");
+        let gamma = b.layer_scale.then(|| name("layer_scale.gamma"));
+        let convs = [Conv::pointwise(b.mid_chs, b.out_chs)];
+        let matrix = self.folded_parts((&conv_name, &bn), &convs, gamma.as_deref())?;
+        self.project(matrix, None, false, b.has_skip);
+        Ok(())
+    }
+
+    /// An expansion that no spatial convolution follows.
+    fn expand(
+        &mut self,
+        matrix: Matrix,
+        act: Activation,
+        (src, dst): (Slot, Slot),
+        at: &str,
+    ) -> Result<(), CpuError> {
+        self.act(act, at)?;
+        self.layers.push(Layer::Pointwise(Pointwise {
+            matrix,
+            act: Some(act),
+            src,
+            dst,
+            gate: false,
+            residual: false,
+            mean: false,
+        }));
+        Ok(())
+    }
+}

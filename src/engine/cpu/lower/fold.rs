@@ -1,0 +1,90 @@
+//! Tensors, and the norms folded into them.
+
+use candle_core::{DType, Device};
+
+use super::super::CpuError;
+use super::super::matrix::Matrix;
+use super::Lowering;
+use crate::arch::Conv;
+
+/// A batch norm as one multiplication and one addition a channel.
+pub(super) struct Norm {
+    pub(super) scale: Vec<f64>,
+    pub(super) shift: Vec<f32>,
+}
+
+impl Lowering<'_> {
+    /// A pointwise convolution and its norm.
+    pub(super) fn folded(
+        &self,
+        names: (&str, &str),
+        k: usize,
+        n: usize,
+    ) -> Result<Matrix, CpuError> {
+        self.folded_parts(names, &[Conv::pointwise(k, n)], None)
+    }
+
+    /// Pointwise convolutions side by side and their norm, then a factor for each channel, if any.
+    pub(super) fn folded_parts(
+        &self,
+        (name, bn): (&str, &str),
+        convs: &[Conv],
+        gamma: Option<&str>,
+    ) -> Result<Matrix, CpuError> {
+        let k: usize = convs.iter().map(|conv| conv.in_chs).sum();
+        let n: usize = convs.iter().map(|conv| conv.out_chs).sum();
+        let mut norm = self.norm(bn, n)?;
+        if let Some(gamma) = gamma {
+            for (c, gamma) in self.tensor(&[n], gamma)?.into_iter().enumerate() {
+                norm.scale[c] *= f64::from(gamma);
+                norm.shift[c] *= gamma;
+            }
+        }
+        let mut weights = vec![0f32; n * k];
+        let (mut row, mut column) = (0, 0);
+        for (i, conv) in convs.iter().enumerate() {
+            let at = if convs.len() > 1 { format!("{name}.{i}") } else { name.to_owned() };
+            let shape = [conv.out_chs, conv.in_chs, 1, 1];
+            let values = self.tensor(&shape, &format!("{at}.weight"))?;
+            for values in values.chunks_exact(conv.in_chs) {
+                let scaled = values.iter().map(|&v| (f64::from(v) * norm.scale[row]) as f32);
+                let to = &mut weights[row * k + column..][..conv.in_chs];
+                to.iter_mut().zip(scaled).for_each(|(to, value)| *to = value);
+                row += 1;
+            }
+            column += conv.in_chs;
+        }
+        Ok(Matrix::new(self.kernels, (n, k), |n, i| weights[n * k + i], &norm.shift))
+    }
+
+    /// A matrix with a bias; `sides` are the trailing dimensions of its weight.
+    pub(super) fn linear(
+        &self,
+        at: &str,
+        k: usize,
+        n: usize,
+        sides: &[usize],
+    ) -> Result<Matrix, CpuError> {
+        let shape: Vec<usize> = [n, k].iter().chain(sides).copied().collect();
+        let weights = self.tensor(&shape, &format!("{at}.weight"))?;
+        let bias = self.tensor(&[n], &format!("{at}.bias"))?;
+        Ok(Matrix::new(self.kernels, (n, k), |n, i| weights[n * k + i], &bias))
+    }
+
+    pub(super) fn norm(&self, at: &str, chs: usize) -> Result<Norm, CpuError> {
+        let get = |leaf: &str| self.tensor(&[chs], &format!("{at}.{leaf}"));
+        let (weight, bias) = (get("weight")?, get("bias")?);
+        let (mean, var) = (get("running_mean")?, get("running_var")?);
+        let scale: Vec<f64> = (0..chs)
+            .map(|c| f64::from(weight[c]) / (f64::from(var[c]) + self.bn_eps).sqrt())
+            .collect();
+        let shift =
+            (0..chs).map(|c| (f64::from(bias[c]) - f64::from(mean[c]) * scale[c]) as f32).collect();
+        Ok(Norm { scale, shift })
+    }
+
+    pub(super) fn tensor(&self, shape: &[usize], name: &str) -> Result<Vec<f32>, CpuError> {
+        let tensor = self.vb.get(shape, name)?;
+        Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+    }
+}

@@ -1,0 +1,139 @@
+//! From a network and its tensors to layers: batch norms folded, weights packed.
+
+mod blocks;
+mod fold;
+mod layers;
+
+use candle_nn::VarBuilder;
+
+use super::CpuError;
+use super::kernels::Kernels;
+use super::layer::{Dense, Layer, Mean, Pointwise, Slot, SqueezeExcite};
+use super::matrix::Matrix;
+use super::simd::math;
+use crate::arch::{Activation, Conv, Head, Network, Norm as NormKind, PadType};
+
+/// The layers of a network, and after how many of them each stage is complete.
+#[derive(Debug)]
+pub(super) struct Lowered {
+    pub(super) layers: Vec<Layer>,
+    /// The stem, then each stage.
+    pub(super) stages: Vec<usize>,
+    /// After how many layers the head's feature map is complete.
+    pub(super) features: usize,
+}
+
+/// Lowers `network`.
+///
+/// # Errors
+///
+/// A part without fused kernels, or a tensor that `vb` does not give.
+pub(super) fn lower(
+    network: &Network,
+    vb: &VarBuilder<'_>,
+    kernels: &'static Kernels,
+) -> Result<Lowered, CpuError> {
+    if network.norm != NormKind::BatchNorm {
+        return cannot_lower(format!("the norm {:?}", network.norm), "bn1");
+    }
+    let mut l = Lowering {
+        vb,
+        kernels,
+        pad_type: network.pad_type,
+        bn_eps: network.bn_eps,
+        layers: Vec::new(),
+    };
+    let stem = Conv {
+        in_chs: network.in_chans,
+        out_chs: network.stem_chs,
+        kernel_size: network.stem_kernel_size,
+        stride: 2,
+        groups: 1,
+    };
+    let names = ("conv_stem", "bn1");
+    l.convolution(names, stem, network.act, (Slot::Images, Slot::Next), None)?;
+    let mut stages = vec![l.layers.len()];
+    let mut head_chs = network.stem_chs;
+    for (s, stage) in network.stages.iter().enumerate() {
+        for (b, block) in stage.iter().enumerate() {
+            l.block(&format!("blocks.{s}.{b}"), block)?;
+            head_chs = block.out_chs();
+        }
+        stages.push(l.layers.len());
+    }
+    let features = l.head(network, head_chs)?;
+    if network.num_classes > 0 {
+        let matrix = l.linear("classifier", network.num_features, network.num_classes, &[])?;
+        l.layers.push(Layer::Dense(Dense { matrix, act: None }));
+    }
+    Ok(Lowered { layers: l.layers, stages, features })
+}
+
+struct Lowering<'a> {
+    vb: &'a VarBuilder<'a>,
+    kernels: &'static Kernels,
+    pad_type: PadType,
+    bn_eps: f64,
+    layers: Vec<Layer>,
+}
+
+fn cannot_lower<T>(what: impl Into<String>, at: &str) -> Result<T, CpuError> {
+    Err(CpuError::CannotLower { what: what.into(), at: at.to_owned() })
+}
+
+impl Lowering<'_> {
+    /// The head behind `chs` channels; after how many layers the last feature map is complete.
+    fn head(&mut self, network: &Network, chs: usize) -> Result<usize, CpuError> {
+        let (n, act) = (network.num_features, network.act);
+        let features = self.layers.len();
+        if network.head == Head::Pool {
+            self.layers.push(Layer::Mean(Mean { chs, classified: true }));
+            return Ok(features);
+        }
+        self.act(act, "conv_head")?;
+        let matrix = match network.head {
+            Head::ConvThenPool => {
+                let matrix = self.folded(("conv_head", "bn2"), chs, n)?;
+                self.layers.push(Layer::Pointwise(Pointwise {
+                    matrix,
+                    act: Some(act),
+                    src: Slot::Current,
+                    dst: Slot::Next,
+                    gate: false,
+                    residual: false,
+                    mean: true,
+                }));
+                return Ok(self.layers.len());
+            }
+            Head::PoolThenConv => self.linear("conv_head", chs, n, &[1, 1])?,
+            Head::PoolThenConvNoBias => {
+                let weights = self.tensor(&[n, chs, 1, 1], "conv_head.weight")?;
+                let weight = |n: usize, k: usize| weights[n * chs + k];
+                Matrix::new(self.kernels, (n, chs), weight, &vec![0.0; n])
+            }
+            Head::PoolThenConvNorm => self.folded(("conv_head", "norm_head"), chs, n)?,
+            Head::Pool => return cannot_lower("a head", "conv_head"),
+        };
+        self.layers.push(Layer::Mean(Mean { chs, classified: false }));
+        self.layers.push(Layer::Dense(Dense { matrix, act: Some(act) }));
+        Ok(features)
+    }
+
+    fn act(&self, act: Activation, at: &str) -> Result<(), CpuError> {
+        if math::is_supported(act) {
+            Ok(())
+        } else {
+            cannot_lower(format!("the activation {act:?}"), at)
+        }
+    }
+}
+
+/// What follows a dense convolution's activation.
+enum Tail {
+    /// The block's input is added.
+    Residual,
+    /// A squeeze-excitation.
+    Squeeze((Matrix, SqueezeExcite)),
+    /// A projection, to which the block's input is added or not.
+    Project(Matrix, bool),
+}
