@@ -209,3 +209,51 @@ fn every_recorded_model_is_recognised() {
         }
     }
 }
+
+/// The published EfficientNet-Lite0 by its own names, as the original package computes it;
+/// `tests/parity/lite` holds it, lite1 and lite2 against the published files themselves.
+#[cfg(feature = "bundled")]
+#[test]
+fn lite0_gives_the_original_packages_probabilities() {
+    let bundled = effnet::weights::bundled().unwrap();
+    let convention = Convention::named("efficientnet-pytorch").unwrap();
+    let (family, covered) = find(&convention, "efficientnet-lite0");
+    let model = LibraryModel { family, covered };
+    let network = model.network(&NetworkOptions::default()).unwrap();
+    let renaming = model.renaming(&network).unwrap();
+    let values: Vec<Vec<f32>> = renaming
+        .tensors()
+        .iter()
+        .map(|tensor| tensor.to_foreign(bundled.read_f32(&tensor.canonical).unwrap()))
+        .collect();
+    let tensors: Vec<_> = renaming
+        .tensors()
+        .iter()
+        .zip(&values)
+        .map(|(tensor, values)| NamedTensor {
+            name: &tensor.foreign,
+            shape: &tensor.foreign_shape,
+            values: Values::F32(values),
+        })
+        .collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), serialize(&tensors, &BTreeMap::new()).unwrap()).unwrap();
+
+    let weights = file.path().to_str().unwrap();
+    let classifier =
+        effnet::Classifier::builder().model("tf_efficientnet_lite0").weights(weights).build();
+    let classifier = classifier.unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("tests/goldens/lite0.json")).unwrap();
+    let answers: BTreeMap<String, Vec<(usize, f32)>> = serde_json::from_str(&text).unwrap();
+    assert_eq!(answers.len(), 7);
+    for (image, answer) in answers {
+        let path = root.join("examples/images").join(&image);
+        let ours = classifier.probabilities(&path).unwrap();
+        assert_eq!(answer.len(), 20);
+        for (index, probability) in answer {
+            let difference = (ours[index] - probability).abs();
+            assert!(difference < 1e-4, "{image}, class {index}: {difference:e}");
+        }
+    }
+}
