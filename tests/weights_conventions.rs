@@ -247,10 +247,9 @@ fn malformed_rules_name_the_token_and_the_template() {
         assert!(error.contains(message), "{rule}: {error}");
     }
     let error = convention(r#""a" = "b{flat}""#, "").unwrap_err();
-    assert!(
-        matches!(&error, ConventionError::Template { table, source: TemplateError::Unknown { token, .. }, .. } if table == "families.f.network" && token == "flat"),
-        "{error}"
-    );
+    let ConventionError::Template { table, source, .. } = &error else { panic!("{error}") };
+    assert_eq!(table, "families.f.network");
+    assert!(matches!(**source, TemplateError::Unknown { ref token, .. } if token == "flat"));
 }
 
 #[test]

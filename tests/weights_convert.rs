@@ -121,12 +121,14 @@ fn a_torchvision_file_computes_and_prepares_images_as_torchvision_does() {
 fn an_architecture_is_taken_at_its_word() {
     let folder = tempfile::tempdir().unwrap();
     let file = generated(folder.path(), SMALL, 1000, str::to_owned);
-    let build =
-        |model: &str| Classifier::builder().model(model).weights(file.to_str().unwrap()).build();
+    let build = |model: &str| {
+        let builder = Classifier::builder().model(model).weights(file.to_str().unwrap());
+        builder.build().map_err(Box::new)
+    };
     let named = build("mobilenetv3_small_100").unwrap();
     assert_eq!(logits(&named), logits(&classifier(&file)));
     let error = build("tf_mobilenetv3_small_100").unwrap_err();
-    assert!(matches!(error, Error::Convert(_)));
+    assert!(matches!(*error, Error::Convert(_)));
     let error = error.to_string();
     assert!(
         error.ends_with(

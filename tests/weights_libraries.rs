@@ -390,6 +390,7 @@ fn checkpoints_that_are_not_what_they_seem_are_refused_at_once() {
 
     for (convention, name, block, kernel) in [
         ("timm", "tf_efficientnet_b4", "blocks.5.7.", "blocks.2.1.conv_pwl.weight"),
+        ("timm", "efficientnet_b0", "blocks.6.0.", "conv_stem.weight"),
         ("torchvision", "efficientnet_v2_s", "features.6.3.", "features.4.1.block.3.0.weight"),
         ("torchvision", "mnasnet1_3", "layers.12.2.", "layers.9.0.layers.6.weight"),
         (
@@ -428,6 +429,7 @@ fn checkpoints_that_are_not_what_they_seem_are_refused_at_once() {
         let message = format!("{shape:?} in the file, {wanted:?} in the model");
         let error = refused(&transposed);
         assert!(error.contains(" 0 missing, 0 unexpected, 1 misshapen"), "{error}");
+        assert!(error.contains("begin alike the nearest is "), "{error}");
         assert!(error.contains(&message), "{error}");
     }
 }

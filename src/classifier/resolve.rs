@@ -16,7 +16,7 @@ use crate::weights::{Checkpoint, Normalization};
 pub(super) enum Source {
     Checkpoint(Checkpoint),
     /// A checkpoint by another library's names.
-    Foreign(Checkpoint, Names),
+    Foreign(Checkpoint, Box<Names>),
     Seeded(u64),
 }
 
@@ -207,7 +207,7 @@ impl Resolved {
         }
         self.name.clone_from(&names.model.timm);
         self.notes.push(names.note(checkpoint.file()));
-        self.source = Source::Foreign(checkpoint, names);
+        self.source = Source::Foreign(checkpoint, Box::new(names));
         Ok(self)
     }
 
@@ -280,7 +280,9 @@ fn configured(name: String, config: ModelConfig, source: Source) -> Result<Resol
         _ => None,
     };
     let source = match (source, names) {
-        (Source::Checkpoint(checkpoint), Some(names)) => Source::Foreign(checkpoint, names),
+        (Source::Checkpoint(checkpoint), Some(names)) => {
+            Source::Foreign(checkpoint, Box::new(names))
+        }
         (source, _) => source,
     };
     Ok(Resolved {

@@ -1,11 +1,13 @@
 //! A model folder as timm writes them: `config.json` beside `model.safetensors`.
 
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::{ConvertError, Recognized};
 use crate::pretrained::{self, ModelArgs, PretrainedCfg};
+use crate::weights::replace;
 
 /// The total stride of every network of the family.
 const STRIDE: usize = 32;
@@ -59,10 +61,7 @@ pub(super) fn config(source: &Recognized) -> Result<Value, ConvertError> {
 
 /// Writes a `config.json`, whole or not at all.
 pub(super) fn write(path: &Path, config: &Value) -> Result<(), ConvertError> {
-    let text = format!("{config:#}\n");
-    let temporary = path.with_extension("json.tmp");
-    std::fs::write(&temporary, text)
-        .and_then(|()| std::fs::rename(&temporary, path))
+    replace(path, |file| writeln!(file, "{config:#}"))
         .map_err(|source| ConvertError::Write { path: path.to_owned(), source })
 }
 

@@ -76,12 +76,19 @@ pub fn recognize(
     if models.is_empty() {
         return Err(unknown_model(architecture.unwrap_or_default(), &conventions));
     }
+    let has_stem = |fits: bool| {
+        models.iter().filter_map(move |&model| Candidate::new(checkpoint, model, fits).transpose())
+    };
+    let mut candidates = has_stem(true).collect::<Result<Vec<_>, _>>()?;
+    if candidates.is_empty() {
+        // A stem that is no model's is told of by its shape.
+        candidates = has_stem(false).collect::<Result<_, _>>()?;
+    }
+    let tried = candidates.len();
     let mut exact = Vec::new();
     let mut near: Option<(LibraryModel<'_>, Mismatch)> = None;
-    let mut tried = 0;
-    for model in models {
-        let Some(candidate) = Candidate::new(checkpoint, model)? else { continue };
-        tried += 1;
+    for candidate in candidates {
+        let model = candidate.model;
         let mismatch = candidate.compare(checkpoint);
         if mismatch.findings() == 0 {
             exact.push(candidate);
@@ -235,7 +242,7 @@ fn choose(checkpoint: &Checkpoint, exact: &mut Vec<Candidate<'_>>) {
     }
 }
 
-/// A model that has the file's stem.
+/// A model whose stem the file names.
 struct Candidate<'a> {
     model: LibraryModel<'a>,
     network: Network,
@@ -244,21 +251,21 @@ struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// `None` if the file lacks the model's stem, or has another one.
-    fn new(checkpoint: &Checkpoint, model: LibraryModel<'a>) -> Result<Option<Self>, ConvertError> {
+    /// `None` if the file lacks the model's stem or, where it has to fit, has one of another shape.
+    fn new(
+        checkpoint: &Checkpoint,
+        model: LibraryModel<'a>,
+        stem_fits: bool,
+    ) -> Result<Option<Self>, ConvertError> {
         let mut options = NetworkOptions::default();
         let network = model.network(&options)?;
         let stem = stem(&model, &network)?;
         let Some(found) = checkpoint.shape(&stem.foreign) else { return Ok(None) };
-        // Of the stem's shape only the input channels depend on more than the model.
-        let axes = found.iter().zip(&stem.foreign_shape).filter(|(a, b)| a != b);
-        let differing: Vec<_> = axes.collect();
-        options.in_chans = match differing[..] {
-            _ if found.len() != stem.foreign_shape.len() => return Ok(None),
-            [] => options.in_chans,
-            [(&in_chans, &3)] if in_chans > 0 => in_chans,
-            _ => return Ok(None),
-        };
+        match in_chans(found, &stem.foreign_shape) {
+            Some(in_chans) => options.in_chans = in_chans,
+            None if stem_fits => return Ok(None),
+            None => {}
+        }
         let classifier = [(CLASSIFIER_BIAS.to_owned(), vec![options.num_classes])];
         let bias = model.renaming_of(&network, &classifier)?;
         let classes = bias.tensors().first().and_then(|bias| checkpoint.shape(&bias.foreign));
@@ -300,6 +307,18 @@ impl<'a> Candidate<'a> {
             renaming: self.renaming,
             has_background: self.has_background,
         }
+    }
+}
+
+/// The input channels of a stem of the shape `found`: of its shape only they depend on more than the
+/// model, whose stem for three has the shape `expected`.
+fn in_chans(found: &[usize], expected: &[usize]) -> Option<usize> {
+    let differing: Vec<_> = found.iter().zip(expected).filter(|(a, b)| a != b).collect();
+    match differing[..] {
+        _ if found.len() != expected.len() => None,
+        [] => Some(NetworkOptions::default().in_chans),
+        [(&in_chans, &3)] if in_chans > 0 => Some(in_chans),
+        _ => None,
     }
 }
 

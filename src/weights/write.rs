@@ -156,7 +156,7 @@ impl<'t> Layout<'t> {
 }
 
 /// Replaces the file at `path` by what `write` writes, or leaves it untouched.
-fn replace(
+pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {

@@ -62,7 +62,7 @@ pub enum ConventionError {
         /// The table.
         table: String,
         /// What is wrong.
-        source: TemplateError,
+        source: Box<TemplateError>,
     },
     /// The convention says nothing of the architecture.
     #[error("the convention `{convention}` does not cover `{architecture}`: it covers {}", covered.join(", "))]

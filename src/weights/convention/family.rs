@@ -58,7 +58,7 @@ impl Family {
                 .map_err(|source| ConventionError::Template {
                     file: file.to_owned(),
                     table: format!("families.{name}.{table}"),
-                    source,
+                    source: Box::new(source),
                 })
         };
         let network = rules("network", &raw.network, false)?;

@@ -103,7 +103,7 @@ impl Convention {
                 return Err(ConventionError::Template {
                     file: file.to_owned(),
                     table: format!("parameters.{table}"),
-                    source: TemplateError::Reserved { token: table.clone() },
+                    source: Box::new(TemplateError::Reserved { token: table.clone() }),
                 });
             }
             let mut parsed = Parameters::new();
@@ -111,6 +111,7 @@ impl Convention {
                 let (name, layout) = name.parts();
                 let layout = layout.map(Layout::parse).transpose().map_err(|source| {
                     let table = format!("parameters.{table}");
+                    let source = Box::new(source);
                     ConventionError::Template { file: file.to_owned(), table, source }
                 })?;
                 parsed.insert(canonical.clone(), (name.to_owned(), layout));
