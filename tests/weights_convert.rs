@@ -141,6 +141,22 @@ fn an_architecture_is_taken_at_its_word() {
 }
 
 #[test]
+fn a_classifier_of_another_size_is_told_of_in_any_layout() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = generated(folder.path(), ("tensorflow", "efficientnet-lite0"), 7, str::to_owned);
+    assert_eq!(classifier(&file).num_classes(), 7);
+    let build = |builder: effnet::ClassifierBuilder| {
+        builder.model("tf_efficientnet_lite0").weights(file.to_str().unwrap()).build()
+    };
+    let error = build(Classifier::builder()).map_err(Box::new).unwrap_err().to_string();
+    assert!(
+        error.ends_with("has 7 classes, the model was built for 1000: set num_classes to 7"),
+        "{error}"
+    );
+    assert_eq!(build(Classifier::builder().num_classes(7)).unwrap().num_classes(), 7);
+}
+
+#[test]
 fn a_background_class_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     for (library, model) in

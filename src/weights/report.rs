@@ -104,12 +104,14 @@ impl Mismatch {
 
     /// The number of classes in the file and in the model, if all that differs is the classifier.
     pub fn num_classes(&self) -> Option<(usize, usize)> {
-        let (first, rest) = self.misshapen.split_first()?;
-        let classes = first.classes()?;
+        let bias = self.misshapen.iter().find(|m| m.name == "classifier.bias")?;
+        let (&[found], &[expected]) = (bias.found.as_slice(), bias.expected.as_slice()) else {
+            return None;
+        };
         let only = self.missing.is_empty()
             && self.unexpected.is_empty()
-            && rest.iter().all(|other| other.classes() == Some(classes));
-        only.then_some(classes)
+            && self.misshapen.iter().all(|other| other.is_classifier_of(found, expected));
+        only.then_some((found, expected))
     }
 
     fn remedy(&self) -> &'static str {
@@ -141,15 +143,15 @@ impl Misshapen {
         Self { name: name.to_owned(), found: found.to_owned(), expected: expected.to_owned() }
     }
 
-    /// The number of classes in the file and in the model, if this is the classifier.
-    fn classes(&self) -> Option<(usize, usize)> {
-        let classifier = matches!(self.name.as_str(), "classifier.weight" | "classifier.bias");
-        match (self.found.split_first(), self.expected.split_first()) {
-            (Some((&found, a)), Some((&expected, b))) if classifier && a == b => {
-                Some((found, expected))
-            }
-            _ => None,
-        }
+    /// Whether this is the classifier, and its shapes differ by the number of classes alone, whichever
+    /// axis that is.
+    fn is_classifier_of(&self, found: usize, expected: usize) -> bool {
+        let is_classifier = matches!(self.name.as_str(), "classifier.weight" | "classifier.bias");
+        let mut differing = self.found.iter().zip(&self.expected).filter(|(a, b)| a != b);
+        is_classifier
+            && self.found.len() == self.expected.len()
+            && differing.next() == Some((&found, &expected))
+            && differing.next().is_none()
     }
 }
 
