@@ -44,25 +44,26 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map(|stage| stage.iter().map(|kind| BlockKind::token(*kind)).collect())
         .collect();
     let shapes = tensor_shapes(|vb| EfficientNet::new(&network, &vb))?;
-    let renaming = Convention::named("efficientnet-pytorch")?.renaming(&shapes, &tokens)?;
+    let renaming =
+        Convention::named("efficientnet-pytorch")?.renaming(&network.name, &shapes, &tokens)?;
     // Strict in both directions: every tensor of the network is in the file and the other way round.
     load(&checkpoint, Some(&renaming), DType::F32, &Device::Cpu, |vb| {
         EfficientNet::new(&network, &vb)
     })?;
 
     let mut kept = Vec::new();
-    for ((canonical, foreign), (_, shape)) in renaming.pairs().iter().zip(&shapes) {
-        let values = checkpoint.read_f32(foreign)?;
+    for tensor in renaming.tensors() {
+        let values = checkpoint.read_f32(&tensor.foreign)?;
         let values = if values.len() < ROUNDED_FROM {
             Kept::Full(values)
         } else {
             let halves: Vec<f16> = values.iter().map(|&v| f16::from_f32(v)).collect();
             if let Some(i) = halves.iter().position(|v| v.is_infinite()) {
-                return Err(format!("{canonical}: {} is beyond f16", values[i]).into());
+                return Err(format!("{}: {} is beyond f16", tensor.canonical, values[i]).into());
             }
             Kept::Half(halves)
         };
-        kept.push((canonical, shape, values));
+        kept.push((&tensor.canonical, &tensor.shape, values));
     }
     let tensors: Vec<NamedTensor<'_>> = kept
         .iter()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::arch::ArchError;
+use crate::convert::ConvertError;
 use crate::engine::EngineError;
 use crate::labels::LabelError;
 use crate::preprocess::{DecodeError, ImageSizeError, TransformError};
@@ -26,6 +27,9 @@ pub enum Error {
     /// The model's weights.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// Weights by another library's names.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
     /// The model's class labels.
     #[error(transparent)]
     Labels(#[from] LabelError),
@@ -70,15 +74,6 @@ pub enum Error {
     /// No model was named, and none is inside the program.
     #[error("name a model: this program was built without the feature `bundled`")]
     NoModel,
-    /// A model folder without weights.
-    #[error(
-        "{}: neither model.safetensors nor pytorch_model.bin in this folder: put the weights there, or name them with --weights FILE",
-        folder.display()
-    )]
-    NoWeights {
-        /// The folder.
-        folder: PathBuf,
-    },
     /// An argument of a `config.json` that would change the network in a way not supported here.
     #[error("{}: model_args.{key} = {value:?} is not supported", file.display())]
     ModelArg {

@@ -23,6 +23,7 @@
 //! - [`preprocess`]: from encoded bytes to the network's input, with Pillow's bytes;
 //! - [`arch`]: the architectures as data, [`models`]: as Candle modules;
 //! - [`weights`]: strict loading of checkpoints, [`pretrained`]: timm's table of them;
+//! - [`convert`]: checkpoints of other libraries recognised, and converted between conventions;
 //! - [`engine`]: what runs a network; [`labels`]: the classes' names, top-k;
 //! - `hub` (with the feature of that name): files from the Hugging Face hub.
 
@@ -30,6 +31,7 @@ pub mod arch;
 mod classifier;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod convert;
 pub mod engine;
 mod error;
 #[cfg(feature = "hub")]

@@ -13,7 +13,7 @@ use crate::engine::{
 use crate::models::EfficientNet;
 use crate::preprocess::{DecodeOptions, EvalTransform, PreprocessConfig};
 use crate::pretrained::ResolvedPreprocessing;
-use crate::weights::{Checkpoint, Convention, Renaming, WeightsError, load, seeded, tensor_shapes};
+use crate::weights::{WeightsError, load, seeded};
 
 /// What a [`Classifier`] is made from; every setting has a default.
 ///
@@ -131,7 +131,7 @@ impl ClassifierBuilder {
             NetworkOptions { in_chans: resolved.in_chans, num_classes, ..Default::default() };
         let network = resolved.arch.network(&options)?;
         let device = device(self.device.as_deref().unwrap_or("auto"))?;
-        let preprocessing = resolved.cfg.resolve(self.train_size)?;
+        let preprocessing = resolved.preprocessing(self.train_size)?;
         let transform = transform(&preprocessing)
             .map_err(|source| Error::Preprocessing { model: resolved.name.clone(), source })?;
         let Resolved { name, cfg, labels, mut notes, revision, source, .. } = resolved;
@@ -146,7 +146,7 @@ impl ClassifierBuilder {
             notes.push(format!("{reason} does not multiply {asked}: {used} is used"));
         }
         let (weights, checkpoint) = match source {
-            Source::Checkpoint(checkpoint) => {
+            Source::Checkpoint(checkpoint) | Source::Foreign(checkpoint, _) => {
                 let file = checkpoint.file().to_owned();
                 notes.extend(checkpoint.note().map(|note| format!("{file}: {note}")));
                 (file, Some(checkpoint))
@@ -212,10 +212,10 @@ impl ClassifierBuilder {
                     {
                         note = Some(error.to_string());
                     }
-                    (Err(WeightsError::Build { .. }), Some(error)) => {
+                    (Err(Error::Weights(WeightsError::Build { .. })), Some(error)) => {
                         return Err(EngineError::from(error).into());
                     }
-                    (Err(error), _) => return Err(error.into()),
+                    (Err(error), _) => return Err(error),
                 }
             }
             _ => {}
@@ -249,48 +249,21 @@ fn load_tensors<M>(
     network: &Network,
     device: &Device,
     build: impl FnOnce(VarBuilder<'_>) -> candle_core::Result<M>,
-) -> Result<M, WeightsError> {
+) -> Result<M, Error> {
     match source {
         Source::Seeded(seed) => {
             let built = build(seeded::var_builder(*seed, DType::F32, device));
-            built.map_err(|source| WeightsError::Build {
+            Ok(built.map_err(|source| WeightsError::Build {
                 file: format!("seeded:{seed}"),
                 source: Box::new(source),
-            })
+            })?)
         }
-        Source::Checkpoint(checkpoint) => {
-            let renaming = renaming(checkpoint, network)?;
-            let (built, _) = load(checkpoint, renaming.as_ref(), DType::F32, device, build)?;
-            Ok(built)
-        }
-    }
-}
-
-/// The convention whose names the checkpoint has, if they are not timm's.
-fn renaming(checkpoint: &Checkpoint, network: &Network) -> Result<Option<Renaming>, WeightsError> {
-    if checkpoint.shape("conv_stem.weight").is_some() {
-        return Ok(None);
-    }
-    let shapes = tensor_shapes(|vb| EfficientNet::new(network, &vb)).map_err(|source| {
-        WeightsError::Build { file: checkpoint.file().to_owned(), source: Box::new(source) }
-    })?;
-    let tokens: Vec<Vec<&str>> = network
-        .block_kinds()
-        .iter()
-        .map(|stage| stage.iter().map(|kind| kind.token()).collect())
-        .collect();
-    for name in Convention::names() {
-        // A convention that has no names for this network cannot be the checkpoint's.
-        let Ok(renaming) = Convention::named(name).and_then(|c| c.renaming(&shapes, &tokens))
-        else {
-            continue;
-        };
-        let stem = renaming.foreign("conv_stem.weight");
-        if stem.is_some_and(|stem| checkpoint.shape(stem).is_some()) {
-            return Ok(Some(renaming));
+        Source::Checkpoint(checkpoint) => Ok(load(checkpoint, None, DType::F32, device, build)?.0),
+        Source::Foreign(checkpoint, names) => {
+            let renaming = names.renaming(checkpoint, network)?;
+            Ok(load(checkpoint, Some(&renaming), DType::F32, device, build)?.0)
         }
     }
-    Ok(None)
 }
 
 /// The Candle device of that name.

@@ -1,17 +1,22 @@
 //! From a model's name to what has to be loaded.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::Error;
-use crate::arch::{self, Activation, Arch, PadType};
+use crate::arch::{self, Arch};
+use crate::convert::{ConvertError, Names, recognize};
 use crate::labels::{LabelSet, label_set_for};
-use crate::pretrained::{self, ModelConfig, ModelName, PretrainedCfg};
-use crate::weights::Checkpoint;
+use crate::pretrained::{
+    self, CfgOrigin, ModelConfig, ModelName, PretrainedCfg, ResolvedPreprocessing,
+};
+use crate::weights::{Checkpoint, Normalization};
 
 /// Where the tensors come from.
 #[derive(Debug, Clone)]
 pub(super) enum Source {
     Checkpoint(Checkpoint),
+    /// A checkpoint by another library's names.
+    Foreign(Checkpoint, Box<Names>),
     Seeded(u64),
 }
 
@@ -21,6 +26,8 @@ pub(super) struct Resolved {
     pub(super) name: String,
     pub(super) arch: Arch,
     pub(super) cfg: PretrainedCfg,
+    /// What says how images are prepared where `cfg` does not.
+    pub(super) base: Option<&'static PretrainedCfg>,
     pub(super) in_chans: usize,
     pub(super) num_classes: usize,
     pub(super) labels: Option<LabelSet>,
@@ -78,15 +85,18 @@ impl Resolver {
         model: Option<&str>,
         weights: Option<&str>,
     ) -> Result<Resolved, Error> {
-        let model = model.or(default_model()).ok_or(Error::NoModel)?;
         let weights = weights.map(named_weights).transpose()?;
+        let model = match (model, &weights) {
+            (None, Some(Source::Checkpoint(checkpoint))) => return recognized(checkpoint),
+            _ => model.or(default_model()).ok_or(Error::NoModel)?,
+        };
         match ModelName::parse(model)? {
             ModelName::Timm(name) => self.timm(&name, weights),
             ModelName::Folder(folder) => {
                 let config = ModelConfig::from_file(&folder.join("config.json"))?;
                 let weights = match weights {
                     Some(source) => source,
-                    None => Source::Checkpoint(Checkpoint::open(weights_file(&folder)?)?),
+                    None => Source::Checkpoint(Checkpoint::open(&folder)?),
                 };
                 configured(folder.display().to_string(), config, weights)
             }
@@ -121,7 +131,7 @@ impl Resolver {
         };
         let [in_chans, ..] = cfg.resolve(false)?.input_size.value;
         let num_classes = cfg.num_classes();
-        let resolved = Resolved {
+        let mut resolved = Resolved {
             arch: find_arch(cfg.architecture.as_deref().unwrap_or_default())?,
             in_chans,
             num_classes,
@@ -130,8 +140,15 @@ impl Resolver {
             revision: None,
             source,
             cfg: cfg.clone(),
+            base: None,
             name,
         };
+        if let Source::Checkpoint(checkpoint) = &resolved.source
+            && let Some(names) = Names::find(checkpoint, resolved.arch.name)?
+        {
+            let checkpoint = checkpoint.clone();
+            resolved = resolved.with_names(checkpoint, names)?;
+        }
         Ok(match files {
             Some(files) => resolved.with_repo(files),
             None => resolved,
@@ -160,6 +177,40 @@ impl Resolver {
 }
 
 impl Resolved {
+    /// How images are prepared, at the size of training or of testing.
+    pub(super) fn preprocessing(&self, train_size: bool) -> Result<ResolvedPreprocessing, Error> {
+        let own = self.cfg.resolve(train_size)?;
+        Ok(match self.base {
+            Some(base) => own.or(base.resolve(train_size)?),
+            None => own,
+        })
+    }
+
+    /// The same with a library's arithmetic and preprocessing, for its checkpoint.
+    fn with_names(mut self, checkpoint: Checkpoint, names: Names) -> Result<Self, Error> {
+        self.arch = names.arch()?;
+        if let Some(preprocessing) = &names.model.preprocessing {
+            let architecture = Some(names.model.timm.clone());
+            let origin = CfgOrigin::Convention;
+            self.cfg = PretrainedCfg { architecture, origin, ..preprocessing.clone() };
+            self.base = Some(pretrained::find(&names.model.timm)?.cfg);
+        }
+        if let Some(Normalization { mean, std, .. }) = checkpoint.normalization()
+            && self.in_chans == mean.len()
+        {
+            // The file's own layers say more than a convention does.
+            (self.cfg.mean, self.cfg.std) = (Some(mean.to_vec()), Some(std.to_vec()));
+            self.notes.push(format!(
+                "{}: images are normalized as its layers do, with mean {mean:.4?} and std {std:.4?}",
+                checkpoint.file()
+            ));
+        }
+        self.name.clone_from(&names.model.timm);
+        self.notes.push(names.note(checkpoint.file()));
+        self.source = Source::Foreign(checkpoint, Box::new(names));
+        Ok(self)
+    }
+
     fn with_repo(mut self, files: RepoFiles) -> Self {
         self.revision = Some(files.commit);
         self.notes.extend(files.note);
@@ -177,15 +228,63 @@ fn named_weights(weights: &str) -> Result<Source, Error> {
     }
 }
 
+/// The model that a checkpoint is of, by its names and shapes.
+fn recognized(checkpoint: &Checkpoint) -> Result<Resolved, Error> {
+    let found = match recognize(checkpoint, None, None) {
+        // Of several the default model.
+        Err(error @ ConvertError::Ambiguous { .. }) => {
+            let name = default_model().and_then(|name| name.split('.').next());
+            recognize(checkpoint, None, name).ok().filter(|_| name.is_some()).ok_or(error)?
+        }
+        other => other?,
+    };
+    let row = pretrained::find(&found.model.timm)?.cfg;
+    let num_classes = found.network.num_classes;
+    let resolved = Resolved {
+        name: found.model.timm.clone(),
+        arch: find_arch(&found.model.timm)?,
+        cfg: PretrainedCfg { tag: None, ..row.clone() },
+        base: None,
+        in_chans: found.network.in_chans,
+        num_classes,
+        labels: label_set_for(num_classes, None, None)?,
+        notes: Vec::new(),
+        revision: None,
+        source: Source::Checkpoint(checkpoint.clone()),
+    };
+    let names = found.names();
+    if names.is_timm() {
+        let mut resolved = resolved;
+        resolved.notes.push(format!("{}: recognised as {}", checkpoint.file(), resolved.name));
+        return Ok(resolved);
+    }
+    resolved.with_names(checkpoint.clone(), names)
+}
+
 /// The model that a `config.json` describes.
 fn configured(name: String, config: ModelConfig, source: Source) -> Result<Resolved, Error> {
     let mut arch = find_arch(config.architecture)?;
-    apply_model_args(&mut arch, &config)?;
+    config.model_args.apply(&mut arch).map_err(|(key, value)| Error::ModelArg {
+        file: config.file.clone(),
+        key,
+        value,
+    })?;
     let mut notes: Vec<String> = config.note.clone().into_iter().collect();
     if !config.ignored_keys.is_empty() {
         let keys = config.ignored_keys.join(", ");
         notes.push(format!("{}: ignored what is not known: {keys}", config.file.display()));
     }
+    // The configuration says how the network computes; only the names are the library's.
+    let names = match &source {
+        Source::Checkpoint(checkpoint) => Names::find(checkpoint, config.architecture)?,
+        _ => None,
+    };
+    let source = match (source, names) {
+        (Source::Checkpoint(checkpoint), Some(names)) => {
+            Source::Foreign(checkpoint, Box::new(names))
+        }
+        (source, _) => source,
+    };
     Ok(Resolved {
         name,
         arch,
@@ -196,36 +295,10 @@ fn configured(name: String, config: ModelConfig, source: Source) -> Result<Resol
         revision: None,
         source,
         cfg: config.pretrained_cfg,
+        base: None,
     })
-}
-
-fn weights_file(folder: &Path) -> Result<PathBuf, Error> {
-    ["model.safetensors", "pytorch_model.bin"]
-        .iter()
-        .map(|name| folder.join(name))
-        .find(|file| file.exists())
-        .ok_or_else(|| Error::NoWeights { folder: folder.to_owned() })
 }
 
 fn find_arch(name: &str) -> Result<Arch, Error> {
     arch::find(name).copied().ok_or_else(|| Error::Unbuilt { architecture: name.to_owned() })
-}
-
-/// Changes the architecture's row as the model's own arguments say.
-fn apply_model_args(arch: &mut Arch, config: &ModelConfig) -> Result<(), Error> {
-    let args = &config.model_args;
-    if let Some(bn_eps) = args.bn_eps {
-        arch.bn_eps = bn_eps;
-    }
-    if let Some(pad_type) = &args.pad_type {
-        arch.pad_type = if pad_type.is_empty() { PadType::Symmetric } else { PadType::Same };
-    }
-    if let Some(name) = &args.act_layer {
-        arch.act_layer = Activation::from_name(name).ok_or_else(|| Error::ModelArg {
-            file: config.file.clone(),
-            key: "act_layer",
-            value: name.clone(),
-        })?;
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@ mod bench;
 #[cfg(feature = "hub")]
 mod cache;
 mod classify;
+mod convert;
 mod dot;
 #[cfg(feature = "hub")]
 mod download;
@@ -12,6 +13,7 @@ mod forward;
 #[cfg(feature = "hub")]
 mod hub;
 mod images;
+mod map;
 mod memory;
 mod model;
 mod models;
@@ -39,6 +41,8 @@ enum Command {
     Preprocess(preprocess::Preprocess),
     Forward(forward::Forward),
     Summary(summary::SummaryArgs),
+    Convert(convert::Convert),
+    Map(map::Map),
     Bench(bench::Bench),
     #[cfg(feature = "hub")]
     Download(download::Download),
@@ -76,6 +80,8 @@ pub fn run() -> ExitCode {
         Command::Preprocess(command) => command.run(),
         Command::Forward(command) => command.run(),
         Command::Summary(command) => command.run(),
+        Command::Convert(command) => command.run(),
+        Command::Map(command) => command.run(),
         Command::Bench(command) => command.run(),
         #[cfg(feature = "hub")]
         Command::Download(command) => command.run(),

@@ -18,13 +18,21 @@ pub(super) fn bar(share: f32, width: usize) -> String {
 
 /// Lines of `rows` with every column as wide as its widest cell; columns named in `right` are
 /// aligned to the right. The last column is not padded.
-pub(super) fn align<const N: usize>(rows: &[[String; N]], right: &[usize]) -> Vec<String> {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
+pub(super) fn align(rows: &[impl AsRef<[String]>], right: &[usize]) -> Vec<String> {
+    let mut widths = Vec::new();
+    for row in rows {
+        for (column, cell) in row.as_ref().iter().enumerate() {
+            let width = cell.chars().count();
+            match widths.get_mut(column) {
+                Some(widest) => *widest = width.max(*widest),
+                None => widths.push(width),
+            }
+        }
+    }
     rows.iter()
         .map(|row| {
-            let cells = row.iter().enumerate().map(|(column, cell)| {
-                let width = widths[column];
+            let cells = row.as_ref().iter().zip(&widths).enumerate();
+            let cells = cells.map(|(column, (cell, &width))| {
                 if right.contains(&column) {
                     format!("{cell:>width$}")
                 } else {

@@ -1,12 +1,14 @@
 //! `model_args` of a `config.json`: how the network differs from the architecture's row.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use crate::arch::{Activation, Arch, PadType};
 
 /// Arguments with which the model was built, as far as they are understood. Any other argument is
 /// refused: it would change what the network computes.
 ///
 /// `None` leaves the architecture's own value.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelArgs {
     /// Number of classes; 0 for no classifier.
@@ -74,11 +76,38 @@ const ACT_LAYERS: &[&str] = &[
 ];
 
 impl ModelArgs {
+    /// Changes an architecture's row as the arguments say.
+    ///
+    /// # Errors
+    /// The argument and its value, where this program does not have it.
+    pub(crate) fn apply(&self, arch: &mut Arch) -> Result<(), (&'static str, String)> {
+        if let Some(bn_eps) = self.bn_eps {
+            arch.bn_eps = bn_eps;
+        }
+        if let Some(pad_type) = &self.pad_type {
+            arch.pad_type = if pad_type.is_empty() { PadType::Symmetric } else { PadType::Same };
+        }
+        if let Some(name) = &self.act_layer {
+            arch.act_layer =
+                Activation::from_name(name).ok_or_else(|| ("act_layer", name.clone()))?;
+        }
+        Ok(())
+    }
+
+    /// The arguments that are given, as `key=value`.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(self) else {
+            return Vec::new();
+        };
+        let given = fields.iter().filter(|(_, value)| !value.is_null());
+        given.map(|(key, value)| format!("{key}={value}")).collect()
+    }
+
     /// Checks every value.
     ///
     /// # Errors
     /// The argument and what is wrong with its value.
-    pub(super) fn validate(&self) -> Result<(), (&'static str, String)> {
+    pub(crate) fn validate(&self) -> Result<(), (&'static str, String)> {
         let strings: [(_, &Option<String>, &[&str]); 4] = [
             ("global_pool", &self.global_pool, &["avg"]),
             ("act_layer", &self.act_layer, ACT_LAYERS),

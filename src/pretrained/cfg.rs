@@ -23,6 +23,8 @@ pub enum CfgOrigin {
     ModelTable,
     /// A `config.json`.
     ConfigJson,
+    /// The naming convention of a foreign checkpoint, for the images of its library.
+    Convention,
 }
 
 /// What is known about one set of weights, with timm's names.
@@ -173,7 +175,7 @@ impl PretrainedCfg {
     }
 
     /// Takes from `defaults` what this configuration does not say.
-    pub(super) fn fill_from(&mut self, defaults: &Self) {
+    pub(crate) fn fill_from(&mut self, defaults: &Self) {
         fn fill<T: Clone>(value: &mut Option<T>, default: &Option<T>) {
             if value.is_none() {
                 value.clone_from(default);
@@ -198,7 +200,7 @@ impl PretrainedCfg {
     ///
     /// # Errors
     /// The key and what is wrong with its value.
-    pub(super) fn validate(&self) -> Result<(), (&'static str, String)> {
+    pub(crate) fn validate(&self) -> Result<(), (&'static str, String)> {
         let sizes = [
             ("input_size", self.input_size),
             ("test_input_size", self.test_input_size),

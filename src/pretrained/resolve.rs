@@ -12,6 +12,8 @@ pub enum ValueSource {
     ModelTable(&'static str),
     /// The model's `config.json`, under this key.
     ConfigJson(&'static str),
+    /// The naming convention of a foreign checkpoint: as the weights' library does, under this key.
+    Convention(&'static str),
     /// timm's default: nothing else says it.
     Default,
 }
@@ -21,6 +23,7 @@ impl fmt::Display for ValueSource {
         match self {
             Self::ModelTable(key) => write!(f, "{key} in the model table"),
             Self::ConfigJson(key) => write!(f, "{key} in config.json"),
+            Self::Convention(key) => write!(f, "{key} in the convention of the weights' names"),
             Self::Default => f.write_str("timm's default"),
         }
     }
@@ -50,6 +53,23 @@ pub struct ResolvedPreprocessing {
     pub mean: Resolved<[f64; 3]>,
     /// Standard deviation of red, green, blue, of pixels from 0 to 1.
     pub std: Resolved<[f64; 3]>,
+}
+
+impl ResolvedPreprocessing {
+    /// The same, with `base`'s values where only timm's defaults hold.
+    pub(crate) fn or(self, base: Self) -> Self {
+        fn first<T>(own: Resolved<T>, base: Resolved<T>) -> Resolved<T> {
+            if own.source == ValueSource::Default { base } else { own }
+        }
+        Self {
+            input_size: first(self.input_size, base.input_size),
+            interpolation: first(self.interpolation, base.interpolation),
+            crop_pct: first(self.crop_pct, base.crop_pct),
+            crop_mode: first(self.crop_mode, base.crop_mode),
+            mean: first(self.mean, base.mean),
+            std: first(self.std, base.std),
+        }
+    }
 }
 
 impl PretrainedCfg {
@@ -104,6 +124,7 @@ impl PretrainedCfg {
                 let source = match self.origin {
                     CfgOrigin::ModelTable => ValueSource::ModelTable(key),
                     CfgOrigin::ConfigJson => ValueSource::ConfigJson(key),
+                    CfgOrigin::Convention => ValueSource::Convention(key),
                 };
                 return Resolved { value, source };
             }

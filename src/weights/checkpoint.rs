@@ -1,7 +1,7 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -10,19 +10,32 @@ use half::{bf16, f16};
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
-use super::WeightsError;
-use super::header::{self, Entry, Header};
-use super::pickle;
+use super::entry::{Body, Entry, Header};
 use super::report::nearest;
 use super::values::{self, Stored};
+use super::{
+    Hdf5Error, MappedTensor, Normalization, WeightsError, format, pickle, shards, wrappers,
+};
 
-/// A set of named tensors, opened but not read: a safetensors file or a PyTorch
-/// one (`.pth`, `.bin`), or the bytes of one; its content tells which, not its name.
+/// What a folder's weights are called, the first that is there.
+const IN_FOLDER: [&str; 3] =
+    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"];
+
+/// A set of named tensors, opened but not read: a safetensors file, a PyTorch one (`.pth`, `.bin`),
+/// a Keras one (`.keras`, `.weights.h5`, `.h5`), or the bytes of one; its content tells which, not its
+/// name. Or several safetensors files with an index (`*.index.json`).
 ///
 /// A PyTorch file is read without running anything of it: its pickle may name what tensors need and
-/// nothing else. Of a training checkpoint the weights are found where timm looks for them
-/// (`state_dict_ema`, `model_ema`, `state_dict`, `model`), without the prefixes `module.` and
-/// `_orig_mod.`; [`note`](Self::note) says so. What is no tensor there is ignored.
+/// nothing else. What is no tensor there is ignored.
+///
+/// Of a training checkpoint the weights are found where timm looks for them (`state_dict_ema`,
+/// `model_ema`, `state_dict`, `model`, as dictionaries or as beginnings of names), without the prefixes
+/// `module.` and `_orig_mod.`; TensorFlow's averages (`/ExponentialMovingAverage`) stand in the place of
+/// their variables. [`note`](Self::note) says what was done.
+///
+/// Tensors of a Keras file have the names that Keras 3 gives them, `LAYER/VARIABLE`
+/// (`block2a_expand_conv/kernel`), whatever Keras wrote it: Keras 2's `:0` is taken off, and the
+/// numbers of the newer files become names. The optimizer's are left out.
 ///
 /// Opening parses and checks the header; the values of a tensor are read, converted and checked
 /// when it is asked for. Cloning is cheap: clones share the file.
@@ -33,7 +46,8 @@ pub struct Checkpoint {
 
 struct Inner {
     file: String,
-    bytes: Bytes,
+    /// The file, or the files of a sharded checkpoint.
+    shards: Vec<Bytes>,
     header: Header,
     note: Option<String>,
     digest: OnceLock<String>,
@@ -46,10 +60,8 @@ enum Bytes {
     Owned(Vec<u8>),
 }
 
-impl Deref for Bytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
         match self {
             Self::Map(map) => map,
             Self::Static(bytes) => bytes,
@@ -59,22 +71,28 @@ impl Deref for Bytes {
 }
 
 impl Checkpoint {
-    /// Opens a file of weights by mapping it into memory.
+    /// Opens a file of weights by mapping it into memory; or the files that an index names; or, of
+    /// a folder, its `model.safetensors`, the index of several, or `pytorch_model.bin`.
     ///
     /// The file must not be changed in place while the checkpoint lives; replacing it by a rename,
     /// as [`write_safetensors`](super::write_safetensors) does, is safe.
     ///
     /// # Errors
-    /// If the file cannot be read, is no regular file, is another format or has a malformed header or pickle.
+    /// If the file cannot be read, is no regular file, is another format or is malformed; if a
+    /// folder has no such file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref();
-        let read = |source| WeightsError::Read { file: path.to_owned(), source };
-        // Looked at before it is opened: opening a pipe waits for a writer.
-        if !path.metadata().map_err(read)?.is_file() {
-            return Err(WeightsError::NotAFile { file: path.to_owned() });
+        if path.is_dir() {
+            let found = IN_FOLDER.iter().map(|name| path.join(name)).find(|file| file.exists());
+            let missing = || WeightsError::NoneInFolder { folder: path.to_owned() };
+            return Self::open(found.filter(|file| !file.is_dir()).ok_or_else(missing)?);
         }
-        let map = map(&File::open(path).map_err(read)?).map_err(read)?;
-        Self::new(path.display().to_string(), Bytes::Map(map))
+        let file = path.display().to_string();
+        if shards::is_index(path) {
+            let (header, shards) = shards::open(path, open_map)?;
+            return Ok(Self::new(file, shards, header, None));
+        }
+        Self::parse(file, open_map(path)?)
     }
 
     /// A checkpoint from the bytes of a file of weights; `file` is what errors call it.
@@ -82,7 +100,7 @@ impl Checkpoint {
     /// # Errors
     /// If the bytes are another format or the header is malformed.
     pub fn from_bytes(file: impl Into<String>, bytes: Vec<u8>) -> Result<Self, WeightsError> {
-        Self::new(file.into(), Bytes::Owned(bytes))
+        Self::parse(file.into(), Bytes::Owned(bytes))
     }
 
     /// [`from_bytes`](Self::from_bytes) for bytes inside the program, which are not copied.
@@ -93,24 +111,20 @@ impl Checkpoint {
         file: impl Into<String>,
         bytes: &'static [u8],
     ) -> Result<Self, WeightsError> {
-        Self::new(file.into(), Bytes::Static(bytes))
+        Self::parse(file.into(), Bytes::Static(bytes))
     }
 
-    fn new(file: String, bytes: Bytes) -> Result<Self, WeightsError> {
-        if let Some((format, remedy)) = other_format(&bytes) {
-            return Err(WeightsError::OtherFormat { file, format, remedy });
-        }
-        let parsed = if pickle::is_torch(&bytes) {
-            pickle::parse(&bytes)
-                .map_err(|source| WeightsError::Torch { file: file.clone(), source })
-        } else {
-            header::parse(&bytes)
-                .map(|header| (header, None))
-                .map_err(|source| WeightsError::Header { file: file.clone(), source })
-        };
-        let (header, note) = parsed?;
-        let inner = Inner { file, bytes, header, note, digest: OnceLock::new() };
-        Ok(Self { inner: Arc::new(inner) })
+    fn parse(file: String, bytes: Bytes) -> Result<Self, WeightsError> {
+        let (header, note) = format::parse(&file, bytes.as_ref())?;
+        Ok(Self::new(file, vec![bytes], header, note))
+    }
+
+    fn new(file: String, shards: Vec<Bytes>, header: Header, note: Option<String>) -> Self {
+        let (header, wrappers) = wrappers::strip(header);
+        let notes: Vec<_> = note.into_iter().chain(wrappers).collect();
+        let note = (!notes.is_empty()).then(|| notes.join("; "));
+        let inner = Inner { file, shards, header, note, digest: OnceLock::new() };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Where in the file the weights were found and what was taken off their names, if they were not
@@ -119,7 +133,7 @@ impl Checkpoint {
         self.inner.note.as_deref()
     }
 
-    /// The file's path, or the name that the bytes were given.
+    /// The path of the file or index, or the name that the bytes were given.
     pub fn file(&self) -> &str {
         &self.inner.file
     }
@@ -144,11 +158,21 @@ impl Checkpoint {
         &self.inner.header.metadata
     }
 
-    /// SHA-256 of the whole file, in hexadecimal.
+    /// How images are normalized, if layers of the model do it and the file says how, as Keras's do.
+    pub fn normalization(&self) -> Option<Normalization> {
+        self.inner.header.normalization
+    }
+
+    /// SHA-256 of the whole file, in hexadecimal; of a sharded checkpoint, of its files one after
+    /// the other, in the order of their names.
     ///
     /// Computed on the first call, which reads the file to its end, and kept.
     pub fn digest(&self) -> &str {
-        self.inner.digest.get_or_init(|| format!("{:x}", Sha256::digest(&*self.inner.bytes)))
+        self.inner.digest.get_or_init(|| {
+            let mut digest = Sha256::new();
+            self.inner.shards.iter().for_each(|shard| digest.update(shard));
+            format!("{:x}", digest.finalize())
+        })
     }
 
     /// Reads the values of a tensor as f32, in row-major order. Exact: every f16 and bf16 is an f32.
@@ -177,7 +201,29 @@ impl Checkpoint {
         device: &Device,
     ) -> Result<Tensor, WeightsError> {
         let values = self.read_f32(name)?;
-        let shape = self.shape(name).unwrap_or_default();
+        self.place(name, values, self.shape(name).unwrap_or_default(), dtype, device)
+    }
+
+    /// Reads a tensor that the file has by its foreign name and in its foreign shape, in timm's
+    /// layout.
+    pub(super) fn mapped_tensor(
+        &self,
+        mapped: &MappedTensor,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor, WeightsError> {
+        let values = mapped.to_canonical(self.read_f32(&mapped.foreign)?);
+        self.place(&mapped.foreign, values, &mapped.shape, dtype, device)
+    }
+
+    fn place(
+        &self,
+        name: &str,
+        values: Vec<f32>,
+        shape: &[usize],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor, WeightsError> {
         let overflow = match dtype {
             DType::F16 => values.iter().position(|&v| f16::from_f32(v).is_infinite()),
             DType::BF16 => values.iter().position(|&v| bf16::from_f32(v).is_infinite()),
@@ -215,15 +261,24 @@ impl Checkpoint {
             tensor: tensor(),
             dtype: entry.dtype.to_string(),
         })?;
-        // The parser has checked that every entry's range lies inside the file.
-        let bytes = &self.inner.bytes[entry.bytes.clone()];
-        let values = match &entry.strides {
-            None => values::to_f32(stored, bytes),
-            Some(strides) => {
-                let gathered = pickle::gather(bytes, &entry.shape, strides, stored.width());
-                values::to_f32(stored, &gathered)
+        // Every parser has checked that the ranges of its entries lie inside their file.
+        let whole = self.inner.shards[entry.shard].as_ref();
+        let bytes: Cow<'_, [u8]> = match &entry.body {
+            Body::Plain(range) => whole[range.clone()].into(),
+            Body::Strided(range, strides) => {
+                let bytes = &whole[range.clone()];
+                pickle::gather(bytes, &entry.shape, strides, stored.width()).into()
             }
+            Body::Chunked(chunks) => chunks
+                .assemble(whole, &entry.shape)
+                .map_err(|reason| WeightsError::Keras {
+                    file: file(),
+                    source: Hdf5Error::Tensor { tensor: tensor(), reason: reason.to_owned() }
+                        .into(),
+                })?
+                .into(),
         };
+        let values = values::to_f32(stored, &bytes);
         values.map_err(|found| WeightsError::NonFinite {
             file: file(),
             tensor: tensor(),
@@ -243,37 +298,21 @@ impl fmt::Debug for Checkpoint {
     }
 }
 
+/// Maps the file at `path`.
+fn open_map(path: &Path) -> Result<Bytes, WeightsError> {
+    let read = |source| WeightsError::Read { file: path.to_owned(), source };
+    // Looked at before it is opened: opening a pipe waits for a writer.
+    if !path.metadata().map_err(read)?.is_file() {
+        return Err(WeightsError::NotAFile { file: path.to_owned() });
+    }
+    let file = File::open(path).map_err(read)?;
+    map(&file).map(Bytes::Map).map_err(read)
+}
+
 #[allow(unsafe_code)]
 fn map(file: &File) -> std::io::Result<Mmap> {
     // SAFETY: the map is private to the checkpoint and only ever read as bytes, for which every
     // bit pattern is valid. That nobody truncates or rewrites the file in place meanwhile cannot
     // be enforced on any system; `Checkpoint::open` states it as its condition.
     unsafe { Mmap::map(file) }
-}
-
-/// Recognises what people most often give in place of a file of weights: format and remedy.
-fn other_format(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
-    const FORMATS: [(&[u8], &str, &str); 6] = [
-        (b"\x80", "a Python pickle", "save the weights with torch.save or safetensors"),
-        (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras)", "convert it in Python"),
-        (b"GGUF", "a GGUF file", "take the repository's model.safetensors"),
-        (
-            b"version https://git-lfs",
-            "a git-lfs pointer",
-            "fetch the file itself with `git lfs pull`",
-        ),
-        (b"<", "a web page", "fetch the file itself again"),
-        (b"{", "JSON", "take the repository's model.safetensors"),
-    ];
-    if bytes.is_empty() {
-        return Some(("an empty file", "fetch it again"));
-    }
-    // A header of 60 or 123 bytes starts with `<` or `{` too; its length goes on with zeros.
-    if bytes.get(4..8) == Some(&[0; 4]) || pickle::is_torch(bytes) {
-        return None;
-    }
-    FORMATS
-        .iter()
-        .find(|(magic, ..)| bytes.starts_with(magic))
-        .map(|&(_, format, remedy)| (format, remedy))
 }

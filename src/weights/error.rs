@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use super::{ConventionError, HeaderError, Mismatch, TorchError};
+use super::{
+    ConventionError, HeaderError, KerasError, Mismatch, ShardsError, TorchError, ZipError,
+};
 
 /// What can go wrong between a weights file and a model.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +22,17 @@ pub enum WeightsError {
         /// The path.
         file: PathBuf,
     },
+    /// The folder holds no weights.
+    #[error(
+        "{}: neither model.safetensors, alone or with an index, nor pytorch_model.bin in this folder: put the weights there, or name their file",
+        folder.display()
+    )]
+    NoneInFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The file is of another format.
-    #[error("{file}: this is {format}, not safetensors or PyTorch: {remedy}")]
+    #[error("{file}: this is {format}, not safetensors, PyTorch or Keras: {remedy}")]
     OtherFormat {
         /// The file.
         file: String,
@@ -45,6 +56,30 @@ pub enum WeightsError {
         file: String,
         /// What is wrong with it.
         source: TorchError,
+    },
+    /// The Keras file is malformed.
+    #[error("{file}: cannot be read as a Keras file: {source}")]
+    Keras {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        source: KerasError,
+    },
+    /// The zip archive, PyTorch's or Keras's, is malformed.
+    #[error("{file}: cannot be read as a PyTorch or Keras file: {source}")]
+    Zip {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        source: ZipError,
+    },
+    /// The files that an index names are not what it says.
+    #[error("{}: not a sound index of safetensors files: {source}", file.display())]
+    Shards {
+        /// The index.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: ShardsError,
     },
     /// There is no tensor of that name.
     #[error("{file}: no tensor `{tensor}`{}", nearest.as_ref().map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default())]

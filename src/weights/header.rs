@@ -4,12 +4,13 @@
 //! lets the last of two equal names win, and it takes headers of 100 MB; its types are used.
 //! Format: <https://huggingface.co/docs/safetensors>.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
 
-use safetensors::tensor::{Dtype, TensorInfo};
+use safetensors::tensor::TensorInfo;
 use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
+
+use super::entry::{Body, Entry, Header};
 
 /// Bytes of the length that precedes the header.
 const LENGTH_BYTES: usize = 8;
@@ -105,28 +106,6 @@ pub enum HeaderError {
     },
 }
 
-/// One tensor of the file.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) dtype: Dtype,
-    pub(super) shape: Vec<usize>,
-    /// Position of its bytes in the file.
-    pub(super) bytes: Range<usize>,
-    /// Values from one index to the next in each dimension, where that is not row-major order.
-    pub(super) strides: Option<Vec<usize>>,
-}
-
-/// A parsed header. Every range of every entry lies inside the file.
-#[derive(Debug)]
-pub(super) struct Header {
-    /// In the order of their bytes.
-    pub(super) entries: Vec<Entry>,
-    /// Name to position in `entries`.
-    pub(super) index: HashMap<String, usize>,
-    pub(super) metadata: BTreeMap<String, String>,
-}
-
 /// Parses and checks the header of `file`, the bytes of a whole safetensors file.
 pub(super) fn parse(file: &[u8]) -> Result<Header, HeaderError> {
     let Some((length, rest)) = file.split_first_chunk::<LENGTH_BYTES>() else {
@@ -150,26 +129,20 @@ pub(super) fn parse(file: &[u8]) -> Result<Header, HeaderError> {
     let start = LENGTH_BYTES + text.len();
     let data = file.len() - start;
     let mut end = 0;
-    let mut index = HashMap::with_capacity(tensors.len());
-    let mut entries = Vec::with_capacity(tensors.len());
+    let mut header = Header { metadata, ..Header::default() };
     for (name, info) in tensors {
         check(&name, &info, end, data)?;
         end = info.data_offsets.1;
-        if index.insert(name.clone(), entries.len()).is_some() {
-            return Err(HeaderError::Json { reason: format!("the name `{name}` stands twice") });
-        }
-        entries.push(Entry {
-            name,
-            dtype: info.dtype,
-            shape: info.shape,
-            bytes: start + info.data_offsets.0..start + end,
-            strides: None,
-        });
+        let body = Body::Plain(start + info.data_offsets.0..start + end);
+        let entry = Entry { name, dtype: info.dtype, shape: info.shape, body, shard: 0 };
+        header.add(entry).map_err(|name| HeaderError::Json {
+            reason: format!("the name `{name}` stands twice"),
+        })?;
     }
     if end < data {
         return Err(HeaderError::Trailing { extra: data - end });
     }
-    Ok(Header { entries, index, metadata })
+    Ok(header)
 }
 
 /// Checks one tensor whose predecessor ends at `end`, in a file with `data` bytes of tensors.

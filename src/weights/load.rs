@@ -6,15 +6,16 @@ use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 
 use super::report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
-use super::{Checkpoint, Renaming, WeightsError};
+use super::{Checkpoint, MappedTensor, Renaming, WeightsError};
 
 /// The suffix of a counter that PyTorch's batch norm saves and no inference reads.
-const COUNTER: &str = "num_batches_tracked";
+const COUNTER: &str = ".num_batches_tracked";
 
 /// Builds a model from a checkpoint, strictly.
 ///
 /// `build` asks the [`VarBuilder`] for tensors by timm's names; with `renaming`, each is read
-/// under its name in the file. All tensors come out as `dtype` on `device`.
+/// under its name in the file and brought from the file's layout into timm's. All tensors come out
+/// as `dtype` on `device`.
 ///
 /// # Errors
 /// [`WeightsError::Mismatch`] lists every tensor that is missing, unexpected or misshapen; other
@@ -34,27 +35,27 @@ pub fn load<M>(
         return Err(error);
     }
     let mut mismatch = Mismatch {
-        file: checkpoint.file().to_owned(),
         applied: log.applied.len(),
         missing: log.missing,
-        unexpected: Vec::new(),
         misshapen: log.misshapen,
+        ..Mismatch::new(checkpoint.file())
     };
     let mut ignored = Vec::new();
     // A model that stopped half-way has not asked for all that it will use.
     if built.is_ok() {
         for name in checkpoint.names().filter(|name| !log.used.contains(*name)) {
-            if name.rsplit('.').next() == Some(COUNTER) {
+            let is_ignored = match renaming {
+                Some(renaming) => renaming.ignores(name),
+                None => name.ends_with(COUNTER),
+            };
+            if is_ignored {
                 ignored.push(name.to_owned());
             } else {
-                mismatch.unexpected.push(Unexpected { name: name.to_owned(), nearest: None });
+                mismatch.unexpected.push(Unexpected::new(name));
             }
         }
     }
-    if !(mismatch.missing.is_empty()
-        && mismatch.unexpected.is_empty()
-        && mismatch.misshapen.is_empty())
-    {
+    if mismatch.findings() > 0 {
         mismatch.find_nearest();
         return Err(WeightsError::Mismatch(Box::new(mismatch)));
     }
@@ -123,25 +124,49 @@ struct Log {
     unusable: Option<WeightsError>,
 }
 
+/// Where a tensor that was asked for is in the file.
+struct Found<'a> {
+    in_file: &'a str,
+    stored: &'a [usize],
+    mapped: Option<&'a MappedTensor>,
+}
+
+impl Found<'_> {
+    /// Whether the stored tensor has the model's shape, or the one that the convention stores it in.
+    fn fits(&self, shape: &[usize]) -> bool {
+        match self.mapped {
+            Some(mapped) => mapped.shape == shape && mapped.foreign_shape == self.stored,
+            None => self.stored == shape,
+        }
+    }
+}
+
 impl Reader<'_> {
-    /// The name in the file, or `None` if the convention has none for it.
-    fn name_in_file<'n>(&'n self, name: &'n str) -> Option<&'n str> {
-        self.renaming.map_or(Some(name), |renaming| renaming.foreign(name))
+    /// The tensor's name in the file, or its own if the convention has none for it.
+    fn name_in_file<'n>(&'n self, name: &'n str) -> (&'n str, Option<&'n MappedTensor>) {
+        let mapped = self.renaming.and_then(|renaming| renaming.mapped(name));
+        (mapped.map_or(name, |mapped| mapped.foreign.as_str()), mapped)
     }
 
-    /// Writes down a request and gives the file's name of the tensor, if it is there.
-    fn look_up<'n>(&'n self, name: &'n str, log: &mut Log) -> Option<(&'n str, &'n [usize])> {
-        let in_file = self.name_in_file(name);
-        let found = in_file.and_then(|n| Some((n, self.checkpoint.shape(n)?)));
-        match found {
-            Some((in_file, _)) => {
-                log.used.insert(in_file.to_owned());
+    fn find<'n>(&'n self, name: &'n str) -> Option<Found<'n>> {
+        let (in_file, mapped) = self.name_in_file(name);
+        if self.renaming.is_some() && mapped.is_none() {
+            return None;
+        }
+        let stored = self.checkpoint.shape(in_file)?;
+        Some(Found { in_file, stored, mapped })
+    }
+
+    /// Writes down a request and gives the tensor's place in the file, if it is there.
+    fn look_up<'n>(&'n self, name: &'n str, log: &mut Log) -> Option<Found<'n>> {
+        let found = self.find(name);
+        match &found {
+            Some(found) => {
+                log.used.insert(found.in_file.to_owned());
             }
-            None if !log.seen.contains(name) => log.missing.push(Missing {
-                name: name.to_owned(),
-                looked_for: in_file.unwrap_or(name).to_owned(),
-                nearest: None,
-            }),
+            None if !log.seen.contains(name) => {
+                log.missing.push(Missing::new(name, self.name_in_file(name).0));
+            }
             None => {}
         }
         found
@@ -150,12 +175,16 @@ impl Reader<'_> {
     fn read(
         &self,
         name: &str,
-        in_file: &str,
+        found: &Found<'_>,
         dtype: DType,
         device: &Device,
         log: &mut Log,
     ) -> candle_core::Result<Tensor> {
-        self.checkpoint.tensor(in_file, dtype, device).map_err(|error| {
+        let read = match found.mapped {
+            Some(mapped) => self.checkpoint.mapped_tensor(mapped, dtype, device),
+            None => self.checkpoint.tensor(found.in_file, dtype, device),
+        };
+        read.map_err(|error| {
             let message = error.to_string();
             log.unusable.get_or_insert(error);
             candle_core::Error::Msg(format!("{name}: {message}"))
@@ -177,21 +206,19 @@ impl SimpleBackend for &Reader<'_> {
         let first_time = log.seen.insert(name.to_owned());
         match found {
             None => placeholder(&shape, dtype, device),
-            Some((_, found)) if found != shape.dims() => {
+            Some(found) if !found.fits(shape.dims()) => {
                 if first_time {
-                    log.misshapen.push(Misshapen {
-                        name: name.to_owned(),
-                        found: found.to_owned(),
-                        expected: shape.dims().to_owned(),
-                    });
+                    let mapped = found.mapped.filter(|m| m.shape == shape.dims());
+                    let expected = mapped.map_or(shape.dims(), |m| &m.foreign_shape);
+                    log.misshapen.push(Misshapen::new(name, found.stored, expected));
                 }
                 placeholder(&shape, dtype, device)
             }
-            Some((in_file, _)) => {
+            Some(found) => {
                 if first_time {
                     log.applied.push(name.to_owned());
                 }
-                self.read(name, in_file, dtype, device, &mut log)
+                self.read(name, &found, dtype, device, &mut log)
             }
         }
     }
@@ -205,17 +232,18 @@ impl SimpleBackend for &Reader<'_> {
         let mut log = locked(&self.log);
         let found = self.look_up(name, &mut log);
         let first_time = log.seen.insert(name.to_owned());
-        let Some((in_file, _)) = found else {
+        let Some(found) = found.filter(|f| f.mapped.is_none_or(|m| m.foreign_shape == f.stored))
+        else {
             return Err(candle_core::Error::CannotFindTensor { path: name.to_owned() });
         };
         if first_time {
             log.applied.push(name.to_owned());
         }
-        self.read(name, in_file, dtype, device, &mut log)
+        self.read(name, &found, dtype, device, &mut log)
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
-        self.name_in_file(name).is_some_and(|n| self.checkpoint.shape(n).is_some())
+        self.find(name).is_some()
     }
 }
 

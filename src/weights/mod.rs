@@ -31,24 +31,37 @@
 mod bundled;
 mod checkpoint;
 mod convention;
+mod entry;
 mod error;
+mod format;
+mod hdf5;
 mod header;
+mod keras;
 mod load;
 mod pickle;
 mod report;
 pub mod seeded;
-mod template;
+mod shards;
 mod values;
+mod wrappers;
 mod write;
+mod zip;
 
 #[cfg(feature = "bundled")]
 pub use bundled::{BUNDLED_MODEL, bundled};
 pub use checkpoint::Checkpoint;
-pub use convention::{Convention, ConventionError, Renaming};
+pub use convention::{
+    Convention, ConventionError, Covered, Family, FillError, MappedTensor, Renaming, TemplateError,
+};
 pub use error::WeightsError;
+pub use hdf5::Hdf5Error;
 pub use header::HeaderError;
+pub use keras::{KerasError, Normalization};
 pub use load::{load, tensor_shapes};
 pub use pickle::TorchError;
+pub(crate) use report::nearest;
 pub use report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
-pub use template::TemplateError;
+pub use shards::ShardsError;
+pub(crate) use write::replace;
 pub use write::{NamedTensor, Values, serialize, write_safetensors};
+pub use zip::ZipError;

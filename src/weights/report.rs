@@ -74,8 +74,24 @@ pub struct Misshapen {
 }
 
 impl Mismatch {
+    /// No differences yet.
+    pub(crate) fn new(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            applied: 0,
+            missing: Vec::new(),
+            unexpected: Vec::new(),
+            misshapen: Vec::new(),
+        }
+    }
+
+    /// How many tensors differ.
+    pub(crate) fn findings(&self) -> usize {
+        self.missing.len() + self.unexpected.len() + self.misshapen.len()
+    }
+
     /// Fills in the nearest names of both sides.
-    pub(super) fn find_nearest(&mut self) {
+    pub(crate) fn find_nearest(&mut self) {
         for missing in self.missing.iter_mut().take(LISTED) {
             let names = self.unexpected.iter().map(|u| u.name.as_str());
             missing.nearest = nearest(&missing.looked_for, names);
@@ -88,12 +104,14 @@ impl Mismatch {
 
     /// The number of classes in the file and in the model, if all that differs is the classifier.
     pub fn num_classes(&self) -> Option<(usize, usize)> {
-        let (first, rest) = self.misshapen.split_first()?;
-        let classes = first.classes()?;
+        let bias = self.misshapen.iter().find(|m| m.name == "classifier.bias")?;
+        let (&[found], &[expected]) = (bias.found.as_slice(), bias.expected.as_slice()) else {
+            return None;
+        };
         let only = self.missing.is_empty()
             && self.unexpected.is_empty()
-            && rest.iter().all(|other| other.classes() == Some(classes));
-        only.then_some(classes)
+            && self.misshapen.iter().all(|other| other.is_classifier_of(found, expected));
+        only.then_some((found, expected))
     }
 
     fn remedy(&self) -> &'static str {
@@ -108,16 +126,32 @@ impl Mismatch {
     }
 }
 
+impl Missing {
+    pub(crate) fn new(name: &str, looked_for: &str) -> Self {
+        Self { name: name.to_owned(), looked_for: looked_for.to_owned(), nearest: None }
+    }
+}
+
+impl Unexpected {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), nearest: None }
+    }
+}
+
 impl Misshapen {
-    /// The number of classes in the file and in the model, if this is the classifier.
-    fn classes(&self) -> Option<(usize, usize)> {
-        let classifier = matches!(self.name.as_str(), "classifier.weight" | "classifier.bias");
-        match (self.found.split_first(), self.expected.split_first()) {
-            (Some((&found, a)), Some((&expected, b))) if classifier && a == b => {
-                Some((found, expected))
-            }
-            _ => None,
-        }
+    pub(crate) fn new(name: &str, found: &[usize], expected: &[usize]) -> Self {
+        Self { name: name.to_owned(), found: found.to_owned(), expected: expected.to_owned() }
+    }
+
+    /// Whether this is the classifier, and its shapes differ by the number of classes alone, whichever
+    /// axis that is.
+    fn is_classifier_of(&self, found: usize, expected: usize) -> bool {
+        let is_classifier = matches!(self.name.as_str(), "classifier.weight" | "classifier.bias");
+        let mut differing = self.found.iter().zip(&self.expected).filter(|(a, b)| a != b);
+        is_classifier
+            && self.found.len() == self.expected.len()
+            && differing.next() == Some((&found, &expected))
+            && differing.next().is_none()
     }
 }
 
@@ -183,7 +217,7 @@ fn did_you_mean(f: &mut fmt::Formatter<'_>, name: Option<&str>, side: &str) -> f
 }
 
 /// The most similar of `names`, if one is at least half alike. Bounded work whatever the names are.
-pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     if name.len() > COMPARED_LENGTH {
         return None;
     }

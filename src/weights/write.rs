@@ -3,7 +3,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use half::f16;
+use half::{bf16, f16};
 use serde_json::json;
 
 use super::WeightsError;
@@ -27,6 +27,8 @@ pub enum Values<'a> {
     U8(&'a [u8]),
     /// Stored as F16.
     F16(&'a [f16]),
+    /// Stored as BF16.
+    Bf16(&'a [bf16]),
     /// Stored as F32.
     F32(&'a [f32]),
 }
@@ -36,6 +38,7 @@ impl Values<'_> {
         match self {
             Self::U8(values) => values.len(),
             Self::F16(values) => values.len(),
+            Self::Bf16(values) => values.len(),
             Self::F32(values) => values.len(),
         }
     }
@@ -45,6 +48,7 @@ impl Values<'_> {
         match self {
             Self::U8(_) => ("U8", 1),
             Self::F16(_) => ("F16", 2),
+            Self::Bf16(_) => ("BF16", 2),
             Self::F32(_) => ("F32", 4),
         }
     }
@@ -53,6 +57,7 @@ impl Values<'_> {
         match self {
             Self::U8(values) => to.write_all(values),
             Self::F16(values) => values.iter().try_for_each(|v| to.write_all(&v.to_le_bytes())),
+            Self::Bf16(values) => values.iter().try_for_each(|v| to.write_all(&v.to_le_bytes())),
             Self::F32(values) => values.iter().try_for_each(|v| to.write_all(&v.to_le_bytes())),
         }
     }
@@ -151,7 +156,7 @@ impl<'t> Layout<'t> {
 }
 
 /// Replaces the file at `path` by what `write` writes, or leaves it untouched.
-fn replace(
+pub(crate) fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {

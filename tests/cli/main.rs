@@ -5,6 +5,7 @@
 
 mod bench;
 mod classify;
+mod convert;
 mod faults;
 mod models;
 mod summary;

@@ -1,3 +1,5 @@
+use crate::weights::ZipError;
+
 /// What is wrong with a PyTorch file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -8,12 +10,9 @@ pub enum TorchError {
         /// What is missing.
         what: &'static str,
     },
-    /// The archive's tables do not hold together.
-    #[error("its zip archive is damaged: {what}")]
-    Zip {
-        /// What does not fit.
-        what: &'static str,
-    },
+    /// The archive around it is damaged, or packs what it should not.
+    #[error(transparent)]
+    Zip(#[from] ZipError),
     /// The archive holds no pickle, or several.
     #[error(
         "it is a zip archive with {count} entries `*/data.pkl` where PyTorch's have one: name a PyTorch or safetensors file"
@@ -21,14 +20,6 @@ pub enum TorchError {
     NotTorch {
         /// How many there are.
         count: usize,
-    },
-    /// An entry of the archive that is needed is compressed or encrypted, which PyTorch's never are.
-    #[error(
-        "its entry `{entry}` is compressed or encrypted, PyTorch stores entries plainly: save it again with torch.save"
-    )]
-    Compressed {
-        /// The entry's name.
-        entry: String,
     },
     /// The pickle speaks of a storage that the file does not hold.
     #[error("its storage `{storage}` is missing")]

@@ -4,15 +4,15 @@
 mod error;
 mod machine;
 mod torch;
-mod zip;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use self::machine::{MAX_PICKLE, Objects, Value};
 use self::torch::View;
-use self::zip::Archive;
-use super::header::{Entry, Header, MAX_NAME, excerpt};
+use super::entry::{Body, Entry, Header};
+use super::header::{MAX_NAME, excerpt};
+use super::zip::Archive;
 
 pub use self::error::TorchError;
 
@@ -23,27 +23,23 @@ const LEGACY_VERSION: i64 = 1001;
 /// Where training scripts put the weights, the first that is there wins; as timm's `load_state_dict`
 /// has it (`timm/models/_helpers.py`).
 const KEYS: [&str; 4] = ["state_dict_ema", "model_ema", "state_dict", "model"];
-/// What wrappers put before the names, as timm's `clean_state_dict` takes it away.
-const PREFIXES: [&str; 3] = ["_orig_mod.", "module.", "_orig_mod."];
 
-/// Whether `file` starts as PyTorch's files do.
-pub(super) fn is_torch(file: &[u8]) -> bool {
-    file.starts_with(zip::MAGIC) || file.starts_with(LEGACY)
+/// Whether `file` starts as PyTorch's older files do.
+pub(super) fn is_legacy(file: &[u8]) -> bool {
+    file.starts_with(LEGACY)
 }
 
-/// The tensors of a PyTorch file, and what was done to get at them.
-pub(super) fn parse(file: &[u8]) -> Result<(Header, Option<String>), TorchError> {
-    if file.starts_with(LEGACY) { parse_legacy(file) } else { parse_zip(file) }
-}
-
-fn parse_zip(file: &[u8]) -> Result<(Header, Option<String>), TorchError> {
-    let archive = Archive::parse(file)?;
+/// The tensors of a PyTorch file that is a zip archive, and what was done to get at them.
+pub(super) fn parse_zip(
+    file: &[u8],
+    archive: &Archive<'_>,
+) -> Result<(Header, Option<String>), TorchError> {
     let prefixes: Vec<_> =
         archive.names().filter_map(|name| name.strip_suffix("data.pkl")).collect();
     let &[prefix] = prefixes.as_slice() else {
         return Err(TorchError::NotTorch { count: prefixes.len() });
     };
-    let entry = |name: &str| archive.range(&format!("{prefix}{name}"));
+    let entry = |name: &str| archive.range(&format!("{prefix}{name}")).map_err(TorchError::from);
     if let Some(range) = entry("byteorder")?
         && &file[range.clone()] != b"little"
     {
@@ -57,7 +53,8 @@ fn parse_zip(file: &[u8]) -> Result<(Header, Option<String>), TorchError> {
     header(value, &objects, |key| entry(&format!("data/{key}")))
 }
 
-fn parse_legacy(file: &[u8]) -> Result<(Header, Option<String>), TorchError> {
+/// The tensors of an older PyTorch file, and what was done to get at them.
+pub(super) fn parse_legacy(file: &[u8]) -> Result<(Header, Option<String>), TorchError> {
     let mut at = LEGACY.len();
     let mut next = || {
         let (value, objects, length) = machine::run(&file[at..])?;
@@ -134,15 +131,11 @@ fn header(
         };
         dict = &objects.dicts[inner];
     }
-    let mut stripped = 0;
-    let mut index = HashMap::new();
-    let mut entries = Vec::new();
+    let mut header = Header::default();
     for (name, value) in dict {
-        let (Value::Text(full), &Value::Tensor(tensor)) = (name, value) else {
+        let (&Value::Text(name), &Value::Tensor(tensor)) = (name, value) else {
             continue;
         };
-        let name = PREFIXES.iter().fold(*full, |n, prefix| n.strip_prefix(prefix).unwrap_or(n));
-        stripped += usize::from(name != *full);
         let named = excerpt(name, MAX_NAME);
         if named != name {
             return Err(TorchError::Tensor {
@@ -152,29 +145,14 @@ fn header(
         }
         let view = &objects.tensors[tensor];
         let entry = entry(named, view, objects, &range)?;
-        if index.insert(name.to_owned(), entries.len()).is_some() {
-            return Err(TorchError::Tensor {
-                tensor: entry.name,
-                reason: "stands twice".to_owned(),
-            });
-        }
-        entries.push(entry);
+        let twice = |tensor| TorchError::Tensor { tensor, reason: "stands twice".to_owned() };
+        header.add(entry).map_err(twice)?;
     }
-    if entries.is_empty() {
+    if header.entries.is_empty() {
         return Err(TorchError::NoStateDict { key });
     }
-    let mut notes = Vec::new();
-    if let Some(key) = key {
-        notes.push(format!("the weights are those under `{key}`"));
-    }
-    if stripped > 0 {
-        let prefixes: HashSet<_> = PREFIXES.into_iter().collect();
-        let mut prefixes: Vec<_> = prefixes.into_iter().collect();
-        prefixes.sort_unstable();
-        notes.push(format!("the prefix {} was taken off {stripped} names", prefixes.join(" or ")));
-    }
-    let note = (!notes.is_empty()).then(|| notes.join("; "));
-    Ok((Header { entries, index, metadata: BTreeMap::new() }, note))
+    let note = key.map(|key| format!("the weights are those under `{key}`"));
+    Ok((header, note))
 }
 
 /// Checks one tensor against the storage it is a view of.
@@ -205,14 +183,12 @@ fn entry(
     let span = if count == 0 { Some(0) } else { reach(view) };
     let end = span.and_then(|span| span.checked_add(view.offset));
     let end = end.filter(|&end| end <= storage.count).ok_or_else(|| refuse(&name))?;
-    let strides = (count > 0 && !is_contiguous(view)).then(|| view.strides.clone());
-    Ok(Entry {
-        name,
-        dtype: storage.dtype,
-        shape: view.shape.clone(),
-        bytes: bytes.start + view.offset * width..bytes.start + end * width,
-        strides,
-    })
+    let bytes = bytes.start + view.offset * width..bytes.start + end * width;
+    let body = match count == 0 || is_contiguous(view) {
+        true => Body::Plain(bytes),
+        false => Body::Strided(bytes, view.strides.clone()),
+    };
+    Ok(Entry { name, dtype: storage.dtype, shape: view.shape.clone(), body, shard: 0 })
 }
 
 /// Values from the view's first to its last in the storage, both included.

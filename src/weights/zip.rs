@@ -6,7 +6,37 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::TorchError;
+/// What is wrong with a zip archive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ZipError {
+    /// The file ends too early.
+    #[error("it was cut off: {what}; fetch it again")]
+    CutOff {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The archive's tables do not hold together.
+    #[error("its zip archive is damaged: {what}")]
+    Damaged {
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// The archive is larger than any real one.
+    #[error("its zip archive has more than {limit} entries")]
+    Limit {
+        /// The most that is accepted.
+        limit: usize,
+    },
+    /// An entry that is needed is compressed or encrypted, which PyTorch's and Keras's never are.
+    #[error(
+        "its entry `{entry}` is compressed or encrypted, PyTorch and Keras store entries plainly: save it again"
+    )]
+    Compressed {
+        /// The entry's name.
+        entry: String,
+    },
+}
 
 /// The first bytes of an archive.
 pub(super) const MAGIC: &[u8] = b"PK\x03\x04";
@@ -32,12 +62,12 @@ pub(super) struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    pub(super) fn parse(file: &'a [u8]) -> Result<Self, TorchError> {
+    pub(super) fn parse(file: &'a [u8]) -> Result<Self, ZipError> {
         let from = file.len().saturating_sub(END + MAX_COMMENT);
         let end = (from..=file.len().saturating_sub(END))
             .rev()
             .find(|&at| file.get(at..).is_some_and(|rest| rest.starts_with(b"PK\x05\x06")))
-            .ok_or(TorchError::CutOff { what: "a zip archive's last record is missing" })?;
+            .ok_or(ZipError::CutOff { what: "a zip archive's last record is missing" })?;
         let mut count = u64::from(number2(file, end + 10)?);
         let mut size = u64::from(number4(file, end + 12)?);
         let mut start = u64::from(number4(file, end + 16)?);
@@ -46,7 +76,7 @@ impl<'a> Archive<'a> {
         {
             let at = position(number8(file, locator + 8)?)?;
             if !file.get(at..).is_some_and(|rest| rest.starts_with(b"PK\x06\x06")) {
-                return Err(TorchError::Zip {
+                return Err(ZipError::Damaged {
                     what: "its 64-bit record is not where it should be",
                 });
             }
@@ -55,19 +85,19 @@ impl<'a> Archive<'a> {
             start = number8(file, plus(at, 48)?)?;
         }
         if count > MAX_ENTRIES as u64 {
-            return Err(TorchError::Limit { what: "zip entries", limit: MAX_ENTRIES });
+            return Err(ZipError::Limit { limit: MAX_ENTRIES });
         }
         let start = position(start)?;
         let directory = file
             .get(start..plus(start, position(size)?)?)
-            .ok_or(TorchError::CutOff { what: "its zip directory ends beyond the file" })?;
+            .ok_or(ZipError::CutOff { what: "its zip directory ends beyond the file" })?;
         let mut entries = HashMap::new();
         let mut at = 0;
         for _ in 0..count {
             let (name, entry, next) = central(directory, at)?;
             at = next;
             if entries.insert(name, entry).is_some() {
-                return Err(TorchError::Zip { what: "two entries have one name" });
+                return Err(ZipError::Damaged { what: "two entries have one name" });
             }
         }
         Ok(Self { file, entries })
@@ -78,16 +108,16 @@ impl<'a> Archive<'a> {
     }
 
     /// Where an entry's bytes are, or `None` if there is no such entry.
-    pub(super) fn range(&self, name: &str) -> Result<Option<Range<usize>>, TorchError> {
+    pub(super) fn range(&self, name: &str) -> Result<Option<Range<usize>>, ZipError> {
         let Some(entry) = self.entries.get(name) else {
             return Ok(None);
         };
         if !entry.plain {
-            return Err(TorchError::Compressed { entry: name.chars().take(80).collect() });
+            return Err(ZipError::Compressed { entry: name.chars().take(80).collect() });
         }
         let header = position(entry.header)?;
         if !self.file.get(header..).is_some_and(|rest| rest.starts_with(MAGIC)) {
-            return Err(TorchError::Zip { what: "an entry is not where its directory says" });
+            return Err(ZipError::Damaged { what: "an entry is not where its directory says" });
         }
         let name = usize::from(number2(self.file, plus(header, 26)?)?);
         let extra = usize::from(number2(self.file, plus(header, 28)?)?);
@@ -95,16 +125,16 @@ impl<'a> Archive<'a> {
         let stop = plus(start, position(entry.size)?)?;
         match stop <= self.file.len() {
             true => Ok(Some(start..stop)),
-            false => Err(TorchError::CutOff { what: "a zip entry ends beyond the file" }),
+            false => Err(ZipError::CutOff { what: "a zip entry ends beyond the file" }),
         }
     }
 }
 
 /// The directory's entry at `at`, and where the next one is.
-fn central(directory: &[u8], at: usize) -> Result<(&str, Entry, usize), TorchError> {
+fn central(directory: &[u8], at: usize) -> Result<(&str, Entry, usize), ZipError> {
     const ENCRYPTED: u16 = 1;
     if !directory.get(at..).is_some_and(|rest| rest.starts_with(b"PK\x01\x02")) {
-        return Err(TorchError::Zip { what: "its directory has fewer entries than it says" });
+        return Err(ZipError::Damaged { what: "its directory has fewer entries than it says" });
     }
     let flags = number2(directory, plus(at, 8)?)?;
     let method = number2(directory, plus(at, 10)?)?;
@@ -119,10 +149,10 @@ fn central(directory: &[u8], at: usize) -> Result<(&str, Entry, usize), TorchErr
     let name = directory
         .get(name_at..extra_at)
         .and_then(|name| str::from_utf8(name).ok())
-        .ok_or(TorchError::Zip { what: "an entry's name is no text" })?;
+        .ok_or(ZipError::Damaged { what: "an entry's name is no text" })?;
     let fields = directory
         .get(extra_at..extra_end)
-        .ok_or(TorchError::Zip { what: "its directory is cut off" })?;
+        .ok_or(ZipError::Damaged { what: "its directory is cut off" })?;
     if let Some(mut wide) = wide_numbers(fields)? {
         // Only the numbers that do not fit into 32 bits are there, in this order.
         for value in [&mut size, &mut packed, &mut header] {
@@ -137,12 +167,12 @@ fn central(directory: &[u8], at: usize) -> Result<(&str, Entry, usize), TorchErr
 }
 
 /// The 64-bit numbers among an entry's extra fields.
-fn wide_numbers(mut fields: &[u8]) -> Result<Option<&[u8]>, TorchError> {
+fn wide_numbers(mut fields: &[u8]) -> Result<Option<&[u8]>, ZipError> {
     while !fields.is_empty() {
         let (id, size) = (number2(fields, 0)?, usize::from(number2(fields, 2)?));
         let field = fields
             .get(4..4 + size)
-            .ok_or(TorchError::Zip { what: "an entry's extra field is cut off" })?;
+            .ok_or(ZipError::Damaged { what: "an entry's extra field is cut off" })?;
         if id == 1 {
             return Ok(Some(field));
         }
@@ -151,29 +181,29 @@ fn wide_numbers(mut fields: &[u8]) -> Result<Option<&[u8]>, TorchError> {
     Ok(None)
 }
 
-fn plus(a: usize, b: usize) -> Result<usize, TorchError> {
-    a.checked_add(b).ok_or(TorchError::Zip { what: "a position is beyond all files" })
+fn plus(a: usize, b: usize) -> Result<usize, ZipError> {
+    a.checked_add(b).ok_or(ZipError::Damaged { what: "a position is beyond all files" })
 }
 
-fn position(value: u64) -> Result<usize, TorchError> {
-    usize::try_from(value).map_err(|_| TorchError::Zip { what: "a position is beyond all files" })
+fn position(value: u64) -> Result<usize, ZipError> {
+    usize::try_from(value).map_err(|_| ZipError::Damaged { what: "a position is beyond all files" })
 }
 
-fn bytes<const N: usize>(file: &[u8], at: usize) -> Result<[u8; N], TorchError> {
+fn bytes<const N: usize>(file: &[u8], at: usize) -> Result<[u8; N], ZipError> {
     file.get(at..)
         .and_then(|rest| rest.first_chunk::<N>())
         .copied()
-        .ok_or(TorchError::CutOff { what: "a record of its zip archive ends beyond the file" })
+        .ok_or(ZipError::CutOff { what: "a record of its zip archive ends beyond the file" })
 }
 
-fn number2(file: &[u8], at: usize) -> Result<u16, TorchError> {
+fn number2(file: &[u8], at: usize) -> Result<u16, ZipError> {
     bytes(file, at).map(u16::from_le_bytes)
 }
 
-fn number4(file: &[u8], at: usize) -> Result<u32, TorchError> {
+fn number4(file: &[u8], at: usize) -> Result<u32, ZipError> {
     bytes(file, at).map(u32::from_le_bytes)
 }
 
-fn number8(file: &[u8], at: usize) -> Result<u64, TorchError> {
+fn number8(file: &[u8], at: usize) -> Result<u64, ZipError> {
     bytes(file, at).map(u64::from_le_bytes)
 }

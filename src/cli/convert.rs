@@ -1,0 +1,102 @@
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::table::{align, printable};
+use super::{Done, NoModel, complain};
+use crate::convert::{Conversion, Dtype, recognize};
+use crate::weights::{Checkpoint, Convention};
+
+/// Convert a checkpoint to the names and layout of another library
+///
+/// Prints what went where, and writes a safetensors file.
+#[derive(Debug, Args)]
+pub(super) struct Convert {
+    /// Checkpoint to read
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// File to write; with --folder the folder
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// Convention to write: timm, torchvision, ...
+    #[arg(long, value_name = "CONVENTION")]
+    to: String,
+    /// Convention of IN
+    #[arg(long, value_name = "CONVENTION", default_value = AUTO)]
+    from: String,
+    /// Architecture of IN, by timm's name or the library's
+    #[arg(long, value_name = "ARCH", default_value = AUTO)]
+    arch: String,
+    /// Type to store: f32, f16 or bf16
+    #[arg(long, default_value_t, value_name = "DTYPE")]
+    dtype: Dtype,
+    /// Write a folder that timm loads by local-dir: (--to timm), with config.json
+    #[arg(long)]
+    folder: bool,
+}
+
+/// What leaves a choice to the file's names and shapes.
+const AUTO: &str = "auto";
+
+impl Convert {
+    pub(super) fn run(self) -> Result<Done> {
+        if self.folder && self.to != "timm" {
+            bail!("--folder writes timm's config.json: it goes with --to timm");
+        }
+        let no_model = |error: &dyn std::fmt::Display| NoModel(error.to_string());
+        Convention::named(&self.to).map_err(|e| no_model(&e))?;
+        let checkpoint = Checkpoint::open(&self.input).map_err(|e| no_model(&e))?;
+        let given = |text: &'static str, value: &str| (value != text).then(|| value.to_owned());
+        let (from, arch) = (given(AUTO, &self.from), given(AUTO, &self.arch));
+        let found =
+            recognize(&checkpoint, from.as_deref(), arch.as_deref()).map_err(|e| no_model(&e))?;
+        let conversion =
+            Conversion::new(&checkpoint, &found, &self.to).map_err(|e| no_model(&e))?;
+        let file = self.input.display();
+        if let Some(note) = checkpoint.note() {
+            complain(&format!("note: {file}: {note}"));
+        }
+        complain(&format!(
+            "note: {file}: {} of {}, timm's {}, {} classes",
+            found.model.name, found.convention, found.model.timm, found.network.num_classes
+        ));
+        if found.has_background {
+            complain("note: the classifier's first class, a background class, is left out");
+        }
+        if !self.folder && !conversion.differences().is_empty() {
+            complain(&format!(
+                "note: {} of {} computes otherwise than the model of these weights: {}",
+                conversion.target().name,
+                self.to,
+                conversion.differences().join(", ")
+            ));
+        }
+        if self.folder {
+            conversion.write_folder(&self.output, self.dtype)?;
+        } else {
+            conversion.write(&self.output, self.dtype)?;
+        }
+        table(&conversion, &mut std::io::stdout().lock())?;
+        Ok(Done::All)
+    }
+}
+
+fn table(conversion: &Conversion<'_>, out: &mut impl Write) -> std::io::Result<()> {
+    let shape = |shape: &[usize]| shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
+    let mut rows = vec![["FROM", "SHAPE", "TO", "SHAPE"].map(str::to_owned)];
+    rows.extend(conversion.moved().map(|moved| {
+        [printable(&moved.from), shape(&moved.from_shape), moved.to, shape(&moved.to_shape)]
+    }));
+    rows.extend(
+        conversion
+            .ignored()
+            .iter()
+            .map(|name| [printable(name), String::new(), "-".to_owned(), String::new()]),
+    );
+    for line in align(&rows, &[]) {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()
+}

@@ -1,0 +1,133 @@
+use crate::arch::ArchError;
+use crate::pretrained::PretrainedError;
+use crate::weights::{ConventionError, Mismatch, WeightsError};
+
+/// What can go wrong when a checkpoint is recognised or converted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConvertError {
+    /// Names that no convention has.
+    #[error(
+        "{file}: not a network of this family: by no convention ({}) does it have the names of one; it has {}",
+        conventions.join(", "),
+        if names.is_empty() { "no tensors".to_owned() } else { format!("`{}`, ...", names.join("`, `")) }
+    )]
+    Unrecognized {
+        /// The file.
+        file: String,
+        /// The conventions tried.
+        conventions: Vec<String>,
+        /// Its first names.
+        names: Vec<String>,
+    },
+    /// Names of a known convention, and of no model that it covers.
+    #[error(
+        "of {tried} models that begin alike the nearest is {model}, by the convention \
+         {convention}: {mismatch}"
+    )]
+    NoModel {
+        /// The nearest convention.
+        convention: String,
+        /// The library's name of the nearest model.
+        model: String,
+        /// How many models begin alike.
+        tried: usize,
+        /// What differs.
+        mismatch: Box<Mismatch>,
+    },
+    /// Tensors that are those of several models.
+    #[error(
+        "{file}: its tensors are those of {} models, which compute differently: name one of {}",
+        candidates.len(),
+        candidates.join(", ")
+    )]
+    Ambiguous {
+        /// The file.
+        file: String,
+        /// `ARCHITECTURE (MODEL, CONVENTION)` of each.
+        candidates: Vec<String>,
+    },
+    /// A file of a model that computes otherwise than the one asked for.
+    #[error(
+        "{file}: these are the weights of {model}, which computes as {timm}, not as {asked}: name {timm}, or no model"
+    )]
+    OtherModel {
+        /// The file.
+        file: String,
+        /// The library's model.
+        model: String,
+        /// timm's architecture that computes the same.
+        timm: String,
+        /// The one that was asked for.
+        asked: String,
+    },
+    /// An architecture that is neither timm's nor a library's.
+    #[error("no model is named `{name}`: expected timm's name of an architecture or a library's of a model{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    UnknownModel {
+        /// The name.
+        name: String,
+        /// The nearest name.
+        nearest: Option<String>,
+    },
+    /// A convention that has no model with these tensors.
+    #[error(
+        "the convention `{convention}` covers no model with the tensors of {architecture}: it covers {}",
+        some(covered)
+    )]
+    NotCovered {
+        /// The convention.
+        convention: String,
+        /// timm's name of the architecture.
+        architecture: String,
+        /// timm's names of what it covers.
+        covered: Vec<String>,
+    },
+    /// Numbers that no `config.json` of timm's can say.
+    #[error("{model} is no model of timm's: {reason}; convert it without --folder")]
+    NoTimmModel {
+        /// The library's name of the model.
+        model: String,
+        /// Why.
+        reason: String,
+    },
+    /// How a library prepares images.
+    #[error(transparent)]
+    Preprocessing(#[from] PretrainedError),
+    /// A row that cannot be built.
+    #[error(transparent)]
+    Arch(#[from] ArchError),
+    /// A convention.
+    #[error(transparent)]
+    Convention(#[from] ConventionError),
+    /// Reading or writing tensors.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// An argument of a convention's that this program does not apply.
+    #[error("{model}: {key}: {reason}")]
+    ModelArg {
+        /// The library's name of the model.
+        model: String,
+        /// The argument.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of the folder that cannot be written.
+    #[error("{}: cannot write: {source}", path.display())]
+    Write {
+        /// The file or folder.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// How many names an error lists.
+const LISTED: usize = 40;
+
+fn some(names: &[String]) -> String {
+    match names.len().saturating_sub(LISTED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..LISTED].join(", ")),
+    }
+}

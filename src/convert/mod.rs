@@ -1,0 +1,37 @@
+//! Checkpoints of other libraries: which network a file holds, and the same file by other names.
+//!
+//! ```text
+//! Checkpoint -> recognize -> Recognized -> Conversion::new(.., to) -> write, write_folder
+//!               names, shapes  convention, model, classes
+//! ```
+//!
+//! [`recognize`] compares a file's names and shapes with those that every convention of
+//! [`weights`](crate::weights) has for every model that it covers. What it finds has a row of timm's
+//! and says how the library's arithmetic differs from it.
+//!
+//! ```
+//! # #[cfg(feature = "bundled")] {
+//! use effnet::convert::{Conversion, recognize};
+//!
+//! let checkpoint = effnet::weights::bundled()?;
+//! let found = recognize(&checkpoint, Some("timm"), Some("tf_efficientnet_lite0"))?;
+//! let conversion = Conversion::new(&checkpoint, &found, "tensorflow")?;
+//! let stem = conversion.moved().find(|moved| moved.from == "conv_stem.weight").unwrap();
+//! assert_eq!(stem.to, "efficientnet-lite0/stem/conv2d/kernel");
+//! assert_eq!((stem.from_shape, stem.to_shape), (vec![32, 3, 3, 3], vec![3, 3, 3, 32]));
+//! # }
+//! # Ok::<(), effnet::convert::ConvertError>(())
+//! ```
+
+mod conversion;
+mod error;
+mod folder;
+mod model;
+mod recognize;
+
+pub use conversion::{Conversion, Dtype, Moved};
+pub use error::ConvertError;
+pub use model::{LibraryModel, library_models};
+pub use recognize::{Recognized, recognize};
+
+pub(crate) use recognize::Names;

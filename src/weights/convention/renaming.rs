@@ -1,0 +1,136 @@
+use std::collections::HashMap;
+
+use glob::Pattern as Shell;
+
+use super::layout::{Arrangement, Layout};
+
+/// The classifier, which may have a background class.
+const CLASSIFIER: [&str; 2] = ["classifier.weight", "classifier.bias"];
+
+/// The names of one architecture's tensors in one convention: one to one.
+#[derive(Clone, Debug)]
+pub struct Renaming {
+    convention: String,
+    ignored: Vec<Shell>,
+    /// In the architecture's order.
+    tensors: Vec<MappedTensor>,
+    /// Position in `tensors` by canonical name.
+    by_canonical: HashMap<String, usize>,
+}
+
+/// A tensor by timm's name and by a library's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MappedTensor {
+    /// timm's name.
+    pub canonical: String,
+    /// The library's name.
+    pub foreign: String,
+    /// The shape in timm.
+    pub shape: Vec<usize>,
+    /// The shape in the library's files.
+    pub foreign_shape: Vec<usize>,
+    layout: Option<Layout>,
+    arrangement: Option<Arrangement>,
+    /// Values of a background class, which come first and which timm does not have.
+    background: usize,
+}
+
+impl MappedTensor {
+    /// `None` if the layout loses part of the shape.
+    pub(super) fn new(
+        canonical: &str,
+        shape: &[usize],
+        foreign: String,
+        layout: Option<&Layout>,
+    ) -> Option<Self> {
+        let (foreign_shape, arrangement) = arrange(layout, shape)?;
+        Some(Self {
+            canonical: canonical.to_owned(),
+            foreign,
+            shape: shape.to_owned(),
+            foreign_shape,
+            layout: layout.cloned(),
+            arrangement,
+            background: 0,
+        })
+    }
+
+    /// The canonical values of a tensor whose values, in row-major order, are stored as
+    /// `foreign_shape`; as many as that shape has.
+    #[must_use]
+    pub fn to_canonical(&self, stored: Vec<f32>) -> Vec<f32> {
+        let mut values = match &self.arrangement {
+            Some(arrangement) => arrangement.to_canonical(&stored),
+            None => stored,
+        };
+        values.drain(..self.background.min(values.len()));
+        values
+    }
+
+    /// The values as the library stores them, of a tensor whose canonical values, in row-major
+    /// order, are given; as many as `shape` has. There is no background class.
+    #[must_use]
+    pub fn to_foreign(&self, canonical: Vec<f32>) -> Vec<f32> {
+        match &self.arrangement {
+            Some(arrangement) => arrangement.to_stored(&canonical),
+            None => canonical,
+        }
+    }
+
+    fn with_background(&mut self) {
+        let Some((classes, rest)) = self.shape.split_first() else { return };
+        let mut shape = vec![classes + 1];
+        shape.extend(rest);
+        if let Some((foreign_shape, arrangement)) = arrange(self.layout.as_ref(), &shape) {
+            self.background = rest.iter().product();
+            (self.foreign_shape, self.arrangement) = (foreign_shape, arrangement);
+        }
+    }
+}
+
+fn arrange(layout: Option<&Layout>, shape: &[usize]) -> Option<(Vec<usize>, Option<Arrangement>)> {
+    layout.map_or_else(|| Some((shape.to_owned(), None)), |layout| layout.arrange(shape))
+}
+
+impl Renaming {
+    pub(super) fn new(convention: String, ignored: Vec<Shell>, tensors: Vec<MappedTensor>) -> Self {
+        let by_canonical =
+            tensors.iter().enumerate().map(|(i, t)| (t.canonical.clone(), i)).collect();
+        Self { convention, ignored, tensors, by_canonical }
+    }
+
+    /// The convention's name.
+    pub fn convention(&self) -> &str {
+        &self.convention
+    }
+
+    /// The same for a file whose classifier has a background class before the others, which is
+    /// left out.
+    #[must_use]
+    pub fn with_background_class(mut self) -> Self {
+        let classifier = |t: &&mut MappedTensor| CLASSIFIER.contains(&t.canonical.as_str());
+        self.tensors.iter_mut().filter(classifier).for_each(MappedTensor::with_background);
+        self
+    }
+
+    /// The tensor of a canonical name, or `None` if the architecture has no such tensor.
+    pub fn mapped(&self, canonical: &str) -> Option<&MappedTensor> {
+        self.by_canonical.get(canonical).and_then(|&i| self.tensors.get(i))
+    }
+
+    /// The foreign name of a canonical one, or `None` if the architecture has no such tensor.
+    pub fn foreign(&self, canonical: &str) -> Option<&str> {
+        self.mapped(canonical).map(|t| t.foreign.as_str())
+    }
+
+    /// All tensors, in the architecture's order.
+    pub fn tensors(&self) -> &[MappedTensor] {
+        &self.tensors
+    }
+
+    /// Whether a tensor of the library's, by its foreign name, is one that no inference reads.
+    pub fn ignores(&self, foreign: &str) -> bool {
+        self.ignored.iter().any(|pattern| pattern.matches(foreign))
+    }
+}

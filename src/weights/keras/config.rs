@@ -1,0 +1,224 @@
+//! The description of a model: what its layers are called, and which change pixels.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::KerasError;
+use crate::weights::header::{MAX_NAME, excerpt};
+
+/// The longest description. Those of this family have up to 1.2 MB.
+const MAX_CONFIG: usize = 8 << 20;
+/// Layers that leave the values of pixels alone when a model is not trained.
+const NEUTRAL: [&str; 6] =
+    ["InputLayer", "ZeroPadding2D", "Dropout", "GaussianNoise", "Resizing", "CenterCrop"];
+const RANDOM: &str = "Random";
+
+/// A model's description, read.
+#[derive(Debug, Default)]
+pub(super) struct Description {
+    /// Each layer's name by the path of its group, such as `layers/conv2d_5`: groups are named by class
+    /// and numbered in the order of the description.
+    pub(super) names: HashMap<String, String>,
+    /// What happens to pixels before the first convolution; `None` if not all of it is understood.
+    pub(super) steps: Option<Vec<Step>>,
+}
+
+/// A layer that changes pixels, channel by channel.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    Rescale {
+        scale: [f64; 3],
+        offset: [f64; 3],
+    },
+    /// With values of its own, or those of the layer's variables.
+    Normalize {
+        layer: String,
+        mean: Option<[f64; 3]>,
+        variance: Option<[f64; 3]>,
+    },
+}
+
+/// A model or a layer.
+#[derive(Deserialize)]
+struct Described {
+    class_name: String,
+    config: Config,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    name: Option<String>,
+    /// The layers of a model.
+    #[serde(default)]
+    layers: Vec<Described>,
+    #[serde(default)]
+    scale: Value,
+    #[serde(default)]
+    offset: Value,
+    #[serde(default)]
+    mean: Value,
+    #[serde(default)]
+    variance: Value,
+}
+
+impl Description {
+    pub(super) fn parse(json: &[u8]) -> Result<Self, KerasError> {
+        if json.len() > MAX_CONFIG {
+            let reason = format!("it has more than {MAX_CONFIG} bytes");
+            return Err(KerasError::Config { reason });
+        }
+        let model: Described = serde_json::from_slice(json)
+            .map_err(|e| KerasError::Config { reason: excerpt(&e.to_string(), MAX_NAME) })?;
+        let mut names = HashMap::new();
+        // The parser bounds how deep models are in models.
+        add_names(&model, "", &mut names);
+        let mut steps = Vec::new();
+        let ended = add_steps(&model, &mut steps);
+        Ok(Self { names, steps: matches!(ended, Some(true)).then_some(steps) })
+    }
+}
+
+fn add_names(model: &Described, path: &str, names: &mut HashMap<String, String>) {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for layer in &model.config.layers {
+        let class = snake_case(&layer.class_name);
+        let count = counts.entry(class.clone()).or_default();
+        let number = if *count == 0 { String::new() } else { format!("_{count}") };
+        *count += 1;
+        let path = format!("{path}layers/{class}{number}");
+        if let Some(name) = &layer.config.name {
+            names.insert(path.clone(), name.clone());
+        }
+        add_names(layer, &format!("{path}/"), names);
+    }
+}
+
+/// Adds a model's steps up to its first convolution. Gives whether that was met; `None` where a layer
+/// before it is not understood.
+fn add_steps(model: &Described, steps: &mut Vec<Step>) -> Option<bool> {
+    for layer in &model.config.layers {
+        let Config { name, layers, scale, offset, mean, variance } = &layer.config;
+        match layer.class_name.as_str() {
+            "Conv2D" => return Some(true),
+            "Rescaling" => steps.push(Step::Rescale {
+                scale: channels(scale)?,
+                offset: if offset.is_null() { [0.0; 3] } else { channels(offset)? },
+            }),
+            "Normalization" => steps.push(Step::Normalize {
+                layer: name.clone().unwrap_or_default(),
+                mean: if mean.is_null() { None } else { Some(channels(mean)?) },
+                variance: if variance.is_null() { None } else { Some(channels(variance)?) },
+            }),
+            class if NEUTRAL.contains(&class) || class.starts_with(RANDOM) => {}
+            _ if !layers.is_empty() => {
+                if add_steps(layer, steps)? {
+                    return Some(true);
+                }
+            }
+            _ => return None,
+        }
+    }
+    Some(false)
+}
+
+/// A number for all channels, or one for each, in however many brackets.
+fn channels(value: &Value) -> Option<[f64; 3]> {
+    match value {
+        Value::Number(number) => Some([number.as_f64()?; 3]),
+        Value::Array(values) => match values.as_slice() {
+            [one] => channels(one),
+            [r, g, b] => Some([r.as_f64()?, g.as_f64()?, b.as_f64()?]),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `DepthwiseConv2D` as `depthwise_conv2d`: an underscore goes before a capital letter that follows
+/// a small one, or that a small one follows.
+fn snake_case(class: &str) -> String {
+    let letters: Vec<char> = class.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
+    let mut name = String::new();
+    for (i, &letter) in letters.iter().enumerate() {
+        let is_small = |at: usize| letters.get(at).is_some_and(char::is_ascii_lowercase);
+        if i > 0 && letter.is_ascii_uppercase() && (is_small(i - 1) || is_small(i + 1)) {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(class: &str, config: &str) -> String {
+        format!(r#"{{"class_name":"{class}","config":{{{config}}}}}"#)
+    }
+
+    fn model(layers: &[String]) -> String {
+        layer("Functional", &format!(r#""name":"inner","layers":[{}]"#, layers.join(",")))
+    }
+
+    #[test]
+    fn classes_become_groups_as_in_keras() {
+        for (class, group) in [
+            ("Conv2D", "conv2d"),
+            ("DepthwiseConv2D", "depthwise_conv2d"),
+            ("BatchNormalization", "batch_normalization"),
+            ("GlobalAveragePooling2D", "global_average_pooling2d"),
+            ("ReLU", "re_lu"),
+            ("ZeroPadding2D", "zero_padding2d"),
+            ("Dense", "dense"),
+        ] {
+            assert_eq!(snake_case(class), group);
+        }
+    }
+
+    #[test]
+    fn layers_are_numbered_by_class_in_each_model() {
+        let conv = |name: &str| layer("Conv2D", &format!(r#""name":"{name}","filters":1"#));
+        let inner = model(&[conv("stem"), conv("head")]);
+        let description =
+            Description::parse(model(&[conv("before"), inner, conv("after")]).as_bytes()).unwrap();
+        for (path, name) in [
+            ("layers/conv2d", "before"),
+            ("layers/conv2d_1", "after"),
+            ("layers/functional", "inner"),
+            ("layers/functional/layers/conv2d", "stem"),
+            ("layers/functional/layers/conv2d_1", "head"),
+        ] {
+            assert_eq!(description.names[path], name);
+        }
+        assert_eq!(description.names.len(), 5);
+        assert!(Description::parse(b"[]").unwrap_err().to_string().contains("config.json"));
+    }
+
+    #[test]
+    fn what_happens_to_pixels_is_read_up_to_the_first_convolution() {
+        let steps = |layers: &[String]| Description::parse(model(layers).as_bytes()).unwrap().steps;
+        let conv = layer("Conv2D", "");
+        let rescaling = layer("Rescaling", r#""scale":0.5,"offset":-1"#);
+        let found = steps(&[
+            layer("RandomFlip", ""),
+            layer("Rescaling", r#""scale":[1,2,3]"#),
+            model(&[
+                layer("Normalization", r#""name":"n","mean":[[1,2,3]],"variance":null"#),
+                conv.clone(),
+                rescaling.clone(),
+            ]),
+        ]);
+        let expected = [
+            Step::Rescale { scale: [1.0, 2.0, 3.0], offset: [0.0; 3] },
+            Step::Normalize { layer: "n".to_owned(), mean: Some([1.0, 2.0, 3.0]), variance: None },
+        ];
+        assert_eq!(found.unwrap(), expected);
+        assert_eq!(steps(&[rescaling.clone(), layer("Lambda", ""), conv.clone()]), None);
+        assert_eq!(steps(&[layer("Rescaling", r#""scale":[1,2]"#), conv]), None);
+        assert_eq!(steps(&[rescaling]), None);
+    }
+}

@@ -1,0 +1,36 @@
+use crate::weights::{Hdf5Error, ZipError};
+
+/// What is wrong with a Keras file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KerasError {
+    /// The HDF5 file is malformed.
+    #[error(transparent)]
+    Hdf5(#[from] Hdf5Error),
+    /// The archive around it is malformed.
+    #[error(transparent)]
+    Zip(#[from] ZipError),
+    /// An HDF5 file that Keras did not write.
+    #[error("it is an HDF5 file without layers as Keras writes them: name a file of model weights")]
+    NotKeras,
+    /// A layer of which only the number is known.
+    #[error(
+        "its layer `{layer}` has a number in place of a name, as Keras wrote them before 3.3: load it in Keras and save it as .keras"
+    )]
+    Unnamed {
+        /// The group of the layer.
+        layer: String,
+    },
+    /// The model's description is not Keras's.
+    #[error("its config.json is not as it should be: {reason}")]
+    Config {
+        /// What the parser said.
+        reason: String,
+    },
+    /// Two tensors have one name.
+    #[error("the name `{tensor}` stands twice")]
+    Twice {
+        /// The name.
+        tensor: String,
+    },
+}

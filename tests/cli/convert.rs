@@ -1,0 +1,134 @@
+//! `effnet convert` and `effnet map`.
+
+use effnet::weights::{Checkpoint, NamedTensor, Values, bundled, write_safetensors};
+
+use super::{effnet, str};
+
+const COFFEE: &str = "examples/images/coffee.png";
+
+/// The bundled weights as a file of their own.
+fn lite0(folder: &tempfile::TempDir) -> std::path::PathBuf {
+    let bundled = bundled().unwrap();
+    let tensors: Vec<_> =
+        bundled.names().map(|name| (name, bundled.read_f32(name).unwrap())).collect();
+    let named: Vec<_> = tensors
+        .iter()
+        .map(|(name, values)| {
+            let shape = bundled.shape(name).unwrap();
+            NamedTensor { name, shape, values: Values::F32(values) }
+        })
+        .collect();
+    let path = folder.path().join("lite0.safetensors");
+    write_safetensors(&path, &named, &Default::default()).unwrap();
+    path
+}
+
+#[test]
+fn convert_says_what_went_where_and_the_result_classifies_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (lite0(&folder), folder.path().join("out.safetensors"));
+    let arch = ["--arch", "tf_efficientnet_lite0"];
+    let run = effnet(["convert", str(&file), str(&out), "--to", "tensorflow"].iter().chain(&arch));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let lines: Vec<Vec<&str>> =
+        run.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["FROM", "SHAPE", "TO", "SHAPE"]);
+    assert_eq!(lines.len(), 1 + bundled().unwrap().names().len());
+    let moved = [
+        "blocks.0.0.conv_dw.weight",
+        "32x1x3x3",
+        "efficientnet-lite0/blocks_0/depthwise_conv2d/depthwise_kernel",
+        "3x3x32x1",
+    ];
+    assert!(lines.iter().any(|line| line[..] == moved), "{}", run.stdout);
+    assert!(run.stderr.contains("tf_efficientnet_lite0 of timm"), "{}", run.stderr);
+
+    let classify = |args: &[&str]| {
+        let run = effnet([&["classify", COFFEE, "--format", "json"], args].concat());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let list: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        list[0]["predictions"].clone()
+    };
+    let expected = classify(&["--weights", str(&file)]);
+    assert_eq!(classify(&["--weights", str(&out)]), expected);
+    assert_eq!(classify(&["-m", "tf_efficientnet_lite0", "--weights", str(&out)]), expected);
+
+    // A folder that is a model by itself, from the foreign file.
+    let model = folder.path().join("model");
+    let run = effnet(["convert", str(&out), str(&model), "--to", "timm", "--folder"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(classify(&["-m", str(&model)]), expected);
+    let names: Vec<_> = std::fs::read_dir(&model)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+
+    let half = folder.path().join("half.safetensors");
+    let run = effnet(["convert", str(&out), str(&half), "--to", "timm", "--dtype", "bf16"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let half = Checkpoint::open(&half).unwrap();
+    assert_eq!(half.dtype("conv_stem.weight").as_deref(), Some("BF16"));
+}
+
+#[test]
+fn what_cannot_be_converted_is_refused_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (lite0(&folder), folder.path().join("out"));
+    for (args, code, message) in [
+        (&["--to", "timn"][..], 3, "did you mean `timm`"),
+        (&["--to", "timm"], 3, "name one of efficientnet_lite0, tf_efficientnet_lite0"),
+        (&["--to", "timm", "--from", "torchvision"], 3, "not a network of this family"),
+        (&["--to", "timm", "--arch", "tf_efficientnet_lite1"], 3, "missing, "),
+        (
+            &["--to", "torchvision", "--arch", "tf_efficientnet_lite0"],
+            3,
+            "`torchvision` covers no model with the tensors of tf_efficientnet_lite0",
+        ),
+        (&["--to", "tensorflow", "--folder"], 1, "it goes with --to timm"),
+        (&["--to", "timm", "--dtype", "int8"], 2, "expected f32, f16 or bf16"),
+    ] {
+        let run = effnet([&["convert", str(&file), str(&out)], args].concat());
+        assert_eq!(run.code, code, "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains(message), "{args:?}: {}", run.stderr);
+        assert!(!out.exists() && run.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn map_prints_names_side_by_side() {
+    let run = effnet(["map", "efficientnet_b5", "--to", "torchvision"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let find = |text: &str, name: &str| -> Vec<String> {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().map(str::to_owned).collect()
+    };
+    assert_eq!(find(&run.stdout, "TIMM"), ["TIMM", "SHAPE", "TORCHVISION", "(efficientnet_b5)"]);
+    assert_eq!(
+        find(&run.stdout, "blocks.2.0.conv_dw.weight"),
+        ["blocks.2.0.conv_dw.weight", "240x1x5x5", "features.3.0.block.1.0.weight"]
+    );
+    assert_eq!(run.stdout.lines().count(), 739);
+
+    let run = effnet(["map", "tf_efficientnet_b0", "--format", "json"]);
+    let list: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(list.as_array().unwrap().len(), 311);
+    let classifier = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|tensor| tensor["name"] == "classifier.weight")
+        .unwrap();
+    assert_eq!(classifier["shape"], serde_json::json!([1000, 1280]));
+    let dense = &classifier["names"]["tensorflow"];
+    assert_eq!(dense["name"], "efficientnet-b0/head/dense/kernel");
+    assert_eq!(dense["shape"], serde_json::json!([1280, 1000]));
+    assert_eq!(classifier["names"]["transformers"]["model"], "google/efficientnet-b0");
+
+    let run = effnet(["map", "mixnet_s", "--to", "torchvision"]);
+    assert_eq!(run.code, 1);
+    assert!(run.only_error().contains("`torchvision` does not cover mixnet_s: it covers "));
+    let run = effnet(["map", "efficientnet_b00"]);
+    assert_eq!(run.code, 3);
+    assert!(run.only_error().contains("did you mean"));
+}

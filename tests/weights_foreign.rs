@@ -1,0 +1,259 @@
+//! Outputs of other libraries, recorded with generated weights, against ours of the same tensors
+//! brought over by the conventions. Everything that a library says comes from its recording: names,
+//! shapes, values; nothing of it is made by a convention.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use effnet::arch::NetworkOptions;
+use effnet::convert::{ConvertError, LibraryModel, recognize};
+use effnet::models::EfficientNet;
+use effnet::weights::{
+    Checkpoint, Convention, Covered, Family, NamedTensor, Values, load, seeded::Uniform, serialize,
+};
+use serde::Deserialize;
+
+/// Of the largest logit: design section 6.
+const TOLERANCE: f32 = 1e-4;
+
+/// A file of `tests/goldens/foreign`.
+#[derive(Deserialize)]
+struct Golden {
+    seed: u64,
+    input: [usize; 4],
+    classes: usize,
+    /// The input is pixels from 0 to 255, which the library's model normalizes.
+    #[serde(default)]
+    pixels: bool,
+    logits: Vec<f32>,
+    /// Name, shape, center and spread.
+    tensors: Vec<(String, Vec<usize>, f64, f64)>,
+}
+
+impl Golden {
+    /// The recordings of a library, by its names of the models.
+    fn all_of(library: &str) -> Vec<(String, Self)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/foreign");
+        let mut goldens = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let (of, model) = name.split_once('.').unwrap();
+            if of == library {
+                let text = std::fs::read_to_string(&path).unwrap();
+                goldens.push((model.to_owned(), serde_json::from_str(&text).unwrap()));
+            }
+        }
+        assert!(goldens.len() >= 3, "{library}");
+        goldens
+    }
+
+    /// The library's checkpoint, filled by its own names and in its own layout.
+    fn checkpoint(&self) -> Checkpoint {
+        let fill = |(name, shape, center, spread): &(String, Vec<usize>, f64, f64)| {
+            let uniform = Uniform::new(self.seed, name);
+            (0..shape.iter().product())
+                .map(|i| (center + spread * uniform.at(i)) as f32)
+                .collect::<Vec<f32>>()
+        };
+        let values: Vec<Vec<f32>> = self.tensors.iter().map(fill).collect();
+        let tensors: Vec<_> = self
+            .tensors
+            .iter()
+            .zip(&values)
+            .map(|((name, shape, ..), values)| NamedTensor {
+                name,
+                shape,
+                values: Values::F32(values),
+            })
+            .collect();
+        Checkpoint::from_bytes("foreign", serialize(&tensors, &BTreeMap::new()).unwrap()).unwrap()
+    }
+
+    fn input(&self, covered: &Covered) -> Tensor {
+        let uniform = Uniform::new(self.seed, "input");
+        let [n, c, h, w] = self.input;
+        let mut values: Vec<f32> =
+            (0..n * c * h * w).map(|i| (2.0 * uniform.at(i)) as f32).collect();
+        if self.pixels {
+            let cfg = covered.preprocessing.clone().unwrap().resolve(false).unwrap();
+            for (i, value) in values.iter_mut().enumerate() {
+                let channel = i / (h * w) % c;
+                let pixel = (uniform.at(i) + 1.0) as f32 * 127.5;
+                *value = ((f64::from(pixel) / 255.0 - cfg.mean.value[channel])
+                    / cfg.std.value[channel]) as f32;
+            }
+        }
+        Tensor::from_vec(values, (n, c, h, w), &Device::Cpu).unwrap()
+    }
+
+    /// How far our logits are from the library's, over the largest of these; or what does not fit.
+    fn difference(&self, family: &Family, covered: &Covered) -> Result<f32, String> {
+        let options = NetworkOptions { num_classes: self.classes, ..Default::default() };
+        let model = LibraryModel { family, covered };
+        let network = model.network(&options).map_err(|e| e.to_string())?;
+        let renaming = model.renaming(&network).map_err(|e| e.to_string())?;
+        let (checkpoint, device) = (self.checkpoint(), Device::Cpu);
+        let (model, report) = load(&checkpoint, Some(&renaming), DType::F32, &device, |vb| {
+            EfficientNet::new(&network, &vb)
+        })
+        .map_err(|e| e.to_string())?;
+        assert_eq!(report.applied.len(), self.tensors.len());
+        let logits = model.forward(&self.input(covered), false).unwrap();
+        let logits: Vec<f32> = logits.flatten_all().unwrap().to_vec1().unwrap();
+        assert_eq!(logits.len(), self.logits.len());
+        let largest = self.logits.iter().fold(0.0, |most: f32, v| most.max(v.abs()));
+        let pairs = logits.iter().zip(&self.logits);
+        Ok(pairs.fold(0.0, |most: f32, (a, b)| most.max((a - b).abs())) / largest)
+    }
+}
+
+/// A library's model, as a convention has it: by its name, with or without the organisation's.
+fn find<'c>(convention: &'c Convention, model: &str) -> (&'c Family, &'c Covered) {
+    let found =
+        convention.covered().find(|(_, covered)| covered.name.rsplit('/').next() == Some(model));
+    found.unwrap_or_else(|| panic!("{} does not cover {model}", convention.name()))
+}
+
+/// What is wrong with a library's recordings under a convention.
+fn compare_all(library: &str, convention: &Convention) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (model, golden) in Golden::all_of(library) {
+        let (family, covered) = find(convention, &model);
+        match golden.difference(family, covered) {
+            Ok(difference) if difference <= TOLERANCE => {}
+            Ok(difference) => wrong.push(format!("{model}: differs by {difference:e}")),
+            Err(error) => wrong.push(format!("{model}: {error}")),
+        }
+    }
+    wrong
+}
+
+fn all_equal(library: &str) {
+    let wrong = compare_all(library, &Convention::named(library).unwrap());
+    assert!(wrong.is_empty(), "{library}:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn torchvision() {
+    all_equal("torchvision");
+}
+
+#[test]
+fn efficientnet_pytorch() {
+    all_equal("efficientnet-pytorch");
+}
+
+#[test]
+fn transformers() {
+    all_equal("transformers");
+}
+
+#[test]
+fn keras() {
+    all_equal("keras");
+}
+
+/// What no check of names and shapes can see: two norms of one shape, exchanged.
+#[test]
+fn norms_exchanged_in_a_convention_show_in_the_logits() {
+    for (library, model) in [
+        ("torchvision", "mobilenet_v2"),
+        ("efficientnet-pytorch", "efficientnet-lite0"),
+        ("transformers", "mobilenet_v2_1.0_224"),
+        ("keras", "MobileNetV2"),
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights-map/conventions");
+        let text = std::fs::read_to_string(folder.join(format!("{library}.toml"))).unwrap();
+        // In the tables of inverted residuals only: their first two norms are alike.
+        let exchange = |table: &str| match table.contains("blocks.ir]") {
+            true => table
+                .replace("\"bn1.", "\"bn_.")
+                .replace("\"bn2.", "\"bn1.")
+                .replace("\"bn_.", "\"bn2."),
+            false => table.to_owned(),
+        };
+        let exchanged: String = text.split_inclusive("\n[").map(exchange).collect();
+        // The head of a table ends the part before it.
+        assert!(exchanged != text, "{library}");
+        let convention = Convention::parse(library, &exchanged).unwrap();
+        let (_, golden) = Golden::all_of(library).into_iter().find(|(m, _)| m == model).unwrap();
+        let (family, covered) = find(&convention, model);
+        let difference = golden.difference(family, covered).unwrap();
+        assert!(difference > 100.0 * TOLERANCE, "{library}: {difference:e}");
+    }
+}
+
+/// A library's file is recognised as what it is, or among a few that are alike in names and shapes.
+#[test]
+fn every_recorded_model_is_recognised() {
+    for library in ["torchvision", "efficientnet-pytorch", "transformers", "keras"] {
+        for (model, golden) in Golden::all_of(library) {
+            let named = |name: &str| name.rsplit('/').next() == Some(model.as_str());
+            match recognize(&golden.checkpoint(), None, None) {
+                Ok(found) => {
+                    assert_eq!(found.convention, library);
+                    assert!(named(&found.model.name), "{model}: {}", found.model.name);
+                    assert_eq!(found.network.num_classes, golden.classes);
+                }
+                Err(ConvertError::Ambiguous { candidates, .. }) => {
+                    println!("{library} {model}: {candidates:?}");
+                    let is_among = candidates.iter().any(|c| c.contains(&model));
+                    assert!(is_among && candidates.len() < 4, "{model}: {candidates:?}");
+                }
+                Err(error) => panic!("{library} {model}: {error}"),
+            }
+        }
+    }
+}
+
+/// The published EfficientNet-Lite0 by its own names, as the original package computes it;
+/// `tests/parity/lite` holds it, lite1 and lite2 against the published files themselves.
+#[cfg(feature = "bundled")]
+#[test]
+fn lite0_gives_the_original_packages_probabilities() {
+    let bundled = effnet::weights::bundled().unwrap();
+    let convention = Convention::named("efficientnet-pytorch").unwrap();
+    let (family, covered) = find(&convention, "efficientnet-lite0");
+    let model = LibraryModel { family, covered };
+    let network = model.network(&NetworkOptions::default()).unwrap();
+    let renaming = model.renaming(&network).unwrap();
+    let values: Vec<Vec<f32>> = renaming
+        .tensors()
+        .iter()
+        .map(|tensor| tensor.to_foreign(bundled.read_f32(&tensor.canonical).unwrap()))
+        .collect();
+    let tensors: Vec<_> = renaming
+        .tensors()
+        .iter()
+        .zip(&values)
+        .map(|(tensor, values)| NamedTensor {
+            name: &tensor.foreign,
+            shape: &tensor.foreign_shape,
+            values: Values::F32(values),
+        })
+        .collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), serialize(&tensors, &BTreeMap::new()).unwrap()).unwrap();
+
+    let weights = file.path().to_str().unwrap();
+    let classifier =
+        effnet::Classifier::builder().model("tf_efficientnet_lite0").weights(weights).build();
+    let classifier = classifier.unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("tests/goldens/lite0.json")).unwrap();
+    let answers: BTreeMap<String, Vec<(usize, f32)>> = serde_json::from_str(&text).unwrap();
+    assert_eq!(answers.len(), 7);
+    for (image, answer) in answers {
+        let path = root.join("examples/images").join(&image);
+        let ours = classifier.probabilities(&path).unwrap();
+        assert_eq!(answer.len(), 20);
+        for (index, probability) in answer {
+            let difference = (ours[index] - probability).abs();
+            assert!(difference < 1e-4, "{image}, class {index}: {difference:e}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Keras files: read as the same tensors stored as safetensors are, or refused in one line.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use effnet::weights::{Checkpoint, WeightsError, seeded::Uniform};
+
+fn path(name: &str) -> PathBuf {
+    Path::new("tests/data/keras").join(name)
+}
+
+fn open(name: &str) -> Checkpoint {
+    Checkpoint::open(path(name)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What a file is refused for, at once.
+fn refusal(name: &str) -> String {
+    let started = Instant::now();
+    let error = match Checkpoint::open(path(name)) {
+        Err(error) => error,
+        // Chunks are looked into when they are asked for.
+        Ok(file) => file.read_f32("layer/kernel").unwrap_err(),
+    };
+    // A bound against hanging, far above what any takes.
+    assert!(started.elapsed() < Duration::from_secs(1), "{name}");
+    let error = error.to_string();
+    assert!(error.contains(name) && error.len() < 400 && !error.contains('\n'), "{error}");
+    error
+}
+
+/// What differs between two checkpoints.
+fn difference(left: &Checkpoint, right: &Checkpoint) -> Option<String> {
+    let names = |checkpoint: &Checkpoint| {
+        let mut names: Vec<_> = checkpoint.names().map(str::to_owned).collect();
+        names.sort();
+        names
+    };
+    if names(left) != names(right) {
+        return Some(format!("{:?} and {:?}", names(left), names(right)));
+    }
+    left.names().map(str::to_owned).find(|name| {
+        left.shape(name) != right.shape(name)
+            || left.read_f32(name).unwrap() != right.read_f32(name).unwrap()
+    })
+}
+
+#[test]
+fn every_kind_of_file_holds_the_tensors_of_the_safetensors_file() {
+    let expected = open("plain.safetensors");
+    assert_eq!(expected.names().len(), 14);
+    for (name, dtype, note) in [
+        ("plain.keras", "F32", Some("tensors of the optimizer were left out")),
+        ("plain.weights.h5", "F32", Some("tensors of the optimizer were left out")),
+        ("unnamed.keras", "F32", Some("tensors of the optimizer were left out")),
+        ("whole.h5", "F32", Some("tensors of the optimizer were left out")),
+        ("weights.h5", "F32", None),
+        ("keras2.h5", "F32", None),
+        ("chunked.h5", "F32", None),
+        ("gzip.h5", "F32", None),
+        ("half.h5", "F16", None),
+    ] {
+        let found = open(name);
+        assert_eq!(difference(&found, &expected), None, "{name}");
+        assert_eq!(found.dtype("stem_conv/kernel").as_deref(), Some(dtype), "{name}");
+        match note {
+            None => assert_eq!(found.note(), None, "{name}"),
+            Some(note) => assert!(found.note().unwrap().contains(note), "{:?}", found.note()),
+        }
+    }
+    let latest = open("latest.h5");
+    assert_eq!(latest.names().len(), 2);
+    for name in latest.names() {
+        assert_eq!(latest.read_f32(name).unwrap(), expected.read_f32(name).unwrap());
+    }
+}
+
+#[test]
+fn a_network_inside_another_keeps_its_layers_names() {
+    let expected = open("nested.safetensors");
+    for name in ["nested.keras", "nested.weights.h5", "nested.h5"] {
+        let found = open(name);
+        assert_eq!(difference(&found, &expected), None, "{name}");
+        // Its layers divide by 255 and normalize, with values of a variance.
+        let normalization = found.normalization().unwrap();
+        assert_eq!(normalization.mean.map(|mean| mean as f32), [0.5, 0.25, 0.125], "{name}");
+        assert_eq!(normalization.std.map(|std| std as f32), [0.5, 0.25, 1.0], "{name}");
+    }
+    assert_eq!(open("plain.keras").normalization(), None);
+    assert!(expected.shape("mine/kernel").is_some() && expected.shape("stem_bn/beta").is_some());
+}
+
+#[test]
+fn the_comparison_notices_a_wrong_value_and_wrong_chunks() {
+    let expected = open("plain.safetensors");
+    let changed = |name: &str, from: &[u8], to: &[u8]| {
+        let mut bytes = std::fs::read(path(name)).unwrap();
+        let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+        bytes[at..at + to.len()].copy_from_slice(to);
+        Checkpoint::from_bytes(name, bytes).unwrap()
+    };
+    let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let kernel = expected.read_f32("stem_conv/kernel").unwrap();
+    let (from, mut to) = (floats(&kernel[..8]), floats(&kernel[..8]));
+    to[0] ^= 1;
+    let found = changed("plain.weights.h5", &from, &to);
+    assert_eq!(difference(&found, &expected).as_deref(), Some("stem_conv/kernel"));
+    // The start of a second chunk, which becomes another first one.
+    let (from, to) = ([2_u64, 0].map(u64::to_le_bytes), [0_u64, 0].map(u64::to_le_bytes));
+    let mut bytes = std::fs::read(path("chunked.h5")).unwrap();
+    let at = bytes.windows(16).position(|window| window == from.as_flattened()).unwrap();
+    bytes[at..at + 16].copy_from_slice(to.as_flattened());
+    let error = Checkpoint::from_bytes("chunked.h5", bytes).unwrap_err().to_string();
+    assert!(error.contains("has chunks that overlap or leave a gap"), "{error}");
+}
+
+#[test]
+fn every_hostile_file_is_refused_at_once_and_by_name() {
+    for (name, message) in [
+        ("cyclic.h5", "its group `layer/again` is, or shares its members with, one met before"),
+        ("deep.h5", "too many groups in groups: more than 32"),
+        ("int8.h5", "tensor `layer/kernel` is stored as I8: store it as F32, F16 or BF16"),
+        ("double.h5", "tensor `layer/kernel` is stored as F64: store it as F32, F16 or BF16"),
+        ("big_endian.h5", "tensor `layer/layer/kernel` is stored as big-endian numbers"),
+        ("lzf.h5", "the compression filter 32000"),
+        ("other.h5", "an HDF5 file without layers as Keras writes them"),
+        ("never.h5", "tensor `layer/kernel` was never given values"),
+        (
+            "huge.h5",
+            "tensor `layer/layer/kernel` has 12 bytes, but its shape and type need 4398046511104",
+        ),
+        (
+            "huge_layout.h5",
+            "tensor `layer/layer/kernel` needs 4398046511104 bytes, only 12 are there",
+        ),
+        ("huge_chunked.h5", "needs 4398046511104 bytes; more than 268435456 are refused"),
+        ("unwritten.h5", "tensor `layer/kernel` has 0 chunks of 1024"),
+        ("heap.h5", "a group with a fractal heap"),
+        ("truncated.h5", "it was cut off"),
+        ("truncated.keras", "a zip archive's last record is missing"),
+        ("packed.keras", "its entry `model.weights.h5` is compressed"),
+        ("unnamed_plain.weights.h5", "its layer `layers/batch_normalization` has a number"),
+    ] {
+        let error = refusal(name);
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn a_small_file_of_a_large_tensor_is_read_when_it_is_asked_for() {
+    let bomb = open("bomb.h5");
+    assert_eq!(bomb.shape("layer/kernel"), Some(&[1 << 22][..]));
+    assert!(bomb.read_f32("layer/kernel").unwrap().iter().all(|&value| value == 0.0));
+}
+
+/// Opens a file and reads all of it; whatever comes of it must come without a panic.
+fn read_all(bytes: Vec<u8>) {
+    if let Ok(file) = Checkpoint::from_bytes("damaged", bytes) {
+        for name in file.names() {
+            let _ = file.read_f32(name);
+        }
+    }
+}
+
+#[test]
+fn every_cut_is_survived() {
+    for name in ["keras2.h5", "gzip.h5", "latest.h5", "plain.keras"] {
+        let whole = std::fs::read(path(name)).unwrap();
+        for length in (0..whole.len()).step_by(61) {
+            read_all(whole[..length].to_vec());
+        }
+    }
+}
+
+/// No change of a few bytes makes the reader panic, take long, or read outside the file.
+#[test]
+fn damage_anywhere_is_an_error_or_other_values() {
+    for (seed, name) in
+        ["plain.weights.h5", "keras2.h5", "gzip.h5", "chunked.h5", "latest.h5", "nested.keras"]
+            .into_iter()
+            .enumerate()
+    {
+        let whole = std::fs::read(path(name)).unwrap();
+        let random = Uniform::new(seed as u64, name);
+        let below = |i: usize, n: usize| ((random.at(i) + 1.0) / 2.0 * n as f64) as usize;
+        for round in 0..1500 {
+            let mut bytes = whole.clone();
+            for change in 0..1 + round % 3 {
+                let i = 10 * round + 3 * change;
+                // The tables are where the zeros are not, and near the beginning.
+                let at = below(i, if round % 2 == 0 { bytes.len() } else { 4096 });
+                bytes[at] = match below(i + 1, 3) {
+                    0 => bytes[at] ^ (1 << below(i + 2, 8)),
+                    1 => 0xff,
+                    _ => below(i + 2, 256) as u8,
+                };
+            }
+            read_all(bytes);
+        }
+    }
+}
+
+#[test]
+fn refusals_are_typed() {
+    for (name, is_zip) in [("truncated.keras", true), ("truncated.h5", false)] {
+        let error = Checkpoint::open(path(name)).unwrap_err();
+        assert_eq!(matches!(error, WeightsError::Zip { .. }), is_zip, "{error}");
+        assert_eq!(matches!(error, WeightsError::Keras { .. }), !is_zip, "{error}");
+    }
+}
