@@ -28,6 +28,8 @@ pub(super) enum Layer {
     Convolution(Convolution),
     Depthwise(Depthwise),
     SqueezeExcite(SqueezeExcite),
+    GlobalContext(GlobalContext),
+    Mix(Mix),
     Pointwise(Pointwise),
     Mean(Mean),
     Dense(Dense),
@@ -102,6 +104,9 @@ pub(super) struct Depthwise {
     pub(super) src: Slot,
     pub(super) dst: Slot,
     pub(super) expand: Option<Matrix>,
+    /// Where the expansion's and the convolution's weights are among an image's own, if [`Mix`] made
+    /// them.
+    pub(super) mixed: Option<(usize, usize)>,
     /// The reduction of the squeeze-excitation that follows, without bias: each task gives its part
     /// of the squeezed channels, from the sums of the outputs that it wrote.
     pub(super) reduce: Option<Matrix>,
@@ -127,6 +132,20 @@ pub(super) struct SqueezeExcite {
     pub(super) gate: Activation,
 }
 
+/// From [`Slot::Mid`] to a gate for each channel: the mean of all pixels, weighted by a softmax of
+/// `attn`, through `reduce`, a layer norm, an activation, `expand` and a sigmoid.
+#[derive(Debug)]
+pub(super) struct GlobalContext {
+    /// To one value a pixel.
+    pub(super) attn: Matrix,
+    pub(super) reduce: Matrix,
+    /// The layer norm's.
+    pub(super) scale: Floats,
+    pub(super) shift: Floats,
+    pub(super) act: Activation,
+    pub(super) expand: Matrix,
+}
+
 /// A pointwise convolution with its norm.
 #[derive(Debug)]
 pub(super) struct Pointwise {
@@ -140,6 +159,17 @@ pub(super) struct Pointwise {
     pub(super) residual: bool,
     /// Whether the outputs' means over all pixels are kept.
     pub(super) mean: bool,
+    /// Where its weights are among an image's own, if [`Mix`] made them.
+    pub(super) mixed: Option<usize>,
+}
+
+/// Weights of an image's own, for the layers of a block: a sum of several experts' weights, each with
+/// a sigmoid of `routing` applied to the means that a [`Mean`] left.
+#[derive(Debug)]
+pub(super) struct Mix {
+    pub(super) routing: Matrix,
+    /// As long as each other, packed as the layers take them.
+    pub(super) experts: Vec<Floats>,
 }
 
 /// The means of [`Slot::Current`] over all pixels, for a head that pools first.
@@ -172,7 +202,11 @@ impl Layer {
             Self::Convolution(l) => Some(l.dst),
             Self::Depthwise(l) => Some(l.dst),
             Self::Pointwise(l) => Some(l.dst),
-            Self::SqueezeExcite(_) | Self::Mean(_) | Self::Dense(_) => None,
+            Self::SqueezeExcite(_)
+            | Self::GlobalContext(_)
+            | Self::Mix(_)
+            | Self::Mean(_)
+            | Self::Dense(_) => None,
         }
     }
 
@@ -187,6 +221,14 @@ impl Layer {
                     + optional(&l.reduce)
             }
             Self::SqueezeExcite(l) => l.bias.len() * size_of::<f32>() + l.expand.bytes(),
+            Self::GlobalContext(l) => {
+                let norm = (l.scale.len() + l.shift.len()) * size_of::<f32>();
+                l.attn.bytes() + l.reduce.bytes() + norm + l.expand.bytes()
+            }
+            Self::Mix(l) => {
+                let floats: usize = l.experts.iter().map(Floats::len).sum();
+                l.routing.bytes() + floats * size_of::<f32>()
+            }
             Self::Pointwise(l) => l.matrix.bytes(),
             Self::Mean(_) => 0,
             Self::Dense(l) => l.matrix.bytes(),
@@ -217,6 +259,10 @@ impl std::fmt::Display for Layer {
             Self::SqueezeExcite(l) => {
                 write!(f, "squeeze-excite {} -> {}", l.expand.k, l.expand.n)
             }
+            Self::GlobalContext(l) => {
+                write!(f, "global context {} -> {}", l.reduce.k, l.reduce.n)
+            }
+            Self::Mix(l) => write!(f, "mix {} experts", l.experts.len()),
             Self::Pointwise(l) => write!(f, "pointwise {} -> {}", l.matrix.k, l.matrix.n),
             Self::Mean(l) => write!(f, "mean {}", l.chs),
             Self::Dense(l) => write!(f, "dense {} -> {}", l.matrix.k, l.matrix.n),
@@ -242,8 +288,8 @@ pub(super) struct Side {
 pub(super) enum Pad {
     /// As convolutions do.
     Conv(PadType),
-    /// Not at all, and only whole strides count.
-    None,
+    /// At the end only, and only whole strides count.
+    End,
 }
 
 impl Side {
@@ -258,7 +304,7 @@ impl Side {
                 let output = input.div_ceil(stride);
                 ((((output - 1) * stride + kernel).saturating_sub(input)) / 2, output)
             }
-            Pad::None => (0, input / stride),
+            Pad::End => (0, input / stride),
         };
         // Rows that the last output does not reach are not needed; pixels always are.
         let padded = (output.checked_sub(1)? * stride + kernel).max(before + input);

@@ -65,6 +65,11 @@ impl Matrix {
         Self { k, n, panels, weights, bias: padded_bias }
     }
 
+    /// The weights, without which [`multiply`](Self::multiply) must not be called any more.
+    pub(super) fn take_weights(&mut self) -> Floats {
+        std::mem::replace(&mut self.weights, Floats::zeros(0))
+    }
+
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
         (self.weights.len() + self.bias.len()) * size_of::<f32>()
@@ -109,6 +114,22 @@ impl Matrix {
     /// columns, each segment is within a row's memory, segments times run are the matrix' rows, and
     /// nobody else touches the outputs.
     pub(super) unsafe fn multiply(&self, kernels: &Kernels, panel: Panel, rows: &Rows<'_>) {
+        // SAFETY: the caller's contract; the matrix' own weights are packed like its own.
+        unsafe { self.multiply_by(self.weights.as_ptr(), kernels, panel, rows) }
+    }
+
+    /// [`multiply`](Self::multiply) with other weights, packed like the matrix' own.
+    ///
+    /// # Safety
+    ///
+    /// As there, and `weights` holds as many.
+    pub(super) unsafe fn multiply_by(
+        &self,
+        weights: *const f32,
+        kernels: &Kernels,
+        panel: Panel,
+        rows: &Rows<'_>,
+    ) {
         debug_assert_eq!(rows.segments.len() * rows.run, self.k);
         let most = kernels.tiles.len();
         let tiles = rows.count.div_ceil(most);
@@ -124,9 +145,9 @@ impl Matrix {
                     a_row: rows.a_row,
                     segments: rows.segments,
                     run: rows.run,
-                    b: self.weights.as_ptr().add(panel.at),
+                    b: weights.add(panel.at),
                     bias: self.bias.as_ptr().add(panel.vec * LANES),
-                    ahead: self.ahead(panel, (rows.before + row) / most),
+                    ahead: weights.wrapping_add(self.ahead(panel, (rows.before + row) / most)),
                     c,
                     c_row: rows.c_row,
                     c_vec: rows.c_vec,
@@ -193,8 +214,8 @@ impl Matrix {
 
     /// What the `tile`th tile of `panel` asks the caches for: its share of the next panel, or, where
     /// that was asked for, nothing new.
-    fn ahead(&self, panel: Panel, tile: usize) -> *const f32 {
+    fn ahead(&self, panel: Panel, tile: usize) -> usize {
         let at = if tile < panel.vecs { panel.vecs + tile } else { 0 };
-        self.weights.as_ptr().wrapping_add(panel.at + at * self.k * LANES)
+        panel.at + at * self.k * LANES
     }
 }

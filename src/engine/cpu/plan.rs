@@ -6,7 +6,7 @@ use super::CpuError;
 use super::kernels::POINTS;
 use super::layer::{Kernel, Layer, Side, Slot};
 use super::lower::Lowered;
-use super::memory::padded;
+use super::memory::{Floats, padded};
 use super::simd::LANES;
 
 /// Tasks that the work of a step on one image is cut into, at least, where it is large enough.
@@ -28,6 +28,8 @@ pub(super) enum Region {
     Pong,
     /// [`Slot::Mid`].
     Mid,
+    /// Weights of each image's own.
+    Mixed,
     /// Parts of a squeeze-excitation's squeezed channels, `[image][task][channel]`; or, before a head,
     /// means `[image][channel]`.
     Pool,
@@ -42,7 +44,7 @@ pub(super) enum Region {
 }
 
 /// Regions that lie in the arena.
-pub(super) const REGIONS: usize = 7;
+pub(super) const REGIONS: usize = 8;
 
 /// One layer at one size.
 #[derive(Debug)]
@@ -102,6 +104,8 @@ pub(super) struct Plan {
     most: usize,
     /// Where each region starts, in floats.
     pub(super) offsets: [usize; REGIONS],
+    /// Floats of an image's own weights.
+    pub(super) mixed: usize,
     /// Floats of the regions.
     pub(super) floats: usize,
     /// Floats of a thread's scratch.
@@ -248,6 +252,21 @@ impl Plan {
                     let gate = &mut sizes[Region::Gate as usize];
                     *gate = (*gate).max(padded(l.expand.n));
                 }
+                Layer::GlobalContext(l) => {
+                    (step.src, step.dst) = (Region::Mid, Region::Gate);
+                    step.pixel = (padded(l.attn.k), padded(l.expand.n));
+                    scratch = scratch.max(h * w * LANES + padded(l.attn.k) + padded(l.reduce.n));
+                    let gate = &mut sizes[Region::Gate as usize];
+                    *gate = (*gate).max(padded(l.expand.n));
+                }
+                Layer::Mix(l) => {
+                    (step.src, step.dst) = (Region::Pool, Region::Mixed);
+                    step.pixel.0 = padded(l.routing.k);
+                    step.blocks = TASKS;
+                    scratch = scratch.max(padded(l.routing.n));
+                    let mixed = &mut sizes[Region::Mixed as usize];
+                    *mixed = l.experts.iter().map(Floats::len).fold(*mixed, usize::max);
+                }
                 Layer::Pointwise(l) => {
                     step.src = resolve(l.src);
                     chs = l.matrix.n;
@@ -324,7 +343,9 @@ impl Plan {
                 .filter(|&floats| floats < isize::MAX as usize / 64)
                 .ok_or(CpuError::TooLarge { height: size.0, width: size.1 })?;
         }
-        Ok(Self { size, steps, group, most, offsets, floats, scratch: padded(scratch), maps })
+        let mixed = sizes[Region::Mixed as usize];
+        let scratch = padded(scratch);
+        Ok(Self { size, steps, group, most, offsets, mixed, floats, scratch, maps })
     }
 
     /// Whether a batch of `images` needs no larger group.

@@ -2,6 +2,8 @@
 
 use std::ptr::{null, null_mut};
 
+use candle_core::cpu::erf::erf_f64;
+
 use super::Isa;
 use super::kernels::{
     DepthwiseRow, FromPoints, Kernels, MAX_SIDE, POINTS, Post, Scale, ToPoints, kernel_at_points,
@@ -12,7 +14,7 @@ use super::simd::LANES;
 use crate::arch::Activation;
 use crate::weights::seeded::Uniform;
 
-const ACTS: [Option<Activation>; 8] = [
+const ACTS: [Option<Activation>; 9] = [
     None,
     Some(Activation::Relu),
     Some(Activation::Relu6),
@@ -21,6 +23,7 @@ const ACTS: [Option<Activation>; 8] = [
     Some(Activation::HardSigmoid),
     Some(Activation::Sigmoid),
     Some(Activation::Mish),
+    Some(Activation::Gelu),
 ];
 
 /// Those that there are kernels for on this machine, the twin included.
@@ -60,7 +63,7 @@ fn exact(act: Option<Activation>, x: f64) -> f64 {
         Some(Activation::HardSigmoid) => hard,
         Some(Activation::Sigmoid) => sigmoid,
         Some(Activation::Mish) => x * x.exp().ln_1p().tanh(),
-        Some(Activation::Gelu) => unreachable!("no kernel"),
+        Some(Activation::Gelu) => 0.5 * x * (1.0 + erf_f64(x * std::f64::consts::FRAC_1_SQRT_2)),
     }
 }
 
@@ -252,7 +255,7 @@ fn activations_residuals_pools_and_gates_are_right() {
                     pool: pool.as_mut_ptr(),
                 };
                 // SAFETY: all have room for the rows and vectors.
-                unsafe { kernels.post(act).unwrap()(&post) };
+                unsafe { kernels.post(act)(&post) };
                 close(isa, &format!("{act:?}"), c.as_slice(), &expected);
                 let sums: Vec<f64> = (0..width)
                     .map(|column| (0..rows).map(|row| expected[row * width + column]).sum())
@@ -286,7 +289,7 @@ fn apply(kernels: &Kernels, act: Activation, values: [f32; LANES]) -> [f32; LANE
         pool: null_mut(),
     };
     // SAFETY: one vector.
-    unsafe { kernels.post(Some(act)).unwrap()(&post) };
+    unsafe { kernels.post(Some(act))(&post) };
     values
 }
 
@@ -319,6 +322,20 @@ fn sigmoid_keeps_its_bound_over_all_floats() {
 }
 
 #[test]
+fn gelu_keeps_its_bound_over_all_floats() {
+    for (isa, kernels) in all() {
+        for xs in floats() {
+            for (x, y) in xs.into_iter().zip(apply(kernels, Activation::Gelu, xs)) {
+                let x = f64::from(x);
+                let gelu = exact(Some(Activation::Gelu), x);
+                let bound = 2e-7 * (1.0 + x.abs());
+                assert!((f64::from(y) - gelu).abs() <= bound, "{isa:?} gelu({x}) = {y} for {gelu}");
+            }
+        }
+    }
+}
+
+#[test]
 fn nan_stays_nan_and_infinities_are_limits() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);
     for (isa, kernels) in all() {
@@ -334,7 +351,9 @@ fn nan_stays_nan_and_infinities_are_limits() {
         assert_eq!(at(Activation::Relu, -inf), 0.0);
         assert_eq!(at(Activation::Relu6, inf), 6.0);
         assert_eq!(at(Activation::HardSigmoid, -inf), 0.0);
-        for act in [Activation::Silu, Activation::HardSwish, Activation::Mish, Activation::Relu] {
+        assert!(at(Activation::Gelu, -inf).abs() < 3e-38, "{isa:?}");
+        use Activation::{Gelu, HardSwish, Mish, Relu, Silu};
+        for act in [Silu, HardSwish, Mish, Relu, Gelu] {
             assert_eq!(at(act, inf), inf, "{isa:?} {act:?}");
         }
     }

@@ -68,7 +68,7 @@ impl Isa {
 pub(in super::super) struct Kernels {
     /// `tiles[m - 1][n - 1]` computes `m` rows of `n` vectors.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
-    post: [unsafe fn(&Post); 8],
+    post: [unsafe fn(&Post); 9],
     pub(in super::super) scale: unsafe fn(&Scale),
     pub(in super::super) mean: unsafe fn(&Mean),
     pub(in super::super) to_points: unsafe fn(&ToPoints),
@@ -99,8 +99,8 @@ impl Kernels {
         }
     }
 
-    /// The kernel that applies `act`; none for an activation that there is no kernel for.
-    pub(in super::super) fn post(&self, act: Option<Activation>) -> Option<unsafe fn(&Post)> {
+    /// The kernel that applies `act`.
+    pub(in super::super) fn post(&self, act: Option<Activation>) -> unsafe fn(&Post) {
         let index = match act {
             None => 0,
             Some(Activation::Relu) => 1,
@@ -110,9 +110,9 @@ impl Kernels {
             Some(Activation::HardSigmoid) => 5,
             Some(Activation::Sigmoid) => 6,
             Some(Activation::Mish) => 7,
-            Some(Activation::Gelu) => return None,
+            Some(Activation::Gelu) => 8,
         };
-        Some(self.post[index])
+        self.post[index]
     }
 
     /// The kernel of a depthwise convolution's row; none for a side or stride without one.
@@ -184,6 +184,7 @@ macro_rules! kernels {
                     post::<math::HardSigmoid>,
                     post::<math::Sigmoid>,
                     post::<math::Mish>,
+                    post::<math::Gelu>,
                 ],
                 scale,
                 mean,

@@ -2,12 +2,13 @@
 //! [`Slot::Mid`] and [`Slot::Side`] if there are several, then a projection.
 
 use super::super::CpuError;
-use super::super::layer::{Layer, Pointwise, Slot};
+use super::super::layer::{Depthwise, Layer, Mean, Mix, Pointwise, Slot};
 use super::super::matrix::Matrix;
+use super::cond::Experts;
 use super::{Lowering, Tail, cannot_lower};
 use crate::arch::{
-    Activation, Block, Conv, ConvBnAct, DepthwiseSeparable, EdgeResidual, InvertedResidual,
-    MixedResidual, UniversalInvertedResidual,
+    Activation, Block, CondConvResidual, Conv, ConvBnAct, DepthwiseSeparable, EdgeResidual,
+    InvertedResidual, MixedResidual, UniversalInvertedResidual,
 };
 
 /// Where each of a block's `layers` before the projection reads and writes; the last writes
@@ -26,7 +27,7 @@ impl Lowering<'_> {
             Block::EdgeResidual(b) => self.edge_residual(at, b),
             Block::MixedResidual(b) => self.mixed_residual(at, b),
             Block::UniversalInvertedResidual(b) => self.universal_inverted_residual(at, b),
-            Block::CondConvResidual(_) => cannot_lower("a conditional convolution", at),
+            Block::CondConvResidual(b) => self.cond_conv_residual(at, b),
             Block::MobileAttention(_) => cannot_lower("attention", at),
         }
     }
@@ -53,7 +54,7 @@ impl Lowering<'_> {
             let names = (&*name("conv_s2d"), &*name("bn_s2d"));
             self.convolution(names, conv, b.act, hop(), None)?;
         }
-        let mut se = self.squeeze_excite(&name("se"), b.se, chs)?;
+        let mut se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
         let names = (&*name("conv_dw"), &*name("bn1"));
         let own = if b.aa.is_some() { None } else { se.take() };
         self.depthwise(names, &[b.conv_dw], (Some(b.act), None), hop(), own)?;
@@ -70,7 +71,7 @@ impl Lowering<'_> {
         let chs = b.conv_dw.in_chs;
         let mut path = path(1 + usize::from(b.aa.is_some()));
         let mut hop = || path.next().unwrap_or((Slot::Current, Slot::Mid));
-        let mut se = self.squeeze_excite(&name("se"), b.se, chs)?;
+        let mut se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
         let expand = self.folded((&name("conv_pw"), &name("bn1")), b.in_chs, chs)?;
         let names = (&*name("conv_dw"), &*name("bn2"));
         let own = if b.aa.is_some() { None } else { se.take() };
@@ -88,7 +89,7 @@ impl Lowering<'_> {
         let chs = b.conv_exp.out_chs;
         let names = (&*name("conv_exp"), &*name("bn1"));
         let project = self.folded((&name("conv_pwl"), &name("bn2")), chs, b.out_chs)?;
-        let se = self.squeeze_excite(&name("se"), b.se, chs)?;
+        let se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
         match (b.aa, se) {
             (None, None) => {
                 let tail = Some(Tail::Project(project, b.has_skip));
@@ -96,7 +97,7 @@ impl Lowering<'_> {
                 return self.convolution(names, b.conv_exp, b.act, hop, tail);
             }
             (None, Some(se)) => {
-                let tail = Some(Tail::Squeeze(se));
+                let tail = Some(Tail::Attention(se));
                 let hop = (Slot::Current, Slot::Mid);
                 self.convolution(names, b.conv_exp, b.act, hop, tail)?;
             }
@@ -113,7 +114,7 @@ impl Lowering<'_> {
     fn mixed_residual(&mut self, at: &str, b: &MixedResidual) -> Result<(), CpuError> {
         let name = |leaf: &str| format!("{at}.{leaf}");
         let chs = b.conv_pw.iter().map(|conv| conv.out_chs).sum();
-        let se = self.squeeze_excite(&name("se"), b.se, chs)?;
+        let se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
         let expand = self.folded_parts((&name("conv_pw"), &name("bn1")), &b.conv_pw, None)?;
         let names = (&*name("conv_dw"), &*name("bn2"));
         let hop = (Slot::Current, Slot::Mid);
@@ -143,7 +144,7 @@ impl Lowering<'_> {
         let (conv_name, bn) = names("pw_exp");
         let expand = self.folded((&conv_name, &bn), b.in_chs, b.mid_chs)?;
         match b.dw_mid {
-            None => self.expand(expand, b.act, hop(), at)?,
+            None => self.expand(expand, b.act, hop()),
             Some(conv) => {
                 let (conv_name, bn) = names("dw_mid");
                 let expand = (Some(b.act), Some(expand));
@@ -161,15 +162,45 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    fn cond_conv_residual(&mut self, at: &str, b: &CondConvResidual) -> Result<(), CpuError> {
+        let name = |leaf: &str| format!("{at}.{leaf}");
+        let chs = b.conv_dw.in_chs;
+        let mut experts = Experts::new(b.num_experts);
+        let names = (&*name("conv_pw"), &*name("bn1"));
+        let (expand, expand_at) = self.cond_pointwise(names, b.in_chs, chs, &mut experts)?;
+        let names = (&*name("conv_dw"), &*name("bn2"));
+        let (depthwise, depthwise_at) = self.cond_depthwise(names, b.conv_dw, &mut experts)?;
+        let names = (&*name("conv_pwl"), &*name("bn3"));
+        let (project, project_at) = self.cond_pointwise(names, chs, b.out_chs, &mut experts)?;
+        let routing = self.linear(&name("routing_fn"), b.in_chs, b.num_experts, &[])?;
+        let se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
+
+        self.layers.push(Layer::Mean(Mean { chs: b.in_chs, classified: false }));
+        self.layers.push(Layer::Mix(Mix { routing, experts: experts.packed() }));
+        let (reduce, se) = se.unzip();
+        self.layers.push(Layer::Depthwise(Depthwise {
+            act: Some(b.act),
+            expand: Some(expand),
+            mixed: Some((expand_at, depthwise_at)),
+            reduce: reduce.flatten(),
+            ..depthwise
+        }));
+        self.layers.extend(se);
+        self.layers.push(Layer::Pointwise(Pointwise {
+            matrix: project,
+            act: None,
+            src: Slot::Mid,
+            dst: Slot::Next,
+            gate: b.se.is_some(),
+            residual: b.has_skip,
+            mean: false,
+            mixed: Some(project_at),
+        }));
+        Ok(())
+    }
+
     /// An expansion that no spatial convolution follows.
-    fn expand(
-        &mut self,
-        matrix: Matrix,
-        act: Activation,
-        (src, dst): (Slot, Slot),
-        at: &str,
-    ) -> Result<(), CpuError> {
-        self.act(act, at)?;
+    fn expand(&mut self, matrix: Matrix, act: Activation, (src, dst): (Slot, Slot)) {
         self.layers.push(Layer::Pointwise(Pointwise {
             matrix,
             act: Some(act),
@@ -178,7 +209,7 @@ impl Lowering<'_> {
             gate: false,
             residual: false,
             mean: false,
+            mixed: None,
         }));
-        Ok(())
     }
 }

@@ -4,6 +4,7 @@ use candle_core::{DType, Device};
 
 use super::super::CpuError;
 use super::super::matrix::Matrix;
+use super::super::memory::{Floats, padded};
 use super::Lowering;
 use crate::arch::Conv;
 
@@ -69,6 +70,13 @@ impl Lowering<'_> {
         let weights = self.tensor(&shape, &format!("{at}.weight"))?;
         let bias = self.tensor(&[n], &format!("{at}.bias"))?;
         Ok(Matrix::new(self.kernels, (n, k), |n, i| weights[n * k + i], &bias))
+    }
+
+    /// One value a channel, padded to whole vectors.
+    pub(super) fn vector(&self, n: usize, name: &str) -> Result<Floats, CpuError> {
+        let mut vector = Floats::zeros(padded(n));
+        vector.as_mut_slice()[..n].copy_from_slice(&self.tensor(&[n], name)?);
+        Ok(vector)
     }
 
     pub(super) fn norm(&self, at: &str, chs: usize) -> Result<Norm, CpuError> {

@@ -3,14 +3,14 @@
 use super::super::CpuError;
 use super::super::kernels::{POINTS, kernel_at_points};
 use super::super::layer::{
-    Convolution, Depthwise, DepthwiseKernel, Kernel, Layer, Pad, Pointwise, Slot, SqueezeExcite,
-    Winograd,
+    Convolution, Depthwise, DepthwiseKernel, GlobalContext, Kernel, Layer, Pad, Pointwise, Slot,
+    SqueezeExcite, Winograd,
 };
 use super::super::matrix::Matrix;
 use super::super::memory::{Floats, padded};
 use super::super::simd::LANES;
 use super::fold::Norm;
-use super::{Lowering, Tail, cannot_lower};
+use super::{ChannelAttention, Lowering, Tail, cannot_lower};
 use crate::arch::{Activation, AntiAlias, Conv, PadType, SeLayer};
 
 /// Below this many input channels, transforming costs more than the products that it saves.
@@ -26,7 +26,6 @@ impl Lowering<'_> {
         (src, dst): (Slot, Slot),
         tail: Option<Tail>,
     ) -> Result<(), CpuError> {
-        self.act(act, name)?;
         let Conv { in_chs, out_chs, kernel_size: k, groups, .. } = conv;
         let inputs = in_chs / groups;
         let weights = self.tensor(&[out_chs, inputs, k, k], &format!("{name}.weight"))?;
@@ -65,7 +64,7 @@ impl Lowering<'_> {
         match tail {
             None => {}
             Some(Tail::Residual) => residual = true,
-            Some(Tail::Squeeze(both)) => se = Some(both),
+            Some(Tail::Attention(both)) => se = Some(both),
             Some(Tail::Project(matrix, skip)) => (project, residual) = (Some(matrix), skip),
         }
         let (reduce, se) = se.unzip();
@@ -78,9 +77,9 @@ impl Lowering<'_> {
             dst,
             project,
             residual,
-            reduce,
+            reduce: reduce.flatten(),
         }));
-        self.layers.extend(se.map(Layer::SqueezeExcite));
+        self.layers.extend(se);
         Ok(())
     }
 
@@ -113,21 +112,26 @@ impl Lowering<'_> {
         convs: &[Conv],
         (act, expand): (Option<Activation>, Option<Matrix>),
         (src, dst): (Slot, Slot),
-        se: Option<(Matrix, SqueezeExcite)>,
+        se: Option<ChannelAttention>,
     ) -> Result<(), CpuError> {
-        if let Some(act) = act {
-            self.act(act, name)?;
-        }
         let chs: usize = convs.iter().map(|conv| conv.out_chs).sum();
-        let mut sides = vec![0; chs.div_ceil(LANES)];
+        let (mut sides, mut pad) = (vec![0; chs.div_ceil(LANES)], Pad::Conv(self.pad_type));
         let mut first = 0;
         for conv in convs {
             if conv.groups != conv.in_chs || conv.out_chs != conv.in_chs {
                 return cannot_lower(format!("a convolution in {} groups", conv.groups), name);
             }
-            // A vector with channels of several kernels has the largest.
+            // A vector with channels of several kernels has the largest. An even kernel lies at the
+            // beginning of an odd one, as its only zeros, `SAME` padding's, are at the end.
+            let even = conv.kernel_size.is_multiple_of(2);
+            if even && (conv.stride > 1 || convs.len() > 1) {
+                return cannot_lower("an even depthwise kernel with a stride or others", name);
+            }
+            if even {
+                pad = Pad::End;
+            }
             for side in &mut sides[first / LANES..(first + conv.out_chs).div_ceil(LANES)] {
-                *side = conv.kernel_size.max(*side);
+                *side = (conv.kernel_size | 1).max(*side);
             }
             first += conv.out_chs;
         }
@@ -148,9 +152,9 @@ impl Lowering<'_> {
             first += conv.out_chs;
         }
         let (reduce, se) = se.unzip();
-        let layer = Depthwise { act, src, dst, expand, reduce, ..layer };
+        let layer = Depthwise { pad, act, src, dst, expand, reduce: reduce.flatten(), ..layer };
         self.layers.push(Layer::Depthwise(layer));
-        self.layers.extend(se.map(Layer::SqueezeExcite));
+        self.layers.extend(se);
         Ok(())
     }
 
@@ -184,6 +188,7 @@ impl Lowering<'_> {
             src: Slot::Current,
             dst: Slot::Mid,
             expand: None,
+            mixed: None,
             reduce: None,
         })
     }
@@ -194,12 +199,12 @@ impl Lowering<'_> {
         aa: AntiAlias,
         chs: usize,
         (src, dst): (Slot, Slot),
-        se: Option<(Matrix, SqueezeExcite)>,
+        se: Option<ChannelAttention>,
         at: &str,
     ) -> Result<(), CpuError> {
         let (pad, line) = match aa {
             // The third row and column reach beyond the window of two.
-            AntiAlias::Avg => (Pad::None, [0.5, 0.5, 0.0]),
+            AntiAlias::Avg => (Pad::End, [0.5, 0.5, 0.0]),
             AntiAlias::Blur => (Pad::Conv(PadType::Symmetric), [0.25, 0.5, 0.25]),
         };
         let sides = vec![3; chs.div_ceil(LANES)];
@@ -210,35 +215,49 @@ impl Lowering<'_> {
             }
         }
         let (reduce, se) = se.unzip();
-        self.layers.push(Layer::Depthwise(Depthwise { pad, src, dst, reduce, ..layer }));
-        self.layers.extend(se.map(Layer::SqueezeExcite));
+        self.layers.push(Layer::Depthwise(Depthwise {
+            pad,
+            src,
+            dst,
+            reduce: reduce.flatten(),
+            ..layer
+        }));
+        self.layers.extend(se);
         Ok(())
     }
 
-    /// A squeeze-excitation: its reduction, which belongs to the layer before it, and the rest.
-    pub(super) fn squeeze_excite(
+    /// A block's channel attention: a reduction, which belongs to the layer before it, and the rest.
+    pub(super) fn channel_attention(
         &self,
         at: &str,
         se: Option<SeLayer>,
-        chs: usize,
-    ) -> Result<Option<(Matrix, SqueezeExcite)>, CpuError> {
-        let (rd_channels, act, gate) = match se {
-            None => return Ok(None),
-            Some(SeLayer::SqueezeExcite { rd_channels, act, gate }) => (rd_channels, act, gate),
-            Some(SeLayer::GlobalContext { .. }) => return cannot_lower("global context", at),
-        };
-        self.act(act, at)?;
-        self.act(gate, at)?;
-        let at_reduce = format!("{at}.conv_reduce");
-        let weights = self.tensor(&[rd_channels, chs, 1, 1], &format!("{at_reduce}.weight"))?;
-        let values = self.tensor(&[rd_channels], &format!("{at_reduce}.bias"))?;
-        let weight = |n: usize, k: usize| weights[n * chs + k];
-        let shape = (rd_channels, chs);
-        let reduce = Matrix::new(self.kernels, shape, weight, &vec![0.0; rd_channels]);
-        let mut bias = Floats::zeros(padded(rd_channels));
-        bias.as_mut_slice()[..rd_channels].copy_from_slice(&values);
-        let expand = self.linear(&format!("{at}.conv_expand"), rd_channels, chs, &[1, 1])?;
-        Ok(Some((reduce, SqueezeExcite { bias, act, expand, gate })))
+        (chs, block_act): (usize, Activation),
+    ) -> Result<Option<ChannelAttention>, CpuError> {
+        match se {
+            None => Ok(None),
+            Some(SeLayer::SqueezeExcite { rd_channels: n, act, gate }) => {
+                let at_reduce = format!("{at}.conv_reduce");
+                let weights = self.tensor(&[n, chs, 1, 1], &format!("{at_reduce}.weight"))?;
+                let weight = |n: usize, k: usize| weights[n * chs + k];
+                let reduce = Matrix::new(self.kernels, (n, chs), weight, &vec![0.0; n]);
+                let bias = self.vector(n, &format!("{at_reduce}.bias"))?;
+                let expand = self.linear(&format!("{at}.conv_expand"), n, chs, &[1, 1])?;
+                let layer = Layer::SqueezeExcite(SqueezeExcite { bias, act, expand, gate });
+                Ok(Some((Some(reduce), layer)))
+            }
+            Some(SeLayer::GlobalContext { rd_channels: n }) => {
+                let linear = |leaf: &str, k, n| self.linear(&format!("{at}.{leaf}"), k, n, &[1, 1]);
+                let layer = Layer::GlobalContext(GlobalContext {
+                    attn: linear("conv_attn", chs, 1)?,
+                    reduce: linear("mlp_scale.fc1", chs, n)?,
+                    scale: self.vector(n, &format!("{at}.mlp_scale.norm.weight"))?,
+                    shift: self.vector(n, &format!("{at}.mlp_scale.norm.bias"))?,
+                    act: block_act,
+                    expand: linear("mlp_scale.fc2", n, chs)?,
+                });
+                Ok(Some((None, layer)))
+            }
+        }
     }
 
     /// A block's projection, from [`Slot::Mid`] to its output.
@@ -257,6 +276,7 @@ impl Lowering<'_> {
             gate,
             residual,
             mean: false,
+            mixed: None,
         }));
     }
 }

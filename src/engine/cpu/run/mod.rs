@@ -1,7 +1,9 @@
 //! Runs one task of one step.
 
+mod context;
 mod convolution;
 mod depthwise;
+mod mix;
 mod pointwise;
 mod winograd;
 
@@ -66,6 +68,8 @@ impl Pass<'_> {
                 Layer::Convolution(layer) => self.convolution(layer, step, task, scratch),
                 Layer::Depthwise(layer) => self.depthwise(layer, step, task, scratch),
                 Layer::SqueezeExcite(layer) => self.squeeze_excite(layer, step, task, scratch),
+                Layer::GlobalContext(layer) => self.global_context(layer, step, task, scratch),
+                Layer::Mix(layer) => self.mix(layer, step, task, scratch),
                 Layer::Pointwise(layer) => self.pointwise(layer, step, task, scratch),
                 Layer::Mean(_) => self.mean(step, task),
                 Layer::Dense(layer) => self.dense(layer, step, task),
@@ -103,6 +107,12 @@ impl Pass<'_> {
         unsafe { self.region(step.residual).add(image * floats) }
     }
 
+    /// The weights from `at` on among an image's own.
+    unsafe fn mixed(&self, image: usize, at: usize) -> *mut f32 {
+        // SAFETY: the region holds every image's.
+        unsafe { self.region(Region::Mixed).add(image * self.plan.mixed + at) }
+    }
+
     /// Squeezes the sums that a task has of the channels from `first` on.
     unsafe fn squeeze(
         &self,
@@ -124,7 +134,6 @@ impl Pass<'_> {
         if act.is_none() && !residual {
             return None;
         }
-        // Lowering refused what there is no kernel for.
-        self.kernels.post(act)
+        Some(self.kernels.post(act))
     }
 }
