@@ -62,28 +62,19 @@ pub(super) enum Kernel {
     Winograd(Winograd),
 }
 
-/// A matrix for each point of a transformed window, without bias.
+/// A matrix of the inputs of each point of a transformed window, one point after the other, without
+/// bias.
 #[derive(Debug)]
 pub(super) struct Winograd {
-    pub(super) points: Vec<Matrix>,
+    pub(super) points: Matrix,
     pub(super) bias: Floats,
-}
-
-impl Winograd {
-    /// Columns of the widest panel.
-    pub(super) fn widest_panel(&self) -> usize {
-        let widest = self.points.iter().flat_map(|m| &m.panels).map(|panel| panel.vecs).max();
-        widest.unwrap_or(0) * LANES
-    }
 }
 
 impl Kernel {
     fn bytes(&self) -> usize {
         match self {
             Self::Direct(groups) => groups.iter().map(Matrix::bytes).sum(),
-            Self::Winograd(w) => {
-                w.points.iter().map(Matrix::bytes).sum::<usize>() + w.bias.len() * size_of::<f32>()
-            }
+            Self::Winograd(w) => w.points.bytes() + w.bias.len() * size_of::<f32>(),
         }
     }
 }

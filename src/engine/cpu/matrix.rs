@@ -4,9 +4,6 @@ use super::kernels::{Kernels, Post, Tile};
 use super::memory::{Floats, padded};
 use super::simd::LANES;
 
-/// No bias, for the widest panel.
-static ZEROS: [f32; 3 * LANES] = [0.0; 3 * LANES];
-
 /// Some columns of a [`Matrix`], as wide as a tile.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Panel {
@@ -70,6 +67,11 @@ impl Matrix {
         std::mem::replace(&mut self.weights, Floats::zeros(0))
     }
 
+    /// Columns of the widest panel.
+    pub(super) fn widest_panel(&self) -> usize {
+        self.panels.iter().map(|panel| panel.vecs).max().unwrap_or(0) * LANES
+    }
+
     /// Bytes held.
     pub(super) fn bytes(&self) -> usize {
         (self.weights.len() + self.bias.len()) * size_of::<f32>()
@@ -99,6 +101,8 @@ pub(super) struct Rows<'a> {
     pub(super) residual: *const f32,
     /// Where column sums over the rows are added, from column 0 on; or null.
     pub(super) pool: *mut f32,
+    /// The first row of weights; the segments' lengths tell how many follow.
+    pub(super) first: usize,
     /// Rows that the panel was multiplied with before these.
     pub(super) before: usize,
     /// Activation (and residual, and pooling); none if there is nothing to do.
@@ -111,8 +115,7 @@ impl Matrix {
     /// # Safety
     ///
     /// `rows`' pointers and strides stay within live memory for all its rows and the panel's
-    /// columns, each segment is within a row's memory, segments times run are the matrix' rows, and
-    /// nobody else touches the outputs.
+    /// columns, each segment is within a row's memory, and nobody else touches the outputs.
     pub(super) unsafe fn multiply(&self, kernels: &Kernels, panel: Panel, rows: &Rows<'_>) {
         // SAFETY: the caller's contract; the matrix' own weights are packed like its own.
         unsafe { self.multiply_by(self.weights.as_ptr(), kernels, panel, rows) }
@@ -130,12 +133,18 @@ impl Matrix {
         panel: Panel,
         rows: &Rows<'_>,
     ) {
-        debug_assert_eq!(rows.segments.len() * rows.run, self.k);
+        let k = rows.segments.len() * rows.run;
+        assert!(rows.first + k <= self.k, "weights end before the row does");
+        let b = panel.at + rows.first * panel.vecs * LANES;
         let most = kernels.tiles.len();
         let tiles = rows.count.div_ceil(most);
         let mut row = 0;
         for t in 0..tiles {
             let m = (rows.count - row).div_ceil(tiles - t);
+            // A tile's share of what comes after these weights, or, where that was asked for, nothing
+            // new.
+            let tile = (rows.before + row) / most;
+            let ahead = if tile < panel.vecs { panel.vecs + tile } else { 0 };
             // SAFETY: the caller's contract, at row `row` and the panel's first column; the panel's
             // weights and bias lie within the packed memory.
             unsafe {
@@ -145,9 +154,9 @@ impl Matrix {
                     a_row: rows.a_row,
                     segments: rows.segments,
                     run: rows.run,
-                    b: weights.add(panel.at),
+                    b: weights.add(b),
                     bias: self.bias.as_ptr().add(panel.vec * LANES),
-                    ahead: weights.wrapping_add(self.ahead(panel, (rows.before + row) / most)),
+                    ahead: weights.wrapping_add(b + ahead * k * LANES),
                     c,
                     c_row: rows.c_row,
                     c_vec: rows.c_vec,
@@ -175,47 +184,5 @@ impl Matrix {
             }
             row += m;
         }
-    }
-
-    /// The product of one row's values from column `first` on with their rows of weights, without the
-    /// bias: part of a longer product.
-    ///
-    /// # Safety
-    ///
-    /// `row` has `len` values, `to` the matrix' padded columns, and nobody else touches those.
-    pub(super) unsafe fn multiply_part(
-        &self,
-        kernels: &Kernels,
-        first: usize,
-        (row, len): (*const f32, usize),
-        to: *mut f32,
-    ) {
-        let len = len.min(self.k - first);
-        for panel in &self.panels {
-            let width = panel.vecs * LANES;
-            // SAFETY: the caller's contract; the rows of weights lie within the panel.
-            unsafe {
-                let b = self.weights.as_ptr().add(panel.at + first * width);
-                kernels.tiles[0][panel.vecs - 1](&Tile {
-                    a: row,
-                    a_row: 0,
-                    segments: &[0],
-                    run: len,
-                    b,
-                    bias: ZEROS.as_ptr(),
-                    ahead: b,
-                    c: to.add(panel.vec * LANES),
-                    c_row: 0,
-                    c_vec: LANES,
-                });
-            }
-        }
-    }
-
-    /// What the `tile`th tile of `panel` asks the caches for: its share of the next panel, or, where
-    /// that was asked for, nothing new.
-    fn ahead(&self, panel: Panel, tile: usize) -> usize {
-        let at = if tile < panel.vecs { panel.vecs + tile } else { 0 };
-        panel.at + at * self.k * LANES
     }
 }

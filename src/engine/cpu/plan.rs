@@ -3,7 +3,7 @@
 //! Nothing here depends on the number of threads, so neither do the results.
 
 use super::CpuError;
-use super::kernels::POINTS;
+use super::kernels::{OUTPUTS, POINTS};
 use super::layer::{Kernel, Layer, Side, Slot};
 use super::lower::Lowered;
 use super::memory::{Floats, padded};
@@ -15,7 +15,7 @@ const TASKS: usize = 8;
 const BUDGET: usize = 128 * 1024;
 /// Windows of a Winograd task, at least: its weights come from the second-level cache or beyond, and
 /// serve all of them.
-const TILES: usize = 48;
+const TILES: usize = 24;
 /// Images that a pass over the layers takes together, at most.
 const MAX_GROUP: usize = 4;
 
@@ -172,8 +172,7 @@ impl Plan {
                     (step.h, step.w) = (side(l.pad, k, s, h)?, side(l.pad, k, s, w)?);
                     step.src = resolve(l.src);
                     if matches!(l.kernel, Kernel::Winograd(_)) {
-                        // Windows come in pairs.
-                        let reach = step.w.output.next_multiple_of(2) + 2;
+                        let reach = step.w.output.next_multiple_of(OUTPUTS) + 2;
                         step.w.padded = step.w.padded.max(reach);
                     }
                     chs = l.project.as_ref().map_or(l.conv.out_chs, |p| p.n);
@@ -190,11 +189,12 @@ impl Plan {
                     step.rows = step.h.output.div_ceil(TASKS).min(most);
                     let mut rows_in = (step.rows - 1) * s + k;
                     if let Kernel::Winograd(winograd) = &l.kernel {
-                        let (across, down) = (step.w.output.div_ceil(2), step.h.output.div_ceil(2));
-                        let down = TILES.div_ceil(across).min(down);
-                        step.rows = 2 * down;
+                        let across = step.w.output.div_ceil(OUTPUTS);
+                        let down = TILES.div_ceil(across).min(step.h.output.div_ceil(OUTPUTS));
+                        step.rows = OUTPUTS * down;
                         rows_in = step.rows + 2;
-                        points = POINTS * across * down * (step.pixel.0 + winograd.widest_panel());
+                        let panel = winograd.points.widest_panel();
+                        points = POINTS * across * down * (step.pixel.0 + panel);
                     }
                     (step.segments, step.run) = if l.src == Slot::Images {
                         let plane = rows_in * step.w.padded;

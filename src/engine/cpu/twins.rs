@@ -6,7 +6,8 @@ use candle_core::cpu::erf::erf_f64;
 
 use super::Isa;
 use super::kernels::{
-    DepthwiseRow, FromPoints, Kernels, MAX_SIDE, POINTS, Post, Scale, ToPoints, kernel_at_points,
+    DepthwiseRow, FromPoints, Kernels, MAX_SIDE, OUTPUTS, POINTS, Post, Scale, ToPoints,
+    kernel_at_points,
 };
 use super::matrix::{Matrix, Rows};
 use super::memory::{Floats, padded};
@@ -110,6 +111,7 @@ fn products_of_every_shape_are_right() {
                 c_vec: LANES,
                 residual: null(),
                 pool: null_mut(),
+                first: 0,
                 before: 0,
                 post: None,
             };
@@ -169,11 +171,11 @@ fn depthwise_rows_of_every_width_are_right() {
 #[test]
 fn winograds_method_is_a_convolution() {
     // One output channel a vector lane: 16 kernels over 16 channels, each lane by itself.
-    for (width, height) in [(1, 1), (2, 2), (5, 2), (8, 1)] {
-        let padded_width = width + width % 2 + 2;
-        let x = random("x", 4 * padded_width * LANES);
+    for (width, height) in [(1usize, 1), (2, 2), (5, 3), (8, 4), (11, 1)] {
+        let padded_width = width.next_multiple_of(OUTPUTS) + 2;
+        let x = random("x", 6 * padded_width * LANES);
         let (g, bias) = (random("g", 9 * LANES), random("bias", LANES));
-        let tiles = width.div_ceil(2);
+        let tiles = width.div_ceil(OUTPUTS);
         let mut expected = vec![0f64; height * width * LANES];
         for (i, value) in expected.iter_mut().enumerate() {
             let (y, at, c) = (i / LANES / width, i / LANES % width, i % LANES);
@@ -187,7 +189,7 @@ fn winograds_method_is_a_convolution() {
         for (isa, kernels) in all() {
             let plane = tiles * LANES;
             let mut points = Floats::zeros(POINTS * plane);
-            // SAFETY: the windows cover four padded rows, the planes all tiles.
+            // SAFETY: the windows cover six padded rows, the planes all tiles.
             unsafe {
                 (kernels.to_points)(&ToPoints {
                     from: x.as_ptr(),

@@ -12,4 +12,4 @@ pub(super) use post::{Mean, Post, Scale};
 pub use table::Isa;
 pub(super) use table::Kernels;
 pub(super) use tile::Tile;
-pub(super) use winograd::{FromPoints, POINTS, ToPoints, kernel_at_points};
+pub(super) use winograd::{FromPoints, OUTPUTS, POINTS, ToPoints, kernel_at_points};

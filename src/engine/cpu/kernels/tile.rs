@@ -47,8 +47,10 @@ pub(super) unsafe fn tile<S: Simd, const M: usize, const N: usize>(t: &Tile<'_>)
         let mut acc = [[S::splat(0.0); N]; M];
         for n in 0..N {
             let bias = S::load(t.bias.add(n * LANES));
-            for row in &mut acc {
+            for (m, row) in acc.iter_mut().enumerate() {
                 row[n] = bias;
+                // Large maps are not in the caches, and nothing else foresees where they go.
+                S::prefetch(t.c.add(m * t.c_row + n * t.c_vec));
             }
         }
         let (mut b, mut ahead) = (t.b, t.ahead);

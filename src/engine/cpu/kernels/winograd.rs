@@ -1,12 +1,16 @@
-//! The transforms of Winograd's F(2x2, 3x3): a 3x3 convolution of stride 1 becomes, for every 2x2
-//! outputs, 16 products instead of 36 (<https://arxiv.org/abs/1509.09308>).
+//! The transforms of Winograd's F(4x4, 3x3): a 3x3 convolution of stride 1 becomes, for every 4x4
+//! outputs, 36 products instead of 144 (<https://arxiv.org/abs/1509.09308>).
 
 use super::super::simd::{LANES, Simd};
 
-/// Values of a transformed tile.
-pub(in super::super) const POINTS: usize = 16;
+/// Outputs of a window along a side.
+pub(in super::super) const OUTPUTS: usize = 4;
+/// Inputs of a window along a side.
+const INPUTS: usize = 6;
+/// Values of a transformed window.
+pub(in super::super) const POINTS: usize = INPUTS * INPUTS;
 
-/// 4x4 windows, 2 pixels apart, to [`POINTS`] planes.
+/// 6x6 windows, 4 pixels apart, to [`POINTS`] planes.
 #[derive(Debug)]
 pub(in super::super) struct ToPoints {
     /// The first window's first pixel.
@@ -23,6 +27,26 @@ pub(in super::super) struct ToPoints {
     pub(in super::super) plane: usize,
 }
 
+/// One side of a window's transform.
+#[inline(always)]
+unsafe fn inputs<S: Simd>(d: [S::V; INPUTS]) -> [S::V; INPUTS] {
+    // SAFETY: the caller guarantees S's instruction set.
+    unsafe {
+        let (two, four, five) = (S::splat(2.0), S::splat(4.0), S::splat(5.0));
+        let even = S::fnma(four, d[2], d[4]);
+        let odd = S::fnma(four, d[1], d[3]);
+        let (sum, difference) = (S::sub(d[4], d[2]), S::sub(d[3], d[1]));
+        [
+            S::fma(four, d[0], S::fnma(five, d[2], d[4])),
+            S::add(even, odd),
+            S::sub(even, odd),
+            S::fma(two, difference, sum),
+            S::fnma(two, difference, sum),
+            S::fma(four, d[1], S::fnma(five, d[3], d[5])),
+        ]
+    }
+}
+
 /// # Safety
 ///
 /// [`Simd`]'s; the windows and planes stay within live memory, and nobody else touches the planes.
@@ -32,18 +56,18 @@ pub(super) unsafe fn to_points<S: Simd>(t: &ToPoints) {
     unsafe {
         for tile in 0..t.tiles {
             for c in (0..t.pixel).step_by(LANES) {
-                let from = t.from.add(2 * tile * t.pixel + c);
-                let at = |y: usize, x: usize| S::load(from.add(y * t.row + x * t.pixel));
-                let transform = |[d0, d1, d2, d3]: [S::V; 4]| {
-                    [S::sub(d0, d2), S::add(d1, d2), S::sub(d2, d1), S::sub(d1, d3)]
-                };
-                let column = |x| transform([at(0, x), at(1, x), at(2, x), at(3, x)]);
-                let columns = [column(0), column(1), column(2), column(3)];
+                let from = t.from.add(OUTPUTS * tile * t.pixel + c);
+                let mut columns = [[S::splat(0.0); INPUTS]; INPUTS];
+                for (x, column) in columns.iter_mut().enumerate() {
+                    let from = from.add(x * t.pixel);
+                    let at = |y: usize| S::load(from.add(y * t.row));
+                    *column = inputs::<S>([at(0), at(1), at(2), at(3), at(4), at(5)]);
+                }
                 let to = t.to.add(tile * t.pixel + c);
-                for y in 0..4 {
-                    let row = transform(columns.map(|column| column[y]));
+                for y in 0..INPUTS {
+                    let row = inputs::<S>(std::array::from_fn(|x| columns[x][y]));
                     for (x, value) in row.into_iter().enumerate() {
-                        S::store(to.add((4 * y + x) * t.plane), value);
+                        S::store(to.add((INPUTS * y + x) * t.plane), value);
                     }
                 }
             }
@@ -51,14 +75,14 @@ pub(super) unsafe fn to_points<S: Simd>(t: &ToPoints) {
     }
 }
 
-/// [`POINTS`] planes of products to 2x2 outputs, with their bias.
+/// [`POINTS`] planes of products to 4x4 outputs, with their bias.
 #[derive(Debug)]
 pub(in super::super) struct FromPoints {
-    /// The first tile's first point; those of the next tile follow.
+    /// The first window's first point; those of the next window follow.
     pub(in super::super) from: *const f32,
     /// Floats from a point's plane to the next.
     pub(in super::super) plane: usize,
-    /// Vectors of a tile's point.
+    /// Vectors of a window's point.
     pub(in super::super) vecs: usize,
     /// One value a column.
     pub(in super::super) bias: *const f32,
@@ -68,10 +92,26 @@ pub(in super::super) struct FromPoints {
     pub(in super::super) row: usize,
     /// Floats from an output pixel to the next.
     pub(in super::super) pixel: usize,
-    /// Outputs in a row; the last tile may reach one beyond.
+    /// Outputs in a row; the last window may reach beyond.
     pub(in super::super) width: usize,
-    /// Rows to write, 1 or 2.
+    /// Rows to write, 1 to 4.
     pub(in super::super) height: usize,
+}
+
+/// One side of the transform of a window's products.
+#[inline(always)]
+unsafe fn outputs<S: Simd>(m: [S::V; INPUTS]) -> [S::V; OUTPUTS] {
+    // SAFETY: the caller guarantees S's instruction set.
+    unsafe {
+        let (sum, difference) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
+        let (sum2, difference2) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
+        [
+            S::add(m[0], S::add(sum, sum2)),
+            S::fma(S::splat(2.0), difference2, difference),
+            S::fma(S::splat(4.0), sum2, sum),
+            S::add(m[5], S::fma(S::splat(8.0), difference2, difference)),
+        ]
+    }
 }
 
 /// # Safety
@@ -81,23 +121,23 @@ pub(in super::super) struct FromPoints {
 pub(super) unsafe fn from_points<S: Simd>(t: &FromPoints) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
-        for tile in 0..t.width.div_ceil(2) {
+        for tile in 0..t.width.div_ceil(OUTPUTS) {
             for v in 0..t.vecs {
                 let from = t.from.add((tile * t.vecs + v) * LANES);
-                let at = |y: usize, x: usize| S::load(from.add((4 * y + x) * t.plane));
-                let transform = |[m0, m1, m2, m3]: [S::V; 4]| {
-                    [S::add(S::add(m0, m1), m2), S::sub(S::sub(m1, m2), m3)]
-                };
-                let column = |x| transform([at(0, x), at(1, x), at(2, x), at(3, x)]);
-                let columns = [column(0), column(1), column(2), column(3)];
+                let mut columns = [[S::splat(0.0); OUTPUTS]; INPUTS];
+                for (x, column) in columns.iter_mut().enumerate() {
+                    let from = from.add(x * t.plane);
+                    let at = |y: usize| S::load(from.add(INPUTS * y * t.plane));
+                    *column = outputs::<S>([at(0), at(1), at(2), at(3), at(4), at(5)]);
+                }
                 let bias = S::load(t.bias.add(v * LANES));
-                let to = t.to.add(2 * tile * t.pixel + v * LANES);
+                let to = t.to.add(OUTPUTS * tile * t.pixel + v * LANES);
+                let width = (t.width - OUTPUTS * tile).min(OUTPUTS);
                 for y in 0..t.height {
-                    let [first, second] = transform(columns.map(|column| column[y]));
+                    let row = outputs::<S>(std::array::from_fn(|x| columns[x][y]));
                     let to = to.add(y * t.row);
-                    S::store(to, S::add(first, bias));
-                    if 2 * tile + 1 < t.width {
-                        S::store(to.add(t.pixel), S::add(second, bias));
+                    for (x, value) in row.into_iter().enumerate().take(width) {
+                        S::store(to.add(x * t.pixel), S::add(value, bias));
                     }
                 }
             }
@@ -107,10 +147,20 @@ pub(super) unsafe fn from_points<S: Simd>(t: &FromPoints) {
 
 /// A 3x3 kernel at the [`POINTS`] points.
 pub(in super::super) fn kernel_at_points(g: [f64; 9]) -> [f64; POINTS] {
-    let transform = |[a, b, c]: [f64; 3]| [a, (a + b + c) / 2.0, (a - b + c) / 2.0, c];
-    let columns: [[f64; 4]; 3] = std::array::from_fn(|x| transform([g[x], g[3 + x], g[6 + x]]));
+    let transform = |[a, b, c]: [f64; 3]| {
+        [
+            a / 4.0,
+            -(a + b + c) / 6.0,
+            -(a - b + c) / 6.0,
+            (a + 2.0 * b + 4.0 * c) / 24.0,
+            (a - 2.0 * b + 4.0 * c) / 24.0,
+            c,
+        ]
+    };
+    let columns: [[f64; INPUTS]; 3] =
+        std::array::from_fn(|x| transform([g[x], g[3 + x], g[6 + x]]));
     let mut points = [0.0; POINTS];
-    for (y, row) in points.chunks_exact_mut(4).enumerate() {
+    for (y, row) in points.chunks_exact_mut(INPUTS).enumerate() {
         row.copy_from_slice(&transform([columns[0][y], columns[1][y], columns[2][y]]));
     }
     points

@@ -14,7 +14,7 @@ use super::{ChannelAttention, Lowering, Tail, cannot_lower};
 use crate::arch::{Activation, AntiAlias, Conv, PadType, SeLayer};
 
 /// Below this many input channels, transforming costs more than the products that it saves.
-const WINOGRAD_CHS: usize = 32;
+const WINOGRAD_CHS: usize = 16;
 
 impl Lowering<'_> {
     /// A dense convolution, or one in groups.
@@ -89,19 +89,18 @@ impl Lowering<'_> {
         (n, k): (usize, usize),
         norm: &Norm,
     ) -> Winograd {
-        let mut points = vec![0f32; POINTS * n * k];
+        let mut points = vec![0f32; n * POINTS * k];
         for (i, g) in weights.chunks_exact(9).enumerate() {
             let scaled = std::array::from_fn(|tap| f64::from(g[tap]) * norm.scale[i / k]);
             for (point, value) in kernel_at_points(scaled).into_iter().enumerate() {
-                points[point * n * k + i] = value as f32;
+                points[(i / k * POINTS + point) * k + i % k] = value as f32;
             }
         }
-        let matrix = |point: &[f32]| {
-            Matrix::new(self.kernels, (n, k), |n, i| point[n * k + i], &vec![0.0; n])
-        };
+        let weight = |n: usize, i: usize| points[n * POINTS * k + i];
+        let matrix = Matrix::new(self.kernels, (n, POINTS * k), weight, &vec![0.0; n]);
         let mut bias = Floats::zeros(padded(n));
         bias.as_mut_slice()[..n].copy_from_slice(&norm.shift);
-        Winograd { points: points.chunks_exact(n * k).map(matrix).collect(), bias }
+        Winograd { points: matrix, bias }
     }
 
     /// A depthwise convolution, or several of different kernels side by side; behind an expansion, if

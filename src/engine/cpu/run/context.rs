@@ -84,6 +84,7 @@ impl Pass<'_> {
             c_vec: LANES,
             residual: null(),
             pool: null_mut(),
+            first: 0,
             before: 0,
             post: None,
         };

@@ -2,6 +2,7 @@
 
 use std::ptr::{null, null_mut};
 
+use super::super::kernels::OUTPUTS;
 use super::super::layer::{Convolution, Kernel, Slot};
 use super::super::matrix::Rows;
 use super::super::memory::padded;
@@ -26,9 +27,8 @@ impl Pass<'_> {
         let rows = step.rows.min(step.h.output - first);
         // The layout of the planned chunk, which the last one may not fill.
         let winograd = matches!(layer.kernel, Kernel::Winograd(_));
-        // Winograd's windows come in pairs, and reach one row further.
         let rows_of = |rows: usize| match winograd {
-            true => rows.next_multiple_of(2) + 2,
+            true => rows.next_multiple_of(OUTPUTS) + 2,
             false => (rows - 1) * stride + layer.conv.kernel_size,
         };
         let rows_in = rows_of(step.rows);
@@ -105,6 +105,7 @@ impl Pass<'_> {
                                         true => pool,
                                         false => pool.add(g * columns),
                                     },
+                                    first: 0,
                                     before: y * step.w.output,
                                     post,
                                 };
@@ -129,6 +130,7 @@ impl Pass<'_> {
                 c_vec: LANES,
                 residual: if layer.residual { residual.add(row_of(0)) } else { residual },
                 pool: null_mut(),
+                first: 0,
                 before: 0,
                 post: self.post(None, layer.residual),
             };

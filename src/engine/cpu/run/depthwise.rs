@@ -139,6 +139,7 @@ impl Pass<'_> {
                 c_vec: plane,
                 residual: null(),
                 pool: null_mut(),
+                first: 0,
                 before,
                 post: self.post(layer.act, false),
             };

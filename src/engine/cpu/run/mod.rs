@@ -7,12 +7,15 @@ mod mix;
 mod pointwise;
 mod winograd;
 
+use std::ptr::{null, null_mut};
+
 use super::kernels::{Kernels, Post};
 use super::layer::Layer;
 use super::lower::Lowered;
-use super::matrix::Matrix;
+use super::matrix::{Matrix, Rows};
 use super::memory::padded;
 use super::plan::{Plan, Region, Step};
+use super::simd::LANES;
 use crate::arch::Activation;
 
 /// What all tasks of a pass share.
@@ -100,7 +103,7 @@ impl Pass<'_> {
     /// The block's input, shaped like the step's output, if it is added; or null.
     unsafe fn residual(&self, step: &Step, image: usize, added: bool) -> *const f32 {
         if !added {
-            return std::ptr::null();
+            return null();
         }
         let floats = step.h.output * step.w.output * step.pixel.1;
         // SAFETY: a residual has its output's shape, and the region holds it for every image.
@@ -125,7 +128,24 @@ impl Pass<'_> {
         // SAFETY: the region holds all parts of every image.
         unsafe {
             let to = self.region(Region::Pool).add(part * padded(reduce.n));
-            reduce.multiply_part(self.kernels, first, (sums.as_ptr(), sums.len()), to);
+            let rows = Rows {
+                count: 1,
+                a: sums.as_ptr(),
+                a_row: 0,
+                segments: &[0],
+                run: sums.len().min(reduce.k - first),
+                c: to,
+                c_row: 0,
+                c_vec: LANES,
+                residual: null(),
+                pool: null_mut(),
+                first,
+                before: 0,
+                post: None,
+            };
+            for &panel in &reduce.panels {
+                reduce.multiply(self.kernels, panel, &rows);
+            }
         }
     }
 

@@ -47,6 +47,7 @@ impl Pass<'_> {
                 c_vec: LANES,
                 residual: if layer.residual { residual.add(first * n) } else { residual },
                 pool: if layer.mean { means } else { null_mut() },
+                first: 0,
                 before: 0,
                 post: if layer.mean {
                     Some(self.kernels.post(layer.act))
@@ -112,6 +113,7 @@ impl Pass<'_> {
                 c_vec: LANES,
                 residual: null(),
                 pool: null_mut(),
+                first: 0,
                 before: 0,
                 post: self.post(Some(layer.gate), false),
             };
@@ -171,6 +173,7 @@ impl Pass<'_> {
                 c_vec: LANES,
                 residual: null(),
                 pool: null_mut(),
+                first: 0,
                 before: 0,
                 post: self.post(layer.act, false),
             };

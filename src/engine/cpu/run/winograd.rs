@@ -2,7 +2,7 @@
 
 use std::ptr::{null, null_mut};
 
-use super::super::kernels::{FromPoints, POINTS, Post, ToPoints};
+use super::super::kernels::{FromPoints, OUTPUTS, POINTS, Post, ToPoints};
 use super::super::layer::Winograd;
 use super::super::matrix::Rows;
 use super::super::plan::Step;
@@ -33,7 +33,7 @@ impl Pass<'_> {
     ///
     /// [`Pass::run`]'s; `chunk`'s pointers are to this thread's scratch and this task's outputs.
     pub(super) unsafe fn winograd(&self, layer: &Winograd, step: &Step, chunk: Chunk) {
-        let (across, down) = (step.w.output.div_ceil(2), chunk.rows.div_ceil(2));
+        let (across, down) = (step.w.output.div_ceil(OUTPUTS), chunk.rows.div_ceil(OUTPUTS));
         let tiles = across * down;
         let pixel = step.pixel.0;
         let row = step.w.padded * pixel;
@@ -43,7 +43,7 @@ impl Pass<'_> {
         unsafe {
             for y in 0..down {
                 (self.kernels.to_points)(&ToPoints {
-                    from: chunk.from.add(2 * y * row),
+                    from: chunk.from.add(OUTPUTS * y * row),
                     row,
                     pixel,
                     tiles: across,
@@ -52,25 +52,27 @@ impl Pass<'_> {
                 });
             }
             let products = chunk.scratch.add(POINTS * plane);
-            for (p, &panel) in layer.points[0].panels.iter().enumerate() {
+            let k = step.run;
+            for &panel in &layer.points.panels {
                 let width = panel.vecs * LANES;
-                for (point, matrix) in layer.points.iter().enumerate() {
+                for point in 0..POINTS {
                     let c = products.add(point * tiles * width);
                     let rows = Rows {
                         count: tiles,
                         a: chunk.scratch.add(point * plane),
                         a_row: pixel,
                         segments: &[0],
-                        run: matrix.k,
+                        run: k,
                         c: c.wrapping_sub(panel.vec * LANES),
                         c_row: width,
                         c_vec: LANES,
                         residual: null(),
                         pool: null_mut(),
+                        first: point * k,
                         before: 0,
                         post: None,
                     };
-                    matrix.multiply(self.kernels, matrix.panels[p], &rows);
+                    layer.points.multiply(self.kernels, panel, &rows);
                 }
                 let column = panel.vec * LANES;
                 for y in 0..down {
@@ -79,11 +81,11 @@ impl Pass<'_> {
                         plane: tiles * width,
                         vecs: panel.vecs,
                         bias: layer.bias.as_ptr().add(column),
-                        to: chunk.to.add(2 * y * step.w.output * chunk.pixel + column),
+                        to: chunk.to.add(OUTPUTS * y * step.w.output * chunk.pixel + column),
                         row: step.w.output * chunk.pixel,
                         pixel: chunk.pixel,
                         width: step.w.output,
-                        height: (chunk.rows - 2 * y).min(2),
+                        height: (chunk.rows - OUTPUTS * y).min(OUTPUTS),
                     });
                 }
                 let Some(post) = chunk.post else { continue };

@@ -53,6 +53,11 @@ impl Simd for Avx2 {
         // SAFETY: see the impl.
         unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
     }
+    #[inline(always)]
+    unsafe fn fnma(a: V, b: V, c: V) -> V {
+        // SAFETY: see the impl.
+        unsafe { [_mm256_fnmadd_ps(a[0], b[0], c[0]), _mm256_fnmadd_ps(a[1], b[1], c[1])] }
+    }
     // The instruction answers its second operand where either is NaN.
     #[inline(always)]
     unsafe fn min(bound: V, v: V) -> V {

@@ -48,6 +48,11 @@ impl Simd for Avx512 {
         // SAFETY: see the impl.
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
+    #[inline(always)]
+    unsafe fn fnma(a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: see the impl.
+        unsafe { _mm512_fnmadd_ps(a, b, c) }
+    }
     // The instruction answers its second operand where either is NaN.
     #[inline(always)]
     unsafe fn min(bound: __m512, v: __m512) -> __m512 {

@@ -50,6 +50,8 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once where the hardware does so.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `c - a * b`, rounded once where the hardware does so.
+    unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The smaller of a bound and a value; a NaN value stays NaN.
     unsafe fn min(bound: Self::V, v: Self::V) -> Self::V;
     /// The larger of a bound and a value; a NaN value stays NaN.

@@ -52,6 +52,11 @@ impl Simd for Neon {
         // SAFETY: see the impl.
         unsafe { std::array::from_fn(|i| vfmaq_f32(c[i], a[i], b[i])) }
     }
+    #[inline(always)]
+    unsafe fn fnma(a: V, b: V, c: V) -> V {
+        // SAFETY: see the impl.
+        unsafe { std::array::from_fn(|i| vfmsq_f32(c[i], a[i], b[i])) }
+    }
     // FMIN and FMAX answer NaN where either operand is NaN.
     #[inline(always)]
     unsafe fn min(bound: V, v: V) -> V {

@@ -46,6 +46,10 @@ impl Simd for Portable {
         std::array::from_fn(|i| a[i] * b[i] + c[i])
     }
     #[inline(always)]
+    unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        std::array::from_fn(|i| c[i] - a[i] * b[i])
+    }
+    #[inline(always)]
     unsafe fn min(bound: Self::V, v: Self::V) -> Self::V {
         zip(bound, v, |b, v| if b < v { b } else { v })
     }
