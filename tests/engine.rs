@@ -106,8 +106,9 @@ fn equals_candle_at_odd_sizes() {
 
 /// Networks that have every kind of layer between them, beside the usual ones: universal inverted
 /// residuals, with both ways of downsampling; mixed kernels, with both ways of padding; convolutions
-/// in groups; a pool without a head; space to depth; kernels mixed for each image; global context.
-const KINDS: [&str; 10] = [
+/// in groups; a pool without a head; space to depth; kernels mixed for each image; global context;
+/// attention.
+const KINDS: [&str; 11] = [
     "mobilenetv4_conv_small",
     "mobilenetv4_conv_aa_medium",
     "mobilenetv4_conv_blur_medium",
@@ -118,6 +119,7 @@ const KINDS: [&str; 10] = [
     "efficientnet_x_b3",
     "tf_efficientnet_cc_b0_4e",
     "gc_efficientnetv2_rw_t",
+    "mobilenetv4_hybrid_medium",
 ];
 
 /// Architectures that it does not lower. A name that lowers is to be taken off.
@@ -130,10 +132,6 @@ const REFUSED: &[&str] = &[
     "test_efficientnet_gn",
     "test_efficientnet_ln",
     "test_efficientnet_evos",
-    "mobilenetv4_hybrid_medium",
-    "mobilenetv4_hybrid_large",
-    "mobilenetv4_hybrid_medium_075",
-    "mobilenetv4_hybrid_large_075",
 ];
 
 /// Every architecture, those of more than 12 million parameters with fewer channels and blocks:

@@ -66,6 +66,7 @@ fn a_steady_forward_allocates_nothing() {
         "mobilenet_edgetpu_v2_xs",
         "tf_efficientnet_cc_b0_4e",
         "gc_efficientnetv2_rw_t",
+        "mobilenetv4_hybrid_medium",
     ] {
         check(name);
     }

@@ -18,6 +18,10 @@ pub(super) enum Slot {
     /// What is before that in a block of more than two layers: the memory of [`Slot::Next`], which is
     /// written later.
     Side,
+    /// An attention's query, key and value.
+    Query,
+    Key,
+    Value,
     /// The block's output, which becomes the next block's input.
     Next,
 }
@@ -30,6 +34,7 @@ pub(super) enum Layer {
     SqueezeExcite(SqueezeExcite),
     GlobalContext(GlobalContext),
     Mix(Mix),
+    Attention(Attention),
     Pointwise(Pointwise),
     Mean(Mean),
     Dense(Dense),
@@ -163,6 +168,15 @@ pub(super) struct Mix {
     pub(super) experts: Vec<Floats>,
 }
 
+/// From [`Slot::Query`], [`Slot::Key`] and [`Slot::Value`] to [`Slot::Mid`]: each position's queries,
+/// one a head, ask all positions of the one key. The queries come scaled.
+#[derive(Debug)]
+pub(super) struct Attention {
+    pub(super) heads: usize,
+    /// Channels of a query, the key and the value: whole vectors.
+    pub(super) dim: usize,
+}
+
 /// The means of [`Slot::Current`] over all pixels, for a head that pools first.
 #[derive(Debug)]
 pub(super) struct Mean {
@@ -187,12 +201,26 @@ impl Dense {
 }
 
 impl Layer {
+    /// The feature map that is read.
+    pub(super) fn src(&self) -> Option<Slot> {
+        match self {
+            Self::Convolution(l) => Some(l.src),
+            Self::Depthwise(l) => Some(l.src),
+            Self::Pointwise(l) => Some(l.src),
+            Self::SqueezeExcite(_) | Self::GlobalContext(_) => Some(Slot::Mid),
+            Self::Attention(_) => Some(Slot::Query),
+            Self::Mean(_) => Some(Slot::Current),
+            Self::Mix(_) | Self::Dense(_) => None,
+        }
+    }
+
     /// Where a feature map is written.
     pub(super) fn dst(&self) -> Option<Slot> {
         match self {
             Self::Convolution(l) => Some(l.dst),
             Self::Depthwise(l) => Some(l.dst),
             Self::Pointwise(l) => Some(l.dst),
+            Self::Attention(_) => Some(Slot::Mid),
             Self::SqueezeExcite(_)
             | Self::GlobalContext(_)
             | Self::Mix(_)
@@ -221,7 +249,7 @@ impl Layer {
                 l.routing.bytes() + floats * size_of::<f32>()
             }
             Self::Pointwise(l) => l.matrix.bytes(),
-            Self::Mean(_) => 0,
+            Self::Attention(_) | Self::Mean(_) => 0,
             Self::Dense(l) => l.matrix.bytes(),
         }
     }
@@ -253,6 +281,7 @@ impl std::fmt::Display for Layer {
             Self::GlobalContext(l) => {
                 write!(f, "global context {} -> {}", l.reduce.k, l.reduce.n)
             }
+            Self::Attention(l) => write!(f, "attention, {} heads of {}", l.heads, l.dim),
             Self::Mix(l) => write!(f, "mix {} experts", l.experts.len()),
             Self::Pointwise(l) => write!(f, "pointwise {} -> {}", l.matrix.k, l.matrix.n),
             Self::Mean(l) => write!(f, "mean {}", l.chs),

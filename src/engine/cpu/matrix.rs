@@ -62,6 +62,39 @@ impl Matrix {
         Self { k, n, panels, weights, bias: padded_bias }
     }
 
+    /// A matrix of this shape without weights and with a bias of zeros, for
+    /// [`multiply_by`](Self::multiply_by).
+    pub(super) fn shape(kernels: &Kernels, (n, k): (usize, usize)) -> Self {
+        let mut matrix = Self::new(kernels, (n, 0), |_, _| 0.0, &vec![0.0; n]);
+        matrix.k = k;
+        for panel in &mut matrix.panels {
+            panel.at = panel.vec * LANES * k;
+        }
+        matrix
+    }
+
+    /// Floats of its weights.
+    pub(super) fn floats(&self) -> usize {
+        self.k * padded(self.n)
+    }
+
+    /// Packs `weight(n, k)` to `to`.
+    ///
+    /// # Safety
+    ///
+    /// `to` has room for [`floats`](Self::floats), which nobody else touches.
+    pub(super) unsafe fn pack(&self, to: *mut f32, weight: impl Fn(usize, usize) -> f32) {
+        for panel in &self.panels {
+            let width = panel.vecs * LANES;
+            for at in 0..self.k * width {
+                let (n, k) = (panel.vec * LANES + at % width, at / width);
+                let value = if n < self.n { weight(n, k) } else { 0.0 };
+                // SAFETY: the caller's contract.
+                unsafe { *to.add(panel.at + at) = value };
+            }
+        }
+    }
+
     /// The weights, without which [`multiply`](Self::multiply) must not be called any more.
     pub(super) fn take_weights(&mut self) -> Floats {
         std::mem::replace(&mut self.weights, Floats::zeros(0))

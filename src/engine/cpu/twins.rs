@@ -6,7 +6,7 @@ use candle_core::cpu::erf::erf_f64;
 
 use super::Isa;
 use super::kernels::{
-    DepthwiseRow, FromPoints, Kernels, MAX_SIDE, OUTPUTS, POINTS, Post, Scale, ToPoints,
+    DepthwiseRow, FromPoints, Kernels, MAX_SIDE, OUTPUTS, POINTS, Post, Scale, Softmax, ToPoints,
     kernel_at_points,
 };
 use super::matrix::{Matrix, Rows};
@@ -278,6 +278,36 @@ fn activations_residuals_pools_and_gates_are_right() {
     }
 }
 
+#[test]
+fn softmaxes_of_every_length_are_right() {
+    for len in (1..=18).chain([31, 32, 64, 100]) {
+        let (rows, row) = (3, padded(len) + LANES);
+        for offset in [0.0, 1e4, -1e4] {
+            let mut values = random("softmax", rows * row);
+            values.as_mut_slice().iter_mut().for_each(|v| *v = *v * 30.0 + offset);
+            for (isa, kernels) in all() {
+                let mut ours = Floats::zeros(rows * row);
+                ours.as_mut_slice().copy_from_slice(values.as_slice());
+                let softmax = Softmax { values: ours.as_mut_ptr(), row, len, rows };
+                // SAFETY: the rows lie within the values.
+                unsafe { (kernels.softmax)(&softmax) };
+                for r in 0..rows {
+                    let of = |floats: &[f32]| floats[r * row..][..len].to_vec();
+                    let xs = of(values.as_slice());
+                    let most = xs.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+                    let es: Vec<f64> = xs.iter().map(|x| f64::from(x - most).exp()).collect();
+                    let sum: f64 = es.iter().sum();
+                    let expected: Vec<f64> = es.iter().map(|e| e / sum).collect();
+                    close(isa, &format!("softmax of {len}"), &of(ours.as_slice()), &expected);
+                }
+                // What follows the last vector is left alone.
+                let rest = ours.as_slice()[padded(len)..row].iter();
+                assert!(rest.eq(&values.as_slice()[padded(len)..row]), "{isa:?} {len}");
+            }
+        }
+    }
+}
+
 /// Applies `act` to 16 values.
 fn apply(kernels: &Kernels, act: Activation, values: [f32; LANES]) -> [f32; LANES] {
     let mut values = values;
@@ -350,7 +380,7 @@ fn nan_stays_nan_and_infinities_are_limits() {
         let at = |act, x| apply(kernels, act, [x; LANES])[3];
         assert_eq!(at(Activation::Sigmoid, inf), 1.0, "{isa:?}");
         assert!(at(Activation::Sigmoid, -inf) < 3e-38, "{isa:?}");
-        assert_eq!(at(Activation::Relu, -inf), 0.0);
+        assert_eq!(at(Relu, -inf), 0.0);
         assert_eq!(at(Activation::Relu6, inf), 6.0);
         assert_eq!(at(Activation::HardSigmoid, -inf), 0.0);
         use Activation::{Gelu, HardSwish, Mish, Relu, Silu};

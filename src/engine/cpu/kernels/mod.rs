@@ -3,12 +3,14 @@
 mod depthwise;
 mod peak;
 mod post;
+mod softmax;
 mod table;
 mod tile;
 mod winograd;
 
 pub(super) use depthwise::{DepthwiseRow, MAX_SIDE};
 pub(super) use post::{Mean, Post, Scale};
+pub(super) use softmax::Softmax;
 pub use table::Isa;
 pub(super) use table::Kernels;
 pub(super) use tile::Tile;

@@ -6,6 +6,7 @@ use super::super::simd::portable::Portable;
 use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
 use super::peak;
 use super::post::{self, Mean, Post, Scale};
+use super::softmax::{self, Softmax};
 use super::tile::{self, Tile};
 use super::winograd::{self, FromPoints, ToPoints};
 use crate::arch::Activation;
@@ -71,6 +72,7 @@ pub(in super::super) struct Kernels {
     post: [unsafe fn(&Post); 9],
     pub(in super::super) scale: unsafe fn(&Scale),
     pub(in super::super) mean: unsafe fn(&Mean),
+    pub(in super::super) softmax: unsafe fn(&Softmax),
     pub(in super::super) to_points: unsafe fn(&ToPoints),
     pub(in super::super) from_points: unsafe fn(&FromPoints),
     /// Sums in registers; the operations done.
@@ -158,6 +160,11 @@ macro_rules! kernels {
                 unsafe { post::mean::<$S>(m) }
             }
             $(#[$attr])?
+            unsafe fn softmax(s: &Softmax) {
+                // SAFETY: see above.
+                unsafe { softmax::softmax::<$S>(s) }
+            }
+            $(#[$attr])?
             unsafe fn to_points(t: &ToPoints) {
                 // SAFETY: see above.
                 unsafe { winograd::to_points::<$S>(t) }
@@ -188,6 +195,7 @@ macro_rules! kernels {
                 ],
                 scale,
                 mean,
+                softmax,
                 to_points,
                 from_points,
                 peak,

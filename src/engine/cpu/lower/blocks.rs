@@ -2,13 +2,14 @@
 //! [`Slot::Mid`] and [`Slot::Side`] if there are several, then a projection.
 
 use super::super::CpuError;
-use super::super::layer::{Depthwise, Layer, Mean, Mix, Pointwise, Slot};
+use super::super::layer::{self, Depthwise, Layer, Mean, Mix, Pointwise, Slot};
 use super::super::matrix::Matrix;
+use super::super::simd::LANES;
 use super::cond::Experts;
 use super::{Lowering, Tail, cannot_lower};
 use crate::arch::{
-    Activation, Block, CondConvResidual, Conv, ConvBnAct, DepthwiseSeparable, EdgeResidual,
-    InvertedResidual, MixedResidual, UniversalInvertedResidual,
+    Activation, Attention, Block, CondConvResidual, Conv, ConvBnAct, DepthwiseSeparable,
+    EdgeResidual, InvertedResidual, MixedResidual, MobileAttention, UniversalInvertedResidual,
 };
 
 /// Where each of a block's `layers` before the projection reads and writes; the last writes
@@ -28,7 +29,7 @@ impl Lowering<'_> {
             Block::MixedResidual(b) => self.mixed_residual(at, b),
             Block::UniversalInvertedResidual(b) => self.universal_inverted_residual(at, b),
             Block::CondConvResidual(b) => self.cond_conv_residual(at, b),
-            Block::MobileAttention(_) => cannot_lower("attention", at),
+            Block::MobileAttention(b) => self.mobile_attention(at, b),
         }
     }
 
@@ -144,7 +145,7 @@ impl Lowering<'_> {
         let (conv_name, bn) = names("pw_exp");
         let expand = self.folded((&conv_name, &bn), b.in_chs, b.mid_chs)?;
         match b.dw_mid {
-            None => self.expand(expand, b.act, hop()),
+            None => self.pointwise(expand, Some(b.act), hop()),
             Some(conv) => {
                 let (conv_name, bn) = names("dw_mid");
                 let expand = (Some(b.act), Some(expand));
@@ -199,11 +200,47 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// An expansion that no spatial convolution follows.
-    fn expand(&mut self, matrix: Matrix, act: Activation, (src, dst): (Slot, Slot)) {
+    fn mobile_attention(&mut self, at: &str, b: &MobileAttention) -> Result<(), CpuError> {
+        let name = |leaf: &str| format!("{at}.{leaf}");
+        let (chs, dim) = (b.in_chs, b.key_dim);
+        let Attention::MultiQuery { down_conv } = b.attn else {
+            return cannot_lower("attention with a key for each head", at);
+        };
+        if !dim.is_multiple_of(LANES) {
+            return cannot_lower(format!("attention with keys of {dim} channels"), at);
+        }
+        self.scale_and_shift(&name("norm"), chs, (Slot::Current, Slot::Side))?;
+        for (leaf, dst) in [("key", Slot::Key), ("value", Slot::Value)] {
+            let at = name(&format!("attn.{leaf}"));
+            let mut src = Slot::Side;
+            if let Some(conv) = down_conv {
+                let names = (&*format!("{at}.down_conv"), &*format!("{at}.norm"));
+                self.depthwise(names, &[conv], (None, None), (Slot::Side, Slot::Mid), None)?;
+                src = Slot::Mid;
+            }
+            let matrix = self.unbiased(&format!("{at}.proj"), chs, dim, |_| 1.0)?;
+            self.pointwise(matrix, None, (src, dst));
+        }
+        let queries = b.num_heads * dim;
+        let scale = (dim as f64).sqrt().recip();
+        let query = self.unbiased(&name("attn.query.proj"), chs, queries, |_| scale)?;
+        self.pointwise(query, None, (Slot::Side, Slot::Query));
+        self.layers.push(Layer::Attention(layer::Attention { heads: b.num_heads, dim }));
+        let gamma = match b.layer_scale {
+            true => self.tensor(&[b.out_chs], &name("layer_scale.gamma"))?,
+            false => vec![1.0; b.out_chs],
+        };
+        let gamma = |n: usize| f64::from(gamma[n]);
+        let output = self.unbiased(&name("attn.output.proj"), queries, b.out_chs, gamma)?;
+        self.project(output, None, false, b.has_skip);
+        Ok(())
+    }
+
+    /// A pointwise convolution that is not a block's last layer.
+    fn pointwise(&mut self, matrix: Matrix, act: Option<Activation>, (src, dst): (Slot, Slot)) {
         self.layers.push(Layer::Pointwise(Pointwise {
             matrix,
-            act: Some(act),
+            act,
             src,
             dst,
             gate: false,

@@ -58,6 +58,19 @@ impl Lowering<'_> {
         Ok(Matrix::new(self.kernels, (n, k), |n, i| weights[n * k + i], &norm.shift))
     }
 
+    /// A pointwise convolution without norm and bias, times a factor for each output channel.
+    pub(super) fn unbiased(
+        &self,
+        at: &str,
+        k: usize,
+        n: usize,
+        factor: impl Fn(usize) -> f64,
+    ) -> Result<Matrix, CpuError> {
+        let weights = self.tensor(&[n, k, 1, 1], &format!("{at}.weight"))?;
+        let weight = |n: usize, i: usize| (f64::from(weights[n * k + i]) * factor(n)) as f32;
+        Ok(Matrix::new(self.kernels, (n, k), weight, &vec![0.0; n]))
+    }
+
     /// A matrix with a bias; `sides` are the trailing dimensions of its weight.
     pub(super) fn linear(
         &self,

@@ -192,6 +192,24 @@ impl Lowering<'_> {
         })
     }
 
+    /// A norm that no convolution can take in, as a depthwise convolution.
+    pub(super) fn scale_and_shift(
+        &mut self,
+        bn: &str,
+        chs: usize,
+        (src, dst): (Slot, Slot),
+    ) -> Result<(), CpuError> {
+        let norm = self.norm(bn, chs)?;
+        let sides = vec![3; chs.div_ceil(LANES)];
+        let mut layer = self.depthwise_kernels(chs, &sides, 1, bn)?;
+        layer.bias.as_mut_slice()[..chs].copy_from_slice(&norm.shift);
+        for (c, &scale) in norm.scale.iter().enumerate() {
+            layer.set_weight(c, (0, 0), 1, scale as f32);
+        }
+        self.layers.push(Layer::Depthwise(Depthwise { src, dst, ..layer }));
+        Ok(())
+    }
+
     /// The downsampling in place of a stride, as a depthwise convolution.
     pub(super) fn downsample(
         &mut self,
@@ -236,9 +254,7 @@ impl Lowering<'_> {
             None => Ok(None),
             Some(SeLayer::SqueezeExcite { rd_channels: n, act, gate }) => {
                 let at_reduce = format!("{at}.conv_reduce");
-                let weights = self.tensor(&[n, chs, 1, 1], &format!("{at_reduce}.weight"))?;
-                let weight = |n: usize, k: usize| weights[n * chs + k];
-                let reduce = Matrix::new(self.kernels, (n, chs), weight, &vec![0.0; n]);
+                let reduce = self.unbiased(&at_reduce, chs, n, |_| 1.0)?;
                 let bias = self.vector(n, &format!("{at_reduce}.bias"))?;
                 let expand = self.linear(&format!("{at}.conv_expand"), n, chs, &[1, 1])?;
                 let layer = Layer::SqueezeExcite(SqueezeExcite { bias, act, expand, gate });

@@ -106,11 +106,7 @@ impl Lowering<'_> {
                 return Ok(self.layers.len());
             }
             Head::PoolThenConv => self.linear("conv_head", chs, n, &[1, 1])?,
-            Head::PoolThenConvNoBias => {
-                let weights = self.tensor(&[n, chs, 1, 1], "conv_head.weight")?;
-                let weight = |n: usize, k: usize| weights[n * chs + k];
-                Matrix::new(self.kernels, (n, chs), weight, &vec![0.0; n])
-            }
+            Head::PoolThenConvNoBias => self.unbiased("conv_head", chs, n, |_| 1.0)?,
             Head::PoolThenConvNorm => self.folded(("conv_head", "norm_head"), chs, n)?,
             Head::Pool => return cannot_lower("a head", "conv_head"),
         };

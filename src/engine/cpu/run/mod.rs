@@ -1,5 +1,6 @@
 //! Runs one task of one step.
 
+mod attention;
 mod context;
 mod convolution;
 mod depthwise;
@@ -73,6 +74,7 @@ impl Pass<'_> {
                 Layer::SqueezeExcite(layer) => self.squeeze_excite(layer, step, task, scratch),
                 Layer::GlobalContext(layer) => self.global_context(layer, step, task, scratch),
                 Layer::Mix(layer) => self.mix(layer, step, task, scratch),
+                Layer::Attention(layer) => self.attention(layer, step, task, scratch),
                 Layer::Pointwise(layer) => self.pointwise(layer, step, task, scratch),
                 Layer::Mean(_) => self.mean(step, task),
                 Layer::Dense(layer) => self.dense(layer, step, task),

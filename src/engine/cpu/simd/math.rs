@@ -31,6 +31,20 @@ unsafe fn exp2<S: Simd>(t: S::V) -> (S::V, S::V) {
 /// The interpolation of `2^f` on ±1/16 at Chebyshev's points, within 4e-8.
 const EXP2: [f32; 4] = [0.055509318, 0.24026407, std::f32::consts::LN_2, 1.0];
 
+/// `exp(x)` for `x` clamped to ±86, within `(2 + |x|) * 1e-7` of its value, relatively; NaN stays NaN.
+///
+/// # Safety
+///
+/// [`Simd`]'s.
+#[inline(always)]
+pub(in super::super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
+    // SAFETY: the caller guarantees S's instruction set.
+    unsafe {
+        let (power, p) = exp2::<S>(S::mul(x, S::splat(std::f32::consts::LOG2_E)));
+        S::mul(power, p)
+    }
+}
+
 /// `1 + exp(-x)`, within `(5 + |x|) * 1e-7` of its value, relatively, for `x` from -86.6 on, below
 /// which it stays at 4.3e37; NaN stays NaN. The sigmoid is its reciprocal.
 ///
