@@ -41,21 +41,33 @@ impl Lowering<'_> {
                 norm.shift[c] *= gamma;
             }
         }
+        let weights = match convs {
+            [_] => self.tensor(&[n, k, 1, 1], &format!("{name}.weight"))?,
+            _ => self.side_by_side(name, convs, (n, k))?,
+        };
+        let weight = |n: usize, i: usize| (f64::from(weights[n * k + i]) * norm.scale[n]) as f32;
+        Ok(Matrix::new(self.kernels, (n, k), weight, &norm.shift))
+    }
+
+    /// The weights (n, k) of pointwise convolutions that each read a part of the channels.
+    fn side_by_side(
+        &self,
+        name: &str,
+        convs: &[Conv],
+        (n, k): (usize, usize),
+    ) -> Result<Vec<f32>, CpuError> {
         let mut weights = vec![0f32; n * k];
         let (mut row, mut column) = (0, 0);
         for (i, conv) in convs.iter().enumerate() {
-            let at = if convs.len() > 1 { format!("{name}.{i}") } else { name.to_owned() };
             let shape = [conv.out_chs, conv.in_chs, 1, 1];
-            let values = self.tensor(&shape, &format!("{at}.weight"))?;
+            let values = self.tensor(&shape, &format!("{name}.{i}.weight"))?;
             for values in values.chunks_exact(conv.in_chs) {
-                let scaled = values.iter().map(|&v| (f64::from(v) * norm.scale[row]) as f32);
-                let to = &mut weights[row * k + column..][..conv.in_chs];
-                to.iter_mut().zip(scaled).for_each(|(to, value)| *to = value);
+                weights[row * k + column..][..conv.in_chs].copy_from_slice(values);
                 row += 1;
             }
             column += conv.in_chs;
         }
-        Ok(Matrix::new(self.kernels, (n, k), |n, i| weights[n * k + i], &norm.shift))
+        Ok(weights)
     }
 
     /// A pointwise convolution without norm and bias, times a factor for each output channel.

@@ -120,13 +120,12 @@ impl Lowering<'_> {
             if conv.groups != conv.in_chs || conv.out_chs != conv.in_chs {
                 return cannot_lower(format!("a convolution in {} groups", conv.groups), name);
             }
-            // A vector with channels of several kernels has the largest. An even kernel lies at the
-            // beginning of an odd one, as its only zeros, `SAME` padding's, are at the end.
-            let even = conv.kernel_size.is_multiple_of(2);
-            if even && (conv.stride > 1 || convs.len() > 1) {
-                return cannot_lower("an even depthwise kernel with a stride or others", name);
-            }
-            if even {
+            // A vector with channels of several kernels has the largest. A 2x2 kernel lies at the
+            // beginning of a 3x3 one, as its only zeros, `SAME` padding's, are at the end.
+            if conv.kernel_size.is_multiple_of(2) {
+                if (conv.kernel_size, conv.stride, convs.len()) != (2, 1, 1) {
+                    return cannot_lower("a depthwise kernel of an even side", name);
+                }
                 pad = Pad::End;
             }
             for side in &mut sides[first / LANES..(first + conv.out_chs).div_ceil(LANES)] {
