@@ -224,7 +224,7 @@ fn kernels(criterion: &mut Criterion) {
         let network = arch.network(&Default::default()).unwrap();
         let (macs, bytes) = work(case, &Summary::new(&network, 2 * size, 2 * size).unwrap());
         let weights = seeded::var_builder(0, DType::F32, &Device::Cpu);
-        let options = CpuOptions { threads: Some(1), isa: Some(isa) };
+        let options = CpuOptions { threads: Some(1), isa: Some(isa), ..CpuOptions::default() };
         let engine = CpuEngine::new(&network, &weights, options).unwrap();
         let shape = [1, network.in_chans, 2 * size, 2 * size];
         let input = seeded::images(0, &shape);

@@ -6,7 +6,8 @@
 use candle_core::{DType, Device};
 use effnet::arch::{self, Arch, DepthMultiplier, Network};
 use effnet::engine::{
-    Array, CandleEngine, CpuEngine, CpuError, CpuOptions, Engine, Images, Isa, Outputs, Wanted,
+    Array, CandleEngine, CpuEngine, CpuError, CpuOptions, Dtype, Engine, Images, Isa, Outputs,
+    Wanted,
 };
 use effnet::models::EfficientNet;
 use effnet::weights::{seeded, tensor_shapes};
@@ -29,7 +30,12 @@ fn candle(network: &Network, shape: [usize; 4]) -> Outputs {
 
 fn cpu(network: &Network, threads: usize, isa: Option<Isa>) -> CpuEngine {
     let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
-    CpuEngine::new(network, &vb, CpuOptions { threads: Some(threads), isa }).unwrap()
+    CpuEngine::new(
+        network,
+        &vb,
+        CpuOptions { threads: Some(threads), isa, ..CpuOptions::default() },
+    )
+    .unwrap()
 }
 
 fn run(engine: &CpuEngine, shape: [usize; 4]) -> Outputs {
@@ -151,7 +157,11 @@ fn equals_candle_on_every_architecture_that_it_lowers() {
             network = small.network(&Default::default()).unwrap();
         }
         let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
-        match CpuEngine::new(&network, &vb, CpuOptions { threads: Some(2), isa: None }) {
+        match CpuEngine::new(
+            &network,
+            &vb,
+            CpuOptions { threads: Some(2), ..CpuOptions::default() },
+        ) {
             Ok(engine) => {
                 let miss = compare(&run(&engine, shape), &candle(&network, shape));
                 miss.unwrap_or_else(|miss| panic!("{}: {miss}", arch.name));
@@ -318,5 +328,42 @@ fn wrong_shapes_are_refused() {
     ] {
         let error = engine.logits_into(&vec![0.0; len], shape, &mut out).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
+    }
+}
+
+/// The bar for bfloat16, of the reference's largest value: it has 8 bits.
+const BF16_TOLERANCE: f32 = 0.03;
+
+#[test]
+fn bf16_is_near_float32_and_its_bits_do_not_depend_on_threads_or_batches() {
+    let shape = [3, 3, 97, 130];
+    for name in ["efficientnet_b0", "tf_efficientnetv2_b0", "mobilenetv3_large_100", "tf_mixnet_s"]
+    {
+        let network = network(name);
+        let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
+        for isa in [None, Some(Isa::Portable)] {
+            let engine = |threads| {
+                let options = CpuOptions { threads: Some(threads), isa, dtype: Dtype::Bf16 };
+                CpuEngine::new(&network, &vb, options).unwrap()
+            };
+            let (one, two) = (engine(1), engine(2));
+            assert_eq!(one.dtype(), two.dtype());
+            let float = run(&cpu(&network, 2, isa), shape).logits.unwrap();
+            let ours = run(&one, shape).logits.unwrap();
+            assert_eq!(ours, run(&two, shape).logits.unwrap(), "{name} {isa:?}");
+            let image = &seeded::images(0, &shape)[..3 * 97 * 130];
+            let images = Images::new(image, [1, 3, 97, 130]).unwrap();
+            let alone = two.run(images, ALL).unwrap().logits.unwrap();
+            assert_eq!(ours.data[..alone.data.len()], alone.data, "{name} {isa:?}");
+            let scale = float.data.iter().fold(0f32, |max, v| max.max(v.abs()));
+            let pairs = ours.data.iter().zip(&float.data);
+            let drift = pairs.fold(0f32, |worst, (a, b)| worst.max((a - b).abs())) / scale;
+            println!("{name} {isa:?} {}: drift {drift:e}", one.dtype().name());
+            assert!(drift <= BF16_TOLERANCE, "{name} {isa:?}: {drift:e}");
+            // Pairs were multiplied where the machine can, and floats where it cannot.
+            assert_eq!(drift > 0.0, one.dtype() == Dtype::Bf16);
+        }
+        let portable = CpuOptions { isa: Some(Isa::Portable), dtype: Dtype::Bf16, threads: None };
+        assert_eq!(CpuEngine::new(&network, &vb, portable).unwrap().dtype(), Dtype::Bf16);
     }
 }

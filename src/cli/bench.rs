@@ -167,7 +167,7 @@ impl Bench {
             threads: engine.threads(),
             engine: engine.name(),
             isa: engine.isa().map(Isa::name),
-            dtype: "f32",
+            dtype: engine.dtype().name(),
             median_ms: round(at(&times, 0.5), 4),
             min_ms: round(times[0], 4),
             p90_ms: round(at(&times, 0.9), 4),

@@ -268,7 +268,7 @@ impl std::fmt::Display for Layer {
             }
             Self::Depthwise(Depthwise { conv, kernels, expand, .. }) => {
                 if let Some(expand) = expand {
-                    write!(f, "expand {} -> {}, ", expand.k, expand.n)?;
+                    write!(f, "expand {} -> {}, ", expand.inputs(), expand.n)?;
                 }
                 let mut sides: Vec<usize> = kernels.iter().map(|kernel| kernel.side).collect();
                 sides.dedup();
@@ -276,16 +276,16 @@ impl std::fmt::Display for Layer {
                 write!(f, "depthwise {}/{} {}", sides.join("+"), conv.stride, conv.out_chs)
             }
             Self::SqueezeExcite(l) => {
-                write!(f, "squeeze-excite {} -> {}", l.expand.k, l.expand.n)
+                write!(f, "squeeze-excite {} -> {}", l.expand.inputs(), l.expand.n)
             }
             Self::GlobalContext(l) => {
                 write!(f, "global context {} -> {}", l.reduce.k, l.reduce.n)
             }
             Self::Attention(l) => write!(f, "attention, {} heads of {}", l.heads, l.dim),
             Self::Mix(l) => write!(f, "mix {} experts", l.experts.len()),
-            Self::Pointwise(l) => write!(f, "pointwise {} -> {}", l.matrix.k, l.matrix.n),
+            Self::Pointwise(l) => write!(f, "pointwise {} -> {}", l.matrix.inputs(), l.matrix.n),
             Self::Mean(l) => write!(f, "mean {}", l.chs),
-            Self::Dense(l) => write!(f, "dense {} -> {}", l.matrix.k, l.matrix.n),
+            Self::Dense(l) => write!(f, "dense {} -> {}", l.matrix.inputs(), l.matrix.n),
         }
     }
 }

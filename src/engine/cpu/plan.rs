@@ -219,17 +219,30 @@ impl Plan {
                             .map(|(c, tap)| c * plane + tap / k * step.w.padded + tap % k);
                         (starts.collect(), 1)
                     } else {
-                        let starts = (0..k * k)
-                            .map(|tap| (tap / k * step.w.padded + tap % k) * step.pixel.0);
-                        let groups = match &l.kernel {
-                            Kernel::Direct(groups) => groups.len(),
-                            Kernel::Winograd(_) => 1,
+                        let (pixel, run) = match &l.kernel {
+                            Kernel::Direct(groups) => (
+                                groups[0].words(step.pixel.0),
+                                groups[0].words(l.conv.in_chs / groups.len()),
+                            ),
+                            Kernel::Winograd(_) => (step.pixel.0, l.conv.in_chs),
                         };
-                        (starts.collect(), l.conv.in_chs / groups)
+                        let starts =
+                            (0..k * k).map(|tap| (tap / k * step.w.padded + tap % k) * pixel);
+                        (starts.collect(), run)
                     };
                     step.chunks = step.h.output.div_ceil(step.rows);
                     let mut floats =
                         padded(rows_in * per_row) + step.rows * step.w.output * mid + points;
+                    // Pairs of the rows, or later of what the projection reads.
+                    let narrowed = match &l.kernel {
+                        Kernel::Direct(groups) if groups[0].pairs.is_some() => rows_in * per_row,
+                        _ => 0,
+                    };
+                    let projected = match &l.project {
+                        Some(project) if project.pairs.is_some() => step.rows * step.w.output * mid,
+                        _ => 0,
+                    };
+                    floats += padded(narrowed.max(projected));
                     if let Some(reduce) = &l.reduce {
                         parts = step.chunks;
                         step.parts = parts;
@@ -244,13 +257,14 @@ impl Plan {
                     chs = l.conv.out_chs;
                     (step.h, step.w) = (side(l.pad, k, s, h)?, side(l.pad, k, s, w)?);
                     step.run = l.expand.as_ref().map_or(0, |m| m.k);
-                    step.pixel.0 = padded(l.expand.as_ref().map_or(chs, |m| m.k));
+                    step.pixel.0 = padded(l.expand.as_ref().map_or(chs, Matrix::inputs));
                     step.blocks = l.blocks();
                     let chunks = TASKS.div_ceil(step.blocks);
                     step.rows = step.h.output.div_ceil(chunks).max(k.min(step.h.output));
                     step.chunks = step.h.output.div_ceil(step.rows);
-                    // The ring, a row of zeros, and sums.
-                    scratch = scratch.max(((k + 1) * step.w.padded + 1) * l.widest_block());
+                    // The ring, a row of zeros, sums, and pairs of a row of inputs.
+                    let ring = ((k + 1) * step.w.padded + 1) * l.widest_block();
+                    scratch = scratch.max(ring + step.w.input * step.pixel.0);
                     if let Some(reduce) = &l.reduce {
                         parts = step.chunks * step.blocks;
                         step.parts = parts;
@@ -300,7 +314,7 @@ impl Plan {
                 }
                 Layer::Pointwise(l) => {
                     chs = l.matrix.n;
-                    step.pixel.0 = padded(l.matrix.k);
+                    step.pixel.0 = padded(l.matrix.inputs());
                     step.run = l.matrix.k;
                     let pixels = h * w;
                     let pairs = l.matrix.panels.len().div_ceil(2);
@@ -312,7 +326,7 @@ impl Plan {
                     }
                     step.rows = pixels.div_ceil(step.chunks);
                     step.chunks = pixels.div_ceil(step.rows);
-                    if l.gate {
+                    if l.gate || l.matrix.pairs.is_some() {
                         scratch = scratch.max(step.rows * step.pixel.0);
                     }
                     if l.mean {
@@ -331,8 +345,9 @@ impl Plan {
                         true => (Region::Means, Region::Logits),
                         false => (Region::Pool, Region::Means),
                     };
-                    step.pixel = (padded(l.matrix.k), padded(l.matrix.n));
+                    step.pixel = (padded(l.matrix.inputs()), padded(l.matrix.n));
                     step.run = l.matrix.k;
+                    scratch = scratch.max(MAX_GROUP * step.pixel.0);
                     step.blocks = l.matrix.panels.len().div_ceil(2);
                     step.all_images = true;
                     sizes[step.dst as usize] = padded(l.matrix.n);

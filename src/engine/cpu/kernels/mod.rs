@@ -1,6 +1,7 @@
 //! The inner loops, one table of function pointers an instruction set.
 
 mod depthwise;
+mod pairs;
 mod peak;
 mod post;
 mod softmax;
@@ -9,6 +10,7 @@ mod tile;
 mod winograd;
 
 pub(super) use depthwise::{DepthwiseRow, MAX_SIDE};
+pub(super) use pairs::{Narrow, PairKernels};
 pub(super) use post::{Mean, Post, Scale};
 pub(super) use softmax::Softmax;
 pub use table::Isa;

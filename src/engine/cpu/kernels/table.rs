@@ -1,9 +1,10 @@
 //! The tables, and which of them this machine runs.
 
 use super::super::CpuError;
-use super::super::simd::math;
 use super::super::simd::portable::Portable;
+use super::super::simd::{ByFloat, ByPair, math};
 use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
+use super::pairs::{self, Narrow, PairKernels};
 use super::peak;
 use super::post::{self, Mean, Post, Scale};
 use super::softmax::{self, Softmax};
@@ -101,6 +102,18 @@ impl Kernels {
         }
     }
 
+    /// The kernels of bfloat16 pairs that go with those of `isa`, if this machine runs any.
+    pub(in super::super) fn pairs(isa: Isa) -> Option<&'static PairKernels> {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if std::is_x86_feature_detected!("avx512bf16") => {
+                Some(&avx512_bf16::KERNELS)
+            }
+            Isa::Portable => Some(&portable_bf16::KERNELS),
+            _ => None,
+        }
+    }
+
     /// The kernel that applies `act`.
     pub(in super::super) fn post(&self, act: Option<Activation>) -> unsafe fn(&Post) {
         let index = match act {
@@ -137,7 +150,7 @@ macro_rules! kernels {
             $(#[$attr])?
             unsafe fn tile<const M: usize, const N: usize>(t: &Tile<'_>) {
                 // SAFETY: see above.
-                unsafe { tile::tile::<$S, M, N>(t) }
+                unsafe { tile::tile::<ByFloat<$S>, M, N>(t) }
             }
             $(#[$attr])?
             unsafe fn post<A: math::Act>(p: &Post) {
@@ -224,3 +237,33 @@ kernels!(avx2, Avx2, [1 2 3 4 5 6], [1], #[target_feature(enable = "avx2,fma")])
 #[cfg(target_arch = "aarch64")]
 kernels!(neon, Neon, [1 2 3 4 5 6], [1], #[target_feature(enable = "neon")]);
 kernels!(portable, Portable, [1 2], [1]);
+
+macro_rules! pair_kernels {
+    ($module:ident, $S:ty, [$($m:literal)*], $n:tt $(, #[$attr:meta])?) => {
+        mod $module {
+            use super::*;
+
+            // SAFETY of the calls: each function hands its own contract on.
+            $(#[$attr])?
+            unsafe fn tile<const M: usize, const N: usize>(t: &Tile<'_>) {
+                // SAFETY: see above.
+                unsafe { tile::tile::<ByPair<$S>, M, N>(t) }
+            }
+            $(#[$attr])?
+            unsafe fn narrow(n: &Narrow) {
+                // SAFETY: see above.
+                unsafe { pairs::narrow::<$S>(n) }
+            }
+
+            pub(super) static KERNELS: PairKernels =
+                PairKernels { tiles: &[$(kernels!(@row $m $n)),*], narrow };
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+pair_kernels!(
+    avx512_bf16, Avx512, [1 2 3 4 5 6 7 8], [1 2 3],
+    #[target_feature(enable = "avx512f,avx512bf16")]
+);
+pair_kernels!(portable_bf16, Portable, [1 2], [1]);

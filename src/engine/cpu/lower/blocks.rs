@@ -173,7 +173,7 @@ impl Lowering<'_> {
         let (depthwise, depthwise_at) = self.cond_depthwise(names, b.conv_dw, &mut experts)?;
         let names = (&*name("conv_pwl"), &*name("bn3"));
         let (project, project_at) = self.cond_pointwise(names, chs, b.out_chs, &mut experts)?;
-        let routing = self.linear(&name("routing_fn"), b.in_chs, b.num_experts, &[])?;
+        let routing = self.float_linear(&name("routing_fn"), (b.num_experts, b.in_chs), &[])?;
         let se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
 
         self.layers.push(Layer::Mean(Mean { chs: b.in_chs, classified: false }));

@@ -46,7 +46,7 @@ impl Lowering<'_> {
             _ => self.side_by_side(name, convs, (n, k))?,
         };
         let weight = |n: usize, i: usize| (f64::from(weights[n * k + i]) * norm.scale[n]) as f32;
-        Ok(Matrix::new(self.kernels, (n, k), weight, &norm.shift))
+        Ok(self.matrix((n, k), weight, &norm.shift))
     }
 
     /// The weights (n, k) of pointwise convolutions that each read a part of the channels.
@@ -80,21 +80,55 @@ impl Lowering<'_> {
     ) -> Result<Matrix, CpuError> {
         let weights = self.tensor(&[n, k, 1, 1], &format!("{at}.weight"))?;
         let weight = |n: usize, i: usize| (f64::from(weights[n * k + i]) * factor(n)) as f32;
-        Ok(Matrix::new(self.kernels, (n, k), weight, &vec![0.0; n]))
+        Ok(self.matrix((n, k), weight, &vec![0.0; n]))
     }
 
     /// A matrix with a bias; `sides` are the trailing dimensions of its weight.
     pub(super) fn linear(
         &self,
         at: &str,
-        k: usize,
-        n: usize,
+        (n, k): (usize, usize),
         sides: &[usize],
     ) -> Result<Matrix, CpuError> {
+        let (weights, bias) = self.weight_and_bias(at, (n, k), sides)?;
+        Ok(self.matrix((n, k), |n, i| weights[n * k + i], &bias))
+    }
+
+    /// [`linear`](Self::linear) in floats whatever is asked for: for a few vectors, whose weights
+    /// are read once.
+    pub(super) fn float_linear(
+        &self,
+        at: &str,
+        (n, k): (usize, usize),
+        sides: &[usize],
+    ) -> Result<Matrix, CpuError> {
+        let (weights, bias) = self.weight_and_bias(at, (n, k), sides)?;
+        Ok(Matrix::new(self.kernels, (n, k), |n, i| weights[n * k + i], &bias))
+    }
+
+    /// The tensors of a layer with a bias.
+    pub(super) fn weight_and_bias(
+        &self,
+        at: &str,
+        (n, k): (usize, usize),
+        sides: &[usize],
+    ) -> Result<(Vec<f32>, Vec<f32>), CpuError> {
         let shape: Vec<usize> = [n, k].iter().chain(sides).copied().collect();
         let weights = self.tensor(&shape, &format!("{at}.weight"))?;
-        let bias = self.tensor(&[n], &format!("{at}.bias"))?;
-        Ok(Matrix::new(self.kernels, (n, k), |n, i| weights[n * k + i], &bias))
+        Ok((weights, self.tensor(&[n], &format!("{at}.bias"))?))
+    }
+
+    /// A matrix of pairs where they are asked for and an input has a partner, or else of floats.
+    pub(super) fn matrix(
+        &self,
+        (n, k): (usize, usize),
+        weight: impl Fn(usize, usize) -> f32,
+        bias: &[f32],
+    ) -> Matrix {
+        match self.pairs.filter(|_| k.is_multiple_of(2)) {
+            Some(pairs) => Matrix::of_pairs(pairs, (n, k), weight, bias),
+            None => Matrix::new(self.kernels, (n, k), weight, bias),
+        }
     }
 
     /// One value a channel, padded to whole vectors.

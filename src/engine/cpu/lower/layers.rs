@@ -41,6 +41,8 @@ impl Lowering<'_> {
             let joined = (1..groups).find(whole).unwrap_or(groups);
             let (columns, own_columns) = (out_chs / groups * joined, out_chs / groups);
             let (chs, rows) = (inputs * joined, inputs * joined * k * k);
+            // The few channels of an image, and of groups, do not come in whole rows of pairs.
+            let pairs = src != Slot::Images && joined == groups && chs.is_multiple_of(2);
             let matrix = |first: usize| {
                 let weight = |n: usize, i: usize| {
                     // Images keep their planes: c, ky, kx. Feature maps have the channels innermost.
@@ -56,7 +58,10 @@ impl Lowering<'_> {
                     (f64::from(weights[(n * inputs + c) * k * k + tap]) * norm.scale[n]) as f32
                 };
                 let bias = &norm.shift[first..first + columns];
-                Matrix::new(self.kernels, (columns, rows), weight, bias)
+                match pairs {
+                    true => self.matrix((columns, rows), weight, bias),
+                    false => Matrix::new(self.kernels, (columns, rows), weight, bias),
+                }
             };
             Kernel::Direct((0..out_chs).step_by(columns).map(matrix).collect())
         };
@@ -253,14 +258,17 @@ impl Lowering<'_> {
             None => Ok(None),
             Some(SeLayer::SqueezeExcite { rd_channels: n, act, gate }) => {
                 let at_reduce = format!("{at}.conv_reduce");
-                let reduce = self.unbiased(&at_reduce, chs, n, |_| 1.0)?;
+                let weights = self.tensor(&[n, chs, 1, 1], &format!("{at_reduce}.weight"))?;
+                let weight = |n: usize, k: usize| weights[n * chs + k];
+                let reduce = Matrix::new(self.kernels, (n, chs), weight, &vec![0.0; n]);
                 let bias = self.vector(n, &format!("{at_reduce}.bias"))?;
-                let expand = self.linear(&format!("{at}.conv_expand"), n, chs, &[1, 1])?;
+                let expand = self.float_linear(&format!("{at}.conv_expand"), (chs, n), &[1, 1])?;
                 let layer = Layer::SqueezeExcite(SqueezeExcite { bias, act, expand, gate });
                 Ok(Some((Some(reduce), layer)))
             }
             Some(SeLayer::GlobalContext { rd_channels: n }) => {
-                let linear = |leaf: &str, k, n| self.linear(&format!("{at}.{leaf}"), k, n, &[1, 1]);
+                let linear =
+                    |leaf: &str, k, n| self.float_linear(&format!("{at}.{leaf}"), (n, k), &[1, 1]);
                 let layer = Layer::GlobalContext(GlobalContext {
                     attn: linear("conv_attn", chs, 1)?,
                     reduce: linear("mlp_scale.fc1", chs, n)?,

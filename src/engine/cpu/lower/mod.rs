@@ -8,7 +8,7 @@ mod layers;
 use candle_nn::VarBuilder;
 
 use super::CpuError;
-use super::kernels::Kernels;
+use super::kernels::{Kernels, PairKernels};
 use super::layer::{Dense, Layer, Mean, Pointwise, Slot};
 use super::matrix::Matrix;
 use crate::arch::{Conv, Head, Network, Norm as NormKind, PadType};
@@ -23,7 +23,7 @@ pub(super) struct Lowered {
     pub(super) features: usize,
 }
 
-/// Lowers `network`.
+/// Lowers `network`, for products of bfloat16 pairs if their kernels are given.
 ///
 /// # Errors
 ///
@@ -32,6 +32,7 @@ pub(super) fn lower(
     network: &Network,
     vb: &VarBuilder<'_>,
     kernels: &'static Kernels,
+    pairs: Option<&'static PairKernels>,
 ) -> Result<Lowered, CpuError> {
     if network.norm != NormKind::BatchNorm {
         return cannot_lower(format!("the norm {:?}", network.norm), "bn1");
@@ -39,6 +40,7 @@ pub(super) fn lower(
     let mut l = Lowering {
         vb,
         kernels,
+        pairs,
         pad_type: network.pad_type,
         bn_eps: network.bn_eps,
         layers: Vec::new(),
@@ -63,7 +65,7 @@ pub(super) fn lower(
     }
     let features = l.head(network, head_chs)?;
     if network.num_classes > 0 {
-        let matrix = l.linear("classifier", network.num_features, network.num_classes, &[])?;
+        let matrix = l.linear("classifier", (network.num_classes, network.num_features), &[])?;
         l.layers.push(Layer::Dense(Dense { matrix, act: None }));
     }
     Ok(Lowered { layers: l.layers, stages, features })
@@ -72,6 +74,7 @@ pub(super) fn lower(
 struct Lowering<'a> {
     vb: &'a VarBuilder<'a>,
     kernels: &'static Kernels,
+    pairs: Option<&'static PairKernels>,
     pad_type: PadType,
     bn_eps: f64,
     layers: Vec<Layer>,
@@ -105,7 +108,7 @@ impl Lowering<'_> {
                 }));
                 return Ok(self.layers.len());
             }
-            Head::PoolThenConv => self.linear("conv_head", chs, n, &[1, 1])?,
+            Head::PoolThenConv => self.linear("conv_head", (n, chs), &[1, 1])?,
             Head::PoolThenConvNoBias => self.unbiased("conv_head", chs, n, |_| 1.0)?,
             Head::PoolThenConvNorm => self.folded(("conv_head", "norm_head"), chs, n)?,
             Head::Pool => return cannot_lower("a head", "conv_head"),

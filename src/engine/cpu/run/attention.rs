@@ -38,8 +38,8 @@ impl Pass<'_> {
             };
             let (key, value) = (map(Region::Key), map(Region::Value));
             let (packed_key, packed_value) = (scratch, scratch.add(by_key.floats()));
-            by_key.pack(packed_key, |position, c| key[position * dim + c]);
-            by_value.pack(packed_value, |c, position| value[position * dim + c]);
+            by_key.pack_to(packed_key, |position, c| key[position * dim + c]);
+            by_value.pack_to(packed_value, |c, position| value[position * dim + c]);
             let scores = packed_value.add(by_value.floats());
             let rows = Rows {
                 count,

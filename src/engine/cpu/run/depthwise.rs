@@ -51,7 +51,8 @@ impl Pass<'_> {
                 while ready < end {
                     let row = scratch.add(ready % side * ring_row + step.w.before * LANES);
                     let before = (ready - start) * step.w.input;
-                    self.expand_row(layer, step, task, (ready, before), row);
+                    let narrowed = sums.add(vecs * LANES);
+                    self.expand_row(layer, step, task, (ready, before), (row, narrowed));
                     ready += 1;
                 }
                 let mut rows = [zeros.cast_const(); MAX_SIDE];
@@ -110,7 +111,7 @@ impl Pass<'_> {
         step: &Step,
         task: Task,
         (y, before): (usize, usize),
-        to: *mut f32,
+        (to, scratch): (*mut f32, *mut f32),
     ) {
         let plane = step.w.padded * LANES;
         let (vec, vecs) = layer.block(task.block);
@@ -127,10 +128,11 @@ impl Pass<'_> {
                 }
                 return;
             };
+            let (a, a_row) = self.operand(expand, (from, pixel, step.w.input), None, scratch);
             let rows = Rows {
                 count: step.w.input,
-                a: from,
-                a_row: pixel,
+                a,
+                a_row,
                 segments: &step.segments,
                 run: step.run,
                 // Column 0 of the matrix is `vec` vectors before this block's first.

@@ -2,7 +2,7 @@
 
 use std::ptr::{null, null_mut};
 
-use super::super::kernels::{Mean, Post, Scale};
+use super::super::kernels::{Mean, Post};
 use super::super::layer::{Dense, Pointwise, SqueezeExcite};
 use super::super::matrix::{Matrix, Panel, Rows};
 use super::super::plan::{Region, Step};
@@ -28,18 +28,18 @@ impl Pass<'_> {
         // SAFETY: the plan gave the scratch room for a chunk of gated inputs, and the regions room
         // for whole maps.
         unsafe {
-            let mut a = self.src(step, task.image).add(first * k);
-            if layer.gate {
-                let gate = self.region(Region::Gate).add(task.image * k);
-                (self.kernels.scale)(&Scale { from: a, to: scratch, row: k, rows: count, gate });
-                a = scratch;
-            }
+            let from = self.src(step, task.image).add(first * k);
+            let gate = match layer.gate {
+                true => Some(self.region(Region::Gate).add(task.image * k).cast_const()),
+                false => None,
+            };
+            let (a, a_row) = self.operand(&layer.matrix, (from, k, count), gate, scratch);
             let residual = self.residual(step, task.image, layer.residual);
             let means = self.region(Region::Means).add(task.image * n);
             let rows = Rows {
                 count,
                 a,
-                a_row: k,
+                a_row,
                 segments: &step.segments,
                 run: step.run,
                 c: self.dst(step, task.image).add(first * n),
@@ -158,14 +158,16 @@ impl Pass<'_> {
     /// # Safety
     ///
     /// [`Pass::run`]'s.
-    pub(super) unsafe fn dense(&self, layer: &Dense, step: &Step, task: Task) {
+    pub(super) unsafe fn dense(&self, layer: &Dense, step: &Step, task: Task, scratch: *mut f32) {
         let (k, n) = step.pixel;
-        // SAFETY: the regions hold the vectors of every image.
+        // SAFETY: the regions hold the vectors of every image, and the scratch has room for them.
         unsafe {
+            let from = self.region(step.src).cast_const();
+            let (a, a_row) = self.operand(&layer.matrix, (from, k, self.images), None, scratch);
             let rows = Rows {
                 count: self.images,
-                a: self.region(step.src),
-                a_row: k,
+                a,
+                a_row,
                 segments: &step.segments,
                 run: step.run,
                 c: self.region(step.dst),
