@@ -337,8 +337,14 @@ const BF16_TOLERANCE: f32 = 0.03;
 #[test]
 fn bf16_is_near_float32_and_its_bits_do_not_depend_on_threads_or_batches() {
     let shape = [3, 3, 97, 130];
-    for name in ["efficientnet_b0", "tf_efficientnetv2_b0", "mobilenetv3_large_100", "tf_mixnet_s"]
-    {
+    for name in [
+        "efficientnet_b0",
+        "tf_efficientnetv2_b0",
+        "mobilenetv3_large_100",
+        "tf_mixnet_s",
+        "gc_efficientnetv2_rw_t",
+        "mobilenetv4_hybrid_medium",
+    ] {
         let network = network(name);
         let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
         for isa in [None, Some(Isa::Portable)] {
