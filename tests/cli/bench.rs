@@ -125,3 +125,24 @@ fn what_cannot_be_measured_is_named_and_the_rest_is_measured() {
     assert_eq!(run.code, 1);
     assert!(run.only_error().contains("4096 images of 4000x4000 pixels"), "{}", run.stderr);
 }
+
+#[test]
+fn bf16_is_used_or_a_note_says_why_not() {
+    let run = effnet(
+        ["bench", "efficientnet_lite0", "--dtype", "bf16"].iter().chain(&QUICK).chain(&["json"]),
+    );
+    let figures: Vec<Value> = serde_json::from_str(&run.stdout).unwrap();
+    match figures[0]["dtype"].as_str() {
+        Some("bf16") => assert_eq!(run.stderr, ""),
+        _ => assert!(run.stderr.contains("does not multiply bf16: f32 is used"), "{}", run.stderr),
+    }
+    let candle = ["bench", "efficientnet_lite0", "--dtype", "bf16", "--engine", "candle"];
+    let run = effnet(candle.iter().chain(&QUICK).chain(&["json"]));
+    let figures: Vec<Value> = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(figures[0]["dtype"], "f32");
+    assert!(
+        run.stderr.contains("note: the engine candle does not multiply bf16"),
+        "{}",
+        run.stderr
+    );
+}

@@ -1,5 +1,6 @@
 //! The inner loops, one table of function pointers an instruction set.
 
+mod amx;
 mod depthwise;
 mod pairs;
 mod peak;

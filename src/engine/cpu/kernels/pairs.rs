@@ -10,6 +10,8 @@ pub(in super::super) struct PairKernels {
     /// As [`Kernels::tiles`](super::Kernels::tiles), over pairs.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
     pub(in super::super) narrow: unsafe fn(&Narrow),
+    /// Whether a dense 3x3 convolution of pairs is faster than Winograd's of floats.
+    pub(in super::super) dense: bool,
 }
 
 /// `to = from * gate`, rounded to bfloat16.
@@ -78,14 +80,25 @@ mod tests {
     /// Products of every shape of tile, gated or not, against double precision on rounded values.
     #[test]
     fn products_of_pairs_are_right() {
-        let all = Isa::available()
-            .filter_map(|isa| Some((isa, Kernels::of(isa).unwrap(), Kernels::pairs(isa)?)));
+        let machine = Isa::available()
+            .filter_map(|isa| Some((isa.name(), Kernels::of(isa).unwrap(), Kernels::pairs(isa)?)));
+        let portable = Kernels::of(Isa::Portable).unwrap();
+        let emulated = ("emulated amx", portable, PairKernels::emulated_amx());
         let mut tried = Vec::new();
-        for (isa, kernels, pairs) in all {
+        for (isa, kernels, pairs) in machine.chain([emulated]) {
             tried.push(isa);
-            for (m, n, k) in [(1, 1, 2), (7, 16, 18), (8, 48, 32), (13, 112, 46), (29, 97, 240)] {
+            for (m, n, k, segments) in [
+                (1, 1, 2, 1),
+                (7, 16, 18, 1),
+                (8, 48, 32, 1),
+                (13, 112, 138, 3),
+                (29, 97, 240, 5),
+                (16, 40, 288, 9),
+            ] {
                 let (a, b, bias) = (random("a", m * padded(k)), random("b", n * k), random("c", n));
                 let gate = random("gate", padded(k));
+                let run = k / 2 / segments;
+                let starts: Vec<usize> = (0..segments).map(|s| s * run).collect();
                 let weight = |n: usize, i: usize| b.as_slice()[n * k + i];
                 let matrix = Matrix::of_pairs(pairs, (n, k), weight, &bias.as_slice()[..n]);
                 assert_eq!((matrix.inputs(), matrix.words(k)), (k, k / 2));
@@ -105,8 +118,8 @@ mod tests {
                             count: m,
                             a: narrowed.as_ptr(),
                             a_row: padded(k) / 2,
-                            segments: &[0],
-                            run: k / 2,
+                            segments: &starts,
+                            run,
                             c: c.as_mut_ptr(),
                             c_row: padded(n),
                             c_vec: LANES,
@@ -133,11 +146,14 @@ mod tests {
                         }
                         let bound = 2e-6 * (1.0 + exact.abs());
                         let miss = (f64::from(ours) - exact).abs();
-                        assert!(miss <= bound, "{isa:?} {m}x{n}x{k} [{i}]: {ours} for {exact}");
+                        assert!(
+                            miss <= bound,
+                            "{isa} {m}x{n}x{k}/{segments} [{i}]: {ours} for {exact}"
+                        );
                     }
                 }
             }
         }
-        assert!(tried.contains(&Isa::Portable), "{tried:?}");
+        assert!(tried.ends_with(&["portable", "emulated amx"]), "{tried:?}");
     }
 }

@@ -3,6 +3,7 @@
 use super::super::CpuError;
 use super::super::simd::portable::Portable;
 use super::super::simd::{ByFloat, ByPair, math};
+use super::amx;
 use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
 use super::pairs::{self, Narrow, PairKernels};
 use super::peak;
@@ -107,6 +108,10 @@ impl Kernels {
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 if std::is_x86_feature_detected!("avx512bf16") => {
+                #[cfg(target_os = "linux")]
+                if amx::available() {
+                    return Some(&AMX);
+                }
                 Some(&avx512_bf16::KERNELS)
             }
             Isa::Portable => Some(&portable_bf16::KERNELS),
@@ -250,13 +255,13 @@ macro_rules! pair_kernels {
                 unsafe { tile::tile::<ByPair<$S>, M, N>(t) }
             }
             $(#[$attr])?
-            unsafe fn narrow(n: &Narrow) {
+            pub(super) unsafe fn narrow(n: &Narrow) {
                 // SAFETY: see above.
                 unsafe { pairs::narrow::<$S>(n) }
             }
 
             pub(super) static KERNELS: PairKernels =
-                PairKernels { tiles: &[$(kernels!(@row $m $n)),*], narrow };
+                PairKernels { tiles: &[$(kernels!(@row $m $n)),*], narrow, dense: false };
         }
     };
 }
@@ -267,3 +272,33 @@ pair_kernels!(
     #[target_feature(enable = "avx512f,avx512bf16")]
 );
 pair_kernels!(portable_bf16, Portable, [1 2], [1]);
+
+macro_rules! amx_kernels {
+    ($name:ident, $unit:ty, $narrow:path, [$($m:literal)*]) => {
+        static $name: PairKernels = PairKernels {
+            tiles: &[$(&[
+                amx::tile::<$unit, $m, 1>,
+                amx::tile::<$unit, $m, 2>,
+                amx::tile::<$unit, $m, 3>,
+            ]),*],
+            narrow: $narrow,
+            dense: true,
+        };
+    };
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+amx_kernels!(AMX, amx::Amx, avx512_bf16::narrow, [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16]);
+#[cfg(test)]
+amx_kernels!(
+    EMULATED_AMX, amx::emulated::Emulated, portable_bf16::narrow,
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16]
+);
+
+#[cfg(test)]
+impl PairKernels {
+    /// Those of AMX on an emulated unit.
+    pub(in super::super) fn emulated_amx() -> &'static Self {
+        &EMULATED_AMX
+    }
+}

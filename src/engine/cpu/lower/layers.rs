@@ -30,7 +30,11 @@ impl Lowering<'_> {
         let inputs = in_chs / groups;
         let weights = self.tensor(&[out_chs, inputs, k, k], &format!("{name}.weight"))?;
         let norm = self.norm(bn, out_chs)?;
-        let winograd = k == 3 && conv.stride == 1 && groups == 1 && in_chs >= WINOGRAD_CHS;
+        let winograd = k == 3
+            && conv.stride == 1
+            && groups == 1
+            && in_chs >= WINOGRAD_CHS
+            && self.pairs.is_none_or(|pairs| !pairs.dense);
         let kernel = if winograd && src != Slot::Images {
             Kernel::Winograd(self.winograd(&weights, (out_chs, in_chs), &norm))
         } else {
