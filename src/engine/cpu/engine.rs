@@ -167,7 +167,7 @@ impl CpuEngine {
         if let Some(at) = state.plans.iter().position(fits) {
             state.plans[..=at].rotate_right(1);
         } else {
-            let plan = Plan::new(&self.lowered, (h, w), images)?;
+            let plan = Plan::new(&self.lowered, self.kernels, (h, w), images)?;
             state.plans.retain(|old| old.size != plan.size);
             state.plans.truncate(PLANS - 1);
             state.plans.insert(0, Arc::new(plan));

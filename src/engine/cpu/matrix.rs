@@ -94,6 +94,44 @@ impl Matrix {
         if self.pairs.is_some() { self.k * 2 } else { self.k }
     }
 
+    /// A matrix of this shape without weights and with a bias of zeros, for
+    /// [`multiply_by`](Self::multiply_by).
+    pub(super) fn shape(kernels: &Kernels, (n, k): (usize, usize)) -> Self {
+        let mut matrix = Self::new(kernels, (n, 0), |_, _| 0.0, &vec![0.0; n]);
+        matrix.k = k;
+        for panel in &mut matrix.panels {
+            panel.at = panel.vec * LANES * k;
+        }
+        matrix
+    }
+
+    /// Floats of its weights.
+    pub(super) fn floats(&self) -> usize {
+        self.k * padded(self.n)
+    }
+
+    /// Packs `weight(n, k)` to `to`.
+    ///
+    /// # Safety
+    ///
+    /// `to` has room for [`floats`](Self::floats), which nobody else touches.
+    pub(super) unsafe fn pack_to(&self, to: *mut f32, weight: impl Fn(usize, usize) -> f32) {
+        for panel in &self.panels {
+            let width = panel.vecs * LANES;
+            for at in 0..self.k * width {
+                let (n, k) = (panel.vec * LANES + at % width, at / width);
+                let value = if n < self.n { weight(n, k) } else { 0.0 };
+                // SAFETY: the caller's contract.
+                unsafe { *to.add(panel.at + at) = value };
+            }
+        }
+    }
+
+    /// The weights, without which [`multiply`](Self::multiply) must not be called any more.
+    pub(super) fn take_weights(&mut self) -> Floats {
+        std::mem::replace(&mut self.weights, Floats::zeros(0))
+    }
+
     /// Columns of the widest panel.
     pub(super) fn widest_panel(&self) -> usize {
         self.panels.iter().map(|panel| panel.vecs).max().unwrap_or(0) * LANES
@@ -144,6 +182,22 @@ impl Matrix {
     /// `rows`' pointers and strides stay within live memory for all its rows and the panel's
     /// columns, each segment is within a row's memory, and nobody else touches the outputs.
     pub(super) unsafe fn multiply(&self, kernels: &Kernels, panel: Panel, rows: &Rows<'_>) {
+        // SAFETY: the caller's contract; the matrix' own weights are packed like its own.
+        unsafe { self.multiply_by(self.weights.as_ptr(), kernels, panel, rows) }
+    }
+
+    /// [`multiply`](Self::multiply) with other weights, packed like the matrix' own.
+    ///
+    /// # Safety
+    ///
+    /// As there, and `weights` holds as many.
+    pub(super) unsafe fn multiply_by(
+        &self,
+        weights: *const f32,
+        kernels: &Kernels,
+        panel: Panel,
+        rows: &Rows<'_>,
+    ) {
         let k = rows.segments.len() * rows.run;
         assert!(rows.first + k <= self.k, "weights end before the row does");
         let b = panel.at + rows.first * panel.vecs * LANES;
@@ -166,9 +220,9 @@ impl Matrix {
                     a_row: rows.a_row,
                     segments: rows.segments,
                     run: rows.run,
-                    b: self.weights.as_ptr().add(b),
+                    b: weights.add(b),
                     bias: self.bias.as_ptr().add(panel.vec * LANES),
-                    ahead: self.weights.as_ptr().wrapping_add(b + ahead * k * LANES),
+                    ahead: weights.wrapping_add(b + ahead * k * LANES),
                     c,
                     c_row: rows.c_row,
                     c_vec: rows.c_vec,

@@ -8,6 +8,7 @@ use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
 use super::pairs::{self, Narrow, PairKernels};
 use super::peak;
 use super::post::{self, Mean, Post, Scale};
+use super::softmax::{self, Softmax};
 use super::tile::{self, Tile};
 use super::winograd::{self, FromPoints, ToPoints};
 use crate::arch::Activation;
@@ -70,9 +71,10 @@ impl Isa {
 pub(in super::super) struct Kernels {
     /// `tiles[m - 1][n - 1]` computes `m` rows of `n` vectors.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
-    post: [unsafe fn(&Post); 8],
+    post: [unsafe fn(&Post); 9],
     pub(in super::super) scale: unsafe fn(&Scale),
     pub(in super::super) mean: unsafe fn(&Mean),
+    pub(in super::super) softmax: unsafe fn(&Softmax),
     pub(in super::super) to_points: unsafe fn(&ToPoints),
     pub(in super::super) from_points: unsafe fn(&FromPoints),
     /// Sums in registers; the operations done.
@@ -117,8 +119,8 @@ impl Kernels {
         }
     }
 
-    /// The kernel that applies `act`; none for an activation that there is no kernel for.
-    pub(in super::super) fn post(&self, act: Option<Activation>) -> Option<unsafe fn(&Post)> {
+    /// The kernel that applies `act`.
+    pub(in super::super) fn post(&self, act: Option<Activation>) -> unsafe fn(&Post) {
         let index = match act {
             None => 0,
             Some(Activation::Relu) => 1,
@@ -128,9 +130,9 @@ impl Kernels {
             Some(Activation::HardSigmoid) => 5,
             Some(Activation::Sigmoid) => 6,
             Some(Activation::Mish) => 7,
-            Some(Activation::Gelu) => return None,
+            Some(Activation::Gelu) => 8,
         };
-        Some(self.post[index])
+        self.post[index]
     }
 
     /// The kernel of a depthwise convolution's row; none for a side or stride without one.
@@ -176,6 +178,11 @@ macro_rules! kernels {
                 unsafe { post::mean::<$S>(m) }
             }
             $(#[$attr])?
+            unsafe fn softmax(s: &Softmax) {
+                // SAFETY: see above.
+                unsafe { softmax::softmax::<$S>(s) }
+            }
+            $(#[$attr])?
             unsafe fn to_points(t: &ToPoints) {
                 // SAFETY: see above.
                 unsafe { winograd::to_points::<$S>(t) }
@@ -202,9 +209,11 @@ macro_rules! kernels {
                     post::<math::HardSigmoid>,
                     post::<math::Sigmoid>,
                     post::<math::Mish>,
+                    post::<math::Gelu>,
                 ],
                 scale,
                 mean,
+                softmax,
                 to_points,
                 from_points,
                 peak,

@@ -1,6 +1,7 @@
 //! From a network and its tensors to layers: batch norms folded, weights packed.
 
 mod blocks;
+mod cond;
 mod fold;
 mod layers;
 
@@ -8,10 +9,9 @@ use candle_nn::VarBuilder;
 
 use super::CpuError;
 use super::kernels::{Kernels, PairKernels};
-use super::layer::{Dense, Layer, Mean, Pointwise, Slot, SqueezeExcite};
+use super::layer::{Dense, Layer, Mean, Pointwise, Slot};
 use super::matrix::Matrix;
-use super::simd::math;
-use crate::arch::{Activation, Conv, Head, Network, Norm as NormKind, PadType};
+use crate::arch::{Conv, Head, Network, Norm as NormKind, PadType};
 
 /// The layers of a network, and after how many of them each stage is complete.
 #[derive(Debug)]
@@ -93,7 +93,6 @@ impl Lowering<'_> {
             self.layers.push(Layer::Mean(Mean { chs, classified: true }));
             return Ok(features);
         }
-        self.act(act, "conv_head")?;
         let matrix = match network.head {
             Head::ConvThenPool => {
                 let matrix = self.folded(("conv_head", "bn2"), chs, n)?;
@@ -105,15 +104,12 @@ impl Lowering<'_> {
                     gate: false,
                     residual: false,
                     mean: true,
+                    mixed: None,
                 }));
                 return Ok(self.layers.len());
             }
             Head::PoolThenConv => self.linear("conv_head", (n, chs), &[1, 1])?,
-            Head::PoolThenConvNoBias => {
-                let weights = self.tensor(&[n, chs, 1, 1], "conv_head.weight")?;
-                let weight = |n: usize, k: usize| weights[n * chs + k];
-                self.matrix((n, chs), weight, &vec![0.0; n])
-            }
+            Head::PoolThenConvNoBias => self.unbiased("conv_head", chs, n, |_| 1.0)?,
             Head::PoolThenConvNorm => self.folded(("conv_head", "norm_head"), chs, n)?,
             Head::Pool => return cannot_lower("a head", "conv_head"),
         };
@@ -121,22 +117,17 @@ impl Lowering<'_> {
         self.layers.push(Layer::Dense(Dense { matrix, act: Some(act) }));
         Ok(features)
     }
-
-    fn act(&self, act: Activation, at: &str) -> Result<(), CpuError> {
-        if math::is_supported(act) {
-            Ok(())
-        } else {
-            cannot_lower(format!("the activation {act:?}"), at)
-        }
-    }
 }
+
+/// The reduction of a squeeze-excitation, and the layer that computes the gates.
+type ChannelAttention = (Option<Matrix>, Layer);
 
 /// What follows a dense convolution's activation.
 enum Tail {
     /// The block's input is added.
     Residual,
-    /// A squeeze-excitation.
-    Squeeze((Matrix, SqueezeExcite)),
+    /// A channel attention.
+    Attention(ChannelAttention),
     /// A projection, to which the block's input is added or not.
     Project(Matrix, bool),
 }

@@ -22,7 +22,7 @@ impl Pass<'_> {
     ) {
         let (side, stride) = (layer.conv.kernel_size, layer.conv.stride);
         let post = match layer.reduce {
-            Some(_) => self.kernels.post(layer.act),
+            Some(_) => Some(self.kernels.post(layer.act)),
             None => self.post(layer.act, false),
         };
         let (vec, vecs) = layer.block(task.block);
@@ -38,6 +38,10 @@ impl Pass<'_> {
             scratch.write_bytes(0, (side + 1) * ring_row);
             let zeros = scratch.add(side * ring_row);
             let dst = self.dst(step, task.image);
+            let weights = match layer.mixed {
+                Some((_, at)) => self.mixed(task.image, at),
+                None => layer.weights.as_ptr(),
+            };
             let sums = scratch.add((side + 1) * ring_row);
             sums.write_bytes(0, vecs * LANES);
             let start = (first * stride).saturating_sub(step.h.before);
@@ -71,7 +75,7 @@ impl Pass<'_> {
                     }
                     (own.row)(&DepthwiseRow {
                         rows: own_rows,
-                        weights: layer.weights.as_ptr().add(own.at),
+                        weights: weights.add(own.at),
                         bias: layer.bias.as_ptr().add((vec + v) * LANES),
                         out,
                         out_pixel: n,
@@ -141,7 +145,14 @@ impl Pass<'_> {
                 before,
                 post: self.post(layer.act, false),
             };
-            expand.multiply(self.kernels, expand.panels[task.block], &rows);
+            let panel = expand.panels[task.block];
+            match layer.mixed {
+                Some((at, _)) => {
+                    let weights = self.mixed(task.image, at);
+                    expand.multiply_by(weights, self.kernels, panel, &rows);
+                }
+                None => expand.multiply(self.kernels, panel, &rows),
+            }
         }
     }
 }

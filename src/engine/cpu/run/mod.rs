@@ -1,7 +1,10 @@
 //! Runs one task of one step.
 
+mod attention;
+mod context;
 mod convolution;
 mod depthwise;
+mod mix;
 mod pointwise;
 mod winograd;
 
@@ -69,6 +72,9 @@ impl Pass<'_> {
                 Layer::Convolution(layer) => self.convolution(layer, step, task, scratch),
                 Layer::Depthwise(layer) => self.depthwise(layer, step, task, scratch),
                 Layer::SqueezeExcite(layer) => self.squeeze_excite(layer, step, task, scratch),
+                Layer::GlobalContext(layer) => self.global_context(layer, step, task, scratch),
+                Layer::Mix(layer) => self.mix(layer, step, task, scratch),
+                Layer::Attention(layer) => self.attention(layer, step, task, scratch),
                 Layer::Pointwise(layer) => self.pointwise(layer, step, task, scratch),
                 Layer::Mean(_) => self.mean(step, task),
                 Layer::Dense(layer) => self.dense(layer, step, task, scratch),
@@ -104,6 +110,12 @@ impl Pass<'_> {
         let floats = step.h.output * step.w.output * step.pixel.1;
         // SAFETY: a residual has its output's shape, and the region holds it for every image.
         unsafe { self.region(step.residual).add(image * floats) }
+    }
+
+    /// The weights from `at` on among an image's own.
+    unsafe fn mixed(&self, image: usize, at: usize) -> *mut f32 {
+        // SAFETY: the region holds every image's.
+        unsafe { self.region(Region::Mixed).add(image * self.plan.mixed + at) }
     }
 
     /// `rows` rows of `row` floats as `matrix` takes them, times a gate if there is one: where they are,
@@ -169,7 +181,6 @@ impl Pass<'_> {
         if act.is_none() && !residual {
             return None;
         }
-        // Lowering refused what there is no kernel for.
-        self.kernels.post(act)
+        Some(self.kernels.post(act))
     }
 }

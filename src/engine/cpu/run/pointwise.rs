@@ -8,6 +8,7 @@ use super::super::matrix::{Matrix, Panel, Rows};
 use super::super::plan::{Region, Step};
 use super::super::simd::LANES;
 use super::{Pass, Task};
+use crate::arch::Activation;
 
 impl Pass<'_> {
     /// # Safety
@@ -49,7 +50,7 @@ impl Pass<'_> {
                 first: 0,
                 before: 0,
                 post: if layer.mean {
-                    self.kernels.post(layer.act)
+                    Some(self.kernels.post(layer.act))
                 } else {
                     self.post(layer.act, layer.residual)
                 },
@@ -59,7 +60,13 @@ impl Pass<'_> {
                 if layer.mean {
                     means.add(columns.start).write_bytes(0, columns.len());
                 }
-                layer.matrix.multiply(self.kernels, panel, &rows);
+                match layer.mixed {
+                    Some(at) => {
+                        let weights = self.mixed(task.image, at);
+                        layer.matrix.multiply_by(weights, self.kernels, panel, &rows);
+                    }
+                    None => layer.matrix.multiply(self.kernels, panel, &rows),
+                }
                 if layer.mean {
                     for c in columns {
                         *means.add(c) /= pixels as f32;
@@ -93,17 +100,7 @@ impl Pass<'_> {
             }
             let biases = std::slice::from_raw_parts(layer.bias.as_ptr(), squeezed_chs);
             squeezed.iter_mut().zip(biases).for_each(|(sum, bias)| *sum = *sum / pixels + bias);
-            if let Some(act) = self.kernels.post(Some(layer.act)) {
-                act(&Post {
-                    c: scratch,
-                    row: squeezed_chs,
-                    vec: LANES,
-                    rows: 1,
-                    vecs: squeezed_chs / LANES,
-                    residual: null(),
-                    pool: null_mut(),
-                });
-            }
+            self.activate(layer.act, squeezed);
             let gate = self.region(Region::Gate).add(task.image * chs);
             let rows = Rows {
                 count: 1,
@@ -124,6 +121,21 @@ impl Pass<'_> {
                 layer.expand.multiply(self.kernels, panel, &rows);
             }
         }
+    }
+
+    /// Applies `act` to whole vectors.
+    pub(super) fn activate(&self, act: Activation, values: &mut [f32]) {
+        let post = Post {
+            c: values.as_mut_ptr(),
+            row: values.len(),
+            vec: LANES,
+            rows: 1,
+            vecs: values.len() / LANES,
+            residual: null(),
+            pool: null_mut(),
+        };
+        // SAFETY: the slice holds the vectors.
+        unsafe { self.kernels.post(Some(act))(&post) }
     }
 
     /// # Safety
@@ -175,7 +187,7 @@ impl Pass<'_> {
 }
 
 /// The panels of one of `blocks` tasks.
-fn share(matrix: &Matrix, blocks: usize, block: usize) -> &[Panel] {
+pub(super) fn share(matrix: &Matrix, blocks: usize, block: usize) -> &[Panel] {
     let panels = matrix.panels.len();
     &matrix.panels[panels * block / blocks..panels * (block + 1) / blocks]
 }
