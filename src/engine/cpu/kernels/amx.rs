@@ -292,7 +292,7 @@ pub(super) mod emulated {
             for row in 0..self.shapes[usize::from(T)].0 {
                 // SAFETY: the trait's caller guarantees the memory.
                 unsafe {
-                    Portable::store(to.add(row * stride), self.registers[usize::from(T)][row])
+                    Portable::store(to.add(row * stride), self.registers[usize::from(T)][row]);
                 };
             }
         }

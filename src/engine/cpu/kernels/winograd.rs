@@ -50,6 +50,7 @@ unsafe fn inputs<S: Simd>(d: [S::V; INPUTS]) -> [S::V; INPUTS] {
 /// # Safety
 ///
 /// [`Simd`]'s; the windows and planes stay within live memory, and nobody else touches the planes.
+#[allow(clippy::needless_range_loop, reason = "`y` is a row across columns")]
 #[inline(always)]
 pub(super) unsafe fn to_points<S: Simd>(t: &ToPoints) {
     // SAFETY: the caller's contract covers every address formed here.
@@ -117,6 +118,7 @@ unsafe fn outputs<S: Simd>(m: [S::V; INPUTS]) -> [S::V; OUTPUTS] {
 /// # Safety
 ///
 /// [`Simd`]'s; planes and outputs stay within live memory, and nobody else touches the outputs.
+#[allow(clippy::needless_range_loop, reason = "`y` is a row across columns")]
 #[inline(always)]
 pub(super) unsafe fn from_points<S: Simd>(t: &FromPoints) {
     // SAFETY: the caller's contract covers every address formed here.

@@ -1,6 +1,7 @@
 //! AVX-512F.
 
 use std::arch::x86_64::*;
+use std::mem::transmute;
 
 use super::{EIGHTHS, POWERS, Pairs, Simd};
 
@@ -96,11 +97,17 @@ impl Pairs for Avx512 {
     #[inline(always)]
     unsafe fn dot(a: __m512, b: __m512, c: __m512) -> __m512 {
         // SAFETY: see the impl; the types are 512 bits each.
-        unsafe { _mm512_dpbf16_ps(c, std::mem::transmute(a), std::mem::transmute(b)) }
+        unsafe {
+            let pairs = |v| transmute::<__m512, __m512bh>(v);
+            _mm512_dpbf16_ps(c, pairs(a), pairs(b))
+        }
     }
     #[inline(always)]
     unsafe fn store_pairs(p: *mut f32, v: __m512) {
         // SAFETY: see the impl; the types are 256 bits each.
-        unsafe { _mm256_storeu_si256(p.cast(), std::mem::transmute(_mm512_cvtneps_pbh(v))) }
+        unsafe {
+            let pairs = transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(v));
+            _mm256_storeu_si256(p.cast(), pairs);
+        }
     }
 }
