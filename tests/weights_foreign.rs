@@ -222,6 +222,20 @@ fn norms_exchanged_in_a_convention_show_in_the_logits() {
     }
 }
 
+/// Nor two axes of one size.
+#[test]
+fn axes_exchanged_in_a_layout_show_in_the_logits() {
+    let text = include_str!("../weights-map/conventions/keras.toml");
+    let (_, golden) =
+        Golden::all_of("keras").into_iter().find(|(m, _)| m == "MobileNetV2").unwrap();
+    for (layout, exchanged) in [("\"HWIO\"", "\"WHIO\""), ("\"HWCM\"", "\"WHCM\"")] {
+        let convention = Convention::parse("keras", &text.replace(layout, exchanged)).unwrap();
+        let (family, covered) = find(&convention, "MobileNetV2");
+        let difference = golden.difference(family, covered).unwrap();
+        assert!(difference > 100.0 * TOLERANCE, "{layout}: {difference:e}");
+    }
+}
+
 /// A library's file is recognised as what it is, or among a few that are alike in names and shapes.
 #[test]
 fn every_recorded_model_is_recognised() {
