@@ -93,7 +93,7 @@ def without_names(path):
     copy = path.with_name(f"unnamed_{path.name}")
     copy.write_bytes(path.read_bytes())
     with h5py.File(copy, "r+") as file:
-        file.visititems(lambda _, found: found.attrs.pop("name", None))
+        file.visititems(lambda _, found: found.attrs.pop("name", None) and None)
     return copy
 
 
