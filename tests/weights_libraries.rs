@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
-use effnet::arch::NetworkOptions;
+use effnet::arch::{NetworkOptions, PadType};
 use effnet::convert::{ConvertError, LibraryModel, library_models, recognize};
 use effnet::weights::{Checkpoint, Convention, Renaming};
 use sha2::{Digest, Sha256};
@@ -307,7 +307,7 @@ fn classes_channels_and_a_background_class_are_read_from_the_tensors() {
         assert_eq!(found.model.name, "mobilenet_v1_0.25_128");
         assert_eq!((found.network.num_classes, found.network.in_chans), (found_classes, in_chans));
         assert_eq!(found.has_background, num_classes == 1001);
-        assert_eq!(found.network.bn_eps, 1e-3);
+        assert_eq!((found.network.bn_eps, found.network.pad_type), (1e-3, PadType::Same));
     }
 }
 
