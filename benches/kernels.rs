@@ -116,11 +116,16 @@ const CASES: &[Case] = &[
     depthwise!(5, 2),
     depthwise!(7, 1),
     depthwise!(7, 2),
+    depthwise!(9, 1),
+    depthwise!(9, 2),
+    depthwise!(11, 1),
+    depthwise!(11, 2),
     pointwise!(Relu),
     pointwise!(Relu6),
     pointwise!(Silu),
     pointwise!(HardSwish),
     pointwise!(Mish),
+    pointwise!(Gelu),
     Case {
         name: "expansion and depthwise 5x5/1",
         step: "expand 80 -> 480",
@@ -219,7 +224,7 @@ fn kernels(criterion: &mut Criterion) {
         let network = arch.network(&Default::default()).unwrap();
         let (macs, bytes) = work(case, &Summary::new(&network, 2 * size, 2 * size).unwrap());
         let weights = seeded::var_builder(0, DType::F32, &Device::Cpu);
-        let options = CpuOptions { threads: Some(1), isa: Some(isa) };
+        let options = CpuOptions { threads: Some(1), isa: Some(isa), ..CpuOptions::default() };
         let engine = CpuEngine::new(&network, &weights, options).unwrap();
         let shape = [1, network.in_chans, 2 * size, 2 * size];
         let input = seeded::images(0, &shape);

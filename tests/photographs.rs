@@ -5,6 +5,8 @@
 #![cfg(feature = "bundled")]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+use effnet::engine::Dtype;
+use effnet::preprocess::{self, DecodeOptions};
 use effnet::{Classifier, Prediction};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -147,7 +149,7 @@ fn every_form_of_input_gives_the_same_answer() {
     let bytes = std::fs::read(&path).unwrap();
     let image = image::load_from_memory(&bytes).unwrap();
     let (width, height) = (image.width(), image.height());
-    let rgb = effnet::preprocess::RgbImage::new(width, height, image.to_rgb8().into_raw()).unwrap();
+    let rgb = preprocess::RgbImage::new(width, height, image.to_rgb8().into_raw()).unwrap();
     let expected = classifier.logits(&path).unwrap();
     assert_eq!(classifier.logits(&bytes).unwrap(), expected);
     assert_eq!(classifier.logits(&image).unwrap(), expected);
@@ -159,4 +161,56 @@ fn every_form_of_input_gives_the_same_answer() {
 fn a_classifier_can_be_shared() {
     fn check<T: Send + Sync + Clone + 'static>() {}
     check::<Classifier>();
+}
+
+/// The photographs, then 16 windows of each; mirrored too.
+fn views() -> (Vec<image::DynamicImage>, Vec<image::DynamicImage>) {
+    let (mut whole, mut windows) = (Vec::new(), Vec::new());
+    for (name, _) in goldens() {
+        let bytes = std::fs::read(folder().join(name)).unwrap();
+        let decoded = preprocess::decode(&bytes, &DecodeOptions::default()).unwrap();
+        let (w, h) = (decoded.width(), decoded.height());
+        let pixels = image::RgbImage::from_raw(w, h, decoded.into_data()).unwrap();
+        let photograph = image::DynamicImage::from(pixels);
+        whole.extend([photograph.fliph(), photograph.clone()]);
+        for i in 0..16 {
+            let (x, y) = (w / 16 * (i % 4), h / 16 * (i / 4));
+            let window = photograph.crop_imm(x, y, w / 4 * 3, h / 4 * 3);
+            windows.extend([window.fliph(), window]);
+        }
+    }
+    (whole, windows)
+}
+
+/// The drift that bfloat16 is documented to have (README.md), of a probability.
+const BF16_DRIFT: f32 = 0.025;
+
+/// bfloat16 names the same class on every photograph, and on every window of one unless two classes are
+/// nearer to each other than it drifts.
+#[test]
+fn bf16_agrees_with_float32_on_the_best_class() {
+    let of = |dtype| Classifier::builder().dtype(dtype).build().unwrap();
+    let (float, bf16) = (of(Dtype::F32), of(Dtype::Bf16));
+    let (whole, windows) = views();
+    let (mut flips, mut drift) = (0, 0f32);
+    for (i, view) in whole.iter().chain(&windows).enumerate() {
+        let [theirs, ours] = [&float, &bf16].map(|c| c.probabilities(view).unwrap());
+        let ranked = |ps: &[f32]| {
+            let mut order: Vec<usize> = (0..ps.len()).collect();
+            order.sort_by(|&a, &b| ps[b].total_cmp(&ps[a]));
+            order
+        };
+        let (best, second) = (ranked(&theirs)[0], ranked(&theirs)[1]);
+        let worst = ours.iter().zip(&theirs).fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
+        drift = drift.max(worst);
+        if ranked(&ours)[0] != best {
+            assert!(i >= whole.len(), "a photograph changes its class");
+            let lead = theirs[best] - theirs[second];
+            assert!(lead < BF16_DRIFT, "a class {lead} ahead is overtaken");
+            flips += 1;
+        }
+    }
+    println!("{flips} of {} windows change their class; drift {drift}", windows.len());
+    assert!(drift <= BF16_DRIFT, "a probability drifts by {drift}");
+    assert!(flips * 50 <= windows.len(), "{flips} of {} windows change", windows.len());
 }

@@ -24,8 +24,8 @@ CASES = [
     "mobilenetv3_large_100:224:1",
 ]
 
-# The peers that the bar is set on: effnet's ratio is to the faster of them.
-BAR = ["ONNX Runtime", "OpenVINO"]
+# Each bar: effnet's ratio is to the faster of these peers.
+BARS = {"effnet": ["ONNX Runtime", "OpenVINO"], "effnet bf16": ["OpenVINO bf16"]}
 
 
 class Case:
@@ -133,11 +133,11 @@ def candle_transformers(case):
     return turn
 
 
-def effnet(case):
+def effnet(case, dtype):
     program = ROOT / "target/release/effnet"
     if not program.exists():
         sys.exit(f"no {program}: see README.md")
-    command = [program, "bench", case.name, "--engine", "cpu", "--format", "json"]
+    command = [program, "bench", case.name, "--engine", "cpu", "--dtype", dtype, "--format", "json"]
     for option in ["img_size", "batch_size", "threads"]:
         value = {"img_size": case.size, "batch_size": case.batch, "threads": case.threads}[option]
         command += [f"--{option.replace('_', '-')}", str(value)]
@@ -158,7 +158,8 @@ ENGINES = {
     "ONNX Runtime": onnxruntime,
     "OpenVINO": lambda case: openvino(case, "f32"),
     "OpenVINO bf16": lambda case: openvino(case, "bf16"),
-    "effnet": effnet,
+    "effnet": lambda case: effnet(case, "f32"),
+    "effnet bf16": lambda case: effnet(case, "bf16"),
 }
 
 
@@ -178,10 +179,10 @@ def measure(case, names, rounds, seconds):
     }
 
 
-def ratio(results, which):
-    """effnet's time over the faster of the bar's peers', where all were measured."""
-    peers = [results[name][which] for name in BAR if name in results]
-    return results["effnet"][which] / min(peers) if peers and "effnet" in results else None
+def ratio(results, name, which):
+    """The time of `name` over that of the faster of its bar's peers, where they were measured."""
+    peers = [results[peer][which] for peer in BARS[name] if peer in results]
+    return results[name][which] / min(peers) if peers and name in results else None
 
 
 def cell(value, digits):
@@ -195,7 +196,9 @@ def table(cases, results, names, which):
     for name in names:
         times = [cell(result[name][which] if name in result else None, 2) for result in results]
         rows.append([name, *times])
-    rows.append(["ratio", *(cell(ratio(result, which), 2) for result in results)])
+    for name in filter(names.__contains__, BARS):
+        ratios = [cell(ratio(result, name, which), 2) for result in results]
+        rows.append([f"ratio of {name}", *ratios])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 

@@ -8,7 +8,7 @@ use super::{Classifier, Inner, Provenance};
 use crate::Error;
 use crate::arch::{Network, NetworkOptions};
 use crate::engine::{
-    CandleEngine, CpuEngine, CpuError, CpuOptions, Engine, EngineChoice, EngineError,
+    CandleEngine, CpuEngine, CpuError, CpuOptions, Dtype, Engine, EngineChoice, EngineError,
 };
 use crate::models::EfficientNet;
 use crate::preprocess::{DecodeOptions, EvalTransform, PreprocessConfig};
@@ -32,6 +32,7 @@ pub struct ClassifierBuilder {
     num_classes: Option<usize>,
     threads: Option<usize>,
     engine: EngineChoice,
+    dtype: Dtype,
     device: Option<String>,
     train_size: bool,
     decode: DecodeOptions,
@@ -68,6 +69,14 @@ impl ClassifierBuilder {
     #[must_use]
     pub fn engine(mut self, engine: EngineChoice) -> Self {
         self.engine = engine;
+        self
+    }
+
+    /// What products are made of on the fused CPU engine; float32 by default. Where the machine has no
+    /// instructions for another, or another engine runs the network, it is float32 with a note.
+    #[must_use]
+    pub fn dtype(mut self, dtype: Dtype) -> Self {
+        self.dtype = dtype;
         self
     }
 
@@ -128,6 +137,14 @@ impl ClassifierBuilder {
         let Resolved { name, cfg, labels, mut notes, revision, source, .. } = resolved;
         let (engine, note) = self.load_engine(&source, &network, &device)?;
         notes.extend(note);
+        if self.dtype != engine.dtype() {
+            let (asked, used) = (self.dtype.name(), engine.dtype().name());
+            let reason = match engine.isa() {
+                Some(isa) => format!("the instruction set {} of this machine", isa.name()),
+                None => format!("the engine {}", engine.name()),
+            };
+            notes.push(format!("{reason} does not multiply {asked}: {used} is used"));
+        }
         let (weights, checkpoint) = match source {
             Source::Checkpoint(checkpoint) | Source::Foreign(checkpoint, _) => {
                 let file = checkpoint.file().to_owned();
@@ -174,7 +191,11 @@ impl ClassifierBuilder {
                 return Err(Error::Device { device, reason });
             }
             EngineChoice::Auto | EngineChoice::Cpu if device.is_cpu() => {
-                let options = CpuOptions { threads: self.threads, ..CpuOptions::default() };
+                let options = CpuOptions {
+                    threads: self.threads,
+                    dtype: self.dtype,
+                    ..CpuOptions::default()
+                };
                 // Candle's error type cannot carry the engine's, which says more.
                 let mut refusal = None;
                 let lowered = load_tensors(source, network, device, |vb| {

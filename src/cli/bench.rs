@@ -23,7 +23,7 @@ const MAX_VALUES: usize = 1 << 30;
 /// A pass takes one batch from normalized images to logits. The operations are twice the
 /// multiply-accumulates that `effnet summary` counts; the peak is what the same threads reach with
 /// multiply-adds in registers alone, measured beside. The memory is the most that the process held
-/// since it began to load the model.
+/// since it began to load the model, with what earlier models left.
 #[derive(Debug, Args)]
 pub(super) struct Bench {
     /// Models: names, repositories or folders; the bundled one if absent
@@ -167,7 +167,7 @@ impl Bench {
             threads: engine.threads(),
             engine: engine.name(),
             isa: engine.isa().map(Isa::name),
-            dtype: "f32",
+            dtype: engine.dtype().name(),
             median_ms: round(at(&times, 0.5), 4),
             min_ms: round(times[0], 4),
             p90_ms: round(at(&times, 0.9), 4),

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use super::{NoModel, complain};
 use crate::Classifier;
 use crate::ClassifierBuilder;
-use crate::engine::EngineChoice;
+use crate::engine::{Dtype, EngineChoice};
 
 /// Which model, and what runs it.
 #[derive(Debug, Args)]
@@ -29,6 +29,9 @@ pub(super) struct LoadArgs {
     /// Engine to run on
     #[arg(long, value_enum, default_value_t = EngineName::Auto)]
     engine: EngineName,
+    /// What the CPU engine's products are made of, where the machine can
+    #[arg(long, value_enum, default_value_t = DtypeName::F32)]
+    dtype: DtypeName,
     /// Device: auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "auto")]
     device: String,
@@ -49,6 +52,24 @@ pub(super) enum EngineName {
     Cpu,
     /// Candle's operations, one by one, on any device
     Candle,
+}
+
+/// Data types by name.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum DtypeName {
+    /// float32
+    F32,
+    /// bfloat16, summed in float32: faster, some 3 digits
+    Bf16,
+}
+
+impl From<DtypeName> for Dtype {
+    fn from(name: DtypeName) -> Self {
+        match name {
+            DtypeName::F32 => Self::F32,
+            DtypeName::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 impl From<EngineName> for EngineChoice {
@@ -78,7 +99,10 @@ impl LoadArgs {
         model: Option<String>,
         configure: impl FnOnce(ClassifierBuilder) -> ClassifierBuilder,
     ) -> Result<Classifier> {
-        let mut builder = Classifier::builder().device(self.device).engine(self.engine.into());
+        let mut builder = Classifier::builder()
+            .device(self.device)
+            .engine(self.engine.into())
+            .dtype(self.dtype.into());
         if let Some(model) = model {
             builder = builder.model(model);
         }

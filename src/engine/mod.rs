@@ -30,6 +30,11 @@ pub trait Engine: Send + Sync + Debug {
         None
     }
 
+    /// What its products are made of.
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
     /// Runs `images` once, step by step: what each step does, and how long it took for all images.
     /// Nothing where the engine has no steps.
     ///
@@ -53,6 +58,29 @@ pub enum EngineChoice {
     Cpu,
     /// Candle's operations, on any device.
     Candle,
+}
+
+/// What the products of the fused CPU engine are made of. Sums, activations and what is between layers
+/// are float32.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Dtype {
+    /// float32.
+    #[default]
+    F32,
+    /// bfloat16: weights and the inputs of pointwise and dense layers are rounded to it. Squeezed
+    /// channels, depthwise, Winograd's and the image's convolutions stay float32.
+    Bf16,
+}
+
+impl Dtype {
+    /// `f32` or `bf16`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
 }
 
 /// A batch of normalized images, row-major.

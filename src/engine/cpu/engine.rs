@@ -13,7 +13,7 @@ use super::pool::{Counter, Job, Pool};
 use super::run::Pass;
 use super::{CpuError, Isa, cores};
 use crate::arch::Network;
-use crate::engine::{Array, Engine, EngineError, Images, Outputs, Wanted};
+use crate::engine::{Array, Dtype, Engine, EngineError, Images, Outputs, Wanted};
 
 /// Image sizes whose plans are kept; a plan takes a few kilobytes.
 const PLANS: usize = 16;
@@ -26,6 +26,8 @@ pub struct CpuOptions {
     pub threads: Option<usize>,
     /// The kernels' instruction set; `None` for [`Isa::choose`]'s.
     pub isa: Option<Isa>,
+    /// What products are made of, where the machine has instructions for it; or else float32.
+    pub dtype: Dtype,
 }
 
 /// Runs a network on the CPU, in fused steps.
@@ -49,6 +51,7 @@ pub struct CpuOptions {
 pub struct CpuEngine {
     lowered: Lowered,
     isa: Isa,
+    dtype: Dtype,
     kernels: &'static Kernels,
     in_chans: usize,
     num_classes: usize,
@@ -93,7 +96,11 @@ impl CpuEngine {
         let isa = options.isa.map_or_else(Isa::choose, Ok)?;
         let kernels =
             Kernels::of(isa).ok_or_else(|| CpuError::Isa { word: isa.name().to_owned() })?;
-        let lowered = lower(network, vb, kernels)?;
+        let pairs = match options.dtype {
+            Dtype::F32 => None,
+            Dtype::Bf16 => Kernels::pairs(isa),
+        };
+        let lowered = lower(network, vb, kernels, pairs)?;
         let threads = options.threads.unwrap_or_else(cores::physical).max(1);
         let pool = Pool::new(threads).map_err(CpuError::Threads)?;
         let counters = (0..lowered.layers.len() * threads).map(|_| Counter::default()).collect();
@@ -101,6 +108,7 @@ impl CpuEngine {
         Ok(Self {
             lowered,
             isa,
+            dtype: if pairs.is_some() { Dtype::Bf16 } else { Dtype::F32 },
             kernels,
             in_chans: network.in_chans,
             num_classes: network.num_classes,
@@ -159,7 +167,7 @@ impl CpuEngine {
         if let Some(at) = state.plans.iter().position(fits) {
             state.plans[..=at].rotate_right(1);
         } else {
-            let plan = Plan::new(&self.lowered, (h, w), images)?;
+            let plan = Plan::new(&self.lowered, self.kernels, (h, w), images)?;
             state.plans.retain(|old| old.size != plan.size);
             state.plans.truncate(PLANS - 1);
             state.plans.insert(0, Arc::new(plan));
@@ -344,6 +352,10 @@ impl Engine for CpuEngine {
 
     fn isa(&self) -> Option<Isa> {
         Some(self.isa)
+    }
+
+    fn dtype(&self) -> Dtype {
+        self.dtype
     }
 
     fn profile(&self, images: Images<'_>) -> Result<Vec<(String, Duration)>, EngineError> {

@@ -18,6 +18,10 @@ pub(super) enum Slot {
     /// What is before that in a block of more than two layers: the memory of [`Slot::Next`], which is
     /// written later.
     Side,
+    /// An attention's query, key and value.
+    Query,
+    Key,
+    Value,
     /// The block's output, which becomes the next block's input.
     Next,
 }
@@ -28,6 +32,9 @@ pub(super) enum Layer {
     Convolution(Convolution),
     Depthwise(Depthwise),
     SqueezeExcite(SqueezeExcite),
+    GlobalContext(GlobalContext),
+    Mix(Mix),
+    Attention(Attention),
     Pointwise(Pointwise),
     Mean(Mean),
     Dense(Dense),
@@ -93,6 +100,9 @@ pub(super) struct Depthwise {
     pub(super) src: Slot,
     pub(super) dst: Slot,
     pub(super) expand: Option<Matrix>,
+    /// Where the expansion's and the convolution's weights are among an image's own, if [`Mix`] made
+    /// them.
+    pub(super) mixed: Option<(usize, usize)>,
     /// The reduction of the squeeze-excitation that follows, without bias: each task gives its part
     /// of the squeezed channels, from the sums of the outputs that it wrote.
     pub(super) reduce: Option<Matrix>,
@@ -118,6 +128,20 @@ pub(super) struct SqueezeExcite {
     pub(super) gate: Activation,
 }
 
+/// From [`Slot::Mid`] to a gate for each channel: the mean of all pixels, weighted by a softmax of
+/// `attn`, through `reduce`, a layer norm, an activation, `expand` and a sigmoid.
+#[derive(Debug)]
+pub(super) struct GlobalContext {
+    /// To one value a pixel.
+    pub(super) attn: Matrix,
+    pub(super) reduce: Matrix,
+    /// The layer norm's.
+    pub(super) scale: Floats,
+    pub(super) shift: Floats,
+    pub(super) act: Activation,
+    pub(super) expand: Matrix,
+}
+
 /// A pointwise convolution with its norm.
 #[derive(Debug)]
 pub(super) struct Pointwise {
@@ -131,6 +155,26 @@ pub(super) struct Pointwise {
     pub(super) residual: bool,
     /// Whether the outputs' means over all pixels are kept.
     pub(super) mean: bool,
+    /// Where its weights are among an image's own, if [`Mix`] made them.
+    pub(super) mixed: Option<usize>,
+}
+
+/// Weights of an image's own, for the layers of a block: a sum of several experts' weights, each with
+/// a sigmoid of `routing` applied to the means that a [`Mean`] left.
+#[derive(Debug)]
+pub(super) struct Mix {
+    pub(super) routing: Matrix,
+    /// As long as each other, packed as the layers take them.
+    pub(super) experts: Vec<Floats>,
+}
+
+/// From [`Slot::Query`], [`Slot::Key`] and [`Slot::Value`] to [`Slot::Mid`]: each position's queries,
+/// one a head, ask all positions of the one key. The queries come scaled.
+#[derive(Debug)]
+pub(super) struct Attention {
+    pub(super) heads: usize,
+    /// Channels of a query, the key and the value: whole vectors.
+    pub(super) dim: usize,
 }
 
 /// The means of [`Slot::Current`] over all pixels, for a head that pools first.
@@ -157,13 +201,31 @@ impl Dense {
 }
 
 impl Layer {
+    /// The feature map that is read.
+    pub(super) fn src(&self) -> Option<Slot> {
+        match self {
+            Self::Convolution(l) => Some(l.src),
+            Self::Depthwise(l) => Some(l.src),
+            Self::Pointwise(l) => Some(l.src),
+            Self::SqueezeExcite(_) | Self::GlobalContext(_) => Some(Slot::Mid),
+            Self::Attention(_) => Some(Slot::Query),
+            Self::Mean(_) => Some(Slot::Current),
+            Self::Mix(_) | Self::Dense(_) => None,
+        }
+    }
+
     /// Where a feature map is written.
     pub(super) fn dst(&self) -> Option<Slot> {
         match self {
             Self::Convolution(l) => Some(l.dst),
             Self::Depthwise(l) => Some(l.dst),
             Self::Pointwise(l) => Some(l.dst),
-            Self::SqueezeExcite(_) | Self::Mean(_) | Self::Dense(_) => None,
+            Self::Attention(_) => Some(Slot::Mid),
+            Self::SqueezeExcite(_)
+            | Self::GlobalContext(_)
+            | Self::Mix(_)
+            | Self::Mean(_)
+            | Self::Dense(_) => None,
         }
     }
 
@@ -178,8 +240,16 @@ impl Layer {
                     + optional(&l.reduce)
             }
             Self::SqueezeExcite(l) => l.bias.len() * size_of::<f32>() + l.expand.bytes(),
+            Self::GlobalContext(l) => {
+                let norm = (l.scale.len() + l.shift.len()) * size_of::<f32>();
+                l.attn.bytes() + l.reduce.bytes() + norm + l.expand.bytes()
+            }
+            Self::Mix(l) => {
+                let floats: usize = l.experts.iter().map(Floats::len).sum();
+                l.routing.bytes() + floats * size_of::<f32>()
+            }
             Self::Pointwise(l) => l.matrix.bytes(),
-            Self::Mean(_) => 0,
+            Self::Attention(_) | Self::Mean(_) => 0,
             Self::Dense(l) => l.matrix.bytes(),
         }
     }
@@ -198,7 +268,7 @@ impl std::fmt::Display for Layer {
             }
             Self::Depthwise(Depthwise { conv, kernels, expand, .. }) => {
                 if let Some(expand) = expand {
-                    write!(f, "expand {} -> {}, ", expand.k, expand.n)?;
+                    write!(f, "expand {} -> {}, ", expand.inputs(), expand.n)?;
                 }
                 let mut sides: Vec<usize> = kernels.iter().map(|kernel| kernel.side).collect();
                 sides.dedup();
@@ -206,11 +276,16 @@ impl std::fmt::Display for Layer {
                 write!(f, "depthwise {}/{} {}", sides.join("+"), conv.stride, conv.out_chs)
             }
             Self::SqueezeExcite(l) => {
-                write!(f, "squeeze-excite {} -> {}", l.expand.k, l.expand.n)
+                write!(f, "squeeze-excite {} -> {}", l.expand.inputs(), l.expand.n)
             }
-            Self::Pointwise(l) => write!(f, "pointwise {} -> {}", l.matrix.k, l.matrix.n),
+            Self::GlobalContext(l) => {
+                write!(f, "global context {} -> {}", l.reduce.k, l.reduce.n)
+            }
+            Self::Attention(l) => write!(f, "attention, {} heads of {}", l.heads, l.dim),
+            Self::Mix(l) => write!(f, "mix {} experts", l.experts.len()),
+            Self::Pointwise(l) => write!(f, "pointwise {} -> {}", l.matrix.inputs(), l.matrix.n),
             Self::Mean(l) => write!(f, "mean {}", l.chs),
-            Self::Dense(l) => write!(f, "dense {} -> {}", l.matrix.k, l.matrix.n),
+            Self::Dense(l) => write!(f, "dense {} -> {}", l.matrix.inputs(), l.matrix.n),
         }
     }
 }
@@ -233,8 +308,8 @@ pub(super) struct Side {
 pub(super) enum Pad {
     /// As convolutions do.
     Conv(PadType),
-    /// Not at all, and only whole strides count.
-    None,
+    /// At the end only, and only whole strides count.
+    End,
 }
 
 impl Side {
@@ -249,7 +324,7 @@ impl Side {
                 let output = input.div_ceil(stride);
                 ((((output - 1) * stride + kernel).saturating_sub(input)) / 2, output)
             }
-            Pad::None => (0, input / stride),
+            Pad::End => (0, input / stride),
         };
         // Rows that the last output does not reach are not needed; pixels always are.
         let padded = (output.checked_sub(1)? * stride + kernel).max(before + input);

@@ -1,8 +1,9 @@
 //! Weights of a matrix product, packed the way tiles read them, and the product's loop over tiles.
 
-use super::kernels::{Kernels, Post, Tile};
+use super::kernels::{Kernels, PairKernels, Post, Tile};
 use super::memory::{Floats, padded};
 use super::simd::LANES;
+use super::simd::portable::pair_of;
 
 /// Some columns of a [`Matrix`], as wide as a tile.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub(super) struct Matrix {
     /// Columns.
     pub(super) n: usize,
     pub(super) panels: Vec<Panel>,
+    /// What multiplies bfloat16 pairs, where the weights are some; `k` is counted in pairs then.
+    pub(super) pairs: Option<&'static PairKernels>,
     weights: Floats,
     bias: Floats,
 }
@@ -35,7 +38,26 @@ impl Matrix {
         weight: impl Fn(usize, usize) -> f32,
         bias: &[f32],
     ) -> Self {
-        let widest = kernels.tiles[0].len();
+        Self::pack((None, kernels.tiles[0].len()), (n, k), weight, bias)
+    }
+
+    /// As [`new`](Self::new), rounded to bfloat16; `k` is even.
+    pub(super) fn of_pairs(
+        pairs: &'static PairKernels,
+        (n, k): (usize, usize),
+        weight: impl Fn(usize, usize) -> f32,
+        bias: &[f32],
+    ) -> Self {
+        let at = |n: usize, k: usize| pair_of(weight(n, 2 * k), weight(n, 2 * k + 1));
+        Self::pack((Some(pairs), pairs.tiles[0].len()), (n, k / 2), at, bias)
+    }
+
+    fn pack(
+        (pairs, widest): (Option<&'static PairKernels>, usize),
+        (n, k): (usize, usize),
+        weight: impl Fn(usize, usize) -> f32,
+        bias: &[f32],
+    ) -> Self {
         let vecs = n.div_ceil(LANES);
         let count = vecs.div_ceil(widest);
         let mut weights = Floats::zeros(k * vecs * LANES);
@@ -59,7 +81,55 @@ impl Matrix {
         }
         let mut padded_bias = Floats::zeros(padded(n));
         padded_bias.as_mut_slice()[..n].copy_from_slice(bias);
-        Self { k, n, panels, weights, bias: padded_bias }
+        Self { k, n, panels, pairs, weights, bias: padded_bias }
+    }
+
+    /// What `floats` of an input become: as many, or half as many pairs.
+    pub(super) fn words(&self, floats: usize) -> usize {
+        if self.pairs.is_some() { floats / 2 } else { floats }
+    }
+
+    /// Inputs of an output, in floats.
+    pub(super) fn inputs(&self) -> usize {
+        if self.pairs.is_some() { self.k * 2 } else { self.k }
+    }
+
+    /// A matrix of this shape without weights and with a bias of zeros, for
+    /// [`multiply_by`](Self::multiply_by).
+    pub(super) fn shape(kernels: &Kernels, (n, k): (usize, usize)) -> Self {
+        let mut matrix = Self::new(kernels, (n, 0), |_, _| 0.0, &vec![0.0; n]);
+        matrix.k = k;
+        for panel in &mut matrix.panels {
+            panel.at = panel.vec * LANES * k;
+        }
+        matrix
+    }
+
+    /// Floats of its weights.
+    pub(super) fn floats(&self) -> usize {
+        self.k * padded(self.n)
+    }
+
+    /// Packs `weight(n, k)` to `to`.
+    ///
+    /// # Safety
+    ///
+    /// `to` has room for [`floats`](Self::floats), which nobody else touches.
+    pub(super) unsafe fn pack_to(&self, to: *mut f32, weight: impl Fn(usize, usize) -> f32) {
+        for panel in &self.panels {
+            let width = panel.vecs * LANES;
+            for at in 0..self.k * width {
+                let (n, k) = (panel.vec * LANES + at % width, at / width);
+                let value = if n < self.n { weight(n, k) } else { 0.0 };
+                // SAFETY: the caller's contract.
+                unsafe { *to.add(panel.at + at) = value };
+            }
+        }
+    }
+
+    /// The weights, without which [`multiply`](Self::multiply) must not be called any more.
+    pub(super) fn take_weights(&mut self) -> Floats {
+        std::mem::replace(&mut self.weights, Floats::zeros(0))
     }
 
     /// Columns of the widest panel.
@@ -112,14 +182,31 @@ impl Matrix {
     /// `rows`' pointers and strides stay within live memory for all its rows and the panel's
     /// columns, each segment is within a row's memory, and nobody else touches the outputs.
     pub(super) unsafe fn multiply(&self, kernels: &Kernels, panel: Panel, rows: &Rows<'_>) {
+        // SAFETY: the caller's contract; the matrix' own weights are packed like its own.
+        unsafe { self.multiply_by(self.weights.as_ptr(), kernels, panel, rows) }
+    }
+
+    /// [`multiply`](Self::multiply) with other weights, packed like the matrix' own.
+    ///
+    /// # Safety
+    ///
+    /// As there, and `weights` holds as many.
+    pub(super) unsafe fn multiply_by(
+        &self,
+        weights: *const f32,
+        kernels: &Kernels,
+        panel: Panel,
+        rows: &Rows<'_>,
+    ) {
         let k = rows.segments.len() * rows.run;
         assert!(rows.first + k <= self.k, "weights end before the row does");
         let b = panel.at + rows.first * panel.vecs * LANES;
-        let most = kernels.tiles.len();
-        let tiles = rows.count.div_ceil(most);
+        let tiles = self.pairs.map_or(kernels.tiles, |pairs| pairs.tiles);
+        let most = tiles.len();
+        let count = rows.count.div_ceil(most);
         let mut row = 0;
-        for t in 0..tiles {
-            let m = (rows.count - row).div_ceil(tiles - t);
+        for t in 0..count {
+            let m = (rows.count - row).div_ceil(count - t);
             // A tile's share of what comes after these weights, or, where that was asked for, nothing
             // new.
             let tile = (rows.before + row) / most;
@@ -128,14 +215,14 @@ impl Matrix {
             // weights and bias lie within the packed memory.
             unsafe {
                 let c = rows.c.wrapping_add(row * rows.c_row + panel.vec * rows.c_vec);
-                kernels.tiles[m - 1][panel.vecs - 1](&Tile {
+                tiles[m - 1][panel.vecs - 1](&Tile {
                     a: rows.a.add(row * rows.a_row),
                     a_row: rows.a_row,
                     segments: rows.segments,
                     run: rows.run,
-                    b: self.weights.as_ptr().add(b),
+                    b: weights.add(b),
                     bias: self.bias.as_ptr().add(panel.vec * LANES),
-                    ahead: self.weights.as_ptr().wrapping_add(b + ahead * k * LANES),
+                    ahead: weights.wrapping_add(b + ahead * k * LANES),
                     c,
                     c_row: rows.c_row,
                     c_vec: rows.c_vec,

@@ -31,7 +31,6 @@ impl Floats {
         self.lines.as_mut_ptr().cast()
     }
 
-    #[cfg(test)]
     pub(super) fn as_slice(&self) -> &[f32] {
         // SAFETY: as in `as_mut_slice`.
         unsafe { std::slice::from_raw_parts(self.as_ptr(), self.len()) }

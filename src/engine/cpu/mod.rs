@@ -10,6 +10,11 @@
 //! few rows at a time, as are a dense convolution and its projection, so what is between them never
 //! reaches memory. A forward pass allocates nothing once a size has its plan.
 //!
+//! A block is a row of layers between slots of memory: [`Slot::Current`](layer::Slot) holds its input
+//! until its last layer has written the next one's. Layers that have no kernel of their own are made of
+//! those that have: anti-aliasing is a depthwise convolution of constant weights, a mixed convolution
+//! one whose vectors of channels have kernels of their own size.
+//!
 //! Results are the same, bit for bit, from run to run, for any number of threads and for an image
 //! alone or in a batch.
 

@@ -3,10 +3,11 @@
 //! Nothing here depends on the number of threads, so neither do the results.
 
 use super::CpuError;
-use super::kernels::{OUTPUTS, POINTS};
+use super::kernels::{Kernels, OUTPUTS, POINTS};
 use super::layer::{Kernel, Layer, Side, Slot};
 use super::lower::Lowered;
-use super::memory::padded;
+use super::matrix::Matrix;
+use super::memory::{Floats, padded};
 use super::simd::LANES;
 
 /// Tasks that the work of a step on one image is cut into, at least, where it is large enough.
@@ -28,6 +29,14 @@ pub(super) enum Region {
     Pong,
     /// [`Slot::Mid`].
     Mid,
+    /// [`Slot::Query`].
+    Query,
+    /// [`Slot::Key`].
+    Key,
+    /// [`Slot::Value`].
+    Value,
+    /// Weights of each image's own.
+    Mixed,
     /// Parts of a squeeze-excitation's squeezed channels, `[image][task][channel]`; or, before a head,
     /// means `[image][channel]`.
     Pool,
@@ -42,7 +51,7 @@ pub(super) enum Region {
 }
 
 /// Regions that lie in the arena.
-pub(super) const REGIONS: usize = 7;
+pub(super) const REGIONS: usize = 11;
 
 /// One layer at one size.
 #[derive(Debug)]
@@ -71,6 +80,8 @@ pub(super) struct Step {
     pub(super) run: usize,
     /// Whether a task covers all images at once.
     pub(super) all_images: bool,
+    /// An attention's products: queries by keys, and their softmax by values.
+    pub(super) attention: Option<(Matrix, Matrix)>,
 }
 
 impl Step {
@@ -102,6 +113,8 @@ pub(super) struct Plan {
     most: usize,
     /// Where each region starts, in floats.
     pub(super) offsets: [usize; REGIONS],
+    /// Floats of an image's own weights.
+    pub(super) mixed: usize,
     /// Floats of the regions.
     pub(super) floats: usize,
     /// Floats of a thread's scratch.
@@ -118,6 +131,7 @@ impl Plan {
     /// Images whose maps do not fit the address space, or of which a layer leaves nothing.
     pub(super) fn new(
         lowered: &Lowered,
+        kernels: &Kernels,
         size: (usize, usize),
         batch: usize,
     ) -> Result<Self, CpuError> {
@@ -131,15 +145,21 @@ impl Plan {
         let mut steps = Vec::with_capacity(lowered.layers.len());
         let mut maps = Vec::new();
         let (mut current, mut next) = (Region::Ping, Region::Pong);
-        let (mut h, mut w) = size;
+        // Of the map that a region holds, or that the caller gives.
+        let mut dims = [size; REGIONS + 1];
         let mut parts = 1;
         for (index, layer) in lowered.layers.iter().enumerate() {
             let resolve = |slot| match slot {
                 Slot::Images => Region::Images,
                 Slot::Current => current,
                 Slot::Mid => Region::Mid,
+                Slot::Query => Region::Query,
+                Slot::Key => Region::Key,
+                Slot::Value => Region::Value,
                 Slot::Side | Slot::Next => next,
             };
+            let src = layer.src().map(resolve);
+            let (h, w) = src.map_or((1, 1), |src| dims[src as usize]);
             let side = |pad, kernel, stride, input| {
                 let small = CpuError::TooSmall { height: size.0, width: size.1 };
                 Side::new(pad, kernel, stride, input).ok_or(small)
@@ -147,7 +167,7 @@ impl Plan {
             let one = |side| Side { input: side, output: side, before: 0, padded: side };
             let mut step = Step {
                 layer: index,
-                src: current,
+                src: src.unwrap_or(current),
                 dst: layer.dst().map_or(next, resolve),
                 residual: current,
                 h: one(h),
@@ -160,13 +180,13 @@ impl Plan {
                 segments: vec![0],
                 run: 0,
                 all_images: false,
+                attention: None,
             };
             let mut chs = 0;
             match layer {
                 Layer::Convolution(l) => {
                     let (k, s) = (l.conv.kernel_size, l.conv.stride);
                     (step.h, step.w) = (side(l.pad, k, s, h)?, side(l.pad, k, s, w)?);
-                    step.src = resolve(l.src);
                     if matches!(l.kernel, Kernel::Winograd(_)) {
                         let reach = step.w.output.next_multiple_of(OUTPUTS) + 2;
                         step.w.padded = step.w.padded.max(reach);
@@ -199,17 +219,30 @@ impl Plan {
                             .map(|(c, tap)| c * plane + tap / k * step.w.padded + tap % k);
                         (starts.collect(), 1)
                     } else {
-                        let starts = (0..k * k)
-                            .map(|tap| (tap / k * step.w.padded + tap % k) * step.pixel.0);
-                        let groups = match &l.kernel {
-                            Kernel::Direct(groups) => groups.len(),
-                            Kernel::Winograd(_) => 1,
+                        let (pixel, run) = match &l.kernel {
+                            Kernel::Direct(groups) => (
+                                groups[0].words(step.pixel.0),
+                                groups[0].words(l.conv.in_chs / groups.len()),
+                            ),
+                            Kernel::Winograd(_) => (step.pixel.0, l.conv.in_chs),
                         };
-                        (starts.collect(), l.conv.in_chs / groups)
+                        let starts =
+                            (0..k * k).map(|tap| (tap / k * step.w.padded + tap % k) * pixel);
+                        (starts.collect(), run)
                     };
                     step.chunks = step.h.output.div_ceil(step.rows);
                     let mut floats =
                         padded(rows_in * per_row) + step.rows * step.w.output * mid + points;
+                    // Pairs of the rows, or later of what the projection reads.
+                    let narrowed = match &l.kernel {
+                        Kernel::Direct(groups) if groups[0].pairs.is_some() => rows_in * per_row,
+                        _ => 0,
+                    };
+                    let projected = match &l.project {
+                        Some(project) if project.pairs.is_some() => step.rows * step.w.output * mid,
+                        _ => 0,
+                    };
+                    floats += padded(narrowed.max(projected));
                     if let Some(reduce) = &l.reduce {
                         parts = step.chunks;
                         step.parts = parts;
@@ -223,15 +256,15 @@ impl Plan {
                     let (k, s) = (l.conv.kernel_size, l.conv.stride);
                     chs = l.conv.out_chs;
                     (step.h, step.w) = (side(l.pad, k, s, h)?, side(l.pad, k, s, w)?);
-                    step.src = resolve(l.src);
                     step.run = l.expand.as_ref().map_or(0, |m| m.k);
-                    step.pixel.0 = padded(l.expand.as_ref().map_or(chs, |m| m.k));
+                    step.pixel.0 = padded(l.expand.as_ref().map_or(chs, Matrix::inputs));
                     step.blocks = l.blocks();
                     let chunks = TASKS.div_ceil(step.blocks);
                     step.rows = step.h.output.div_ceil(chunks).max(k.min(step.h.output));
                     step.chunks = step.h.output.div_ceil(step.rows);
-                    // The ring, a row of zeros, and sums.
-                    scratch = scratch.max(((k + 1) * step.w.padded + 1) * l.widest_block());
+                    // The ring, a row of zeros, sums, and pairs of a row of inputs.
+                    let ring = ((k + 1) * step.w.padded + 1) * l.widest_block();
+                    scratch = scratch.max(ring + step.w.input * step.pixel.0);
                     if let Some(reduce) = &l.reduce {
                         parts = step.chunks * step.blocks;
                         step.parts = parts;
@@ -248,10 +281,40 @@ impl Plan {
                     let gate = &mut sizes[Region::Gate as usize];
                     *gate = (*gate).max(padded(l.expand.n));
                 }
+                Layer::GlobalContext(l) => {
+                    step.dst = Region::Gate;
+                    step.pixel = (padded(l.attn.k), padded(l.expand.n));
+                    scratch = scratch.max(h * w * LANES + padded(l.attn.k) + padded(l.reduce.n));
+                    let gate = &mut sizes[Region::Gate as usize];
+                    *gate = (*gate).max(padded(l.expand.n));
+                }
+                Layer::Mix(l) => {
+                    (step.src, step.dst) = (Region::Pool, Region::Mixed);
+                    step.pixel.0 = padded(l.routing.k);
+                    step.blocks = TASKS;
+                    scratch = scratch.max(padded(l.routing.n));
+                    let mixed = &mut sizes[Region::Mixed as usize];
+                    *mixed = l.experts.iter().map(Floats::len).fold(*mixed, usize::max);
+                }
+                Layer::Attention(l) => {
+                    chs = l.heads * l.dim;
+                    step.pixel.0 = chs;
+                    let [pixels, keys] = [Region::Query, Region::Key]
+                        .map(|region| dims[region as usize])
+                        .map(|(h, w)| h * w);
+                    let by_key = Matrix::shape(kernels, (keys, l.dim));
+                    let by_value = Matrix::shape(kernels, (l.dim, keys));
+                    step.blocks = l.heads;
+                    let most = (BUDGET / 2 / padded(keys)).max(1);
+                    step.rows = pixels.div_ceil(TASKS.div_ceil(l.heads)).min(most);
+                    step.chunks = pixels.div_ceil(step.rows);
+                    let floats = by_key.floats() + by_value.floats();
+                    scratch = scratch.max(floats + step.rows * padded(keys));
+                    step.attention = Some((by_key, by_value));
+                }
                 Layer::Pointwise(l) => {
-                    step.src = resolve(l.src);
                     chs = l.matrix.n;
-                    step.pixel.0 = padded(l.matrix.k);
+                    step.pixel.0 = padded(l.matrix.inputs());
                     step.run = l.matrix.k;
                     let pixels = h * w;
                     let pairs = l.matrix.panels.len().div_ceil(2);
@@ -263,7 +326,7 @@ impl Plan {
                     }
                     step.rows = pixels.div_ceil(step.chunks);
                     step.chunks = pixels.div_ceil(step.rows);
-                    if l.gate {
+                    if l.gate || l.matrix.pairs.is_some() {
                         scratch = scratch.max(step.rows * step.pixel.0);
                     }
                     if l.mean {
@@ -282,15 +345,17 @@ impl Plan {
                         true => (Region::Means, Region::Logits),
                         false => (Region::Pool, Region::Means),
                     };
-                    step.pixel = (padded(l.matrix.k), padded(l.matrix.n));
+                    step.pixel = (padded(l.matrix.inputs()), padded(l.matrix.n));
                     step.run = l.matrix.k;
+                    scratch = scratch.max(MAX_GROUP * step.pixel.0);
                     step.blocks = l.matrix.panels.len().div_ceil(2);
                     step.all_images = true;
                     sizes[step.dst as usize] = padded(l.matrix.n);
                 }
             }
-            (h, w) = (step.h.output, step.w.output);
+            let (h, w) = (step.h.output, step.w.output);
             if chs > 0 {
+                dims[step.dst as usize] = (h, w);
                 step.pixel.1 = padded(chs);
                 let size = &mut sizes[step.dst as usize];
                 *size = (*size).max(h * w * padded(chs));
@@ -324,7 +389,9 @@ impl Plan {
                 .filter(|&floats| floats < isize::MAX as usize / 64)
                 .ok_or(CpuError::TooLarge { height: size.0, width: size.1 })?;
         }
-        Ok(Self { size, steps, group, most, offsets, floats, scratch: padded(scratch), maps })
+        let mixed = sizes[Region::Mixed as usize];
+        let scratch = padded(scratch);
+        Ok(Self { size, steps, group, most, offsets, mixed, floats, scratch, maps })
     }
 
     /// Whether a batch of `images` needs no larger group.

@@ -2,9 +2,11 @@
 
 use std::ptr::{null, null_mut};
 
+use candle_core::cpu::erf::erf_f64;
+
 use super::Isa;
 use super::kernels::{
-    DepthwiseRow, FromPoints, Kernels, MAX_SIDE, OUTPUTS, POINTS, Post, Scale, ToPoints,
+    DepthwiseRow, FromPoints, Kernels, MAX_SIDE, OUTPUTS, POINTS, Post, Scale, Softmax, ToPoints,
     kernel_at_points,
 };
 use super::matrix::{Matrix, Rows};
@@ -13,7 +15,7 @@ use super::simd::LANES;
 use crate::arch::Activation;
 use crate::weights::seeded::Uniform;
 
-const ACTS: [Option<Activation>; 8] = [
+const ACTS: [Option<Activation>; 9] = [
     None,
     Some(Activation::Relu),
     Some(Activation::Relu6),
@@ -22,6 +24,7 @@ const ACTS: [Option<Activation>; 8] = [
     Some(Activation::HardSigmoid),
     Some(Activation::Sigmoid),
     Some(Activation::Mish),
+    Some(Activation::Gelu),
 ];
 
 /// Those that there are kernels for on this machine, the twin included.
@@ -61,7 +64,7 @@ fn exact(act: Option<Activation>, x: f64) -> f64 {
         Some(Activation::HardSigmoid) => hard,
         Some(Activation::Sigmoid) => sigmoid,
         Some(Activation::Mish) => x * x.exp().ln_1p().tanh(),
-        Some(Activation::Gelu) => unreachable!("no kernel"),
+        Some(Activation::Gelu) => 0.5 * x * (1.0 + erf_f64(x * std::f64::consts::FRAC_1_SQRT_2)),
     }
 }
 
@@ -254,7 +257,7 @@ fn activations_residuals_pools_and_gates_are_right() {
                     pool: pool.as_mut_ptr(),
                 };
                 // SAFETY: all have room for the rows and vectors.
-                unsafe { kernels.post(act).unwrap()(&post) };
+                unsafe { kernels.post(act)(&post) };
                 close(isa, &format!("{act:?}"), c.as_slice(), &expected);
                 let sums: Vec<f64> = (0..width)
                     .map(|column| (0..rows).map(|row| expected[row * width + column]).sum())
@@ -275,6 +278,36 @@ fn activations_residuals_pools_and_gates_are_right() {
     }
 }
 
+#[test]
+fn softmaxes_of_every_length_are_right() {
+    for len in (1..=18).chain([31, 32, 64, 100]) {
+        let (rows, row) = (3, padded(len) + LANES);
+        for offset in [0.0, 1e4, -1e4] {
+            let mut values = random("softmax", rows * row);
+            values.as_mut_slice().iter_mut().for_each(|v| *v = *v * 30.0 + offset);
+            for (isa, kernels) in all() {
+                let mut ours = Floats::zeros(rows * row);
+                ours.as_mut_slice().copy_from_slice(values.as_slice());
+                let softmax = Softmax { values: ours.as_mut_ptr(), row, len, rows };
+                // SAFETY: the rows lie within the values.
+                unsafe { (kernels.softmax)(&softmax) };
+                for r in 0..rows {
+                    let of = |floats: &[f32]| floats[r * row..][..len].to_vec();
+                    let xs = of(values.as_slice());
+                    let most = xs.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+                    let es: Vec<f64> = xs.iter().map(|x| f64::from(x - most).exp()).collect();
+                    let sum: f64 = es.iter().sum();
+                    let expected: Vec<f64> = es.iter().map(|e| e / sum).collect();
+                    close(isa, &format!("softmax of {len}"), &of(ours.as_slice()), &expected);
+                }
+                // What follows the last vector is left alone.
+                let rest = ours.as_slice()[padded(len)..row].iter();
+                assert!(rest.eq(&values.as_slice()[padded(len)..row]), "{isa:?} {len}");
+            }
+        }
+    }
+}
+
 /// Applies `act` to 16 values.
 fn apply(kernels: &Kernels, act: Activation, values: [f32; LANES]) -> [f32; LANES] {
     let mut values = values;
@@ -288,7 +321,7 @@ fn apply(kernels: &Kernels, act: Activation, values: [f32; LANES]) -> [f32; LANE
         pool: null_mut(),
     };
     // SAFETY: one vector.
-    unsafe { kernels.post(Some(act)).unwrap()(&post) };
+    unsafe { kernels.post(Some(act))(&post) };
     values
 }
 
@@ -321,6 +354,20 @@ fn sigmoid_keeps_its_bound_over_all_floats() {
 }
 
 #[test]
+fn gelu_keeps_its_bound_over_all_floats() {
+    for (isa, kernels) in all() {
+        for xs in floats() {
+            for (x, y) in xs.into_iter().zip(apply(kernels, Activation::Gelu, xs)) {
+                let x = f64::from(x);
+                let gelu = exact(Some(Activation::Gelu), x);
+                let bound = 2e-7 * (1.0 + x.abs());
+                assert!((f64::from(y) - gelu).abs() <= bound, "{isa:?} gelu({x}) = {y} for {gelu}");
+            }
+        }
+    }
+}
+
+#[test]
 fn nan_stays_nan_and_infinities_are_limits() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);
     for (isa, kernels) in all() {
@@ -333,10 +380,12 @@ fn nan_stays_nan_and_infinities_are_limits() {
         let at = |act, x| apply(kernels, act, [x; LANES])[3];
         assert_eq!(at(Activation::Sigmoid, inf), 1.0, "{isa:?}");
         assert!(at(Activation::Sigmoid, -inf) < 3e-38, "{isa:?}");
-        assert_eq!(at(Activation::Relu, -inf), 0.0);
+        assert_eq!(at(Relu, -inf), 0.0);
         assert_eq!(at(Activation::Relu6, inf), 6.0);
         assert_eq!(at(Activation::HardSigmoid, -inf), 0.0);
-        for act in [Activation::Silu, Activation::HardSwish, Activation::Mish, Activation::Relu] {
+        use Activation::{Gelu, HardSwish, Mish, Relu, Silu};
+        assert!(at(Gelu, -inf).abs() < 3e-38, "{isa:?}");
+        for act in [Silu, HardSwish, Mish, Relu, Gelu] {
             assert_eq!(at(act, inf), inf, "{isa:?} {act:?}");
         }
     }

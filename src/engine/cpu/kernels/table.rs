@@ -1,11 +1,14 @@
 //! The tables, and which of them this machine runs.
 
 use super::super::CpuError;
-use super::super::simd::math;
 use super::super::simd::portable::Portable;
+use super::super::simd::{ByFloat, ByPair, math};
+use super::amx;
 use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
+use super::pairs::{self, Narrow, PairKernels};
 use super::peak;
 use super::post::{self, Mean, Post, Scale};
+use super::softmax::{self, Softmax};
 use super::tile::{self, Tile};
 use super::winograd::{self, FromPoints, ToPoints};
 use crate::arch::Activation;
@@ -68,9 +71,10 @@ impl Isa {
 pub(in super::super) struct Kernels {
     /// `tiles[m - 1][n - 1]` computes `m` rows of `n` vectors.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
-    post: [unsafe fn(&Post); 8],
+    post: [unsafe fn(&Post); 9],
     pub(in super::super) scale: unsafe fn(&Scale),
     pub(in super::super) mean: unsafe fn(&Mean),
+    pub(in super::super) softmax: unsafe fn(&Softmax),
     pub(in super::super) to_points: unsafe fn(&ToPoints),
     pub(in super::super) from_points: unsafe fn(&FromPoints),
     /// Sums in registers; the operations done.
@@ -99,8 +103,24 @@ impl Kernels {
         }
     }
 
-    /// The kernel that applies `act`; none for an activation that there is no kernel for.
-    pub(in super::super) fn post(&self, act: Option<Activation>) -> Option<unsafe fn(&Post)> {
+    /// The kernels of bfloat16 pairs that go with those of `isa`, if this machine runs any.
+    pub(in super::super) fn pairs(isa: Isa) -> Option<&'static PairKernels> {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if std::is_x86_feature_detected!("avx512bf16") => {
+                #[cfg(target_os = "linux")]
+                if amx::available() {
+                    return Some(&AMX);
+                }
+                Some(&avx512_bf16::KERNELS)
+            }
+            Isa::Portable => Some(&portable_bf16::KERNELS),
+            _ => None,
+        }
+    }
+
+    /// The kernel that applies `act`.
+    pub(in super::super) fn post(&self, act: Option<Activation>) -> unsafe fn(&Post) {
         let index = match act {
             None => 0,
             Some(Activation::Relu) => 1,
@@ -110,9 +130,9 @@ impl Kernels {
             Some(Activation::HardSigmoid) => 5,
             Some(Activation::Sigmoid) => 6,
             Some(Activation::Mish) => 7,
-            Some(Activation::Gelu) => return None,
+            Some(Activation::Gelu) => 8,
         };
-        Some(self.post[index])
+        self.post[index]
     }
 
     /// The kernel of a depthwise convolution's row; none for a side or stride without one.
@@ -135,7 +155,7 @@ macro_rules! kernels {
             $(#[$attr])?
             unsafe fn tile<const M: usize, const N: usize>(t: &Tile<'_>) {
                 // SAFETY: see above.
-                unsafe { tile::tile::<$S, M, N>(t) }
+                unsafe { tile::tile::<ByFloat<$S>, M, N>(t) }
             }
             $(#[$attr])?
             unsafe fn post<A: math::Act>(p: &Post) {
@@ -156,6 +176,11 @@ macro_rules! kernels {
             unsafe fn mean(m: &Mean) {
                 // SAFETY: see above.
                 unsafe { post::mean::<$S>(m) }
+            }
+            $(#[$attr])?
+            unsafe fn softmax(s: &Softmax) {
+                // SAFETY: see above.
+                unsafe { softmax::softmax::<$S>(s) }
             }
             $(#[$attr])?
             unsafe fn to_points(t: &ToPoints) {
@@ -184,9 +209,11 @@ macro_rules! kernels {
                     post::<math::HardSigmoid>,
                     post::<math::Sigmoid>,
                     post::<math::Mish>,
+                    post::<math::Gelu>,
                 ],
                 scale,
                 mean,
+                softmax,
                 to_points,
                 from_points,
                 peak,
@@ -215,3 +242,63 @@ kernels!(avx2, Avx2, [1 2 3 4 5 6], [1], #[target_feature(enable = "avx2,fma")])
 #[cfg(target_arch = "aarch64")]
 kernels!(neon, Neon, [1 2 3 4 5 6], [1], #[target_feature(enable = "neon")]);
 kernels!(portable, Portable, [1 2], [1]);
+
+macro_rules! pair_kernels {
+    ($module:ident, $S:ty, [$($m:literal)*], $n:tt $(, #[$attr:meta])?) => {
+        mod $module {
+            use super::*;
+
+            // SAFETY of the calls: each function hands its own contract on.
+            $(#[$attr])?
+            unsafe fn tile<const M: usize, const N: usize>(t: &Tile<'_>) {
+                // SAFETY: see above.
+                unsafe { tile::tile::<ByPair<$S>, M, N>(t) }
+            }
+            $(#[$attr])?
+            pub(super) unsafe fn narrow(n: &Narrow) {
+                // SAFETY: see above.
+                unsafe { pairs::narrow::<$S>(n) }
+            }
+
+            pub(super) static KERNELS: PairKernels =
+                PairKernels { tiles: &[$(kernels!(@row $m $n)),*], narrow, dense: false };
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+pair_kernels!(
+    avx512_bf16, Avx512, [1 2 3 4 5 6 7 8], [1 2 3],
+    #[target_feature(enable = "avx512f,avx512bf16")]
+);
+pair_kernels!(portable_bf16, Portable, [1 2], [1]);
+
+macro_rules! amx_kernels {
+    ($name:ident, $unit:ty, $narrow:path, [$($m:literal)*]) => {
+        static $name: PairKernels = PairKernels {
+            tiles: &[$(&[
+                amx::tile::<$unit, $m, 1>,
+                amx::tile::<$unit, $m, 2>,
+                amx::tile::<$unit, $m, 3>,
+            ]),*],
+            narrow: $narrow,
+            dense: true,
+        };
+    };
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+amx_kernels!(AMX, amx::Amx, avx512_bf16::narrow, [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16]);
+#[cfg(test)]
+amx_kernels!(
+    EMULATED_AMX, amx::emulated::Emulated, portable_bf16::narrow,
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16]
+);
+
+#[cfg(test)]
+impl PairKernels {
+    /// Those of AMX on an emulated unit.
+    pub(in super::super) fn emulated_amx() -> &'static Self {
+        &EMULATED_AMX
+    }
+}

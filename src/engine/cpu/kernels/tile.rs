@@ -1,11 +1,12 @@
 //! A tile of a matrix product: the inner loop of every convolution but the depthwise ones.
 
-use super::super::simd::{LANES, Simd};
+use super::super::simd::{Dot, LANES, Simd};
 
 /// `c[m][n] = bias[n] + sum over k of a[m][k] * b[k][n]` for the rows and columns of one tile.
 ///
 /// `k` runs through segments of equal length, contiguous in `a`: one for a pointwise convolution, one
-/// for each kernel position of a dense one.
+/// for each kernel position of a dense one. Where `a` and `b` are bfloat16 pairs, all of this counts in
+/// pairs.
 #[derive(Debug)]
 pub(in super::super) struct Tile<'a> {
     /// The first row of the input.
@@ -41,47 +42,47 @@ const AHEAD: usize = 24;
 /// [`Simd`]'s; `t`'s pointers and strides stay within live memory for `M` rows and `N` vectors, and
 /// nobody else touches the output.
 #[inline(always)]
-pub(super) unsafe fn tile<S: Simd, const M: usize, const N: usize>(t: &Tile<'_>) {
+pub(super) unsafe fn tile<D: Dot, const M: usize, const N: usize>(t: &Tile<'_>) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
-        let mut acc = [[S::splat(0.0); N]; M];
+        let mut acc = [[D::S::splat(0.0); N]; M];
         for n in 0..N {
-            let bias = S::load(t.bias.add(n * LANES));
+            let bias = D::S::load(t.bias.add(n * LANES));
             for (m, row) in acc.iter_mut().enumerate() {
                 row[n] = bias;
                 // Large maps are not in the caches, and nothing else foresees where they go.
-                S::prefetch(t.c.add(m * t.c_row + n * t.c_vec));
+                D::S::prefetch(t.c.add(m * t.c_row + n * t.c_vec));
             }
         }
         let (mut b, mut ahead) = (t.b, t.ahead);
         for &segment in t.segments {
             let a = t.a.add(segment);
             for k in 0..t.run {
-                let mut bs = [S::splat(0.0); N];
+                let mut bs = [D::S::splat(0.0); N];
                 for (n, v) in bs.iter_mut().enumerate() {
-                    *v = S::load(b.add(n * LANES));
+                    *v = D::S::load(b.add(n * LANES));
                 }
                 for (m, row) in acc.iter_mut().enumerate() {
-                    let x = S::splat(*a.add(m * t.a_row + k));
+                    let x = D::S::splat(*a.add(m * t.a_row + k));
                     for n in 0..N {
-                        row[n] = S::fma(x, bs[n], row[n]);
+                        row[n] = D::dot(x, bs[n], row[n]);
                     }
                 }
                 b = b.add(N * LANES);
                 if M == 1 {
                     // Each weight is used once: nothing else hides the way from memory.
                     for n in 0..N {
-                        S::prefetch(b.wrapping_add((AHEAD * N + n) * LANES));
+                        D::S::prefetch(b.wrapping_add((AHEAD * N + n) * LANES));
                     }
                 } else {
-                    S::prefetch(ahead);
+                    D::S::prefetch(ahead);
                     ahead = ahead.wrapping_add(LANES);
                 }
             }
         }
         for (m, row) in acc.iter().enumerate() {
             for (n, &v) in row.iter().enumerate() {
-                S::store(t.c.add(m * t.c_row + n * t.c_vec), v);
+                D::S::store(t.c.add(m * t.c_row + n * t.c_vec), v);
             }
         }
     }

@@ -2,12 +2,14 @@
 //! [`Slot::Mid`] and [`Slot::Side`] if there are several, then a projection.
 
 use super::super::CpuError;
-use super::super::layer::{Layer, Pointwise, Slot};
+use super::super::layer::{self, Depthwise, Layer, Mean, Mix, Pointwise, Slot};
 use super::super::matrix::Matrix;
+use super::super::simd::LANES;
+use super::cond::Experts;
 use super::{Lowering, Tail, cannot_lower};
 use crate::arch::{
-    Activation, Block, Conv, ConvBnAct, DepthwiseSeparable, EdgeResidual, InvertedResidual,
-    MixedResidual, UniversalInvertedResidual,
+    Activation, Attention, Block, CondConvResidual, Conv, ConvBnAct, DepthwiseSeparable,
+    EdgeResidual, InvertedResidual, MixedResidual, MobileAttention, UniversalInvertedResidual,
 };
 
 /// Where each of a block's `layers` before the projection reads and writes; the last writes
@@ -26,8 +28,8 @@ impl Lowering<'_> {
             Block::EdgeResidual(b) => self.edge_residual(at, b),
             Block::MixedResidual(b) => self.mixed_residual(at, b),
             Block::UniversalInvertedResidual(b) => self.universal_inverted_residual(at, b),
-            Block::CondConvResidual(_) => cannot_lower("a conditional convolution", at),
-            Block::MobileAttention(_) => cannot_lower("attention", at),
+            Block::CondConvResidual(b) => self.cond_conv_residual(at, b),
+            Block::MobileAttention(b) => self.mobile_attention(at, b),
         }
     }
 
@@ -53,7 +55,7 @@ impl Lowering<'_> {
             let names = (&*name("conv_s2d"), &*name("bn_s2d"));
             self.convolution(names, conv, b.act, hop(), None)?;
         }
-        let mut se = self.squeeze_excite(&name("se"), b.se, chs)?;
+        let mut se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
         let names = (&*name("conv_dw"), &*name("bn1"));
         let own = if b.aa.is_some() { None } else { se.take() };
         self.depthwise(names, &[b.conv_dw], (Some(b.act), None), hop(), own)?;
@@ -70,7 +72,7 @@ impl Lowering<'_> {
         let chs = b.conv_dw.in_chs;
         let mut path = path(1 + usize::from(b.aa.is_some()));
         let mut hop = || path.next().unwrap_or((Slot::Current, Slot::Mid));
-        let mut se = self.squeeze_excite(&name("se"), b.se, chs)?;
+        let mut se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
         let expand = self.folded((&name("conv_pw"), &name("bn1")), b.in_chs, chs)?;
         let names = (&*name("conv_dw"), &*name("bn2"));
         let own = if b.aa.is_some() { None } else { se.take() };
@@ -88,7 +90,7 @@ impl Lowering<'_> {
         let chs = b.conv_exp.out_chs;
         let names = (&*name("conv_exp"), &*name("bn1"));
         let project = self.folded((&name("conv_pwl"), &name("bn2")), chs, b.out_chs)?;
-        let se = self.squeeze_excite(&name("se"), b.se, chs)?;
+        let se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
         match (b.aa, se) {
             (None, None) => {
                 let tail = Some(Tail::Project(project, b.has_skip));
@@ -96,7 +98,7 @@ impl Lowering<'_> {
                 return self.convolution(names, b.conv_exp, b.act, hop, tail);
             }
             (None, Some(se)) => {
-                let tail = Some(Tail::Squeeze(se));
+                let tail = Some(Tail::Attention(se));
                 let hop = (Slot::Current, Slot::Mid);
                 self.convolution(names, b.conv_exp, b.act, hop, tail)?;
             }
@@ -113,7 +115,7 @@ impl Lowering<'_> {
     fn mixed_residual(&mut self, at: &str, b: &MixedResidual) -> Result<(), CpuError> {
         let name = |leaf: &str| format!("{at}.{leaf}");
         let chs = b.conv_pw.iter().map(|conv| conv.out_chs).sum();
-        let se = self.squeeze_excite(&name("se"), b.se, chs)?;
+        let se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
         let expand = self.folded_parts((&name("conv_pw"), &name("bn1")), &b.conv_pw, None)?;
         let names = (&*name("conv_dw"), &*name("bn2"));
         let hop = (Slot::Current, Slot::Mid);
@@ -143,7 +145,7 @@ impl Lowering<'_> {
         let (conv_name, bn) = names("pw_exp");
         let expand = self.folded((&conv_name, &bn), b.in_chs, b.mid_chs)?;
         match b.dw_mid {
-            None => self.expand(expand, b.act, hop(), at)?,
+            None => self.pointwise(expand, Some(b.act), hop()),
             Some(conv) => {
                 let (conv_name, bn) = names("dw_mid");
                 let expand = (Some(b.act), Some(expand));
@@ -161,24 +163,90 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// An expansion that no spatial convolution follows.
-    fn expand(
-        &mut self,
-        matrix: Matrix,
-        act: Activation,
-        (src, dst): (Slot, Slot),
-        at: &str,
-    ) -> Result<(), CpuError> {
-        self.act(act, at)?;
+    fn cond_conv_residual(&mut self, at: &str, b: &CondConvResidual) -> Result<(), CpuError> {
+        let name = |leaf: &str| format!("{at}.{leaf}");
+        let chs = b.conv_dw.in_chs;
+        let mut experts = Experts::new(b.num_experts);
+        let names = (&*name("conv_pw"), &*name("bn1"));
+        let (expand, expand_at) = self.cond_pointwise(names, b.in_chs, chs, &mut experts)?;
+        let names = (&*name("conv_dw"), &*name("bn2"));
+        let (depthwise, depthwise_at) = self.cond_depthwise(names, b.conv_dw, &mut experts)?;
+        let names = (&*name("conv_pwl"), &*name("bn3"));
+        let (project, project_at) = self.cond_pointwise(names, chs, b.out_chs, &mut experts)?;
+        let routing = self.float_linear(&name("routing_fn"), (b.num_experts, b.in_chs), &[])?;
+        let se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
+
+        self.layers.push(Layer::Mean(Mean { chs: b.in_chs, classified: false }));
+        self.layers.push(Layer::Mix(Mix { routing, experts: experts.packed() }));
+        let (reduce, se) = se.unzip();
+        self.layers.push(Layer::Depthwise(Depthwise {
+            act: Some(b.act),
+            expand: Some(expand),
+            mixed: Some((expand_at, depthwise_at)),
+            reduce: reduce.flatten(),
+            ..depthwise
+        }));
+        self.layers.extend(se);
+        self.layers.push(Layer::Pointwise(Pointwise {
+            matrix: project,
+            act: None,
+            src: Slot::Mid,
+            dst: Slot::Next,
+            gate: b.se.is_some(),
+            residual: b.has_skip,
+            mean: false,
+            mixed: Some(project_at),
+        }));
+        Ok(())
+    }
+
+    fn mobile_attention(&mut self, at: &str, b: &MobileAttention) -> Result<(), CpuError> {
+        let name = |leaf: &str| format!("{at}.{leaf}");
+        let (chs, dim) = (b.in_chs, b.key_dim);
+        let Attention::MultiQuery { down_conv } = b.attn else {
+            return cannot_lower("attention with a key for each head", at);
+        };
+        if !dim.is_multiple_of(LANES) {
+            return cannot_lower(format!("attention with keys of {dim} channels"), at);
+        }
+        self.scale_and_shift(&name("norm"), chs, (Slot::Current, Slot::Side))?;
+        for (leaf, dst) in [("key", Slot::Key), ("value", Slot::Value)] {
+            let at = name(&format!("attn.{leaf}"));
+            let mut src = Slot::Side;
+            if let Some(conv) = down_conv {
+                let names = (&*format!("{at}.down_conv"), &*format!("{at}.norm"));
+                self.depthwise(names, &[conv], (None, None), (Slot::Side, Slot::Mid), None)?;
+                src = Slot::Mid;
+            }
+            let matrix = self.unbiased(&format!("{at}.proj"), chs, dim, |_| 1.0)?;
+            self.pointwise(matrix, None, (src, dst));
+        }
+        let queries = b.num_heads * dim;
+        let scale = (dim as f64).sqrt().recip();
+        let query = self.unbiased(&name("attn.query.proj"), chs, queries, |_| scale)?;
+        self.pointwise(query, None, (Slot::Side, Slot::Query));
+        self.layers.push(Layer::Attention(layer::Attention { heads: b.num_heads, dim }));
+        let gamma = match b.layer_scale {
+            true => self.tensor(&[b.out_chs], &name("layer_scale.gamma"))?,
+            false => vec![1.0; b.out_chs],
+        };
+        let gamma = |n: usize| f64::from(gamma[n]);
+        let output = self.unbiased(&name("attn.output.proj"), queries, b.out_chs, gamma)?;
+        self.project(output, None, false, b.has_skip);
+        Ok(())
+    }
+
+    /// A pointwise convolution that is not a block's last layer.
+    fn pointwise(&mut self, matrix: Matrix, act: Option<Activation>, (src, dst): (Slot, Slot)) {
         self.layers.push(Layer::Pointwise(Pointwise {
             matrix,
-            act: Some(act),
+            act,
             src,
             dst,
             gate: false,
             residual: false,
             mean: false,
+            mixed: None,
         }));
-        Ok(())
     }
 }

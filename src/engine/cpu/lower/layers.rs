@@ -3,14 +3,14 @@
 use super::super::CpuError;
 use super::super::kernels::{POINTS, kernel_at_points};
 use super::super::layer::{
-    Convolution, Depthwise, DepthwiseKernel, Kernel, Layer, Pad, Pointwise, Slot, SqueezeExcite,
-    Winograd,
+    Convolution, Depthwise, DepthwiseKernel, GlobalContext, Kernel, Layer, Pad, Pointwise, Slot,
+    SqueezeExcite, Winograd,
 };
 use super::super::matrix::Matrix;
 use super::super::memory::{Floats, padded};
 use super::super::simd::LANES;
 use super::fold::Norm;
-use super::{Lowering, Tail, cannot_lower};
+use super::{ChannelAttention, Lowering, Tail, cannot_lower};
 use crate::arch::{Activation, AntiAlias, Conv, PadType, SeLayer};
 
 /// Below this many input channels, transforming costs more than the products that it saves.
@@ -26,12 +26,15 @@ impl Lowering<'_> {
         (src, dst): (Slot, Slot),
         tail: Option<Tail>,
     ) -> Result<(), CpuError> {
-        self.act(act, name)?;
         let Conv { in_chs, out_chs, kernel_size: k, groups, .. } = conv;
         let inputs = in_chs / groups;
         let weights = self.tensor(&[out_chs, inputs, k, k], &format!("{name}.weight"))?;
         let norm = self.norm(bn, out_chs)?;
-        let winograd = k == 3 && conv.stride == 1 && groups == 1 && in_chs >= WINOGRAD_CHS;
+        let winograd = k == 3
+            && conv.stride == 1
+            && groups == 1
+            && in_chs >= WINOGRAD_CHS
+            && self.pairs.is_none_or(|pairs| !pairs.dense);
         let kernel = if winograd && src != Slot::Images {
             Kernel::Winograd(self.winograd(&weights, (out_chs, in_chs), &norm))
         } else {
@@ -42,6 +45,8 @@ impl Lowering<'_> {
             let joined = (1..groups).find(whole).unwrap_or(groups);
             let (columns, own_columns) = (out_chs / groups * joined, out_chs / groups);
             let (chs, rows) = (inputs * joined, inputs * joined * k * k);
+            // The few channels of an image, and of groups, do not come in whole rows of pairs.
+            let pairs = src != Slot::Images && joined == groups && chs.is_multiple_of(2);
             let matrix = |first: usize| {
                 let weight = |n: usize, i: usize| {
                     // Images keep their planes: c, ky, kx. Feature maps have the channels innermost.
@@ -57,7 +62,10 @@ impl Lowering<'_> {
                     (f64::from(weights[(n * inputs + c) * k * k + tap]) * norm.scale[n]) as f32
                 };
                 let bias = &norm.shift[first..first + columns];
-                Matrix::new(self.kernels, (columns, rows), weight, bias)
+                match pairs {
+                    true => self.matrix((columns, rows), weight, bias),
+                    false => Matrix::new(self.kernels, (columns, rows), weight, bias),
+                }
             };
             Kernel::Direct((0..out_chs).step_by(columns).map(matrix).collect())
         };
@@ -65,7 +73,7 @@ impl Lowering<'_> {
         match tail {
             None => {}
             Some(Tail::Residual) => residual = true,
-            Some(Tail::Squeeze(both)) => se = Some(both),
+            Some(Tail::Attention(both)) => se = Some(both),
             Some(Tail::Project(matrix, skip)) => (project, residual) = (Some(matrix), skip),
         }
         let (reduce, se) = se.unzip();
@@ -78,9 +86,9 @@ impl Lowering<'_> {
             dst,
             project,
             residual,
-            reduce,
+            reduce: reduce.flatten(),
         }));
-        self.layers.extend(se.map(Layer::SqueezeExcite));
+        self.layers.extend(se);
         Ok(())
     }
 
@@ -112,21 +120,25 @@ impl Lowering<'_> {
         convs: &[Conv],
         (act, expand): (Option<Activation>, Option<Matrix>),
         (src, dst): (Slot, Slot),
-        se: Option<(Matrix, SqueezeExcite)>,
+        se: Option<ChannelAttention>,
     ) -> Result<(), CpuError> {
-        if let Some(act) = act {
-            self.act(act, name)?;
-        }
         let chs: usize = convs.iter().map(|conv| conv.out_chs).sum();
-        let mut sides = vec![0; chs.div_ceil(LANES)];
+        let (mut sides, mut pad) = (vec![0; chs.div_ceil(LANES)], Pad::Conv(self.pad_type));
         let mut first = 0;
         for conv in convs {
             if conv.groups != conv.in_chs || conv.out_chs != conv.in_chs {
                 return cannot_lower(format!("a convolution in {} groups", conv.groups), name);
             }
-            // A vector with channels of several kernels has the largest.
+            // A vector with channels of several kernels has the largest. A 2x2 kernel lies at the
+            // beginning of a 3x3 one, as its only zeros, `SAME` padding's, are at the end.
+            if conv.kernel_size.is_multiple_of(2) {
+                if (conv.kernel_size, conv.stride, convs.len()) != (2, 1, 1) {
+                    return cannot_lower("a depthwise kernel of an even side", name);
+                }
+                pad = Pad::End;
+            }
             for side in &mut sides[first / LANES..(first + conv.out_chs).div_ceil(LANES)] {
-                *side = conv.kernel_size.max(*side);
+                *side = (conv.kernel_size | 1).max(*side);
             }
             first += conv.out_chs;
         }
@@ -147,9 +159,9 @@ impl Lowering<'_> {
             first += conv.out_chs;
         }
         let (reduce, se) = se.unzip();
-        let layer = Depthwise { act, src, dst, expand, reduce, ..layer };
+        let layer = Depthwise { pad, act, src, dst, expand, reduce: reduce.flatten(), ..layer };
         self.layers.push(Layer::Depthwise(layer));
-        self.layers.extend(se.map(Layer::SqueezeExcite));
+        self.layers.extend(se);
         Ok(())
     }
 
@@ -183,8 +195,27 @@ impl Lowering<'_> {
             src: Slot::Current,
             dst: Slot::Mid,
             expand: None,
+            mixed: None,
             reduce: None,
         })
+    }
+
+    /// A norm that no convolution can take in, as a depthwise convolution.
+    pub(super) fn scale_and_shift(
+        &mut self,
+        bn: &str,
+        chs: usize,
+        (src, dst): (Slot, Slot),
+    ) -> Result<(), CpuError> {
+        let norm = self.norm(bn, chs)?;
+        let sides = vec![3; chs.div_ceil(LANES)];
+        let mut layer = self.depthwise_kernels(chs, &sides, 1, bn)?;
+        layer.bias.as_mut_slice()[..chs].copy_from_slice(&norm.shift);
+        for (c, &scale) in norm.scale.iter().enumerate() {
+            layer.set_weight(c, (0, 0), 1, scale as f32);
+        }
+        self.layers.push(Layer::Depthwise(Depthwise { src, dst, ..layer }));
+        Ok(())
     }
 
     /// The downsampling in place of a stride, as a depthwise convolution.
@@ -193,12 +224,12 @@ impl Lowering<'_> {
         aa: AntiAlias,
         chs: usize,
         (src, dst): (Slot, Slot),
-        se: Option<(Matrix, SqueezeExcite)>,
+        se: Option<ChannelAttention>,
         at: &str,
     ) -> Result<(), CpuError> {
         let (pad, line) = match aa {
             // The third row and column reach beyond the window of two.
-            AntiAlias::Avg => (Pad::None, [0.5, 0.5, 0.0]),
+            AntiAlias::Avg => (Pad::End, [0.5, 0.5, 0.0]),
             AntiAlias::Blur => (Pad::Conv(PadType::Symmetric), [0.25, 0.5, 0.25]),
         };
         let sides = vec![3; chs.div_ceil(LANES)];
@@ -209,35 +240,50 @@ impl Lowering<'_> {
             }
         }
         let (reduce, se) = se.unzip();
-        self.layers.push(Layer::Depthwise(Depthwise { pad, src, dst, reduce, ..layer }));
-        self.layers.extend(se.map(Layer::SqueezeExcite));
+        self.layers.push(Layer::Depthwise(Depthwise {
+            pad,
+            src,
+            dst,
+            reduce: reduce.flatten(),
+            ..layer
+        }));
+        self.layers.extend(se);
         Ok(())
     }
 
-    /// A squeeze-excitation: its reduction, which belongs to the layer before it, and the rest.
-    pub(super) fn squeeze_excite(
+    /// A block's channel attention: a reduction, which belongs to the layer before it, and the rest.
+    pub(super) fn channel_attention(
         &self,
         at: &str,
         se: Option<SeLayer>,
-        chs: usize,
-    ) -> Result<Option<(Matrix, SqueezeExcite)>, CpuError> {
-        let (rd_channels, act, gate) = match se {
-            None => return Ok(None),
-            Some(SeLayer::SqueezeExcite { rd_channels, act, gate }) => (rd_channels, act, gate),
-            Some(SeLayer::GlobalContext { .. }) => return cannot_lower("global context", at),
-        };
-        self.act(act, at)?;
-        self.act(gate, at)?;
-        let at_reduce = format!("{at}.conv_reduce");
-        let weights = self.tensor(&[rd_channels, chs, 1, 1], &format!("{at_reduce}.weight"))?;
-        let values = self.tensor(&[rd_channels], &format!("{at_reduce}.bias"))?;
-        let weight = |n: usize, k: usize| weights[n * chs + k];
-        let shape = (rd_channels, chs);
-        let reduce = Matrix::new(self.kernels, shape, weight, &vec![0.0; rd_channels]);
-        let mut bias = Floats::zeros(padded(rd_channels));
-        bias.as_mut_slice()[..rd_channels].copy_from_slice(&values);
-        let expand = self.linear(&format!("{at}.conv_expand"), rd_channels, chs, &[1, 1])?;
-        Ok(Some((reduce, SqueezeExcite { bias, act, expand, gate })))
+        (chs, block_act): (usize, Activation),
+    ) -> Result<Option<ChannelAttention>, CpuError> {
+        match se {
+            None => Ok(None),
+            Some(SeLayer::SqueezeExcite { rd_channels: n, act, gate }) => {
+                let at_reduce = format!("{at}.conv_reduce");
+                let weights = self.tensor(&[n, chs, 1, 1], &format!("{at_reduce}.weight"))?;
+                let weight = |n: usize, k: usize| weights[n * chs + k];
+                let reduce = Matrix::new(self.kernels, (n, chs), weight, &vec![0.0; n]);
+                let bias = self.vector(n, &format!("{at_reduce}.bias"))?;
+                let expand = self.float_linear(&format!("{at}.conv_expand"), (chs, n), &[1, 1])?;
+                let layer = Layer::SqueezeExcite(SqueezeExcite { bias, act, expand, gate });
+                Ok(Some((Some(reduce), layer)))
+            }
+            Some(SeLayer::GlobalContext { rd_channels: n }) => {
+                let linear =
+                    |leaf: &str, k, n| self.float_linear(&format!("{at}.{leaf}"), (n, k), &[1, 1]);
+                let layer = Layer::GlobalContext(GlobalContext {
+                    attn: linear("conv_attn", chs, 1)?,
+                    reduce: linear("mlp_scale.fc1", chs, n)?,
+                    scale: self.vector(n, &format!("{at}.mlp_scale.norm.weight"))?,
+                    shift: self.vector(n, &format!("{at}.mlp_scale.norm.bias"))?,
+                    act: block_act,
+                    expand: linear("mlp_scale.fc2", n, chs)?,
+                });
+                Ok(Some((None, layer)))
+            }
+        }
     }
 
     /// A block's projection, from [`Slot::Mid`] to its output.
@@ -256,6 +302,7 @@ impl Lowering<'_> {
             gate,
             residual,
             mean: false,
+            mixed: None,
         }));
     }
 }

@@ -1,17 +1,17 @@
 //! From a network and its tensors to layers: batch norms folded, weights packed.
 
 mod blocks;
+mod cond;
 mod fold;
 mod layers;
 
 use candle_nn::VarBuilder;
 
 use super::CpuError;
-use super::kernels::Kernels;
-use super::layer::{Dense, Layer, Mean, Pointwise, Slot, SqueezeExcite};
+use super::kernels::{Kernels, PairKernels};
+use super::layer::{Dense, Layer, Mean, Pointwise, Slot};
 use super::matrix::Matrix;
-use super::simd::math;
-use crate::arch::{Activation, Conv, Head, Network, Norm as NormKind, PadType};
+use crate::arch::{Conv, Head, Network, Norm as NormKind, PadType};
 
 /// The layers of a network, and after how many of them each stage is complete.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Lowered {
     pub(super) features: usize,
 }
 
-/// Lowers `network`.
+/// Lowers `network`, for products of bfloat16 pairs if their kernels are given.
 ///
 /// # Errors
 ///
@@ -32,6 +32,7 @@ pub(super) fn lower(
     network: &Network,
     vb: &VarBuilder<'_>,
     kernels: &'static Kernels,
+    pairs: Option<&'static PairKernels>,
 ) -> Result<Lowered, CpuError> {
     if network.norm != NormKind::BatchNorm {
         return cannot_lower(format!("the norm {:?}", network.norm), "bn1");
@@ -39,6 +40,7 @@ pub(super) fn lower(
     let mut l = Lowering {
         vb,
         kernels,
+        pairs,
         pad_type: network.pad_type,
         bn_eps: network.bn_eps,
         layers: Vec::new(),
@@ -63,7 +65,7 @@ pub(super) fn lower(
     }
     let features = l.head(network, head_chs)?;
     if network.num_classes > 0 {
-        let matrix = l.linear("classifier", network.num_features, network.num_classes, &[])?;
+        let matrix = l.linear("classifier", (network.num_classes, network.num_features), &[])?;
         l.layers.push(Layer::Dense(Dense { matrix, act: None }));
     }
     Ok(Lowered { layers: l.layers, stages, features })
@@ -72,6 +74,7 @@ pub(super) fn lower(
 struct Lowering<'a> {
     vb: &'a VarBuilder<'a>,
     kernels: &'static Kernels,
+    pairs: Option<&'static PairKernels>,
     pad_type: PadType,
     bn_eps: f64,
     layers: Vec<Layer>,
@@ -90,7 +93,6 @@ impl Lowering<'_> {
             self.layers.push(Layer::Mean(Mean { chs, classified: true }));
             return Ok(features);
         }
-        self.act(act, "conv_head")?;
         let matrix = match network.head {
             Head::ConvThenPool => {
                 let matrix = self.folded(("conv_head", "bn2"), chs, n)?;
@@ -102,15 +104,12 @@ impl Lowering<'_> {
                     gate: false,
                     residual: false,
                     mean: true,
+                    mixed: None,
                 }));
                 return Ok(self.layers.len());
             }
-            Head::PoolThenConv => self.linear("conv_head", chs, n, &[1, 1])?,
-            Head::PoolThenConvNoBias => {
-                let weights = self.tensor(&[n, chs, 1, 1], "conv_head.weight")?;
-                let weight = |n: usize, k: usize| weights[n * chs + k];
-                Matrix::new(self.kernels, (n, chs), weight, &vec![0.0; n])
-            }
+            Head::PoolThenConv => self.linear("conv_head", (n, chs), &[1, 1])?,
+            Head::PoolThenConvNoBias => self.unbiased("conv_head", chs, n, |_| 1.0)?,
             Head::PoolThenConvNorm => self.folded(("conv_head", "norm_head"), chs, n)?,
             Head::Pool => return cannot_lower("a head", "conv_head"),
         };
@@ -118,22 +117,17 @@ impl Lowering<'_> {
         self.layers.push(Layer::Dense(Dense { matrix, act: Some(act) }));
         Ok(features)
     }
-
-    fn act(&self, act: Activation, at: &str) -> Result<(), CpuError> {
-        if math::is_supported(act) {
-            Ok(())
-        } else {
-            cannot_lower(format!("the activation {act:?}"), at)
-        }
-    }
 }
+
+/// The reduction of a squeeze-excitation, and the layer that computes the gates.
+type ChannelAttention = (Option<Matrix>, Layer);
 
 /// What follows a dense convolution's activation.
 enum Tail {
     /// The block's input is added.
     Residual,
-    /// A squeeze-excitation.
-    Squeeze((Matrix, SqueezeExcite)),
+    /// A channel attention.
+    Attention(ChannelAttention),
     /// A projection, to which the block's input is added or not.
     Project(Matrix, bool),
 }

@@ -86,6 +86,8 @@ impl Pass<'_> {
                 }
                 Kernel::Direct(groups) => {
                     let columns = layer.conv.out_chs / groups.len();
+                    let pixels = planes * rows_in * step.w.padded;
+                    let (a, pixel) = self.operand(&groups[0], (scratch, pixel, pixels), None, rest);
                     for (g, matrix) in groups.iter().enumerate() {
                         for &panel in &matrix.panels {
                             for y in 0..rows {
@@ -93,7 +95,7 @@ impl Pass<'_> {
                                 let at = y * step.w.output * pixel_out + g * columns;
                                 let rows = Rows {
                                     count: step.w.output,
-                                    a: scratch.add(row + g * step.run),
+                                    a: a.add(row + g * step.run),
                                     a_row: stride * pixel,
                                     segments: &step.segments,
                                     run: step.run,
@@ -119,10 +121,12 @@ impl Pass<'_> {
                 self.squeeze(reduce, step, task, (0, std::slice::from_raw_parts(pool, n)));
             }
             let Some(project) = &layer.project else { return };
+            let pixels = rows * step.w.output;
+            let (a, a_row) = self.operand(project, (mid, mid_row, pixels), None, rest);
             let rows = Rows {
-                count: rows * step.w.output,
-                a: mid,
-                a_row: mid_row,
+                count: pixels,
+                a,
+                a_row,
                 segments: &[0],
                 run: project.k,
                 c: self.dst(step, task.image).add(row_of(0)),

@@ -22,7 +22,7 @@ impl Pass<'_> {
     ) {
         let (side, stride) = (layer.conv.kernel_size, layer.conv.stride);
         let post = match layer.reduce {
-            Some(_) => self.kernels.post(layer.act),
+            Some(_) => Some(self.kernels.post(layer.act)),
             None => self.post(layer.act, false),
         };
         let (vec, vecs) = layer.block(task.block);
@@ -38,6 +38,10 @@ impl Pass<'_> {
             scratch.write_bytes(0, (side + 1) * ring_row);
             let zeros = scratch.add(side * ring_row);
             let dst = self.dst(step, task.image);
+            let weights = match layer.mixed {
+                Some((_, at)) => self.mixed(task.image, at),
+                None => layer.weights.as_ptr(),
+            };
             let sums = scratch.add((side + 1) * ring_row);
             sums.write_bytes(0, vecs * LANES);
             let start = (first * stride).saturating_sub(step.h.before);
@@ -47,7 +51,8 @@ impl Pass<'_> {
                 while ready < end {
                     let row = scratch.add(ready % side * ring_row + step.w.before * LANES);
                     let before = (ready - start) * step.w.input;
-                    self.expand_row(layer, step, task, (ready, before), row);
+                    let narrowed = sums.add(vecs * LANES);
+                    self.expand_row(layer, step, task, (ready, before), (row, narrowed));
                     ready += 1;
                 }
                 let mut rows = [zeros.cast_const(); MAX_SIDE];
@@ -70,7 +75,7 @@ impl Pass<'_> {
                     }
                     (own.row)(&DepthwiseRow {
                         rows: own_rows,
-                        weights: layer.weights.as_ptr().add(own.at),
+                        weights: weights.add(own.at),
                         bias: layer.bias.as_ptr().add((vec + v) * LANES),
                         out,
                         out_pixel: n,
@@ -106,7 +111,7 @@ impl Pass<'_> {
         step: &Step,
         task: Task,
         (y, before): (usize, usize),
-        to: *mut f32,
+        (to, scratch): (*mut f32, *mut f32),
     ) {
         let plane = step.w.padded * LANES;
         let (vec, vecs) = layer.block(task.block);
@@ -123,10 +128,11 @@ impl Pass<'_> {
                 }
                 return;
             };
+            let (a, a_row) = self.operand(expand, (from, pixel, step.w.input), None, scratch);
             let rows = Rows {
                 count: step.w.input,
-                a: from,
-                a_row: pixel,
+                a,
+                a_row,
                 segments: &step.segments,
                 run: step.run,
                 // Column 0 of the matrix is `vec` vectors before this block's first.
@@ -139,7 +145,14 @@ impl Pass<'_> {
                 before,
                 post: self.post(layer.act, false),
             };
-            expand.multiply(self.kernels, expand.panels[task.block], &rows);
+            let panel = expand.panels[task.block];
+            match layer.mixed {
+                Some((at, _)) => {
+                    let weights = self.mixed(task.image, at);
+                    expand.multiply_by(weights, self.kernels, panel, &rows);
+                }
+                None => expand.multiply(self.kernels, panel, &rows),
+            }
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Runs one task of one step.
 
+mod attention;
+mod context;
 mod convolution;
 mod depthwise;
+mod mix;
 mod pointwise;
 mod winograd;
 
 use std::ptr::{null, null_mut};
 
-use super::kernels::{Kernels, Post};
+use super::kernels::{Kernels, Narrow, Post, Scale};
 use super::layer::Layer;
 use super::lower::Lowered;
 use super::matrix::{Matrix, Rows};
@@ -69,9 +72,12 @@ impl Pass<'_> {
                 Layer::Convolution(layer) => self.convolution(layer, step, task, scratch),
                 Layer::Depthwise(layer) => self.depthwise(layer, step, task, scratch),
                 Layer::SqueezeExcite(layer) => self.squeeze_excite(layer, step, task, scratch),
+                Layer::GlobalContext(layer) => self.global_context(layer, step, task, scratch),
+                Layer::Mix(layer) => self.mix(layer, step, task, scratch),
+                Layer::Attention(layer) => self.attention(layer, step, task, scratch),
                 Layer::Pointwise(layer) => self.pointwise(layer, step, task, scratch),
                 Layer::Mean(_) => self.mean(step, task),
-                Layer::Dense(layer) => self.dense(layer, step, task),
+                Layer::Dense(layer) => self.dense(layer, step, task, scratch),
             }
         }
     }
@@ -104,6 +110,37 @@ impl Pass<'_> {
         let floats = step.h.output * step.w.output * step.pixel.1;
         // SAFETY: a residual has its output's shape, and the region holds it for every image.
         unsafe { self.region(step.residual).add(image * floats) }
+    }
+
+    /// The weights from `at` on among an image's own.
+    unsafe fn mixed(&self, image: usize, at: usize) -> *mut f32 {
+        // SAFETY: the region holds every image's.
+        unsafe { self.region(Region::Mixed).add(image * self.plan.mixed + at) }
+    }
+
+    /// `rows` rows of `row` floats as `matrix` takes them, times a gate if there is one: where they are,
+    /// or made in `scratch`; and the words of a row.
+    unsafe fn operand(
+        &self,
+        matrix: &Matrix,
+        (from, row, rows): (*const f32, usize, usize),
+        gate: Option<*const f32>,
+        scratch: *mut f32,
+    ) -> (*const f32, usize) {
+        // SAFETY: the caller's rows, gate and scratch have the floats that are asked for.
+        unsafe {
+            match (matrix.pairs, gate) {
+                (None, None) => return (from, row),
+                (None, Some(gate)) => {
+                    (self.kernels.scale)(&Scale { from, to: scratch, row, rows, gate });
+                }
+                (Some(pairs), gate) => {
+                    let gate = gate.unwrap_or(null());
+                    (pairs.narrow)(&Narrow { from, row, rows, gate, to: scratch });
+                }
+            }
+        }
+        (scratch, matrix.words(row))
     }
 
     /// Squeezes the sums that a task has of the channels from `first` on.
@@ -144,7 +181,6 @@ impl Pass<'_> {
         if act.is_none() && !residual {
             return None;
         }
-        // Lowering refused what there is no kernel for.
-        self.kernels.post(act)
+        Some(self.kernels.post(act))
     }
 }

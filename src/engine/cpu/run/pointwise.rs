@@ -2,12 +2,13 @@
 
 use std::ptr::{null, null_mut};
 
-use super::super::kernels::{Mean, Post, Scale};
+use super::super::kernels::{Mean, Post};
 use super::super::layer::{Dense, Pointwise, SqueezeExcite};
 use super::super::matrix::{Matrix, Panel, Rows};
 use super::super::plan::{Region, Step};
 use super::super::simd::LANES;
 use super::{Pass, Task};
+use crate::arch::Activation;
 
 impl Pass<'_> {
     /// # Safety
@@ -27,18 +28,18 @@ impl Pass<'_> {
         // SAFETY: the plan gave the scratch room for a chunk of gated inputs, and the regions room
         // for whole maps.
         unsafe {
-            let mut a = self.src(step, task.image).add(first * k);
-            if layer.gate {
-                let gate = self.region(Region::Gate).add(task.image * k);
-                (self.kernels.scale)(&Scale { from: a, to: scratch, row: k, rows: count, gate });
-                a = scratch;
-            }
+            let from = self.src(step, task.image).add(first * k);
+            let gate = match layer.gate {
+                true => Some(self.region(Region::Gate).add(task.image * k).cast_const()),
+                false => None,
+            };
+            let (a, a_row) = self.operand(&layer.matrix, (from, k, count), gate, scratch);
             let residual = self.residual(step, task.image, layer.residual);
             let means = self.region(Region::Means).add(task.image * n);
             let rows = Rows {
                 count,
                 a,
-                a_row: k,
+                a_row,
                 segments: &step.segments,
                 run: step.run,
                 c: self.dst(step, task.image).add(first * n),
@@ -49,7 +50,7 @@ impl Pass<'_> {
                 first: 0,
                 before: 0,
                 post: if layer.mean {
-                    self.kernels.post(layer.act)
+                    Some(self.kernels.post(layer.act))
                 } else {
                     self.post(layer.act, layer.residual)
                 },
@@ -59,7 +60,13 @@ impl Pass<'_> {
                 if layer.mean {
                     means.add(columns.start).write_bytes(0, columns.len());
                 }
-                layer.matrix.multiply(self.kernels, panel, &rows);
+                match layer.mixed {
+                    Some(at) => {
+                        let weights = self.mixed(task.image, at);
+                        layer.matrix.multiply_by(weights, self.kernels, panel, &rows);
+                    }
+                    None => layer.matrix.multiply(self.kernels, panel, &rows),
+                }
                 if layer.mean {
                     for c in columns {
                         *means.add(c) /= pixels as f32;
@@ -93,17 +100,7 @@ impl Pass<'_> {
             }
             let biases = std::slice::from_raw_parts(layer.bias.as_ptr(), squeezed_chs);
             squeezed.iter_mut().zip(biases).for_each(|(sum, bias)| *sum = *sum / pixels + bias);
-            if let Some(act) = self.kernels.post(Some(layer.act)) {
-                act(&Post {
-                    c: scratch,
-                    row: squeezed_chs,
-                    vec: LANES,
-                    rows: 1,
-                    vecs: squeezed_chs / LANES,
-                    residual: null(),
-                    pool: null_mut(),
-                });
-            }
+            self.activate(layer.act, squeezed);
             let gate = self.region(Region::Gate).add(task.image * chs);
             let rows = Rows {
                 count: 1,
@@ -126,6 +123,21 @@ impl Pass<'_> {
         }
     }
 
+    /// Applies `act` to whole vectors.
+    pub(super) fn activate(&self, act: Activation, values: &mut [f32]) {
+        let post = Post {
+            c: values.as_mut_ptr(),
+            row: values.len(),
+            vec: LANES,
+            rows: 1,
+            vecs: values.len() / LANES,
+            residual: null(),
+            pool: null_mut(),
+        };
+        // SAFETY: the slice holds the vectors.
+        unsafe { self.kernels.post(Some(act))(&post) }
+    }
+
     /// # Safety
     ///
     /// [`Pass::run`]'s.
@@ -146,14 +158,16 @@ impl Pass<'_> {
     /// # Safety
     ///
     /// [`Pass::run`]'s.
-    pub(super) unsafe fn dense(&self, layer: &Dense, step: &Step, task: Task) {
+    pub(super) unsafe fn dense(&self, layer: &Dense, step: &Step, task: Task, scratch: *mut f32) {
         let (k, n) = step.pixel;
-        // SAFETY: the regions hold the vectors of every image.
+        // SAFETY: the regions hold the vectors of every image, and the scratch has room for them.
         unsafe {
+            let from = self.region(step.src).cast_const();
+            let (a, a_row) = self.operand(&layer.matrix, (from, k, self.images), None, scratch);
             let rows = Rows {
                 count: self.images,
-                a: self.region(step.src),
-                a_row: k,
+                a,
+                a_row,
                 segments: &step.segments,
                 run: step.run,
                 c: self.region(step.dst),
@@ -173,7 +187,7 @@ impl Pass<'_> {
 }
 
 /// The panels of one of `blocks` tasks.
-fn share(matrix: &Matrix, blocks: usize, block: usize) -> &[Panel] {
+pub(super) fn share(matrix: &Matrix, blocks: usize, block: usize) -> &[Panel] {
     let panels = matrix.panels.len();
     &matrix.panels[panels * block / blocks..panels * (block + 1) / blocks]
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{EIGHTHS, POWERS, Simd};
+use super::{EIGHTHS, POWERS, Pairs, Simd};
 
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Avx512;
@@ -87,5 +87,20 @@ impl Simd for Avx512 {
     unsafe fn prefetch(p: *const f32) {
         // SAFETY: any address may be asked for.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) };
+    }
+}
+
+// SAFETY of every block: the trait's caller guarantees AVX512-BF16 too, and a pointer valid for 8
+// words.
+impl Pairs for Avx512 {
+    #[inline(always)]
+    unsafe fn dot(a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: see the impl; the types are 512 bits each.
+        unsafe { _mm512_dpbf16_ps(c, std::mem::transmute(a), std::mem::transmute(b)) }
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(p: *mut f32, v: __m512) {
+        // SAFETY: see the impl; the types are 256 bits each.
+        unsafe { _mm256_storeu_si256(p.cast(), std::mem::transmute(_mm512_cvtneps_pbh(v))) }
     }
 }

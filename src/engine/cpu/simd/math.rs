@@ -1,6 +1,7 @@
 //! Exponential and sigmoid on vectors, and the activations made of them.
 
 use super::Simd;
+#[cfg(doc)]
 use crate::arch::Activation;
 
 /// Beyond this power of two `exp2` is constant, so that neither it nor its reciprocal leaves the
@@ -29,6 +30,20 @@ unsafe fn exp2<S: Simd>(t: S::V) -> (S::V, S::V) {
 
 /// The interpolation of `2^f` on ±1/16 at Chebyshev's points, within 4e-8.
 const EXP2: [f32; 4] = [0.055509318, 0.24026407, std::f32::consts::LN_2, 1.0];
+
+/// `exp(x)` for `x` clamped to ±86, within `(2 + |x|) * 1e-7` of its value, relatively; NaN stays NaN.
+///
+/// # Safety
+///
+/// [`Simd`]'s.
+#[inline(always)]
+pub(in super::super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
+    // SAFETY: the caller guarantees S's instruction set.
+    unsafe {
+        let (power, p) = exp2::<S>(S::mul(x, S::splat(std::f32::consts::LOG2_E)));
+        S::mul(power, p)
+    }
+}
 
 /// `1 + exp(-x)`, within `(5 + |x|) * 1e-7` of its value, relatively, for `x` from -86.6 on, below
 /// which it stays at 4.3e37; NaN stays NaN. The sigmoid is its reciprocal.
@@ -103,7 +118,23 @@ Mish, |x, S| {
     S::div(S::mul(x, n), S::add(n, S::splat(2.0)))
 });
 
-/// Whether the kernels compute `act`.
-pub(in super::super) fn is_supported(act: Activation) -> bool {
-    !matches!(act, Activation::Gelu)
-}
+act!(
+/// [`Activation::Gelu`], the exact one, within `2e-7 * (1 + |x|)`: `max(x, 0)` less `|x| / 2` times
+/// `erfc(|x| / sqrt(2))`, which is formula 7.1.26 of Abramowitz and Stegun, and nothing from 20 on.
+Gelu, |x, S| {
+    let size = S::min(S::splat(20.0), S::max(S::sub(S::splat(0.0), x), x));
+    let z = S::mul(size, S::splat(std::f32::consts::FRAC_1_SQRT_2));
+    let t = S::div(S::splat(1.0), S::fma(z, S::splat(ERFC_P), S::splat(1.0)));
+    let mut p = S::splat(ERFC[0]);
+    for &c in &ERFC[1..] {
+        p = S::fma(p, t, S::splat(c));
+    }
+    let (power, e) = exp2::<S>(S::mul(S::mul(z, z), S::splat(-std::f32::consts::LOG2_E)));
+    let erfc = S::mul(S::mul(p, t), S::mul(power, e));
+    S::fma(S::mul(size, S::splat(-0.5)), erfc, S::max(S::splat(0.0), x))
+});
+
+/// `erfc(z)` is `exp(-z²)` times a polynomial of `t = 1 / (1 + ERFC_P z)` without a constant term,
+/// within 1.5e-7.
+const ERFC_P: f32 = 0.3275911;
+const ERFC: [f32; 5] = [1.0614054, -1.453152, 1.4214138, -0.28449674, 0.2548296];

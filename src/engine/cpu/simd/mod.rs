@@ -12,6 +12,8 @@ pub(super) mod math;
 pub(super) mod neon;
 pub(super) mod portable;
 
+use std::marker::PhantomData;
+
 /// Floats of a vector, and the multiple that channel counts are padded to.
 pub(crate) const LANES: usize = 16;
 
@@ -62,4 +64,56 @@ pub(super) trait Simd: Copy + 'static {
     unsafe fn split_pow2(t: Self::V) -> (Self::V, Self::V);
     /// Asks for the cache line of `p`, which need not be a valid address.
     unsafe fn prefetch(p: *const f32);
+}
+
+/// Arithmetic on bfloat16: a vector's 32-bit words are pairs, the lower half first.
+///
+/// # Safety
+///
+/// [`Simd`]'s.
+pub(super) trait Pairs: Simd {
+    /// `c + a.0 * b.0 + a.1 * b.1` in float32, the order and the number of roundings left open; denormal
+    /// numbers may count as zero.
+    unsafe fn dot(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// Rounds 16 floats, halves to even, and stores them as 8 words.
+    unsafe fn store_pairs(p: *mut f32, v: Self::V);
+}
+
+/// How a tile multiplies and adds.
+///
+/// # Safety
+///
+/// [`Simd`]'s.
+pub(super) trait Dot {
+    /// The vectors.
+    type S: Simd;
+    unsafe fn dot(
+        a: <Self::S as Simd>::V,
+        b: <Self::S as Simd>::V,
+        c: <Self::S as Simd>::V,
+    ) -> <Self::S as Simd>::V;
+}
+
+/// Float by float.
+pub(super) struct ByFloat<S>(PhantomData<S>);
+
+impl<S: Simd> Dot for ByFloat<S> {
+    type S = S;
+    #[inline(always)]
+    unsafe fn dot(a: S::V, b: S::V, c: S::V) -> S::V {
+        // SAFETY: the caller guarantees S's instruction set.
+        unsafe { S::fma(a, b, c) }
+    }
+}
+
+/// Pair by pair.
+pub(super) struct ByPair<S>(PhantomData<S>);
+
+impl<S: Pairs> Dot for ByPair<S> {
+    type S = S;
+    #[inline(always)]
+    unsafe fn dot(a: S::V, b: S::V, c: S::V) -> S::V {
+        // SAFETY: the caller guarantees S's instruction set.
+        unsafe { <S as Pairs>::dot(a, b, c) }
+    }
 }

@@ -1,6 +1,6 @@
 //! The twin of every instruction set: plain Rust, which the others are tested against.
 
-use super::{EIGHTHS, LANES, POWERS, Simd};
+use super::{EIGHTHS, LANES, POWERS, Pairs, Simd};
 
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Portable;
@@ -72,4 +72,26 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn prefetch(_: *const f32) {}
+}
+
+impl Pairs for Portable {
+    #[inline(always)]
+    unsafe fn dot(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let low = |v: f32| f32::from_bits(v.to_bits() << 16);
+        let high = |v: f32| f32::from_bits(v.to_bits() & 0xFFFF_0000);
+        std::array::from_fn(|i| c[i] + low(a[i]) * low(b[i]) + high(a[i]) * high(b[i]))
+    }
+    #[inline(always)]
+    unsafe fn store_pairs(p: *mut f32, v: Self::V) {
+        for (i, pair) in v.chunks_exact(2).enumerate() {
+            // SAFETY: the caller's pointer is valid for LANES / 2 words.
+            unsafe { p.add(i).write(pair_of(pair[0], pair[1])) };
+        }
+    }
+}
+
+/// Two floats as one word of bfloat16.
+pub(in super::super) fn pair_of(low: f32, high: f32) -> f32 {
+    let bits = |v| u32::from(half::bf16::from_f32(v).to_bits());
+    f32::from_bits(bits(low) | bits(high) << 16)
 }

@@ -1,0 +1,77 @@
+//! Attention of several heads' queries to one key and one value.
+
+use std::ptr::{null, null_mut};
+use std::slice::from_raw_parts;
+
+use super::super::kernels::Softmax;
+use super::super::layer::Attention;
+use super::super::matrix::Rows;
+use super::super::memory::padded;
+use super::super::plan::{Region, Step};
+use super::super::simd::LANES;
+use super::{Pass, Task};
+
+impl Pass<'_> {
+    /// One head's queries of some positions.
+    ///
+    /// # Safety
+    ///
+    /// [`Pass::run`]'s; `scratch` is this thread's.
+    pub(super) unsafe fn attention(
+        &self,
+        layer: &Attention,
+        step: &Step,
+        task: Task,
+        scratch: *mut f32,
+    ) {
+        let Some((by_key, by_value)) = &step.attention else { return };
+        let (dim, keys, chs) = (layer.dim, by_key.n, step.pixel.0);
+        let first = task.chunk * step.rows;
+        let count = step.rows.min(step.h.output * step.w.output - first);
+        let scores_row = padded(keys);
+        // SAFETY: the plan gave the scratch room for the packed key and value and the scores, and the
+        // regions room for whole maps.
+        unsafe {
+            let map = |region| {
+                let floats = keys * dim;
+                from_raw_parts(self.region(region).add(task.image * floats), floats)
+            };
+            let (key, value) = (map(Region::Key), map(Region::Value));
+            let (packed_key, packed_value) = (scratch, scratch.add(by_key.floats()));
+            by_key.pack_to(packed_key, |position, c| key[position * dim + c]);
+            by_value.pack_to(packed_value, |c, position| value[position * dim + c]);
+            let scores = packed_value.add(by_value.floats());
+            let rows = Rows {
+                count,
+                a: self.src(step, task.image).add(first * chs + task.block * dim),
+                a_row: chs,
+                segments: &[0],
+                run: dim,
+                c: scores,
+                c_row: scores_row,
+                c_vec: LANES,
+                residual: null(),
+                pool: null_mut(),
+                first: 0,
+                before: 0,
+                post: None,
+            };
+            for &panel in &by_key.panels {
+                by_key.multiply_by(packed_key, self.kernels, panel, &rows);
+            }
+            let softmax = Softmax { values: scores, row: scores_row, len: keys, rows: count };
+            (self.kernels.softmax)(&softmax);
+            let rows = Rows {
+                a: scores,
+                a_row: scores_row,
+                run: keys,
+                c: self.dst(step, task.image).add(first * chs + task.block * dim),
+                c_row: chs,
+                ..rows
+            };
+            for &panel in &by_value.panels {
+                by_value.multiply_by(packed_value, self.kernels, panel, &rows);
+            }
+        }
+    }
+}
