@@ -228,11 +228,14 @@ fn axes_exchanged_in_a_layout_show_in_the_logits() {
     let text = include_str!("../weights-map/conventions/keras.toml");
     let (_, golden) =
         Golden::all_of("keras").into_iter().find(|(m, _)| m == "MobileNetV2").unwrap();
-    for (layout, exchanged) in [("\"HWIO\"", "\"WHIO\""), ("\"HWCM\"", "\"WHCM\"")] {
+    // Of the dense kernels only the stem's is more than 1x1.
+    for (layout, exchanged, least) in
+        [("\"HWIO\"", "\"WHIO\"", 5.0), ("\"HWCM\"", "\"WHCM\"", 100.0)]
+    {
         let convention = Convention::parse("keras", &text.replace(layout, exchanged)).unwrap();
         let (family, covered) = find(&convention, "MobileNetV2");
         let difference = golden.difference(family, covered).unwrap();
-        assert!(difference > 100.0 * TOLERANCE, "{layout}: {difference:e}");
+        assert!(difference > least * TOLERANCE, "{layout}: {difference:e}");
     }
 }
 
