@@ -98,7 +98,7 @@ impl Lowering<'_> {
                 return self.convolution(names, b.conv_exp, b.act, hop, tail);
             }
             (None, Some(se)) => {
-                let tail = Some(Tail::Attention(se));
+                let tail = Some(Tail::Attention(Box::new(se)));
                 let hop = (Slot::Current, Slot::Mid);
                 self.convolution(names, b.conv_exp, b.act, hop, tail)?;
             }

@@ -73,7 +73,7 @@ impl Lowering<'_> {
         match tail {
             None => {}
             Some(Tail::Residual) => residual = true,
-            Some(Tail::Attention(both)) => se = Some(both),
+            Some(Tail::Attention(both)) => se = Some(*both),
             Some(Tail::Project(matrix, skip)) => (project, residual) = (Some(matrix), skip),
         }
         let (reduce, se) = se.unzip();

@@ -127,7 +127,7 @@ enum Tail {
     /// The block's input is added.
     Residual,
     /// A channel attention.
-    Attention(ChannelAttention),
+    Attention(Box<ChannelAttention>),
     /// A projection, to which the block's input is added or not.
     Project(Matrix, bool),
 }
