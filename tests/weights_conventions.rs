@@ -201,7 +201,7 @@ fn malformed_rules_name_the_token_and_the_template() {
     let cases = [
         (
             r#""a.{rest}" = "b.{flta}.{rest}""#,
-            "[families.f.blocks.ir]: unknown placeholder `{flta}` in `b.{flta}.{rest}`: expected one of {rest}, {model}, sums of {stage}, {block}, {flat}, {se}, {stages}, {blocks} and numbers, {norm}",
+            "[families.f.blocks.ir]: unknown placeholder `{flta}` in `b.{flta}.{rest}`: expected one of {rest}, {model}, sums of {stage}, {block}, {flat}, {se}, {nth}, {stages}, {blocks} and numbers, {norm}",
         ),
         (r#""a" = "b{""#, "`{` without its other brace in `b{`"),
         (r#""a" = "b{rest""#, "`{rest` without its other brace in `b{rest`"),

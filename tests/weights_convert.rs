@@ -146,9 +146,10 @@ fn a_classifier_of_another_size_is_told_of_in_any_layout() {
     let file = generated(folder.path(), ("tensorflow", "efficientnet-lite0"), 7, str::to_owned);
     assert_eq!(classifier(&file).num_classes(), 7);
     let build = |builder: effnet::ClassifierBuilder| {
-        builder.model("tf_efficientnet_lite0").weights(file.to_str().unwrap()).build()
+        let builder = builder.model("tf_efficientnet_lite0").weights(file.to_str().unwrap());
+        builder.build().map_err(Box::new)
     };
-    let error = build(Classifier::builder()).map_err(Box::new).unwrap_err().to_string();
+    let error = build(Classifier::builder()).unwrap_err().to_string();
     assert!(
         error.ends_with("has 7 classes, the model was built for 1000: set num_classes to 7"),
         "{error}"

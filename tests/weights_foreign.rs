@@ -29,6 +29,9 @@ struct Golden {
     #[serde(default)]
     pixels: bool,
     logits: Vec<f32>,
+    /// Of Keras's layers, the groups of a file without their names.
+    #[serde(default)]
+    groups: BTreeMap<String, String>,
     /// Name, shape, center and spread.
     tensors: Vec<(String, Vec<usize>, f64, f64)>,
 }
@@ -53,6 +56,11 @@ impl Golden {
 
     /// The library's checkpoint, filled by its own names and in its own layout.
     fn checkpoint(&self) -> Checkpoint {
+        self.renamed_checkpoint(str::to_owned)
+    }
+
+    /// The same values by other names.
+    fn renamed_checkpoint(&self, rename: impl Fn(&str) -> String) -> Checkpoint {
         let fill = |(name, shape, center, spread): &(String, Vec<usize>, f64, f64)| {
             let uniform = Uniform::new(self.seed, name);
             (0..shape.iter().product())
@@ -60,11 +68,13 @@ impl Golden {
                 .collect::<Vec<f32>>()
         };
         let values: Vec<Vec<f32>> = self.tensors.iter().map(fill).collect();
+        let names: Vec<String> = self.tensors.iter().map(|(name, ..)| rename(name)).collect();
         let tensors: Vec<_> = self
             .tensors
             .iter()
             .zip(&values)
-            .map(|((name, shape, ..), values)| NamedTensor {
+            .zip(&names)
+            .map(|(((_, shape, ..), values), name)| NamedTensor {
                 name,
                 shape,
                 values: Values::F32(values),
@@ -92,12 +102,20 @@ impl Golden {
 
     /// How far our logits are from the library's, over the largest of these; or what does not fit.
     fn difference(&self, family: &Family, covered: &Covered) -> Result<f32, String> {
+        self.difference_of(&self.checkpoint(), family, covered)
+    }
+
+    fn difference_of(
+        &self,
+        checkpoint: &Checkpoint,
+        family: &Family,
+        covered: &Covered,
+    ) -> Result<f32, String> {
         let options = NetworkOptions { num_classes: self.classes, ..Default::default() };
         let model = LibraryModel { family, covered };
         let network = model.network(&options).map_err(|e| e.to_string())?;
         let renaming = model.renaming(&network).map_err(|e| e.to_string())?;
-        let (checkpoint, device) = (self.checkpoint(), Device::Cpu);
-        let (model, report) = load(&checkpoint, Some(&renaming), DType::F32, &device, |vb| {
+        let (model, report) = load(checkpoint, Some(&renaming), DType::F32, &Device::Cpu, |vb| {
             EfficientNet::new(&network, &vb)
         })
         .map_err(|e| e.to_string())?;
@@ -157,6 +175,23 @@ fn keras() {
     all_equal("keras");
 }
 
+/// Files of weights from before Keras 3.6 number their layers by class.
+#[test]
+fn keras_files_without_names() {
+    let convention = Convention::named("keras").unwrap();
+    for (model, golden) in Golden::all_of("keras") {
+        let checkpoint = golden.renamed_checkpoint(|name| {
+            let (layer, variable) = name.split_once('/').unwrap();
+            format!("{}/{variable}", golden.groups[layer])
+        });
+        let (family, covered) = find(&convention, &format!("{model}-numbered"));
+        let difference = golden.difference_of(&checkpoint, family, covered).unwrap();
+        assert!(difference <= TOLERANCE, "{model}: {difference:e}");
+        let found = recognize(&checkpoint, None, None).unwrap();
+        assert_eq!(found.model.name, covered.name);
+    }
+}
+
 /// What no check of names and shapes can see: two norms of one shape, exchanged.
 #[test]
 fn norms_exchanged_in_a_convention_show_in_the_logits() {
@@ -184,6 +219,23 @@ fn norms_exchanged_in_a_convention_show_in_the_logits() {
         let (family, covered) = find(&convention, model);
         let difference = golden.difference(family, covered).unwrap();
         assert!(difference > 100.0 * TOLERANCE, "{library}: {difference:e}");
+    }
+}
+
+/// Nor two axes of one size.
+#[test]
+fn axes_exchanged_in_a_layout_show_in_the_logits() {
+    let text = include_str!("../weights-map/conventions/keras.toml");
+    let (_, golden) =
+        Golden::all_of("keras").into_iter().find(|(m, _)| m == "MobileNetV2").unwrap();
+    // Of the dense kernels only the stem's is more than 1x1.
+    for (layout, exchanged, least) in
+        [("\"HWIO\"", "\"WHIO\"", 5.0), ("\"HWCM\"", "\"WHCM\"", 100.0)]
+    {
+        let convention = Convention::parse("keras", &text.replace(layout, exchanged)).unwrap();
+        let (family, covered) = find(&convention, "MobileNetV2");
+        let difference = golden.difference(family, covered).unwrap();
+        assert!(difference > least * TOLERANCE, "{layout}: {difference:e}");
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
-use effnet::arch::NetworkOptions;
+use effnet::arch::{NetworkOptions, PadType};
 use effnet::convert::{ConvertError, LibraryModel, library_models, recognize};
 use effnet::weights::{Checkpoint, Convention, Renaming};
 use sha2::{Digest, Sha256};
@@ -47,7 +47,9 @@ fn names_and_shapes_are_the_libraries() {
             let Some(&(tensors, digest)) = recorded.get(&key) else {
                 let unrecorded = matches!(
                     (convention.name(), model.family.name()),
-                    ("timm" | "keras", _) | ("tensorflow", "efficientnet" | "mobilenet_v3")
+                    ("timm", _)
+                        | ("tensorflow", "efficientnet" | "mobilenet_v3")
+                        | ("keras", "mobilenet_v3_of_keras_2")
                 );
                 assert!(unrecorded, "{key:?} is not recorded");
                 continue;
@@ -305,7 +307,7 @@ fn classes_channels_and_a_background_class_are_read_from_the_tensors() {
         assert_eq!(found.model.name, "mobilenet_v1_0.25_128");
         assert_eq!((found.network.num_classes, found.network.in_chans), (found_classes, in_chans));
         assert_eq!(found.has_background, num_classes == 1001);
-        assert_eq!(found.network.bn_eps, 1e-3);
+        assert_eq!((found.network.bn_eps, found.network.pad_type), (1e-3, PadType::Same));
     }
 }
 

@@ -266,9 +266,14 @@ impl<'a> Candidate<'a> {
             None if stem_fits => return Ok(None),
             None => {}
         }
-        let classifier = [(CLASSIFIER_BIAS.to_owned(), vec![options.num_classes])];
-        let bias = model.renaming_of(&network, &classifier)?;
-        let classes = bias.tensors().first().and_then(|bias| checkpoint.shape(&bias.foreign));
+        // A name that counts modules needs those before it.
+        let listed = match model.family.counts_modules() {
+            true => shapes(&network)?,
+            false => vec![(CLASSIFIER_BIAS.to_owned(), vec![options.num_classes])],
+        };
+        let renaming = model.renaming_of(&network, &listed)?;
+        let bias = renaming.foreign(CLASSIFIER_BIAS);
+        let classes = bias.and_then(|bias| checkpoint.shape(bias));
         let classes = classes.and_then(|shape| shape.first()).copied().unwrap_or(0);
         let has_background = model.family.has_background() && classes == IMAGENET_WITH_BACKGROUND;
         options.num_classes = classes - usize::from(has_background);

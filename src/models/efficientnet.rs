@@ -51,6 +51,9 @@ impl EfficientNet {
             stride: 2,
             groups: 1,
         };
+        // Tensors are asked for in the order of the computation.
+        let conv_stem = Conv2d::new(stem, network.pad_type, &vb.pp("conv_stem"))?;
+        let bn1 = NormAct::new(network.stem_chs, args, Some(network.act), &vb.pp("bn1"))?;
         let mut head_chs = network.stem_chs;
         let mut blocks = Vec::with_capacity(network.stages.len());
         for (s, stage) in network.stages.iter().enumerate() {
@@ -61,8 +64,8 @@ impl EfficientNet {
             head_chs = stage.last().map_or(head_chs, |block| block.out_chs());
         }
         Ok(Self {
-            conv_stem: Conv2d::new(stem, network.pad_type, &vb.pp("conv_stem"))?,
-            bn1: NormAct::new(network.stem_chs, args, Some(network.act), &vb.pp("bn1"))?,
+            conv_stem,
+            bn1,
             blocks,
             head: Head::new(network, head_chs, vb)?,
             dropout: (network.drop_rate > 0.0).then(|| Dropout::new(network.drop_rate as f32)),

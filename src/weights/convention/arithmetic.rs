@@ -9,6 +9,8 @@ pub(super) struct Place {
     pub(super) flat: usize,
     /// Whether the block has squeeze-and-excitation.
     pub(super) has_se: bool,
+    /// Modules of the same class before the tensor's.
+    pub(super) nth: usize,
     /// Stages of the network.
     pub(super) stages: usize,
     /// Blocks of the network.
@@ -30,6 +32,7 @@ enum Unit {
     Block,
     Flat,
     Se,
+    Nth,
     Stages,
     Blocks,
 }
@@ -38,9 +41,9 @@ impl Number {
     /// What a number's placeholder may hold, for error messages.
     pub(super) fn expected(of_block: bool) -> &'static str {
         if of_block {
-            "{rest}, {model}, sums of {stage}, {block}, {flat}, {se}, {stages}, {blocks} and numbers"
+            "{rest}, {model}, sums of {stage}, {block}, {flat}, {se}, {nth}, {stages}, {blocks} and numbers"
         } else {
-            "{rest}, {model}, sums of {stages}, {blocks} and numbers (outside of blocks)"
+            "{rest}, {model}, sums of {nth}, {stages}, {blocks} and numbers (outside of blocks)"
         }
     }
 
@@ -72,6 +75,11 @@ impl Number {
         &self.text
     }
 
+    /// Whether it depends on the modules before the tensor's.
+    pub(super) fn counts_modules(&self) -> bool {
+        self.terms.iter().any(|(_, unit)| *unit == Unit::Nth)
+    }
+
     pub(super) fn value(&self, at: &Place) -> i64 {
         let of = |unit| match unit {
             Unit::One => 1,
@@ -79,6 +87,7 @@ impl Number {
             Unit::Block => at.block,
             Unit::Flat => at.flat,
             Unit::Se => usize::from(at.has_se),
+            Unit::Nth => at.nth,
             Unit::Stages => at.stages,
             Unit::Blocks => at.blocks,
         };
@@ -116,6 +125,7 @@ fn term(text: &str, of_block: bool) -> Option<(i64, Unit)> {
         },
     };
     let unit = match name {
+        "nth" => Unit::Nth,
         "stages" => Unit::Stages,
         "blocks" => Unit::Blocks,
         "stage" if of_block => Unit::Stage,

@@ -98,6 +98,12 @@ impl Family {
         self.has_background
     }
 
+    /// Whether a name depends on the modules before its own.
+    pub(crate) fn counts_modules(&self) -> bool {
+        let mut rules = self.network.iter().chain(self.blocks.values().flatten());
+        rules.any(|rule| rule.template.counts_modules())
+    }
+
     /// Pairs the names of a model's tensors with the library's, whose name of it is `model`.
     ///
     /// `canonical` are the tensors by timm's names, with shapes, as
@@ -121,8 +127,9 @@ impl Family {
             .filter_map(|(name, _)| name.strip_prefix("blocks.")?.split_once(".se."))
             .map(|(block, _)| block)
             .collect();
+        let mut modules = Modules::default();
         for (name, shape) in canonical {
-            let mapped = self.map(model, name, shape, stages, &with_se)?;
+            let mapped = self.map(model, name, shape, stages, &with_se, &mut modules)?;
             if let Some(first) = taken.insert(mapped.foreign.clone(), name) {
                 return Err(ConventionError::Collision {
                     convention: self.common.convention.clone(),
@@ -143,6 +150,7 @@ impl Family {
         shape: &[usize],
         stages: &[Vec<&str>],
         with_se: &HashSet<&str>,
+        modules: &mut Modules,
     ) -> Result<MappedTensor, ConventionError> {
         let convention = || self.common.convention.clone();
         let whole = Place {
@@ -150,7 +158,7 @@ impl Family {
             blocks: stages.iter().map(Vec::len).sum(),
             ..Place::default()
         };
-        let (rules, inside, at, table) = match name.strip_prefix("blocks.") {
+        let (rules, inside, mut at, table) = match name.strip_prefix("blocks.") {
             None => (Some(&self.network), name, whole, "network".to_owned()),
             Some(path) => {
                 let (kind, mut at, inside) = locate(path, stages, whole)
@@ -169,6 +177,7 @@ impl Family {
                 tensor: name.to_owned(),
                 table,
             })?;
+        at.nth = modules.place(rule.pattern.rest().unwrap_or_default(), name);
         let foreign = rule.template.fill(model, rest, &at).map_err(|source| {
             ConventionError::NoName { convention: convention(), tensor: name.to_owned(), source }
         })?;
@@ -276,6 +285,33 @@ impl Covered {
             model_args: ModelArgs::default(),
             channel_multiplier: None,
             preprocessing: None,
+        }
+    }
+}
+
+/// The modules met so far, by class.
+#[derive(Default)]
+struct Modules {
+    /// The last one's name, and how many are before it.
+    last: HashMap<String, (String, usize)>,
+}
+
+impl Modules {
+    /// How many modules of the class are before the one of a tensor. Tensors come in the
+    /// architecture's order, those of a module together.
+    fn place(&mut self, class: &str, tensor: &str) -> usize {
+        let module = tensor.rsplit_once('.').map_or("", |(module, _)| module);
+        match self.last.get_mut(class) {
+            Some((last, place)) if last != module => {
+                module.clone_into(last);
+                *place += 1;
+                *place
+            }
+            Some((_, place)) => *place,
+            None => {
+                self.last.insert(class.to_owned(), (module.to_owned(), 0));
+                0
+            }
         }
     }
 }

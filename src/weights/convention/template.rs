@@ -180,6 +180,18 @@ impl Template {
         self.rest.as_deref()
     }
 
+    /// Whether a number of it is the module's place among others.
+    pub(super) fn counts_modules(&self) -> bool {
+        fn any(parts: &[Part]) -> bool {
+            parts.iter().any(|part| match part {
+                Part::Number(number) => number.counts_modules(),
+                Part::Optional(inner) => any(inner),
+                _ => false,
+            })
+        }
+        any(&self.parts)
+    }
+
     /// The name for what `rest` stands for at a place in the network of the library's `model`.
     pub(super) fn fill(&self, model: &str, rest: &str, at: &Place) -> Result<String, FillError> {
         let mut name = String::new();

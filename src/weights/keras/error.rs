@@ -13,14 +13,6 @@ pub enum KerasError {
     /// An HDF5 file that Keras did not write.
     #[error("it is an HDF5 file without layers as Keras writes them: name a file of model weights")]
     NotKeras,
-    /// A layer of which only the number is known.
-    #[error(
-        "its layer `{layer}` has a number in place of a name, as Keras wrote them before 3.3: load it in Keras and save it as .keras"
-    )]
-    Unnamed {
-        /// The group of the layer.
-        layer: String,
-    },
     /// The model's description is not Keras's.
     #[error("its config.json is not as it should be: {reason}")]
     Config {

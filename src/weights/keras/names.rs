@@ -80,9 +80,10 @@ pub(super) fn of(
             Some(group) => tree.text(group, "name")?,
             None => None,
         };
-        let Some(named) = named.or_else(|| layers.get(layer).cloned()) else {
-            return Err(KerasError::Unnamed { layer: layer.to_owned() });
-        };
+        // Before Keras 3.6 a file of weights alone had no names: the group's is the class and a number.
+        let named = named
+            .or_else(|| layers.get(layer).cloned())
+            .unwrap_or_else(|| split(layer).1.to_owned());
         let count = counts.get(vars).copied().unwrap_or_default();
         let known = VARIABLES.iter().find(|known| known.0 == class && known.1 <= count);
         let number = variable.parse::<usize>().ok();

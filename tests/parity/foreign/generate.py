@@ -172,7 +172,21 @@ def record_keras(name, build):
     pixels = pixels.transpose(0, 2, 3, 1)
     model = build(input_shape=(h, w, c), classes=CLASSES, classifier_activation=None)
     tensors = fill_keras(model, keras_logits(model, pixels)[1])
-    write(name, shape, tensors, keras_logits(model, pixels)[0], pixels=True)
+    write(name, shape, tensors, keras_logits(model, pixels)[0], pixels=True, groups=groups(model))
+
+
+def groups(model):
+    """The groups of the layers in a file of weights, as keras/src/saving/saving_lib.py counts them."""
+    from keras.src.utils.naming import to_snake_case
+
+    counts, named = {}, {}
+    for layer in model.layers:
+        group = to_snake_case(type(layer).__name__)
+        number = counts.setdefault(group, 0)
+        counts[group] += 1
+        if layer.weights:
+            named[layer.name] = f"{group}_{number}" if number else group
+    return named
 
 
 def torchvision():
@@ -249,7 +263,7 @@ def keras_models():
     yield "keras.MobileNetV2", bare(apps.MobileNetV2)
     yield "keras.MobileNetV3Small", bare(apps.MobileNetV3Small)
     yield "keras.MobileNetV3Large", bare(apps.MobileNetV3Large)
-    yield "keras.MobileNetV3Large minimalistic", bare(apps.MobileNetV3Large, minimalistic=True)
+    yield "keras.MobileNetV3Large-minimalistic", bare(apps.MobileNetV3Large, minimalistic=True)
 
 
 # transformers' EfficientNet pads for maps of even sizes, or where its configuration says odd; Keras's first

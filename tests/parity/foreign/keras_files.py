@@ -36,7 +36,12 @@ def save(model, folder):
     model.save(folder / "whole.h5")
     with h5py.File(folder / "weights.h5", "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, model)
-    return [folder / name for name in ("model.keras", "model.weights.h5", "whole.h5", "weights.h5")]
+    # As Keras wrote it before 3.6.
+    model.save_weights(folder / "unnamed.weights.h5")
+    with h5py.File(folder / "unnamed.weights.h5", "r+") as file:
+        file.visititems(lambda _, found: found.attrs.pop("name", None) and None)
+    names = ("model.keras", "model.weights.h5", "whole.h5", "weights.h5", "unnamed.weights.h5")
+    return [folder / name for name in names]
 
 
 def effnet(*arguments):
