@@ -9,7 +9,7 @@ use super::kernels::Kernels;
 use super::lower::{Lowered, lower};
 use super::memory::{Floats, padded};
 use super::plan::{Map, Plan, Region, Step};
-use super::pool::{Counter, Job, Pool};
+use super::pool::{Job, Pool};
 use super::run::Pass;
 use super::{CpuError, Isa, cores};
 use crate::arch::Network;
@@ -69,7 +69,6 @@ struct State {
     /// The last used first.
     plans: Vec<Arc<Plan>>,
     arena: Floats,
-    counters: Vec<Counter>,
 }
 
 /// The memory that an engine takes for images of one shape.
@@ -102,9 +101,8 @@ impl CpuEngine {
         };
         let lowered = lower(network, vb, kernels, pairs)?;
         let threads = options.threads.unwrap_or_else(cores::physical).max(1);
-        let pool = Pool::new(threads).map_err(CpuError::Threads)?;
-        let counters = (0..lowered.layers.len() * threads).map(|_| Counter::default()).collect();
-        let state = State { pool, plans: Vec::new(), arena: Floats::zeros(0), counters };
+        let pool = Pool::new(threads, lowered.layers.len()).map_err(CpuError::Threads)?;
+        let state = State { pool, plans: Vec::new(), arena: Floats::zeros(0) };
         Ok(Self {
             lowered,
             isa,
@@ -195,7 +193,7 @@ impl CpuEngine {
         }
         let mut state = self.lock();
         let plan = self.plan(&mut state, shape)?;
-        let State { pool, arena, counters, .. } = &mut *state;
+        let State { pool, arena, .. } = &mut *state;
         for first in (0..images).step_by(plan.group) {
             let count = plan.group.min(images - first);
             let pass = Pass {
@@ -210,7 +208,7 @@ impl CpuEngine {
             let mut run_to = |steps: usize| {
                 let part = Part { pass, first: done, steps: steps - done };
                 done = steps;
-                if pool.run(&part, counters) { Ok(()) } else { Err(CpuError::Failed) }
+                if pool.run(&part) { Ok(()) } else { Err(CpuError::Failed) }
             };
             if let Some(times) = &mut sink.times {
                 for (step, (_, time)) in times.iter_mut().enumerate() {

@@ -8,7 +8,7 @@
 //! that a descheduled thread holds.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -17,18 +17,47 @@ const SPINS: usize = 2_000;
 /// Rounds without work before a thread sleeps: some 100 µs, a few small layers.
 const IDLE_SPINS: usize = 20_000;
 
-/// Tasks claimed of one share of one step; in a step's first share also the tasks done of the step. On
-/// its own cache line.
+/// Low bits of a [`Counter`]'s words, for tasks; the others tell which job they belong to, so that
+/// nobody has to set counters back.
+const TASK_BITS: u32 = 24;
+
+/// Of one step and one thread: the tasks claimed of its share, and those that it has done, of whatever
+/// share. On a cache line of its own, which crosses to another core once or twice a step.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-pub(super) struct Counter {
-    claimed: AtomicUsize,
-    done: AtomicUsize,
+struct Counter {
+    claimed: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Counter {
+    /// The next of the share's `len` tasks in job `round`, if any is left.
+    fn claim(&self, round: u64, len: usize) -> Option<usize> {
+        let first = round << TASK_BITS;
+        let mut claimed = self.claimed.load(Relaxed);
+        loop {
+            // A word of an earlier job: nobody has claimed anything of this one.
+            let next = claimed.max(first);
+            let task = (next - first) as usize;
+            if task >= len {
+                return None;
+            }
+            match self.claimed.compare_exchange_weak(claimed, next + 1, Relaxed, Relaxed) {
+                Ok(_) => return Some(task),
+                Err(now) => claimed = now,
+            }
+        }
+    }
+
+    /// Tasks done in job `round`.
+    fn done(&self, round: u64) -> usize {
+        self.done.load(Acquire).saturating_sub(round << TASK_BITS) as usize
+    }
 }
 
 /// Work in steps.
 pub(super) trait Job: Sync {
-    /// Steps; there are as many counters for each thread, at least.
+    /// Steps; at most as many as the pool was made for.
     fn steps(&self) -> usize;
     /// Tasks of a step.
     fn tasks(&self, step: usize) -> usize;
@@ -45,6 +74,7 @@ struct Open<'a> {
     job: &'a dyn Job,
     counters: &'a [Counter],
     threads: usize,
+    round: u64,
     failed: AtomicBool,
 }
 
@@ -53,7 +83,7 @@ struct Shared {
     /// The current job's [`Open`], or null.
     open: std::sync::atomic::AtomicPtr<()>,
     /// Rises with every job, so that a thread joins each at most once.
-    round: AtomicUsize,
+    round: AtomicU64,
     /// Threads that may be looking at the job.
     inside: AtomicUsize,
     sleeping: Mutex<usize>,
@@ -66,24 +96,27 @@ struct Shared {
 pub(super) struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// One for each thread of each step.
+    counters: Vec<Counter>,
 }
 
 impl Pool {
-    /// Starts `threads - 1` threads: the caller is the first.
+    /// Starts `threads - 1` threads, the caller being the first, for jobs of at most `steps` steps.
     ///
     /// # Errors
     ///
     /// The system's, if a thread does not start.
-    pub(super) fn new(threads: usize) -> std::io::Result<Self> {
+    pub(super) fn new(threads: usize, steps: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             open: std::sync::atomic::AtomicPtr::new(std::ptr::null_mut()),
-            round: AtomicUsize::new(0),
+            round: AtomicU64::new(0),
             inside: AtomicUsize::new(0),
             sleeping: Mutex::new(0),
             wake: Condvar::new(),
             stop: AtomicBool::new(false),
         });
-        let mut pool = Self { shared, threads: Vec::new() };
+        let counters = (0..threads * steps).map(|_| Counter::default()).collect();
+        let mut pool = Self { shared, threads: Vec::new(), counters };
         for thread in 1..threads {
             let shared = Arc::clone(&pool.shared);
             let builder = std::thread::Builder::new().name(format!("effnet-{thread}"));
@@ -93,16 +126,16 @@ impl Pool {
     }
 
     /// Runs `job` to its end; `false` if a task panicked. `&mut`: one job at a time.
-    pub(super) fn run(&mut self, job: &dyn Job, counters: &[Counter]) -> bool {
-        let threads = self.threads.len() + 1;
-        for counter in &counters[..job.steps() * threads] {
-            counter.claimed.store(0, Relaxed);
-            counter.done.store(0, Relaxed);
-        }
-        let open = Open { job, counters, threads, failed: AtomicBool::new(false) };
+    pub(super) fn run(&mut self, job: &dyn Job) -> bool {
         let shared = &*self.shared;
+        let open = Open {
+            job,
+            counters: &self.counters,
+            threads: self.threads.len() + 1,
+            round: shared.round.fetch_add(1, SeqCst) + 1,
+            failed: AtomicBool::new(false),
+        };
         if !self.threads.is_empty() {
-            shared.round.fetch_add(1, SeqCst);
             shared.open.store((&raw const open).cast_mut().cast(), SeqCst);
             if *shared.sleeping.lock().unwrap_or_else(PoisonError::into_inner) > 0 {
                 shared.wake.notify_all();
@@ -136,7 +169,7 @@ impl Shared {
     /// A thread's life.
     fn serve(&self, thread: usize) {
         let mut last = 0;
-        let news = |last: usize| {
+        let news = |last: u64| {
             self.stop.load(SeqCst)
                 || (self.round.load(SeqCst) != last && !self.open.load(SeqCst).is_null())
         };
@@ -179,25 +212,23 @@ impl Open<'_> {
         for step in 0..self.job.steps() {
             let tasks = self.job.tasks(step);
             let counters = &self.counters[step * self.threads..][..self.threads];
-            let done = &counters[0].done;
+            let mut done = 0;
             for i in 0..self.threads {
                 let share = (thread + i) % self.threads;
                 let first = tasks * share / self.threads;
                 let len = tasks * (share + 1) / self.threads - first;
-                loop {
-                    let task = counters[share].claimed.fetch_add(1, Relaxed);
-                    if task >= len {
-                        break;
-                    }
+                while let Some(task) = counters[share].claim(self.round, len) {
                     // SAFETY: the counter hands out each task once; the wait below orders the steps.
                     let run = || unsafe { self.job.run(thread, step, first + task) };
                     if catch_unwind(AssertUnwindSafe(run)).is_err() {
                         self.failed.store(true, Relaxed);
                     }
-                    done.fetch_add(1, Release);
+                    done += 1;
                 }
             }
-            wait(|| done.load(Acquire) == tasks);
+            let word = (self.round << TASK_BITS) + done;
+            counters[thread].done.store(word, Release);
+            wait(|| counters.iter().map(|c| c.done(self.round)).sum::<usize>() == tasks);
         }
     }
 }
@@ -243,13 +274,12 @@ mod tests {
 
     #[test]
     fn every_task_runs_once_and_steps_are_in_order() {
-        let counters: Vec<Counter> = (0..100).map(|_| Counter::default()).collect();
         for threads in [1, 2, 5] {
-            let mut pool = Pool::new(threads).unwrap();
+            let mut pool = Pool::new(threads, 20).unwrap();
             for _ in 0..200 {
                 let job =
                     Sums { cells: (0..20).map(|_| AtomicUsize::new(0)).collect(), fail: false };
-                assert!(pool.run(&job, &counters));
+                assert!(pool.run(&job));
                 for (step, cell) in job.cells.iter().enumerate() {
                     assert_eq!(cell.load(Relaxed), job.tasks(step));
                 }
@@ -259,11 +289,10 @@ mod tests {
 
     #[test]
     fn a_panic_is_reported_and_the_pool_lives_on() {
-        let counters: Vec<Counter> = (0..60).map(|_| Counter::default()).collect();
-        let mut pool = Pool::new(3).unwrap();
+        let mut pool = Pool::new(3, 20).unwrap();
         for fail in [true, false] {
             let job = Sums { cells: (0..20).map(|_| AtomicUsize::new(0)).collect(), fail };
-            assert_eq!(pool.run(&job, &counters), !fail);
+            assert_eq!(pool.run(&job), !fail);
         }
     }
 }
