@@ -333,6 +333,9 @@ fn wrong_shapes_are_refused() {
 
 /// The bar for bfloat16, of the reference's largest value: it has 8 bits.
 const BF16_TOLERANCE: f32 = 0.03;
+/// The same for the gates of global context and for attention, which seeded weights make steep so that
+/// 1% on a tensor before them shows (`src/weights/seeded.rs`).
+const BF16_STEEP_TOLERANCE: f32 = 0.1;
 
 #[test]
 fn bf16_is_near_float32_and_its_bits_do_not_depend_on_threads_or_batches() {
@@ -365,7 +368,9 @@ fn bf16_is_near_float32_and_its_bits_do_not_depend_on_threads_or_batches() {
             let pairs = ours.data.iter().zip(&float.data);
             let drift = pairs.fold(0f32, |worst, (a, b)| worst.max((a - b).abs())) / scale;
             println!("{name} {isa:?} {}: drift {drift:e}", one.dtype().name());
-            assert!(drift <= BF16_TOLERANCE, "{name} {isa:?}: {drift:e}");
+            let steep = name.starts_with("gc_") || name.contains("_hybrid_");
+            let bar = if steep { BF16_STEEP_TOLERANCE } else { BF16_TOLERANCE };
+            assert!(drift <= bar, "{name} {isa:?}: {drift:e}");
             // Pairs were multiplied where the machine can, and floats where it cannot.
             assert_eq!(drift > 0.0, one.dtype() == Dtype::Bf16);
         }

@@ -10,6 +10,8 @@ use crate::pretrained;
 use crate::summary::{Figures, Summary};
 
 /// Describe a network: shapes, parameters and operations, layer by layer
+///
+/// MACs and activations are fvcore's counts, those of timm's `benchmark.py --bench profile`.
 #[derive(Debug, Args)]
 pub(super) struct SummaryArgs {
     /// Architecture, with or without a tag (`effnet models` lists them)
@@ -60,7 +62,12 @@ impl SummaryArgs {
             ..arch::NetworkOptions::default()
         };
         let (height, width) = self.img_size.map_or((height, width), |size| (size, size));
-        let summary = Summary::new(&arch.network(&options)?, height, width)?;
+        let mut summary = Summary::new(&arch.network(&options)?, height, width)?;
+        for (what, factor) in [("width", self.width), ("depth", self.depth)] {
+            if let Some(factor) = factor {
+                summary.architecture.push_str(&format!(" {what} {factor}"));
+            }
+        }
         let mut out = std::io::stdout().lock();
         match self.format {
             Format::Table => table(&summary, &mut out)?,

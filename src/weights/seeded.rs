@@ -2,8 +2,9 @@
 //!
 //! Every value is `center + spread * u`, computed in float64 and rounded to float32 once, where `u`
 //! in [-1, 1) is a hash of the seed, the tensor's timm name and the element's index. The rules that
-//! choose `center` and `spread` keep activations near 1 through any depth, so that each tensor
-//! matters to the logits. `tests/parity/seeded.py` computes the same values for timm.
+//! choose `center` and `spread` keep what is added and the sums that it is added to of like size through
+//! any depth, so that 1% on any one tensor shows in the logits, and rounding errors do not grow.
+//! `tests/parity/seeded.py` computes the same values for timm.
 
 use candle_core::{DType, Device, Result, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
@@ -34,7 +35,8 @@ pub fn tensor(seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
     match *shape {
         // Without the mean of their inputs, which activations make positive, a layer's outputs
         // depend on the image more than on constants. The sum is exact: u are multiples of 2^-23.
-        [rows, inputs, ..] if inputs > 1 => {
+        // The few inputs of a gate would lose too much by it.
+        [rows, inputs, ..] if inputs > 1 && !name.ends_with("conv_expand.weight") => {
             let len = shape[1..].iter().product::<usize>();
             for row in 0..rows {
                 let sum: f64 = (0..len).map(|i| uniform.at(row * len + i)).sum();
@@ -72,46 +74,72 @@ fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
         layer => layer,
     };
     // A block's index in its stage.
-    let block: Option<usize> = match segments[..] {
-        ["blocks", _, block, ..] => block.parse().ok(),
-        _ => None,
+    let block = match segments[..] {
+        ["blocks", _, block, ..] => block.parse::<usize>().unwrap_or(0),
+        _ => 0,
     };
+    let inner = block > 0;
     match (layer, leaf) {
-        (_, "running_mean") => return (0.0, 1.0),
-        // Long chains of residual branches at full strength would amplify rounding errors.
-        (_, "running_var") => return (if block > Some(4) { 1.75 } else { 1.0 }, 0.5),
-        // Gates that are open pass the signal on; wide biases behind them still show.
-        ("conv_expand", "bias") => return (3.0, 1.0),
-        ("conv_reduce", "bias") => return (0.0, 4.0),
-        (_, "bias") => return (0.0, 1.0),
+        // The sum of a stage's branches holds as many of these as it has blocks.
+        ("bn3", "bias" | "running_mean") => return (0.0, 0.5),
+        // Squeezes that are alive, and gates of which some are open, some shut, and many between.
+        ("conv_reduce", "bias") => return (2.0, 3.0),
+        ("conv_expand", "bias") => return (2.0, 2.0),
+        // Most gates of a global context are open or shut: those between move far.
+        ("fc2", "bias") => return (1.0, 25.0),
+        // A mix of experts, none of them alone.
+        ("routing_fn", "bias") => return (1.0, 1.0),
+        (_, "bias" | "running_mean") => return (0.0, 1.0),
+        // Of both signs, so that the next layer does not cancel what they have in common.
+        (_, "v") => return (1.0, 2.0),
         _ if shape.len() <= 1 => return (1.0, 0.5),
         _ => {}
     }
-    let gain = match (layer, block) {
-        _ if segments.contains(&"se") => 6.0,
-        // The first block of a stage carries the signal; in the others the residual does, and the
-        // branch adds a little.
-        ("conv_pwl" | "conv" | "pw_proj" | "output", Some(0)) => 2.5,
-        // A pointwise one, which has no residual.
-        ("conv", Some(_)) if shape.get(2) == Some(&1) => 2.5,
-        ("conv_pwl" | "conv", Some(_)) => 0.1,
-        ("pw_proj" | "output", Some(_)) => 0.4,
+    let experts = shape.len() == 2 && matches!(layer, "conv_pw" | "conv_dw" | "conv_pwl");
+    let widens = experts || shape[0] > shape[1];
+    // The variance of the outputs for inputs of variance 1.
+    let gain = match layer {
+        // A branch takes in of a sum, which is large, and larger after many branches, no more than its
+        // own constants weigh. The errors of long chains stay small so.
+        "conv_pw" | "conv_exp" if widens && block > 8 => 0.01,
+        "conv_pw" | "conv_exp" if widens && block > 4 => 0.03,
+        "conv_pw" | "conv_exp" if widens && inner => 0.1,
+        "dw_start" if inner => 0.3,
+        "pw_exp" if inner => 0.5,
+        // Branches that take in all of the sum.
+        "conv_pwl" if inner && shape[0] == shape[1] => 0.1,
+        "conv" if inner && shape.get(2) != Some(&1) => 0.1,
+        "output" if inner => 0.1,
+        "pw_proj" if inner => 1.5,
+        // These halve what an activation passes on, and make it a sum that later branches add to.
+        "conv" | "conv_pwl" | "pw_proj" | "output" => 2.5,
+        // Separable convolutions: chains without residuals, which would forget the image.
+        "conv_pw" if !experts && 5 * shape[0] <= 11 * shape[1] => 3.0,
+        // Linear layers in a row.
+        "conv_exp" => 1.0,
+        "dw_start" | "pw_exp" => 0.8,
+        // The end of a sum.
+        "conv_head" => 0.5,
         // Attention that is neither even nor all to one place.
-        ("query" | "key", _) => 0.1,
-        // Chains without residuals, which would forget the image.
-        ("conv_pw", _) if shape[0] == 2 * shape[1] => 6.0,
-        ("dw_start" | "pw_exp" | "dw_mid", _) => 0.8,
-        ("conv_exp", _) => 1.0,
+        "query" | "key" => 0.05,
+        // What a pool hands on is mostly constant: the little that is not is made to show in the gates.
+        "conv_attn" if block > 4 => 40.0,
+        "conv_attn" if inner => 8.0,
+        "conv_reduce" => 12.0,
+        "conv_expand" => 2.0,
+        "fc1" => 10.0,
+        "fc2" => 1000.0,
+        "routing_fn" => 0.2,
         _ => 1.5,
     };
     let fan_in = shape[1..].iter().product::<usize>() as f64;
     // Kernels of experts, flattened and to be summed: the inputs of one are guessed from a sixfold
     // expansion.
-    let experts = shape[0] as f64 / 2.0;
-    let fan_in = match (shape.len(), layer) {
-        (2, "conv_pw") => (fan_in / 6.0).sqrt() * experts,
-        (2, "conv_dw") => 16.0 * experts,
-        (2, "conv_pwl") => (fan_in * 6.0).sqrt() * experts,
+    let kernels = shape[0] as f64 / 2.0;
+    let fan_in = match layer {
+        "conv_pw" if experts => (fan_in / 6.0).sqrt() * kernels,
+        "conv_dw" if experts => 16.0 * kernels,
+        "conv_pwl" if experts => (fan_in * 6.0).sqrt() * kernels,
         _ => fan_in,
     };
     (0.0, (3.0 * gain / fan_in).sqrt())
@@ -179,13 +207,18 @@ mod tests {
         assert_eq!(conv, CONV);
         assert_eq!(tensor(7, "bn1.running_var", &[3]), RUNNING_VAR);
         assert_eq!(tensor(7, "blocks.0.0.se.conv_expand.bias", &[2]), SE_BIAS);
+        assert_eq!(tensor(7, "blocks.0.0.se.conv_expand.weight", &[2, 2, 1, 1]), SE_WEIGHT);
+        assert_eq!(tensor(7, "blocks.1.9.conv_pw.weight", &[2, 3]), EXPERTS);
         assert_eq!(images(1, &[1, 1, 1, 3]), IMAGES);
         assert_ne!(tensor(8, "bn1.running_var", &[3]), RUNNING_VAR);
     }
 
     const CONV: [f32; 6] =
-        [0.26423097, -0.26411995, -0.000111005946, -0.13860266, 0.065293, 0.07330966];
+        [1.3211548, -1.3205998, -0.0005550297, -0.6930133, 0.32646498, 0.36654833];
     const RUNNING_VAR: [f32; 3] = [0.69799787, 0.6214715, 0.7311869];
-    const SE_BIAS: [f32; 2] = [3.390542, 2.8907366];
+    const SE_BIAS: [f32; 2] = [2.7810843, 1.7814732];
+    const SE_WEIGHT: [f32; 4] = [0.6997804, -1.498372, 1.2822889, -1.642295];
+    const EXPERTS: [f32; 6] =
+        [0.0071664453, -0.025863951, 0.018697506, -0.038088623, -0.015310571, 0.053399194];
     const IMAGES: [f32; 3] = [-0.34982705, 1.4866548, -1.2574589];
 }

@@ -21,6 +21,7 @@ fn json_of_a_scaled_network() {
     // efficientnet_b4's.
     assert_eq!(summary["total"]["parameters"], 19_341_616);
     assert_eq!(summary["input"], serde_json::json!([3, 97, 97]));
+    assert_eq!(summary["architecture"], "efficientnet_b0 width 1.4 depth 1.8");
     assert_eq!(summary["stages"][0]["blocks"][0]["layers"][0]["name"], "conv_stem");
 }
 

@@ -2,8 +2,8 @@
 
 Every value is `center + spread * u`, computed in float64 and rounded to float32 once, where `u` in
 [-1, 1) is a hash of the seed, the tensor's timm name and the element's index. The rules that choose
-`center` and `spread` keep activations near 1 through any depth, so that each tensor matters to the
-logits.
+`center` and `spread` keep what is added and the sums that it is added to of like size through any depth,
+so that 1% on any one tensor shows in the logits, and rounding errors do not grow.
 """
 
 import math
@@ -40,12 +40,52 @@ def uniform(seed, name, count):
     return (z >> np.uint64(40)).astype(np.float64) * 2.0**-23 - 1.0
 
 
+# The centers and spreads of biases and running means, by layer; (0, 1) in others.
+CONSTANTS = {
+    # The sum of a stage's branches holds as many of these as it has blocks.
+    "bn3": (0.0, 0.5),
+    # Squeezes that are alive, and gates of which some are open, some shut, and many between.
+    "conv_reduce": (2.0, 3.0),
+    "conv_expand": (2.0, 2.0),
+    # Most gates of a global context are open or shut: those between move far.
+    "fc2": (1.0, 25.0),
+    # A mix of experts, none of them alone.
+    "routing_fn": (1.0, 1.0),
+}
+# The variances of outputs for inputs of variance 1, by layer; 1.5 in others.
+GAINS = {
+    # What a pool hands on is mostly constant: the little that is not is made to show in the gates.
+    "conv_reduce": 12.0,
+    "conv_expand": 2.0,
+    "fc1": 10.0,
+    "fc2": 1000.0,
+    "routing_fn": 0.2,
+    # These halve what an activation passes on, and make it a sum that later branches add to.
+    "conv": 2.5,
+    "conv_pwl": 2.5,
+    "pw_proj": 2.5,
+    "output": 2.5,
+    # Attention that is neither even nor all to one place.
+    "query": 0.05,
+    "key": 0.05,
+    # Linear layers in a row.
+    "conv_exp": 1.0,
+    "dw_start": 0.8,
+    "pw_exp": 0.8,
+    # The end of a sum.
+    "conv_head": 0.5,
+}
+# The same in blocks with residuals around them.
+INNER_GAINS = {"dw_start": 0.3, "pw_exp": 0.5, "output": 0.1, "pw_proj": 1.5}
+
+
 def rule(name, shape):
     """(center, spread) of a tensor."""
     segments = name.split(".")
     leaf = segments[-1]
     # A block's index in its stage, and its layer's name.
     block = int(segments[2]) if segments[0] == "blocks" else 0
+    inner = block > 0
     layer = segments[-2]
     if layer.isdigit():
         # One convolution of a mixed one.
@@ -53,43 +93,34 @@ def rule(name, shape):
     elif layer in ("conv", "proj") and len(segments) > 5:
         # `pw_proj.conv`, `query.proj`: the layer around it says what it does.
         layer = segments[-3]
-    if leaf == "running_mean":
-        return 0.0, 1.0
-    if leaf == "running_var":
-        # Long chains of residual branches at full strength would amplify rounding errors.
-        return (1.75 if block > 4 else 1.0), 0.5
-    if leaf == "bias":
-        # Gates that are open pass the signal on; wide biases behind them still show.
-        return {"conv_expand": (3.0, 1.0), "conv_reduce": (0.0, 4.0)}.get(layer, (0.0, 1.0))
+    if leaf in ("bias", "running_mean"):
+        return CONSTANTS.get(layer, (0.0, 1.0))
+    if leaf == "v":
+        # Of both signs, so that the next layer does not cancel what they have in common.
+        return 1.0, 2.0
     if len(shape) == 1:
         return 1.0, 0.5
+    gain = GAINS.get(layer, 1.5)
+    experts = len(shape) == 2 and layer in ("conv_pw", "conv_dw", "conv_pwl")
+    if inner and layer in ("conv_pw", "conv_exp") and (experts or shape[0] > shape[1]):
+        # A branch takes in of a sum, which is large, and larger after many branches, no more than its own
+        # constants weigh. The errors of long chains stay small so.
+        gain = 0.1 if block < 5 else 0.03 if block < 9 else 0.01
+    elif inner and layer == "conv_attn":
+        gain = 8.0 if block < 5 else 40.0
+    elif inner and layer in INNER_GAINS:
+        gain = INNER_GAINS[layer]
+    elif layer == "conv_pw" and not experts and 5 * shape[0] <= 11 * shape[1]:
+        # Separable convolutions: chains without residuals, which would forget the image.
+        gain = 3.0
+    elif inner and (layer == "conv_pwl" and shape[0] == shape[1] or layer == "conv" and shape[2] > 1):
+        # Branches that take in all of the sum.
+        gain = 0.1
     fan_in = math.prod(shape[1:])
-    if len(shape) == 2 and layer in ("conv_pw", "conv_dw", "conv_pwl"):
-        # Kernels of experts, flattened and to be summed: the inputs of one are guessed from a sixfold
-        # expansion.
+    if experts:
+        # Kernels, flattened and to be summed: the inputs of one are guessed from a sixfold expansion.
         guesses = {"conv_pw": math.sqrt(fan_in / 6.0), "conv_dw": 16.0, "conv_pwl": math.sqrt(fan_in * 6.0)}
         fan_in = guesses[layer] * shape[0] / 2.0
-    if "se" in segments:
-        gain = 6.0
-    elif segments[0] == "blocks" and (layer in ("conv_pwl", "pw_proj", "output") or layer == "conv" and shape[2] > 1):
-        # The first block of a stage carries the signal; in the others the residual does, and the
-        # branch adds a little.
-        gain = 2.5 if block == 0 else 0.1 if layer in ("conv_pwl", "conv") else 0.4
-    elif layer == "conv":
-        # A pointwise one, which has no residual.
-        gain = 2.5
-    elif layer in ("query", "key"):
-        # Attention that is neither even nor all to one place.
-        gain = 0.1
-    elif layer == "conv_pw" and shape[0] == 2 * fan_in:
-        # Chains without residuals, which would forget the image.
-        gain = 6.0
-    elif layer in ("dw_start", "pw_exp", "dw_mid"):
-        gain = 0.8
-    elif layer == "conv_exp":
-        gain = 1.0
-    else:
-        gain = 1.5
     return 0.0, math.sqrt(3.0 * gain / fan_in)
 
 
@@ -97,9 +128,10 @@ def tensor(seed, name, shape):
     """The float32 values of a tensor."""
     center, spread = rule(name, shape)
     u = uniform(seed, name, math.prod(shape))
-    if len(shape) > 1 and shape[1] > 1:
+    if len(shape) > 1 and shape[1] > 1 and not name.endswith("conv_expand.weight"):
         # Without the mean of their inputs, which activations make positive, a layer's outputs
         # depend on the image more than on constants. The sum is exact: u are multiples of 2**-23.
+        # The few inputs of a gate would lose too much by it.
         rows = u.reshape(shape[0], -1)
         u = (rows - rows.sum(axis=1, keepdims=True) / rows.shape[1]).reshape(-1)
     return (center + spread * u).astype(np.float32).reshape(shape)

@@ -109,30 +109,28 @@ impl Golden {
         EfficientNet::new(&self.network, &vb).unwrap()
     }
 
-    /// The logits with each of `moved` tensors scaled by its factor, one at a time. Where a norm
-    /// undoes the scaling of a whole tensor, every other element is scaled.
-    pub fn logits_with_each<'a>(
-        &self,
-        moved: impl Iterator<Item = (&'a String, f32)>,
-    ) -> Vec<(&'a str, Vec<f32>)> {
+    /// How far the logits are from the reference's when each of the tensors `names` is scaled, one at
+    /// a time: the largest difference over the largest absolute value of the reference.
+    ///
+    /// Where a norm undoes the scaling of the whole tensor before it, every other element is scaled.
+    pub fn logits_moved_by_each<'a>(&self, names: &[&'a str], factor: f32) -> Vec<(&'a str, f64)> {
         let weights = self.weights(|_, _| {});
         let input = self.input();
-        let run = |(name, factor): (&'a String, f32)| {
+        let normalizes = matches!(self.network.norm, Norm::GroupNorm { .. } | Norm::LayerNorm);
+        let run = |&name: &&'a str| {
             let mut weights = weights.clone();
-            let every = if self.network.norm == Norm::BatchNorm { 1 } else { 2 };
+            let shape = weights[name].dims().to_vec();
+            let undone = normalizes && shape.len() == 4 && !name.contains(".se.");
             let mut values: Vec<f32> = weights[name].flatten_all().unwrap().to_vec1().unwrap();
-            values.iter_mut().step_by(every).for_each(|v| *v *= factor);
-            let scaled = Tensor::from_vec(values, weights[name].shape(), &Device::Cpu).unwrap();
-            weights.insert(name.clone(), scaled);
+            values.iter_mut().step_by(if undone { 2 } else { 1 }).for_each(|v| *v *= factor);
+            let scaled = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+            weights.insert(name.to_owned(), scaled);
             let logits = self.model(weights).forward(&input, false).unwrap();
-            (name.as_str(), logits.flatten_all().unwrap().to_vec1().unwrap())
+            let logits: Vec<f32> = logits.flatten_all().unwrap().to_vec1().unwrap();
+            let reference = &self.tensors["logits"];
+            (name, max_difference(&logits, reference) / max_abs(reference))
         };
-        moved.map(run).collect()
-    }
-
-    /// Whether `logits` are the reference's within `tolerance`; if not, by how much they miss.
-    pub fn compare_logits(&self, logits: &[f32], tolerance: f64) -> Result<(), String> {
-        self.check("logits", logits, max_abs(&self.tensors["logits"]), tolerance)
+        names.iter().map(run).collect()
     }
 
     /// Compares all outputs, in the order of computation, and names the first that misses.
@@ -142,7 +140,8 @@ impl Golden {
         }
         let reference = max_abs(&self.tensors["pre_logits"]);
         self.check("pre_logits", &outputs.pre_logits, reference, tolerance)?;
-        self.compare_logits(&outputs.logits, tolerance)
+        let reference = max_abs(&self.tensors["logits"]);
+        self.check("logits", &outputs.logits, reference, tolerance)
     }
 
     fn compare_map(&self, name: &str, map: &Tensor, tolerance: f64) -> Result<(), String> {
@@ -175,11 +174,7 @@ impl Golden {
             let (a, b) = (ours.len(), theirs.len());
             return Err(format!("{}: first diverges at {key}: {a} values for {b}", self.name));
         }
-        let difference = ours
-            .iter()
-            .zip(theirs)
-            .map(|(a, b)| f64::from((a - b).abs()))
-            .fold(0.0, |worst: f64, d| if d.is_nan() { f64::INFINITY } else { worst.max(d) });
+        let difference = max_difference(ours, theirs);
         if difference <= tolerance * scale {
             return Ok(());
         }
@@ -208,4 +203,10 @@ impl Outputs {
 
 fn max_abs(values: &[f32]) -> f64 {
     values.iter().fold(0.0, |max, v| f64::from(v.abs()).max(max))
+}
+
+/// The largest absolute difference; infinite where one is not a number.
+fn max_difference(ours: &[f32], theirs: &[f32]) -> f64 {
+    let differences = ours.iter().zip(theirs).map(|(a, b)| f64::from((a - b).abs()));
+    differences.fold(0.0, |worst, d| if d.is_nan() { f64::INFINITY } else { worst.max(d) })
 }

@@ -30,14 +30,8 @@ NATIVE = {
     "efficientnet_es": (224, 224),
     "efficientnetv2_s": (384, 384),
 }
-# With seed 0 some tensor of these moves the logits by less than the tolerance.
-SEEDS = {
-    "efficientnet_cc_b0_4e": 1,
-    "efficientnet_es": 3,
-    "lcnet_035": 1,
-    "mobilenet_edgetpu_v2_l": 1,
-    "mobilenetv4_conv_small_050": 1,
-}
+# With seeds 0 and 1 one of its squeezes, of few units, takes in next to nothing.
+SEEDS = {"tinynet_c": 2}
 
 # Other inputs and outputs than 3 channels and 1000 classes, for one architecture of each kind.
 OTHERS = {".in1": (1, 10), ".in4": (4, 0)}
@@ -57,10 +51,19 @@ KINDS = [
 ARGUMENTS = {"fbnetc_100": {"bn_eps": 1e-3}}
 
 
-def fill(model, seed):
-    for name, value in model.state_dict().items():
-        if not name.endswith("num_batches_tracked"):
-            value.copy_(torch.from_numpy(seeded.tensor(seed, name, tuple(value.shape))))
+@torch.no_grad()
+def create(name, **arguments):
+    """The architecture with seeded weights."""
+    model = timm.create_model(name, **ARGUMENTS.get(name, {}), **arguments).eval()
+    for key, value in model.state_dict().items():
+        if not key.endswith("num_batches_tracked"):
+            values = seeded.tensor(SEEDS.get(name, 0), key, tuple(value.shape))
+            value.copy_(torch.from_numpy(values))
+    return model
+
+
+def images(name, shape):
+    return torch.from_numpy(seeded.images(SEEDS.get(name, 0), shape))
 
 
 def digest(tensors, key, value):
@@ -78,12 +81,9 @@ def digest(tensors, key, value):
 @torch.no_grad()
 def record(name, size, suffix, chans_and_classes=(3, 1000)):
     in_chans, num_classes = chans_and_classes
-    arguments = ARGUMENTS.get(name, {})
-    model = timm.create_model(name, in_chans=in_chans, num_classes=num_classes, **arguments).eval()
-    seed = SEEDS.get(name, 0)
-    fill(model, seed)
+    model = create(name, in_chans=in_chans, num_classes=num_classes)
     shape = (1, in_chans, *size)
-    x = torch.from_numpy(seeded.images(seed, shape))
+    x = images(name, shape)
     _, stages = model.forward_intermediates(x, extra_blocks=True)
     features = model.forward_features(x)
     logits = model.forward_head(features)
@@ -97,7 +97,7 @@ def record(name, size, suffix, chans_and_classes=(3, 1000)):
     digest(tensors, "features", features)
     metadata = {
         "architecture": name,
-        "seed": str(seed),
+        "seed": str(SEEDS.get(name, 0)),
         "num_classes": str(num_classes),
         "input": "x".join(map(str, shape)),
         "parameters": str(sum(p.numel() for p in model.parameters())),
