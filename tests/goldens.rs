@@ -2,7 +2,7 @@
 //!
 //! `tests/parity/models/generate.py` recorded the references; its README says what they hold.
 
-#![allow(clippy::panic)]
+#![allow(clippy::panic, clippy::unwrap_used)]
 
 mod support;
 
