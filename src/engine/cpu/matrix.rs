@@ -1,5 +1,7 @@
 //! Weights of a matrix product, packed the way tiles read them, and the product's loop over tiles.
 
+use std::ptr::{null, null_mut};
+
 use super::kernels::{Kernels, PairKernels, Post, Tile};
 use super::memory::{Floats, padded};
 use super::simd::LANES;
@@ -172,6 +174,32 @@ pub(super) struct Rows<'a> {
     pub(super) before: usize,
     /// Activation (and residual, and pooling); none if there is nothing to do.
     pub(super) post: Option<unsafe fn(&Post)>,
+}
+
+impl Rows<'_> {
+    /// Rows of one segment, of `run` words, with nothing to follow: where the first input is, words to
+    /// the next, how many; where the first output goes, floats to the next.
+    pub(super) fn new(
+        (a, a_row, count): (*const f32, usize, usize),
+        run: usize,
+        (c, c_row): (*mut f32, usize),
+    ) -> Self {
+        Self {
+            count,
+            a,
+            a_row,
+            segments: &[0],
+            run,
+            c,
+            c_row,
+            c_vec: LANES,
+            residual: null(),
+            pool: null_mut(),
+            first: 0,
+            before: 0,
+            post: None,
+        }
+    }
 }
 
 impl Matrix {

@@ -246,8 +246,7 @@ impl Plan {
                     if let Some(reduce) = &l.reduce {
                         parts = step.chunks;
                         step.parts = parts;
-                        let pool = &mut sizes[Region::Pool as usize];
-                        *pool = (*pool).max(parts * padded(reduce.n));
+                        grow(&mut sizes, Region::Pool, parts * padded(reduce.n));
                         floats += padded(chs);
                     }
                     scratch = scratch.max(floats);
@@ -268,8 +267,7 @@ impl Plan {
                     if let Some(reduce) = &l.reduce {
                         parts = step.chunks * step.blocks;
                         step.parts = parts;
-                        let pool = &mut sizes[Region::Pool as usize];
-                        *pool = (*pool).max(parts * padded(reduce.n));
+                        grow(&mut sizes, Region::Pool, parts * padded(reduce.n));
                     }
                 }
                 Layer::SqueezeExcite(l) => {
@@ -278,15 +276,13 @@ impl Plan {
                     step.blocks = l.expand.panels.len().min(TASKS);
                     step.pixel = (l.bias.len(), padded(l.expand.n));
                     scratch = scratch.max(l.bias.len());
-                    let gate = &mut sizes[Region::Gate as usize];
-                    *gate = (*gate).max(padded(l.expand.n));
+                    grow(&mut sizes, Region::Gate, padded(l.expand.n));
                 }
                 Layer::GlobalContext(l) => {
                     step.dst = Region::Gate;
                     step.pixel = (padded(l.attn.k), padded(l.expand.n));
                     scratch = scratch.max(h * w * LANES + padded(l.attn.k) + padded(l.reduce.n));
-                    let gate = &mut sizes[Region::Gate as usize];
-                    *gate = (*gate).max(padded(l.expand.n));
+                    grow(&mut sizes, Region::Gate, padded(l.expand.n));
                 }
                 Layer::Mix(l) => {
                     (step.src, step.dst) = (Region::Pool, Region::Mixed);
@@ -337,8 +333,7 @@ impl Plan {
                     step.dst = if l.classified { Region::Means } else { Region::Pool };
                     step.pixel = (padded(l.chs), padded(l.chs));
                     step.blocks = (padded(l.chs) / LANES).min(TASKS);
-                    let means = &mut sizes[step.dst as usize];
-                    *means = (*means).max(padded(l.chs));
+                    grow(&mut sizes, step.dst, padded(l.chs));
                 }
                 Layer::Dense(l) => {
                     (step.src, step.dst) = match l.classifies() {
@@ -357,8 +352,7 @@ impl Plan {
             if chs > 0 {
                 dims[step.dst as usize] = (h, w);
                 step.pixel.1 = padded(chs);
-                let size = &mut sizes[step.dst as usize];
-                *size = (*size).max(h * w * padded(chs));
+                grow(&mut sizes, step.dst, h * w * padded(chs));
             }
             let map = Map { steps: index + 1, region: step.dst, chs, h, w };
             if layer.dst() == Some(Slot::Next) {
@@ -403,4 +397,10 @@ impl Plan {
     pub(super) fn bytes(&self, threads: usize) -> usize {
         (self.floats + threads * self.scratch) * size_of::<f32>()
     }
+}
+
+/// Lets `region` have `floats` for an image, at least.
+fn grow(sizes: &mut [usize; REGIONS], region: Region, floats: usize) {
+    let size = &mut sizes[region as usize];
+    *size = (*size).max(floats);
 }

@@ -34,7 +34,8 @@ fn all() -> Vec<(Isa, &'static Kernels)> {
     kernels
 }
 
-fn random(name: &str, len: usize) -> Floats {
+/// Seeded values in [-1, 1).
+pub(super) fn random(name: &str, len: usize) -> Floats {
     let mut floats = Floats::zeros(len);
     let uniform = Uniform::new(7, name);
     for (i, value) in floats.as_mut_slice().iter_mut().enumerate() {
@@ -101,19 +102,8 @@ fn products_of_every_shape_are_right() {
             let matrix = Matrix::new(kernels, shape, weight, &bias.as_slice()[..n]);
             let mut c = Floats::zeros(m * padded(n));
             let rows = Rows {
-                count: m,
-                a: a.as_ptr(),
-                a_row,
                 segments: &starts,
-                run: k,
-                c: c.as_mut_ptr(),
-                c_row: padded(n),
-                c_vec: LANES,
-                residual: null(),
-                pool: null_mut(),
-                first: 0,
-                before: 0,
-                post: None,
+                ..Rows::new((a.as_ptr(), a_row, m), k, (c.as_mut_ptr(), padded(n)))
             };
             for &panel in &matrix.panels {
                 // SAFETY: `a` and `c` have room for all rows.

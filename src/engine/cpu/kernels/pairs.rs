@@ -53,25 +53,16 @@ pub(super) unsafe fn narrow<S: Pairs>(n: &Narrow) {
 
 #[cfg(test)]
 mod tests {
-    use std::ptr::{null, null_mut};
+    use std::ptr::null;
 
     use half::bf16;
 
     use super::super::super::Isa;
     use super::super::super::matrix::{Matrix, Rows};
     use super::super::super::memory::{Floats, padded};
+    use super::super::super::twins::random;
     use super::super::Kernels;
     use super::*;
-    use crate::weights::seeded::Uniform;
-
-    fn random(name: &str, len: usize) -> Floats {
-        let mut floats = Floats::zeros(len);
-        let uniform = Uniform::new(7, name);
-        for (i, value) in floats.as_mut_slice().iter_mut().enumerate() {
-            *value = uniform.at(i) as f32;
-        }
-        floats
-    }
 
     fn rounded(value: f32) -> f64 {
         bf16::from_f32(value).to_f64()
@@ -115,19 +106,12 @@ mod tests {
                             to: narrowed.as_mut_ptr(),
                         });
                         let rows = Rows {
-                            count: m,
-                            a: narrowed.as_ptr(),
-                            a_row: padded(k) / 2,
                             segments: &starts,
-                            run,
-                            c: c.as_mut_ptr(),
-                            c_row: padded(n),
-                            c_vec: LANES,
-                            residual: null(),
-                            pool: null_mut(),
-                            first: 0,
-                            before: 0,
-                            post: None,
+                            ..Rows::new(
+                                (narrowed.as_ptr(), padded(k) / 2, m),
+                                run,
+                                (c.as_mut_ptr(), padded(n)),
+                            )
                         };
                         for &panel in &matrix.panels {
                             matrix.multiply(kernels, panel, &rows);

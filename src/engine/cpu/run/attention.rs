@@ -1,6 +1,5 @@
 //! Attention of several heads' queries to one key and one value.
 
-use std::ptr::{null, null_mut};
 use std::slice::from_raw_parts;
 
 use super::super::kernels::Softmax;
@@ -8,7 +7,6 @@ use super::super::layer::Attention;
 use super::super::matrix::Rows;
 use super::super::memory::padded;
 use super::super::plan::{Region, Step};
-use super::super::simd::LANES;
 use super::{Pass, Task};
 
 impl Pass<'_> {
@@ -41,21 +39,11 @@ impl Pass<'_> {
             by_key.pack_to(packed_key, |position, c| key[position * dim + c]);
             by_value.pack_to(packed_value, |c, position| value[position * dim + c]);
             let scores = packed_value.add(by_value.floats());
-            let rows = Rows {
-                count,
-                a: self.src(step, task.image).add(first * chs + task.block * dim),
-                a_row: chs,
-                segments: &[0],
-                run: dim,
-                c: scores,
-                c_row: scores_row,
-                c_vec: LANES,
-                residual: null(),
-                pool: null_mut(),
-                first: 0,
-                before: 0,
-                post: None,
-            };
+            let rows = Rows::new(
+                (self.src(step, task.image).add(first * chs + task.block * dim), chs, count),
+                dim,
+                (scores, scores_row),
+            );
             for &panel in &by_key.panels {
                 by_key.multiply_by(packed_key, self.kernels, panel, &rows);
             }

@@ -1,10 +1,8 @@
 //! Global context: a gate for each channel, from a weighted mean of all pixels.
 
-use std::ptr::{null, null_mut};
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 use super::super::layer::GlobalContext;
-use super::super::matrix::{Matrix, Rows};
 use super::super::plan::{Region, Step};
 use super::super::simd::LANES;
 use super::{Pass, Task};
@@ -62,35 +60,6 @@ impl Pass<'_> {
             let gate = self.region(Region::Gate).add(task.image * step.pixel.1);
             self.rows(&layer.expand, (squeezed.as_ptr(), 0, 1), (gate, 0));
             self.activate(Activation::Sigmoid, from_raw_parts_mut(gate, step.pixel.1));
-        }
-    }
-
-    /// Multiplies rows by all columns of `matrix`: where the first is, floats to the next, how many;
-    /// where the first result goes, floats to the next.
-    pub(super) unsafe fn rows(
-        &self,
-        matrix: &Matrix,
-        (a, a_row, count): (*const f32, usize, usize),
-        (c, c_row): (*mut f32, usize),
-    ) {
-        let rows = Rows {
-            count,
-            a,
-            a_row,
-            segments: &[0],
-            run: matrix.k,
-            c,
-            c_row,
-            c_vec: LANES,
-            residual: null(),
-            pool: null_mut(),
-            first: 0,
-            before: 0,
-            post: None,
-        };
-        for &panel in &matrix.panels {
-            // SAFETY: the caller's rows have the matrix' padded lengths.
-            unsafe { matrix.multiply(self.kernels, panel, &rows) };
         }
     }
 }

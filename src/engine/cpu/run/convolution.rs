@@ -7,7 +7,6 @@ use super::super::layer::{Convolution, Kernel, Slot};
 use super::super::matrix::Rows;
 use super::super::memory::padded;
 use super::super::plan::Step;
-use super::super::simd::LANES;
 use super::winograd::Chunk;
 use super::{Pass, Task};
 
@@ -94,22 +93,19 @@ impl Pass<'_> {
                                 let row = stride * y * step.w.padded * pixel;
                                 let at = y * step.w.output * pixel_out + g * columns;
                                 let rows = Rows {
-                                    count: step.w.output,
-                                    a: a.add(row + g * step.run),
-                                    a_row: stride * pixel,
                                     segments: &step.segments,
-                                    run: step.run,
-                                    c: to.add(at),
-                                    c_row: pixel_out,
-                                    c_vec: LANES,
                                     residual: if added.is_null() { added } else { added.add(at) },
                                     pool: match pool.is_null() {
                                         true => pool,
                                         false => pool.add(g * columns),
                                     },
-                                    first: 0,
                                     before: y * step.w.output,
                                     post,
+                                    ..Rows::new(
+                                        (a.add(row + g * step.run), stride * pixel, step.w.output),
+                                        step.run,
+                                        (to.add(at), pixel_out),
+                                    )
                                 };
                                 matrix.multiply(self.kernels, panel, &rows);
                             }
@@ -124,19 +120,13 @@ impl Pass<'_> {
             let pixels = rows * step.w.output;
             let (a, a_row) = self.operand(project, (mid, mid_row, pixels), None, rest);
             let rows = Rows {
-                count: pixels,
-                a,
-                a_row,
-                segments: &[0],
-                run: project.k,
-                c: self.dst(step, task.image).add(row_of(0)),
-                c_row: n,
-                c_vec: LANES,
                 residual: if layer.residual { residual.add(row_of(0)) } else { residual },
-                pool: null_mut(),
-                first: 0,
-                before: 0,
                 post: self.post(None, layer.residual),
+                ..Rows::new(
+                    (a, a_row, pixels),
+                    project.k,
+                    (self.dst(step, task.image).add(row_of(0)), n),
+                )
             };
             for &panel in &project.panels {
                 project.multiply(self.kernels, panel, &rows);

@@ -129,21 +129,17 @@ impl Pass<'_> {
                 return;
             };
             let (a, a_row) = self.operand(expand, (from, pixel, step.w.input), None, scratch);
+            // Column 0 of the matrix is `vec` vectors before this block's first.
             let rows = Rows {
-                count: step.w.input,
-                a,
-                a_row,
                 segments: &step.segments,
-                run: step.run,
-                // Column 0 of the matrix is `vec` vectors before this block's first.
-                c: to.wrapping_sub(vec * plane),
-                c_row: LANES,
                 c_vec: plane,
-                residual: null(),
-                pool: null_mut(),
-                first: 0,
                 before,
                 post: self.post(layer.act, false),
+                ..Rows::new(
+                    (a, a_row, step.w.input),
+                    step.run,
+                    (to.wrapping_sub(vec * plane), LANES),
+                )
             };
             let panel = expand.panels[task.block];
             match layer.mixed {

@@ -8,7 +8,7 @@ mod mix;
 mod pointwise;
 mod winograd;
 
-use std::ptr::{null, null_mut};
+use std::ptr::null;
 
 use super::kernels::{Kernels, Narrow, Post, Scale};
 use super::layer::Layer;
@@ -16,7 +16,6 @@ use super::lower::Lowered;
 use super::matrix::{Matrix, Rows};
 use super::memory::padded;
 use super::plan::{Plan, Region, Step};
-use super::simd::LANES;
 use crate::arch::Activation;
 
 /// What all tasks of a pass share.
@@ -143,6 +142,21 @@ impl Pass<'_> {
         (scratch, matrix.words(row))
     }
 
+    /// Multiplies rows by all columns of `matrix`: where the first is, floats to the next, how many;
+    /// where the first result goes, floats to the next.
+    unsafe fn rows(
+        &self,
+        matrix: &Matrix,
+        (a, a_row, count): (*const f32, usize, usize),
+        (c, c_row): (*mut f32, usize),
+    ) {
+        let rows = Rows::new((a, a_row, count), matrix.k, (c, c_row));
+        for &panel in &matrix.panels {
+            // SAFETY: the caller's rows have the matrix' padded lengths.
+            unsafe { matrix.multiply(self.kernels, panel, &rows) };
+        }
+    }
+
     /// Squeezes the sums that a task has of the channels from `first` on.
     unsafe fn squeeze(
         &self,
@@ -156,19 +170,8 @@ impl Pass<'_> {
         unsafe {
             let to = self.region(Region::Pool).add(part * padded(reduce.n));
             let rows = Rows {
-                count: 1,
-                a: sums.as_ptr(),
-                a_row: 0,
-                segments: &[0],
-                run: sums.len().min(reduce.k - first),
-                c: to,
-                c_row: 0,
-                c_vec: LANES,
-                residual: null(),
-                pool: null_mut(),
                 first,
-                before: 0,
-                post: None,
+                ..Rows::new((sums.as_ptr(), 0, 1), sums.len().min(reduce.k - first), (to, 0))
             };
             for &panel in &reduce.panels {
                 reduce.multiply(self.kernels, panel, &rows);

@@ -37,23 +37,19 @@ impl Pass<'_> {
             let residual = self.residual(step, task.image, layer.residual);
             let means = self.region(Region::Means).add(task.image * n);
             let rows = Rows {
-                count,
-                a,
-                a_row,
                 segments: &step.segments,
-                run: step.run,
-                c: self.dst(step, task.image).add(first * n),
-                c_row: n,
-                c_vec: LANES,
                 residual: if layer.residual { residual.add(first * n) } else { residual },
                 pool: if layer.mean { means } else { null_mut() },
-                first: 0,
-                before: 0,
                 post: if layer.mean {
                     Some(self.kernels.post(layer.act))
                 } else {
                     self.post(layer.act, layer.residual)
                 },
+                ..Rows::new(
+                    (a, a_row, count),
+                    step.run,
+                    (self.dst(step, task.image).add(first * n), n),
+                )
             };
             for &panel in share(&layer.matrix, step.blocks, task.block) {
                 let columns = panel.vec * LANES..(panel.vec + panel.vecs) * LANES;
@@ -103,19 +99,8 @@ impl Pass<'_> {
             self.activate(layer.act, squeezed);
             let gate = self.region(Region::Gate).add(task.image * chs);
             let rows = Rows {
-                count: 1,
-                a: scratch,
-                a_row: 0,
-                segments: &[0],
-                run: layer.expand.k,
-                c: gate,
-                c_row: 0,
-                c_vec: LANES,
-                residual: null(),
-                pool: null_mut(),
-                first: 0,
-                before: 0,
                 post: self.post(Some(layer.gate), false),
+                ..Rows::new((scratch, 0, 1), layer.expand.k, (gate, 0))
             };
             for &panel in share(&layer.expand, step.blocks, task.block) {
                 layer.expand.multiply(self.kernels, panel, &rows);
@@ -165,19 +150,9 @@ impl Pass<'_> {
             let from = self.region(step.src).cast_const();
             let (a, a_row) = self.operand(&layer.matrix, (from, k, self.images), None, scratch);
             let rows = Rows {
-                count: self.images,
-                a,
-                a_row,
                 segments: &step.segments,
-                run: step.run,
-                c: self.region(step.dst),
-                c_row: n,
-                c_vec: LANES,
-                residual: null(),
-                pool: null_mut(),
-                first: 0,
-                before: 0,
                 post: self.post(layer.act, false),
+                ..Rows::new((a, a_row, self.images), step.run, (self.region(step.dst), n))
             };
             for &panel in share(&layer.matrix, step.blocks, task.block) {
                 layer.matrix.multiply(self.kernels, panel, &rows);

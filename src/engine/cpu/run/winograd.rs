@@ -1,7 +1,5 @@
 //! 3x3 convolutions of stride 1 by Winograd's method, from a padded copy of a few rows.
 
-use std::ptr::{null, null_mut};
-
 use super::super::kernels::{FromPoints, OUTPUTS, POINTS, Post, ToPoints};
 use super::super::layer::Winograd;
 use super::super::matrix::Rows;
@@ -58,19 +56,12 @@ impl Pass<'_> {
                 for point in 0..POINTS {
                     let c = products.add(point * tiles * width);
                     let rows = Rows {
-                        count: tiles,
-                        a: chunk.scratch.add(point * plane),
-                        a_row: pixel,
-                        segments: &[0],
-                        run: k,
-                        c: c.wrapping_sub(panel.vec * LANES),
-                        c_row: width,
-                        c_vec: LANES,
-                        residual: null(),
-                        pool: null_mut(),
                         first: point * k,
-                        before: 0,
-                        post: None,
+                        ..Rows::new(
+                            (chunk.scratch.add(point * plane), pixel, tiles),
+                            k,
+                            (c.wrapping_sub(panel.vec * LANES), width),
+                        )
                     };
                     layer.points.multiply(self.kernels, panel, &rows);
                 }
