@@ -342,11 +342,9 @@ fn gentle(network: &Network) -> VarBuilder<'static> {
     let shapes = tensor_shapes(|vb| EfficientNet::new(network, &vb)).unwrap();
     let tensor = |(name, shape): (String, Vec<usize>)| {
         let mut values = seeded::tensor(0, &name, &shape);
-        let factor = match () {
-            () if name.contains(".fc2.") => 0.1,
-            () if name.contains("query") || name.contains("key.proj") => 0.5,
-            () => 1.0,
-        };
+        let is_attention = name.contains("query") || name.contains("key.proj");
+        let softened = if is_attention { 0.5 } else { 1.0 };
+        let factor = if name.contains(".fc2.") { 0.1 } else { softened };
         values.iter_mut().for_each(|value| *value *= factor);
         (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
     };

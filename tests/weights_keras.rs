@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "weights_support/difference.rs"]
+mod difference;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use difference::difference;
 use effnet::weights::{Checkpoint, WeightsError, seeded::Uniform};
 
 fn path(name: &str) -> PathBuf {
@@ -28,22 +32,6 @@ fn refusal(name: &str) -> String {
     let error = error.to_string();
     assert!(error.contains(name) && error.len() < 400 && !error.contains('\n'), "{error}");
     error
-}
-
-/// What differs between two checkpoints.
-fn difference(left: &Checkpoint, right: &Checkpoint) -> Option<String> {
-    let names = |checkpoint: &Checkpoint| {
-        let mut names: Vec<_> = checkpoint.names().map(str::to_owned).collect();
-        names.sort();
-        names
-    };
-    if names(left) != names(right) {
-        return Some(format!("{:?} and {:?}", names(left), names(right)));
-    }
-    left.names().map(str::to_owned).find(|name| {
-        left.shape(name) != right.shape(name)
-            || left.read_f32(name).unwrap() != right.read_f32(name).unwrap()
-    })
 }
 
 #[test]

@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "weights_support/difference.rs"]
+mod difference;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use difference::difference;
 use effnet::weights::{Checkpoint, WeightsError};
 
 fn path(name: &str) -> PathBuf {
@@ -19,22 +23,6 @@ fn refusal(name: &str) -> String {
     assert!(matches!(error, WeightsError::Torch { .. } | WeightsError::Zip { .. }), "{error}");
     assert!(error.to_string().contains(name), "{error}");
     error.to_string()
-}
-
-/// What differs between two checkpoints.
-fn difference(left: &Checkpoint, right: &Checkpoint) -> Option<String> {
-    let names = |checkpoint: &Checkpoint| {
-        let mut names: Vec<_> = checkpoint.names().map(str::to_owned).collect();
-        names.sort();
-        names
-    };
-    if names(left) != names(right) {
-        return Some(format!("{:?} and {:?}", names(left), names(right)));
-    }
-    left.names().map(str::to_owned).find(|name| {
-        left.shape(name) != right.shape(name)
-            || left.read_f32(name).unwrap() != right.read_f32(name).unwrap()
-    })
 }
 
 #[test]

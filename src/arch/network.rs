@@ -1,7 +1,7 @@
 //! A network with every number resolved: what the model builder, the shape probe and the engines
 //! read.
 
-use super::{Activation, Block, BlockKind};
+use super::{Activation, Block, BlockKind, Conv};
 
 /// How a convolution pads its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,6 +94,26 @@ pub struct Network {
 }
 
 impl Network {
+    /// The stem's convolution.
+    ///
+    /// ```
+    /// use effnet::arch;
+    /// let network = arch::find("efficientnet_b0").unwrap().network(&Default::default())?;
+    /// let stem = network.conv_stem();
+    /// assert_eq!((stem.in_chs, stem.out_chs, stem.kernel_size, stem.stride), (3, 32, 3, 2));
+    /// # Ok::<(), effnet::arch::ArchError>(())
+    /// ```
+    #[must_use]
+    pub fn conv_stem(&self) -> Conv {
+        Conv {
+            in_chs: self.in_chans,
+            out_chs: self.stem_chs,
+            kernel_size: self.stem_kernel_size,
+            stride: 2,
+            groups: 1,
+        }
+    }
+
     /// The kinds of the blocks, stage by stage: what a naming convention needs to know.
     ///
     /// ```

@@ -234,7 +234,7 @@ fn recognized(checkpoint: &Checkpoint) -> Result<Resolved, Error> {
         // Of several the default model.
         Err(error @ ConvertError::Ambiguous { .. }) => {
             let name = default_model().and_then(|name| name.split('.').next());
-            recognize(checkpoint, None, name).ok().filter(|_| name.is_some()).ok_or(error)?
+            recognize(checkpoint, None, name).ok().ok_or(error)?
         }
         other => other?,
     };

@@ -7,7 +7,7 @@ use candle_nn::{Dropout, Linear, Module, ModuleT, VarBuilder};
 use super::blocks::Block;
 use super::head::Head;
 use super::layers::{Conv2d, LayerArgs, NormAct};
-use crate::arch::{Conv, Network};
+use crate::arch::Network;
 
 /// An image classifier: stem, stages of blocks, head.
 ///
@@ -44,15 +44,8 @@ impl EfficientNet {
     /// A tensor that `vb` does not give.
     pub fn new(network: &Network, vb: &VarBuilder) -> Result<Self> {
         let args = LayerArgs::from(network);
-        let stem = Conv {
-            in_chs: network.in_chans,
-            out_chs: network.stem_chs,
-            kernel_size: network.stem_kernel_size,
-            stride: 2,
-            groups: 1,
-        };
         // Tensors are asked for in the order of the computation.
-        let conv_stem = Conv2d::new(stem, network.pad_type, &vb.pp("conv_stem"))?;
+        let conv_stem = Conv2d::new(network.conv_stem(), network.pad_type, &vb.pp("conv_stem"))?;
         let bn1 = NormAct::new(network.stem_chs, args, Some(network.act), &vb.pp("bn1"))?;
         let mut head_chs = network.stem_chs;
         let mut blocks = Vec::with_capacity(network.stages.len());

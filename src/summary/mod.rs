@@ -141,14 +141,7 @@ impl Summary {
         }
         let input = [network.in_chans, height, width];
         let mut counter = Counter::new(network, input);
-        let conv_stem = Conv {
-            in_chs: network.in_chans,
-            out_chs: network.stem_chs,
-            kernel_size: network.stem_kernel_size,
-            stride: 2,
-            groups: 1,
-        };
-        counter.conv("conv_stem", conv_stem, false);
+        counter.conv("conv_stem", network.conv_stem(), false);
         counter.norm("bn1", Some(network.act));
         let detail = format!("k{} s2", network.stem_kernel_size);
         let stem = counter.block("stem", "conv", detail, false);

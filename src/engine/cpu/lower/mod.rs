@@ -11,7 +11,7 @@ use super::CpuError;
 use super::kernels::{Kernels, PairKernels};
 use super::layer::{Dense, Layer, Mean, Pointwise, Slot};
 use super::matrix::Matrix;
-use crate::arch::{Conv, Head, Network, Norm as NormKind, PadType};
+use crate::arch::{Head, Network, Norm as NormKind, PadType};
 
 /// The layers of a network, and after how many of them each stage is complete.
 #[derive(Debug)]
@@ -45,15 +45,8 @@ pub(super) fn lower(
         bn_eps: network.bn_eps,
         layers: Vec::new(),
     };
-    let stem = Conv {
-        in_chs: network.in_chans,
-        out_chs: network.stem_chs,
-        kernel_size: network.stem_kernel_size,
-        stride: 2,
-        groups: 1,
-    };
     let names = ("conv_stem", "bn1");
-    l.convolution(names, stem, network.act, (Slot::Images, Slot::Next), None)?;
+    l.convolution(names, network.conv_stem(), network.act, (Slot::Images, Slot::Next), None)?;
     let mut stages = vec![l.layers.len()];
     let mut head_chs = network.stem_chs;
     for (s, stage) in network.stages.iter().enumerate() {
