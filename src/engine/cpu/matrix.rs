@@ -1,8 +1,6 @@
 //! Weights of a matrix product, packed the way tiles read them, and the product's loop over tiles.
 
-use std::ptr::{null, null_mut};
-
-use super::kernels::{Kernels, PairKernels, Post, Tile};
+use super::kernels::{Kernels, Out, PairKernels, Tile};
 use super::memory::{Floats, padded};
 use super::simd::LANES;
 use super::simd::portable::pair_of;
@@ -159,46 +157,17 @@ pub(super) struct Rows<'a> {
     /// Length of a segment.
     pub(super) run: usize,
     /// Where column 0 of the first row goes, or would go: only the columns asked for are written.
-    pub(super) c: *mut f32,
-    /// Floats from an output row to the next.
-    pub(super) c_row: usize,
-    /// Floats from 16 output columns to the next 16.
-    pub(super) c_vec: usize,
-    /// What is added after the activation, laid out like `c`; or null.
-    pub(super) residual: *const f32,
-    /// Where column sums over the rows are added, from column 0 on; or null.
-    pub(super) pool: *mut f32,
+    pub(super) out: Out,
     /// The first row of weights; the segments' lengths tell how many follow.
     pub(super) first: usize,
     /// Rows that the panel was multiplied with before these.
     pub(super) before: usize,
-    /// Activation (and residual, and pooling); none if there is nothing to do.
-    pub(super) post: Option<unsafe fn(&Post)>,
 }
 
 impl Rows<'_> {
-    /// Rows of one segment, of `run` words, with nothing to follow: where the first input is, words to
-    /// the next, how many; where the first output goes, floats to the next.
-    pub(super) fn new(
-        (a, a_row, count): (*const f32, usize, usize),
-        run: usize,
-        (c, c_row): (*mut f32, usize),
-    ) -> Self {
-        Self {
-            count,
-            a,
-            a_row,
-            segments: &[0],
-            run,
-            c,
-            c_row,
-            c_vec: LANES,
-            residual: null(),
-            pool: null_mut(),
-            first: 0,
-            before: 0,
-            post: None,
-        }
+    /// Rows of one segment, of `run` words: where the first input is, words to the next, how many.
+    pub(super) fn new((a, a_row, count): (*const f32, usize, usize), run: usize, out: Out) -> Self {
+        Self { count, a, a_row, segments: &[0], run, out, first: 0, before: 0 }
     }
 }
 
@@ -242,7 +211,6 @@ impl Matrix {
             // SAFETY: the caller's contract, at row `row` and the panel's first column; the panel's
             // weights and bias lie within the packed memory.
             unsafe {
-                let c = rows.c.wrapping_add(row * rows.c_row + panel.vec * rows.c_vec);
                 tiles[m - 1][panel.vecs - 1](&Tile {
                     a: rows.a.add(row * rows.a_row),
                     a_row: rows.a_row,
@@ -251,30 +219,8 @@ impl Matrix {
                     b: weights.add(b),
                     bias: self.bias.as_ptr().add(panel.vec * LANES),
                     ahead: weights.wrapping_add(b + ahead * k * LANES),
-                    c,
-                    c_row: rows.c_row,
-                    c_vec: rows.c_vec,
+                    out: rows.out.at(row, panel.vec),
                 });
-                if let Some(post) = rows.post {
-                    let at = row * rows.c_row + panel.vec * rows.c_vec;
-                    post(&Post {
-                        c,
-                        row: rows.c_row,
-                        vec: rows.c_vec,
-                        rows: m,
-                        vecs: panel.vecs,
-                        residual: if rows.residual.is_null() {
-                            rows.residual
-                        } else {
-                            rows.residual.add(at)
-                        },
-                        pool: if rows.pool.is_null() {
-                            rows.pool
-                        } else {
-                            rows.pool.add(panel.vec * LANES)
-                        },
-                    });
-                }
             }
             row += m;
         }

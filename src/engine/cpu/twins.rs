@@ -1,13 +1,13 @@
 //! Every instruction set's kernels against their portable twin, and the twin against arithmetic.
 
-use std::ptr::{null, null_mut};
+use std::ptr::null;
 
 use candle_core::cpu::erf::erf_f64;
 
 use super::Isa;
 use super::kernels::{
-    DepthwiseRow, FromPoints, Kernels, MAX_SIDE, OUTPUTS, POINTS, Post, Scale, Softmax, ToPoints,
-    kernel_at_points,
+    DepthwiseRow, FromPoints, Kernels, MAX_SIDE, OUTPUTS, Out, POINTS, Post, Scale, Softmax,
+    ToPoints, kernel_at_points,
 };
 use super::matrix::{Matrix, Rows};
 use super::memory::{Floats, padded};
@@ -44,10 +44,16 @@ pub(super) fn random(name: &str, len: usize) -> Floats {
     floats
 }
 
+/// Checks values to the precision of theirs.
 fn close(isa: Isa, what: &str, ours: &[f32], theirs: &[f64]) {
-    assert_eq!(ours.len(), theirs.len());
-    for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
-        let bound = 2e-6 * (1.0 + b.abs());
+    close_to(isa, what, ours, theirs, theirs);
+}
+
+/// Checks values to the precision of what they were added up from.
+fn close_to(isa: Isa, what: &str, ours: &[f32], theirs: &[f64], sizes: &[f64]) {
+    assert_eq!((ours.len(), ours.len()), (theirs.len(), sizes.len()));
+    for (i, (a, (b, size))) in ours.iter().zip(theirs.iter().zip(sizes)).enumerate() {
+        let bound = 2e-6 * (1.0 + size.abs());
         assert!((f64::from(*a) - b).abs() <= bound, "{isa:?} {what} [{i}]: {a} for {b}");
     }
 }
@@ -66,6 +72,75 @@ fn exact(act: Option<Activation>, x: f64) -> f64 {
         Some(Activation::Sigmoid) => sigmoid,
         Some(Activation::Mish) => x * x.exp().ln_1p().tanh(),
         Some(Activation::Gelu) => 0.5 * x * (1.0 + erf_f64(x * std::f64::consts::FRAC_1_SQRT_2)),
+    }
+}
+
+/// Every activation, with a residual and without, with a pool and without.
+fn follows() -> impl Iterator<Item = (Option<Activation>, bool, bool)> {
+    let flags = [(false, false), (true, false), (false, true), (true, true)];
+    ACTS.into_iter().flat_map(move |act| flags.map(|(residual, pool)| (act, residual, pool)))
+}
+
+/// Rows of results that a kernel finishes, and what they should be.
+struct Finished {
+    width: usize,
+    out: Floats,
+    residual: Floats,
+    pool: Floats,
+    expected: Vec<f64>,
+    sizes: Vec<f64>,
+    sums: Vec<f64>,
+    sum_sizes: Vec<f64>,
+}
+
+impl Finished {
+    /// For `results`, whose rows are `width` long, and whose rest of a row from `columns` on is any.
+    fn new(
+        results: &[f64],
+        (width, columns): (usize, usize),
+        (act, added, pooled): (Option<Activation>, bool, bool),
+    ) -> Self {
+        let residual = random("residual", results.len());
+        let pool = random("pool", width);
+        let mut sums: Vec<f64> = pool.as_slice().iter().map(|&sum| f64::from(sum)).collect();
+        let mut sum_sizes = vec![0.0; width];
+        let (mut expected, mut sizes) = (Vec::new(), Vec::new());
+        for (i, &result) in results.iter().enumerate() {
+            let added = if added { f64::from(residual.as_slice()[i]) } else { 0.0 };
+            let (value, size) = (exact(act, result) + added, result.abs() + added.abs());
+            if pooled && i % width < columns {
+                sums[i % width] += value;
+                sum_sizes[i % width] += 1.0 + size;
+            }
+            expected.push(value);
+            sizes.push(size);
+        }
+        let out = Floats::zeros(results.len());
+        Self { width, out, residual, pool, expected, sizes, sums, sum_sizes }
+    }
+
+    /// Where the kernel writes.
+    fn out(&mut self, (act, added, pooled): (Option<Activation>, bool, bool)) -> Out {
+        let mut out = Out { act, ..Out::new(self.out.as_mut_ptr(), self.width) };
+        if added {
+            out.residual = self.residual.as_ptr();
+        }
+        if pooled {
+            out.pool = self.pool.as_mut_ptr();
+        }
+        out
+    }
+
+    /// The first `columns` of every row, and their sums.
+    fn check(&self, isa: Isa, what: &str, columns: usize) {
+        let rows = self.out.as_slice().chunks(self.width);
+        let theirs = self.expected.chunks(self.width).zip(self.sizes.chunks(self.width));
+        for (ours, (theirs, sizes)) in rows.zip(theirs) {
+            close_to(isa, what, &ours[..columns], &theirs[..columns], &sizes[..columns]);
+        }
+        let what = format!("pool of {what}");
+        let (sums, sizes) = (&self.sums[..columns], &self.sum_sizes[..columns]);
+        close_to(isa, &what, &self.pool.as_slice()[..columns], sums, sizes);
     }
 }
 
@@ -100,16 +175,18 @@ fn products_of_every_shape_are_right() {
         for (isa, kernels) in all() {
             let shape = (n, segments * k);
             let matrix = Matrix::new(kernels, shape, weight, &bias.as_slice()[..n]);
-            let mut c = Floats::zeros(m * padded(n));
-            let rows = Rows {
-                segments: &starts,
-                ..Rows::new((a.as_ptr(), a_row, m), k, (c.as_mut_ptr(), padded(n)))
-            };
-            for &panel in &matrix.panels {
-                // SAFETY: `a` and `c` have room for all rows.
-                unsafe { matrix.multiply(kernels, panel, &rows) };
+            for follow in follows() {
+                let mut c = Finished::new(&expected, (padded(n), n), follow);
+                let rows = Rows {
+                    segments: &starts,
+                    ..Rows::new((a.as_ptr(), a_row, m), k, c.out(follow))
+                };
+                for &panel in &matrix.panels {
+                    // SAFETY: `a` and `c` have room for all rows.
+                    unsafe { matrix.multiply(kernels, panel, &rows) };
+                }
+                c.check(isa, &format!("{m}x{n}x{k}x{segments} {follow:?}"), n);
             }
-            close(isa, &format!("{m}x{n}x{k}x{segments}"), c.as_slice(), &expected);
         }
     }
 }
@@ -132,24 +209,23 @@ fn depthwise_rows_of_every_width_are_right() {
                             * f64::from(w.as_slice()[tap * LANES + c]);
                     }
                 }
-                for (isa, kernels) in all() {
-                    let mut out = Floats::zeros(width * LANES);
-                    let mut rows = [null(); MAX_SIDE];
-                    for (ky, row) in rows.iter_mut().enumerate().take(side) {
-                        *row = x.as_slice()[ky * pixels * LANES..].as_ptr();
-                    }
+                let mut rows = [null(); MAX_SIDE];
+                for (ky, row) in rows.iter_mut().enumerate().take(side) {
+                    *row = x.as_slice()[ky * pixels * LANES..].as_ptr();
+                }
+                for ((isa, kernels), follow) in all().into_iter().zip(follows().skip(width)) {
+                    let mut out = Finished::new(&expected, (LANES, LANES), follow);
                     let row = DepthwiseRow {
                         rows,
                         weights: w.as_ptr(),
                         bias: bias.as_ptr(),
-                        out: out.as_mut_ptr(),
-                        out_pixel: LANES,
                         width,
+                        out: out.out(follow),
                     };
                     // SAFETY: the rows hold `pixels` pixels, the output `width`.
                     unsafe { kernels.depthwise(side, stride).unwrap()(&row) };
-                    let what = format!("{side}/{stride} width {width}");
-                    close(isa, &what, out.as_slice(), &expected);
+                    let what = format!("{side}/{stride} width {width} {follow:?}");
+                    out.check(isa, &what, LANES);
                 }
             }
         }
@@ -198,22 +274,22 @@ fn winograds_method_is_a_convolution() {
                     }
                 }
             }
-            let mut out = Floats::zeros(height * width * LANES);
-            // SAFETY: the planes hold all tiles, the output `height` rows.
-            unsafe {
-                (kernels.from_points)(&FromPoints {
-                    from: points.as_ptr(),
-                    plane,
-                    vecs: 1,
-                    bias: bias.as_ptr(),
-                    to: out.as_mut_ptr(),
-                    row: width * LANES,
-                    pixel: LANES,
-                    width,
-                    height,
-                });
+            for follow in follows() {
+                let mut out = Finished::new(&expected, (LANES, LANES), follow);
+                // SAFETY: the planes hold all tiles, the output `height` rows.
+                unsafe {
+                    (kernels.from_points)(&FromPoints {
+                        from: points.as_ptr(),
+                        plane,
+                        vecs: 1,
+                        bias: bias.as_ptr(),
+                        width,
+                        height,
+                        out: out.out(follow),
+                    });
+                }
+                out.check(isa, &format!("winograd {width}x{height} {follow:?}"), LANES);
             }
-            close(isa, &format!("winograd {width}x{height}"), out.as_slice(), &expected);
         }
     }
 }
@@ -224,36 +300,14 @@ fn activations_residuals_pools_and_gates_are_right() {
     let width = vecs * LANES;
     let mut c0 = random("c", rows * width);
     c0.as_mut_slice().iter_mut().for_each(|v| *v *= 9.0);
-    let r = random("r", rows * width);
+    let results: Vec<f64> = c0.as_slice().iter().map(|&v| f64::from(v)).collect();
     for (isa, kernels) in all() {
-        for act in ACTS {
-            for residual in [false, true] {
-                let expected: Vec<f64> = (0..rows * width)
-                    .map(|i| {
-                        let y = exact(act, f64::from(c0.as_slice()[i]));
-                        if residual { y + f64::from(r.as_slice()[i]) } else { y }
-                    })
-                    .collect();
-                let mut c = Floats::zeros(rows * width);
-                c.as_mut_slice().copy_from_slice(c0.as_slice());
-                let mut pool = Floats::zeros(width);
-                let post = Post {
-                    c: c.as_mut_ptr(),
-                    row: width,
-                    vec: LANES,
-                    rows,
-                    vecs,
-                    residual: if residual { r.as_ptr() } else { null() },
-                    pool: pool.as_mut_ptr(),
-                };
-                // SAFETY: all have room for the rows and vectors.
-                unsafe { kernels.post(act)(&post) };
-                close(isa, &format!("{act:?}"), c.as_slice(), &expected);
-                let sums: Vec<f64> = (0..width)
-                    .map(|column| (0..rows).map(|row| expected[row * width + column]).sum())
-                    .collect();
-                close(isa, &format!("pool of {act:?}"), pool.as_slice(), &sums);
-            }
+        for follow in follows() {
+            let mut c = Finished::new(&results, (width, width), follow);
+            c.out.as_mut_slice().copy_from_slice(c0.as_slice());
+            // SAFETY: all have room for the rows and vectors.
+            unsafe { (kernels.post)(&Post { out: c.out(follow), rows, vecs }) };
+            c.check(isa, &format!("{follow:?}"), width);
         }
         let (gate, mut to) = (random("gate", width), Floats::zeros(rows * width));
         let (from, to_ptr) = (c0.as_ptr(), to.as_mut_ptr());
@@ -301,17 +355,9 @@ fn softmaxes_of_every_length_are_right() {
 /// Applies `act` to 16 values.
 fn apply(kernels: &Kernels, act: Activation, values: [f32; LANES]) -> [f32; LANES] {
     let mut values = values;
-    let post = Post {
-        c: values.as_mut_ptr(),
-        row: LANES,
-        vec: LANES,
-        rows: 1,
-        vecs: 1,
-        residual: null(),
-        pool: null_mut(),
-    };
+    let out = Out { act: Some(act), ..Out::new(values.as_mut_ptr(), LANES) };
     // SAFETY: one vector.
-    unsafe { kernels.post(Some(act))(&post) };
+    unsafe { (kernels.post)(&Post { out, rows: 1, vecs: 1 }) };
     values
 }
 

@@ -64,7 +64,8 @@ pub(super) trait Unit: Default {
     unsafe fn release(&mut self);
 }
 
-/// Computes `M` rows, at most 16, of `N` vectors of columns, at most 3.
+/// Computes `M` rows, at most 16, of `N` vectors of columns, at most 3; what follows a product is left to
+/// do.
 ///
 /// # Safety
 ///
@@ -106,7 +107,7 @@ pub(super) unsafe fn tile<U: Unit, const M: usize, const N: usize>(t: &Tile<'_>)
         unit.release();
         for (m, sums) in sums.iter().enumerate().take(M) {
             for (n, sums) in sums.chunks_exact(LANES).enumerate().take(N) {
-                let c = t.c.add(m * t.c_row + n * t.c_vec);
+                let c = t.out.c.add(m * t.out.row + n * t.out.vec);
                 for (lane, sum) in sums.iter().enumerate() {
                     c.add(lane).write(sum + *t.bias.add(n * LANES + lane));
                 }

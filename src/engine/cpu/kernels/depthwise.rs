@@ -1,6 +1,7 @@
 //! One output row of a depthwise convolution, for 16 channels.
 
 use super::super::simd::{LANES, Simd};
+use super::post::{Out, finish};
 
 /// Largest side of a depthwise kernel.
 pub(in super::super) const MAX_SIDE: usize = 11;
@@ -14,12 +15,10 @@ pub(in super::super) struct DepthwiseRow {
     pub(in super::super) weights: *const f32,
     /// 16 values.
     pub(in super::super) bias: *const f32,
-    /// The first output.
-    pub(in super::super) out: *mut f32,
-    /// Floats from an output pixel to the next.
-    pub(in super::super) out_pixel: usize,
     /// Outputs in the row.
     pub(in super::super) width: usize,
+    /// Where they go: a row for each, of one vector.
+    pub(in super::super) out: Out,
 }
 
 /// Computes a row for a `K` by `K` kernel and stride `T`.
@@ -30,35 +29,29 @@ pub(in super::super) struct DepthwiseRow {
 /// nobody else touches, and `width` is not 0.
 #[inline(always)]
 pub(super) unsafe fn row<S: Simd, const K: usize, const T: usize>(d: &DepthwiseRow) {
-    let w = d.width;
-    // SAFETY: the caller's contract; each arm needs at least as many outputs as a group has.
-    unsafe {
-        if S::DW >= 7 && w.is_multiple_of(7) && !w.is_multiple_of(8) {
-            groups::<S, K, T, 7>(d);
-        } else if S::DW >= 8 && w >= 8 {
-            groups::<S, K, T, 8>(d);
-        } else if S::DW >= 4 && w >= 4 {
-            groups::<S, K, T, 4>(d);
-        } else if w >= 2 {
-            groups::<S, K, T, 2>(d);
-        } else {
-            groups::<S, K, T, 1>(d);
-        }
-    }
-}
-
-/// Outputs in groups of `P`; the last group is moved back to end with the row, and computes some
-/// outputs a second time, with the same result.
-#[inline(always)]
-unsafe fn groups<S: Simd, const K: usize, const T: usize, const P: usize>(d: &DepthwiseRow) {
+    let groups = d.width.div_ceil(S::DW);
     let mut x = 0;
-    while x < d.width {
-        // SAFETY: the group lies within the row.
-        unsafe { group::<S, K, T, P>(d, x.min(d.width - P)) };
-        x += P;
+    for g in 0..groups {
+        // As even as they come: 6 + 6 rather than 8 + 4.
+        let outputs = (d.width - x).div_ceil(groups - g);
+        // SAFETY: the group lies within the row. What a set never has in its registers is no code.
+        unsafe {
+            match outputs {
+                8 if S::DW >= 8 => group::<S, K, T, 8>(d, x),
+                7 if S::DW >= 7 => group::<S, K, T, 7>(d, x),
+                6 if S::DW >= 6 => group::<S, K, T, 6>(d, x),
+                5 if S::DW >= 5 => group::<S, K, T, 5>(d, x),
+                4 if S::DW >= 4 => group::<S, K, T, 4>(d, x),
+                3 if S::DW >= 3 => group::<S, K, T, 3>(d, x),
+                2 => group::<S, K, T, 2>(d, x),
+                _ => group::<S, K, T, 1>(d, x),
+            }
+        }
+        x += outputs;
     }
 }
 
+/// `P` outputs of the row, from output `x` on.
 #[inline(always)]
 unsafe fn group<S: Simd, const K: usize, const T: usize, const P: usize>(
     d: &DepthwiseRow,
@@ -66,19 +59,17 @@ unsafe fn group<S: Simd, const K: usize, const T: usize, const P: usize>(
 ) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
-        let mut acc = [S::load(d.bias); P];
+        let mut acc = [[S::load(d.bias)]; P];
         for (ky, row) in d.rows.iter().enumerate().take(K) {
             let row = row.add(x * T * LANES);
             let weights = d.weights.add(ky * K * LANES);
             for kx in 0..K {
                 let w = S::load(weights.add(kx * LANES));
                 for (p, acc) in acc.iter_mut().enumerate() {
-                    *acc = S::fma(S::load(row.add((p * T + kx) * LANES)), w, *acc);
+                    acc[0] = S::fma(S::load(row.add((p * T + kx) * LANES)), w, acc[0]);
                 }
             }
         }
-        for (p, acc) in acc.into_iter().enumerate() {
-            S::store(d.out.add((x + p) * d.out_pixel), acc);
-        }
+        finish::<S, P, 1>(acc, &d.out.at(x, 0));
     }
 }

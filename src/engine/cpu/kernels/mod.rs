@@ -12,7 +12,7 @@ mod winograd;
 
 pub(super) use depthwise::{DepthwiseRow, MAX_SIDE};
 pub(super) use pairs::{Narrow, PairKernels};
-pub(super) use post::{Mean, Post, Scale};
+pub(super) use post::{Mean, Out, Post, Scale};
 pub(super) use softmax::Softmax;
 pub use table::Isa;
 pub(super) use table::Kernels;

@@ -1,53 +1,143 @@
-//! What follows a tile while it is still in the first-level cache: activation, residual, pooling;
-//! and the gate of a squeeze-excitation before a projection reads.
+//! What follows a product while its results are in registers: activation, residual, pooling; and the
+//! gate of a squeeze-excitation before a projection reads.
 
-use super::super::simd::math::Act;
+use std::ptr::{null, null_mut};
+
+use super::super::simd::math::{self, Act};
 use super::super::simd::{LANES, Simd};
+use crate::arch::Activation;
 
-/// `c = act(c) + residual` over rows of vectors, in place; `pool` collects the sums over rows.
-#[derive(Debug)]
-pub(in super::super) struct Post {
+/// Where the rows of a result go, and what is done to them on the way: `c = act(result) + residual`.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Out {
     /// The first value.
     pub(in super::super) c: *mut f32,
     /// Floats from a row to the next.
     pub(in super::super) row: usize,
     /// Floats from 16 columns to the next 16.
     pub(in super::super) vec: usize,
-    /// Rows.
-    pub(in super::super) rows: usize,
-    /// Vectors of 16 columns.
-    pub(in super::super) vecs: usize,
+    pub(in super::super) act: Option<Activation>,
     /// What is added after the activation, laid out like `c`; or null.
     pub(in super::super) residual: *const f32,
     /// Where each column's sum over the rows is added, 16 floats a vector; or null.
     pub(in super::super) pool: *mut f32,
 }
 
-/// Applies `p` with activation `A`.
+impl Out {
+    /// Results as they are: where the first goes, floats to the next row.
+    pub(in super::super) fn new(c: *mut f32, row: usize) -> Self {
+        Self { c, row, vec: LANES, act: None, residual: null(), pool: null_mut() }
+    }
+
+    /// The results from row `row` and vector `vec` on.
+    pub(in super::super) fn at(&self, row: usize, vec: usize) -> Self {
+        let at = row * self.row + vec * self.vec;
+        // Null stays null: there is nothing to move along.
+        let offset = |p: *const f32, by| if p.is_null() { p } else { p.wrapping_add(by) };
+        Self {
+            c: self.c.wrapping_add(at),
+            residual: offset(self.residual, at),
+            pool: offset(self.pool, vec * LANES).cast_mut(),
+            ..*self
+        }
+    }
+}
+
+/// `$body`, in which the type `$A` is the activation `$act`.
+macro_rules! by_act {
+    ($act:expr, $A:ident => $body:expr) => {
+        by_act!(@match $act, $A => $body,
+            Relu Relu6 Silu HardSwish HardSigmoid Sigmoid Mish Gelu)
+    };
+    (@match $act:expr, $A:ident => $body:expr, $($name:ident)*) => {
+        match $act {
+            None => {
+                type $A = math::Identity;
+                $body
+            }
+            $(Some(Activation::$name) => {
+                type $A = math::$name;
+                $body
+            })*
+        }
+    };
+}
+pub(super) use by_act;
+
+/// Stores `M` rows of `N` vectors as `out` says.
 ///
 /// # Safety
 ///
-/// [`Simd`]'s; `p`'s pointers are null where they may be, or stay within live memory, and nobody
-/// else touches `c` and `pool`.
+/// [`Simd`]'s; `out`'s pointers are null where they may be, or stay within live memory, and nobody else
+/// touches what is written.
 #[inline(always)]
-pub(super) unsafe fn post<S: Simd, A: Act>(p: &Post) {
+pub(super) unsafe fn finish<S: Simd, const M: usize, const N: usize>(
+    results: [[S::V; N]; M],
+    out: &Out,
+) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
-        for v in 0..p.vecs {
-            let mut sum = S::splat(0.0);
-            for r in 0..p.rows {
-                let at = r * p.row + v * p.vec;
-                let mut y = A::apply::<S>(S::load(p.c.add(at)));
-                if !p.residual.is_null() {
-                    y = S::add(y, S::load(p.residual.add(at)));
+        let mut results = by_act!(out.act, A => apply::<S, A, M, N>(results));
+        if !out.residual.is_null() {
+            for (m, row) in results.iter_mut().enumerate() {
+                for (n, y) in row.iter_mut().enumerate() {
+                    *y = S::add(*y, S::load(out.residual.add(m * out.row + n * out.vec)));
                 }
-                sum = S::add(sum, y);
-                S::store(p.c.add(at), y);
             }
-            if !p.pool.is_null() {
-                let pool = p.pool.add(v * LANES);
-                S::store(pool, S::add(S::load(pool), sum));
+        }
+        for (m, row) in results.iter().enumerate() {
+            for (n, &y) in row.iter().enumerate() {
+                S::store(out.c.add(m * out.row + n * out.vec), y);
             }
+        }
+        if !out.pool.is_null() {
+            for n in 0..N {
+                let mut sum = S::load(out.pool.add(n * LANES));
+                for row in &results {
+                    sum = S::add(sum, row[n]);
+                }
+                S::store(out.pool.add(n * LANES), sum);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn apply<S: Simd, A: Act, const M: usize, const N: usize>(
+    mut results: [[S::V; N]; M],
+) -> [[S::V; N]; M] {
+    for row in &mut results {
+        for y in row {
+            // SAFETY: the caller guarantees S's instruction set.
+            *y = unsafe { A::apply::<S>(*y) };
+        }
+    }
+    results
+}
+
+/// Results that are in memory already, as a tile leaves them that has no activations of its own.
+#[derive(Debug)]
+pub(in super::super) struct Post {
+    /// What is done to them, in place.
+    pub(in super::super) out: Out,
+    /// Rows.
+    pub(in super::super) rows: usize,
+    /// Vectors of 16 columns.
+    pub(in super::super) vecs: usize,
+}
+
+/// Does to all of `p` what its [`Out`] says.
+///
+/// # Safety
+///
+/// [`finish`]'s.
+#[inline(always)]
+pub(super) unsafe fn post<S: Simd>(p: &Post) {
+    for r in 0..p.rows {
+        for v in 0..p.vecs {
+            let out = p.out.at(r, v);
+            // SAFETY: the caller's contract.
+            unsafe { finish::<S, 1, 1>([[S::load(out.c)]], &out) };
         }
     }
 }

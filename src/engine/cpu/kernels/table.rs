@@ -2,7 +2,7 @@
 
 use super::super::CpuError;
 use super::super::simd::portable::Portable;
-use super::super::simd::{ByFloat, ByPair, math};
+use super::super::simd::{ByFloat, ByPair};
 use super::amx;
 use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
 use super::pairs::{self, Narrow, PairKernels};
@@ -11,7 +11,6 @@ use super::post::{self, Mean, Post, Scale};
 use super::softmax::{self, Softmax};
 use super::tile::{self, Tile};
 use super::winograd::{self, FromPoints, ToPoints};
-use crate::arch::Activation;
 
 /// An instruction set that kernels exist for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +70,7 @@ impl Isa {
 pub(in super::super) struct Kernels {
     /// `tiles[m - 1][n - 1]` computes `m` rows of `n` vectors.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
-    post: [unsafe fn(&Post); 9],
+    pub(in super::super) post: unsafe fn(&Post),
     pub(in super::super) scale: unsafe fn(&Scale),
     pub(in super::super) mean: unsafe fn(&Mean),
     pub(in super::super) softmax: unsafe fn(&Softmax),
@@ -110,29 +109,13 @@ impl Kernels {
             Isa::Avx512 if std::is_x86_feature_detected!("avx512bf16") => {
                 #[cfg(target_os = "linux")]
                 if amx::available() {
-                    return Some(&AMX);
+                    return Some(&amx_bf16::KERNELS);
                 }
                 Some(&avx512_bf16::KERNELS)
             }
             Isa::Portable => Some(&portable_bf16::KERNELS),
             _ => None,
         }
-    }
-
-    /// The kernel that applies `act`.
-    pub(in super::super) fn post(&self, act: Option<Activation>) -> unsafe fn(&Post) {
-        let index = match act {
-            None => 0,
-            Some(Activation::Relu) => 1,
-            Some(Activation::Relu6) => 2,
-            Some(Activation::Silu) => 3,
-            Some(Activation::HardSwish) => 4,
-            Some(Activation::HardSigmoid) => 5,
-            Some(Activation::Sigmoid) => 6,
-            Some(Activation::Mish) => 7,
-            Some(Activation::Gelu) => 8,
-        };
-        self.post[index]
     }
 
     /// The kernel of a depthwise convolution's row; none for a side or stride without one.
@@ -158,9 +141,9 @@ macro_rules! kernels {
                 unsafe { tile::tile::<ByFloat<$S>, M, N>(t) }
             }
             $(#[$attr])?
-            unsafe fn post<A: math::Act>(p: &Post) {
+            pub(super) unsafe fn post(p: &Post) {
                 // SAFETY: see above.
-                unsafe { post::post::<$S, A>(p) }
+                unsafe { post::post::<$S>(p) }
             }
             $(#[$attr])?
             unsafe fn scale(s: &Scale) {
@@ -200,17 +183,7 @@ macro_rules! kernels {
 
             pub(super) static KERNELS: Kernels = Kernels {
                 tiles: &[$(kernels!(@row $m $n)),*],
-                post: [
-                    post::<math::Identity>,
-                    post::<math::Relu>,
-                    post::<math::Relu6>,
-                    post::<math::Silu>,
-                    post::<math::HardSwish>,
-                    post::<math::HardSigmoid>,
-                    post::<math::Sigmoid>,
-                    post::<math::Mish>,
-                    post::<math::Gelu>,
-                ],
+                post,
                 scale,
                 mean,
                 softmax,
@@ -274,24 +247,35 @@ pair_kernels!(
 pair_kernels!(portable_bf16, Portable, [1 2], [1]);
 
 macro_rules! amx_kernels {
-    ($name:ident, $unit:ty, $narrow:path, [$($m:literal)*]) => {
-        static $name: PairKernels = PairKernels {
-            tiles: &[$(&[
-                amx::tile::<$unit, $m, 1>,
-                amx::tile::<$unit, $m, 2>,
-                amx::tile::<$unit, $m, 3>,
-            ]),*],
-            narrow: $narrow,
-            dense: true,
-        };
+    ($module:ident, $unit:ty, $floats:ident, $pairs:ident, [$($m:literal)*]) => {
+        mod $module {
+            use super::*;
+
+            unsafe fn tile<const M: usize, const N: usize>(t: &Tile<'_>) {
+                // SAFETY: the caller's contract; the unit's machines have the other set too.
+                unsafe {
+                    amx::tile::<$unit, M, N>(t);
+                    $floats::post(&Post { out: t.out, rows: M, vecs: N });
+                }
+            }
+
+            pub(super) static KERNELS: PairKernels = PairKernels {
+                tiles: &[$(&[tile::<$m, 1>, tile::<$m, 2>, tile::<$m, 3>]),*],
+                narrow: $pairs::narrow,
+                dense: true,
+            };
+        }
     };
 }
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-amx_kernels!(AMX, amx::Amx, avx512_bf16::narrow, [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16]);
+amx_kernels!(
+    amx_bf16, amx::Amx, avx512, avx512_bf16,
+    [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16]
+);
 #[cfg(test)]
 amx_kernels!(
-    EMULATED_AMX, amx::emulated::Emulated, portable_bf16::narrow,
+    emulated_amx, amx::emulated::Emulated, portable, portable_bf16,
     [1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16]
 );
 
@@ -299,6 +283,6 @@ amx_kernels!(
 impl PairKernels {
     /// Those of AMX on an emulated unit.
     pub(in super::super) fn emulated_amx() -> &'static Self {
-        &EMULATED_AMX
+        &emulated_amx::KERNELS
     }
 }

@@ -1,8 +1,9 @@
 //! A tile of a matrix product: the inner loop of every convolution but the depthwise ones.
 
 use super::super::simd::{Dot, LANES, Simd};
+use super::post::{Out, finish};
 
-/// `c[m][n] = bias[n] + sum over k of a[m][k] * b[k][n]` for the rows and columns of one tile.
+/// `bias[n] + sum over k of a[m][k] * b[k][n]` for the rows `m` and columns `n` of one tile.
 ///
 /// `k` runs through segments of equal length, contiguous in `a`: one for a pointwise convolution, one
 /// for each kernel position of a dense one. Where `a` and `b` are bfloat16 pairs, all of this counts in
@@ -24,12 +25,7 @@ pub(in super::super) struct Tile<'a> {
     /// Weights that will be read soon: a cache line of them is asked for with each `k`. Need not be a
     /// valid address.
     pub(in super::super) ahead: *const f32,
-    /// The first output.
-    pub(in super::super) c: *mut f32,
-    /// Floats from an output row to the next.
-    pub(in super::super) c_row: usize,
-    /// Floats from 16 output columns to the next 16.
-    pub(in super::super) c_vec: usize,
+    pub(in super::super) out: Out,
 }
 
 /// Rows of weights that the product with a single row asks for in advance: some 4 KiB.
@@ -51,7 +47,7 @@ pub(super) unsafe fn tile<D: Dot, const M: usize, const N: usize>(t: &Tile<'_>) 
             for (m, row) in acc.iter_mut().enumerate() {
                 row[n] = bias;
                 // Large maps are not in the caches, and nothing else foresees where they go.
-                D::S::prefetch(t.c.add(m * t.c_row + n * t.c_vec));
+                D::S::prefetch(t.out.c.add(m * t.out.row + n * t.out.vec));
             }
         }
         let (mut b, mut ahead) = (t.b, t.ahead);
@@ -80,10 +76,6 @@ pub(super) unsafe fn tile<D: Dot, const M: usize, const N: usize>(t: &Tile<'_>) 
                 }
             }
         }
-        for (m, row) in acc.iter().enumerate() {
-            for (n, &v) in row.iter().enumerate() {
-                D::S::store(t.c.add(m * t.c_row + n * t.c_vec), v);
-            }
-        }
+        finish::<D::S, M, N>(acc, &t.out);
     }
 }

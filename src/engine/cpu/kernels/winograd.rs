@@ -1,7 +1,10 @@
 //! The transforms of Winograd's F(4x4, 3x3): a 3x3 convolution of stride 1 becomes, for every 4x4
 //! outputs, 36 products instead of 144 (<https://arxiv.org/abs/1509.09308>).
 
+use super::super::simd::math::{self, Act};
 use super::super::simd::{LANES, Simd};
+use super::post::{Out, by_act};
+use crate::arch::Activation;
 
 /// Outputs of a window along a side.
 pub(in super::super) const OUTPUTS: usize = 4;
@@ -87,16 +90,12 @@ pub(in super::super) struct FromPoints {
     pub(in super::super) vecs: usize,
     /// One value a column.
     pub(in super::super) bias: *const f32,
-    /// The first output.
-    pub(in super::super) to: *mut f32,
-    /// Floats from an output row to the next.
-    pub(in super::super) row: usize,
-    /// Floats from an output pixel to the next.
-    pub(in super::super) pixel: usize,
-    /// Outputs in a row; the last window may reach beyond.
+    /// Outputs in a row of the map; the last window may reach beyond.
     pub(in super::super) width: usize,
-    /// Rows to write, 1 to 4.
+    /// Rows of the map to write, 1 to 4.
     pub(in super::super) height: usize,
+    /// Where they go: a row for each output, those of a row of the map one after the other.
+    pub(in super::super) out: Out,
 }
 
 /// One side of the transform of a window's products.
@@ -118,9 +117,15 @@ unsafe fn outputs<S: Simd>(m: [S::V; INPUTS]) -> [S::V; OUTPUTS] {
 /// # Safety
 ///
 /// [`Simd`]'s; planes and outputs stay within live memory, and nobody else touches the outputs.
-#[allow(clippy::needless_range_loop, reason = "`y` is a row across columns")]
 #[inline(always)]
 pub(super) unsafe fn from_points<S: Simd>(t: &FromPoints) {
+    // SAFETY: the caller's contract.
+    unsafe { by_act!(t.out.act, A => windows::<S, A>(t)) }
+}
+
+#[allow(clippy::needless_range_loop, reason = "`y` is a row across columns")]
+#[inline(always)]
+unsafe fn windows<S: Simd, A: Act>(t: &FromPoints) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
         for tile in 0..t.width.div_ceil(OUTPUTS) {
@@ -133,14 +138,23 @@ pub(super) unsafe fn from_points<S: Simd>(t: &FromPoints) {
                     *column = outputs::<S>([at(0), at(1), at(2), at(3), at(4), at(5)]);
                 }
                 let bias = S::load(t.bias.add(v * LANES));
-                let to = t.to.add(OUTPUTS * tile * t.pixel + v * LANES);
                 let width = (t.width - OUTPUTS * tile).min(OUTPUTS);
+                let mut sum = S::splat(0.0);
                 for y in 0..t.height {
                     let row = outputs::<S>(std::array::from_fn(|x| columns[x][y]));
-                    let to = to.add(y * t.row);
                     for (x, value) in row.into_iter().enumerate().take(width) {
-                        S::store(to.add(x * t.pixel), S::add(value, bias));
+                        let out = t.out.at(y * t.width + OUTPUTS * tile + x, v);
+                        let mut value = A::apply::<S>(S::add(value, bias));
+                        if !out.residual.is_null() {
+                            value = S::add(value, S::load(out.residual));
+                        }
+                        S::store(out.c, value);
+                        sum = S::add(sum, value);
                     }
+                }
+                let pool = t.out.at(0, v).pool;
+                if !pool.is_null() {
+                    S::store(pool, S::add(S::load(pool), sum));
                 }
             }
         }

@@ -2,11 +2,12 @@
 
 use std::ptr::{null, null_mut};
 
-use super::super::kernels::OUTPUTS;
+use super::super::kernels::{OUTPUTS, Out};
 use super::super::layer::{Convolution, Kernel, Slot};
 use super::super::matrix::Rows;
 use super::super::memory::padded;
 use super::super::plan::Step;
+use super::super::simd::LANES;
 use super::winograd::Chunk;
 use super::{Pass, Task};
 
@@ -50,7 +51,6 @@ impl Pass<'_> {
                     pad_row(step, to, y.map(|y| map.add(y * step.w.input * pixel)));
                 }
             }
-            let post = self.post(layer.act, layer.residual);
             let n = step.pixel.1;
             let row_of = |y: usize| (first + y) * step.w.output * n;
             let residual = self.residual(step, task.image, layer.residual);
@@ -68,19 +68,15 @@ impl Pass<'_> {
             }
             let (to, pixel_out) =
                 if fused { (mid, mid_row) } else { (self.dst(step, task.image).add(row_of(0)), n) };
-            let added = if layer.residual && !fused { residual.add(row_of(0)) } else { null() };
+            let out = Out {
+                act: layer.act,
+                residual: if layer.residual && !fused { residual.add(row_of(0)) } else { null() },
+                pool,
+                ..Out::new(to, pixel_out)
+            };
             match &layer.kernel {
                 Kernel::Winograd(kernel) => {
-                    let chunk = Chunk {
-                        rows,
-                        from: scratch,
-                        to,
-                        pixel: pixel_out,
-                        residual: added,
-                        pool,
-                        post,
-                        scratch: rest,
-                    };
+                    let chunk = Chunk { rows, from: scratch, out, scratch: rest };
                     self.winograd(kernel, step, chunk);
                 }
                 Kernel::Direct(groups) => {
@@ -91,20 +87,15 @@ impl Pass<'_> {
                         for &panel in &matrix.panels {
                             for y in 0..rows {
                                 let row = stride * y * step.w.padded * pixel;
-                                let at = y * step.w.output * pixel_out + g * columns;
+                                // A group's first column is its matrix' column 0.
+                                let out = out.at(y * step.w.output, g * columns / LANES);
                                 let rows = Rows {
                                     segments: &step.segments,
-                                    residual: if added.is_null() { added } else { added.add(at) },
-                                    pool: match pool.is_null() {
-                                        true => pool,
-                                        false => pool.add(g * columns),
-                                    },
                                     before: y * step.w.output,
-                                    post,
                                     ..Rows::new(
                                         (a.add(row + g * step.run), stride * pixel, step.w.output),
                                         step.run,
-                                        (to.add(at), pixel_out),
+                                        out,
                                     )
                                 };
                                 matrix.multiply(self.kernels, panel, &rows);
@@ -119,15 +110,11 @@ impl Pass<'_> {
             let Some(project) = &layer.project else { return };
             let pixels = rows * step.w.output;
             let (a, a_row) = self.operand(project, (mid, mid_row, pixels), None, rest);
-            let rows = Rows {
+            let out = Out {
                 residual: if layer.residual { residual.add(row_of(0)) } else { residual },
-                post: self.post(None, layer.residual),
-                ..Rows::new(
-                    (a, a_row, pixels),
-                    project.k,
-                    (self.dst(step, task.image).add(row_of(0)), n),
-                )
+                ..Out::new(self.dst(step, task.image).add(row_of(0)), n)
             };
+            let rows = Rows::new((a, a_row, pixels), project.k, out);
             for &panel in &project.panels {
                 project.multiply(self.kernels, panel, &rows);
             }

@@ -1,8 +1,8 @@
 //! Depthwise convolutions, behind an expansion or not, row by row through a ring of padded rows.
 
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
-use super::super::kernels::{DepthwiseRow, MAX_SIDE, Post};
+use super::super::kernels::{DepthwiseRow, MAX_SIDE, Out};
 use super::super::layer::Depthwise;
 use super::super::matrix::Rows;
 use super::super::plan::Step;
@@ -21,10 +21,6 @@ impl Pass<'_> {
         scratch: *mut f32,
     ) {
         let (side, stride) = (layer.conv.kernel_size, layer.conv.stride);
-        let post = match layer.reduce {
-            Some(_) => Some(self.kernels.post(layer.act)),
-            None => self.post(layer.act, false),
-        };
         let (vec, vecs) = layer.block(task.block);
         let first = task.chunk * step.rows;
         let last = (first + step.rows).min(step.h.output);
@@ -77,24 +73,16 @@ impl Pass<'_> {
                         rows: own_rows,
                         weights: weights.add(own.at),
                         bias: layer.bias.as_ptr().add((vec + v) * LANES),
-                        out,
-                        out_pixel: n,
                         width: step.w.output,
-                    });
-                    if let Some(post) = post {
-                        post(&Post {
-                            c: out,
-                            row: n,
-                            vec: LANES,
-                            rows: step.w.output,
-                            vecs: 1,
-                            residual: null(),
+                        out: Out {
+                            act: layer.act,
                             pool: match layer.reduce {
                                 Some(_) => sums.add(v * LANES),
                                 None => null_mut(),
                             },
-                        });
-                    }
+                            ..Out::new(out, n)
+                        },
+                    });
                 }
             }
             if let Some(reduce) = &layer.reduce {
@@ -130,16 +118,12 @@ impl Pass<'_> {
             };
             let (a, a_row) = self.operand(expand, (from, pixel, step.w.input), None, scratch);
             // Column 0 of the matrix is `vec` vectors before this block's first.
+            let out =
+                Out { vec: plane, act: layer.act, ..Out::new(to.wrapping_sub(vec * plane), LANES) };
             let rows = Rows {
                 segments: &step.segments,
-                c_vec: plane,
                 before,
-                post: self.post(layer.act, false),
-                ..Rows::new(
-                    (a, a_row, step.w.input),
-                    step.run,
-                    (to.wrapping_sub(vec * plane), LANES),
-                )
+                ..Rows::new((a, a_row, step.w.input), step.run, out)
             };
             let panel = expand.panels[task.block];
             match layer.mixed {

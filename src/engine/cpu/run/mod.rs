@@ -10,13 +10,12 @@ mod winograd;
 
 use std::ptr::null;
 
-use super::kernels::{Kernels, Narrow, Post, Scale};
+use super::kernels::{Kernels, Narrow, Out, Scale};
 use super::layer::Layer;
 use super::lower::Lowered;
 use super::matrix::{Matrix, Rows};
 use super::memory::padded;
 use super::plan::{Plan, Region, Step};
-use crate::arch::Activation;
 
 /// What all tasks of a pass share.
 #[derive(Debug, Clone, Copy)]
@@ -150,7 +149,7 @@ impl Pass<'_> {
         (a, a_row, count): (*const f32, usize, usize),
         (c, c_row): (*mut f32, usize),
     ) {
-        let rows = Rows::new((a, a_row, count), matrix.k, (c, c_row));
+        let rows = Rows::new((a, a_row, count), matrix.k, Out::new(c, c_row));
         for &panel in &matrix.panels {
             // SAFETY: the caller's rows have the matrix' padded lengths.
             unsafe { matrix.multiply(self.kernels, panel, &rows) };
@@ -171,19 +170,15 @@ impl Pass<'_> {
             let to = self.region(Region::Pool).add(part * padded(reduce.n));
             let rows = Rows {
                 first,
-                ..Rows::new((sums.as_ptr(), 0, 1), sums.len().min(reduce.k - first), (to, 0))
+                ..Rows::new(
+                    (sums.as_ptr(), 0, 1),
+                    sums.len().min(reduce.k - first),
+                    Out::new(to, 0),
+                )
             };
             for &panel in &reduce.panels {
                 reduce.multiply(self.kernels, panel, &rows);
             }
         }
-    }
-
-    /// The kernel behind `act`; none where there is nothing to do.
-    fn post(&self, act: Option<Activation>, residual: bool) -> Option<unsafe fn(&Post)> {
-        if act.is_none() && !residual {
-            return None;
-        }
-        Some(self.kernels.post(act))
     }
 }

@@ -1,8 +1,8 @@
 //! Pointwise convolutions, squeeze-excitation, and heads behind a pooled map.
 
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
-use super::super::kernels::{Mean, Post};
+use super::super::kernels::{Mean, Out, Post};
 use super::super::layer::{Dense, Pointwise, SqueezeExcite};
 use super::super::matrix::{Matrix, Panel, Rows};
 use super::super::plan::{Region, Step};
@@ -36,21 +36,14 @@ impl Pass<'_> {
             let (a, a_row) = self.operand(&layer.matrix, (from, k, count), gate, scratch);
             let residual = self.residual(step, task.image, layer.residual);
             let means = self.region(Region::Means).add(task.image * n);
-            let rows = Rows {
-                segments: &step.segments,
+            let out = Out {
+                act: layer.act,
                 residual: if layer.residual { residual.add(first * n) } else { residual },
                 pool: if layer.mean { means } else { null_mut() },
-                post: if layer.mean {
-                    Some(self.kernels.post(layer.act))
-                } else {
-                    self.post(layer.act, layer.residual)
-                },
-                ..Rows::new(
-                    (a, a_row, count),
-                    step.run,
-                    (self.dst(step, task.image).add(first * n), n),
-                )
+                ..Out::new(self.dst(step, task.image).add(first * n), n)
             };
+            let rows =
+                Rows { segments: &step.segments, ..Rows::new((a, a_row, count), step.run, out) };
             for &panel in share(&layer.matrix, step.blocks, task.block) {
                 let columns = panel.vec * LANES..(panel.vec + panel.vecs) * LANES;
                 if layer.mean {
@@ -98,10 +91,8 @@ impl Pass<'_> {
             squeezed.iter_mut().zip(biases).for_each(|(sum, bias)| *sum = *sum / pixels + bias);
             self.activate(layer.act, squeezed);
             let gate = self.region(Region::Gate).add(task.image * chs);
-            let rows = Rows {
-                post: self.post(Some(layer.gate), false),
-                ..Rows::new((scratch, 0, 1), layer.expand.k, (gate, 0))
-            };
+            let out = Out { act: Some(layer.gate), ..Out::new(gate, 0) };
+            let rows = Rows::new((scratch, 0, 1), layer.expand.k, out);
             for &panel in share(&layer.expand, step.blocks, task.block) {
                 layer.expand.multiply(self.kernels, panel, &rows);
             }
@@ -110,17 +101,10 @@ impl Pass<'_> {
 
     /// Applies `act` to whole vectors.
     pub(super) fn activate(&self, act: Activation, values: &mut [f32]) {
-        let post = Post {
-            c: values.as_mut_ptr(),
-            row: values.len(),
-            vec: LANES,
-            rows: 1,
-            vecs: values.len() / LANES,
-            residual: null(),
-            pool: null_mut(),
-        };
+        let out = Out { act: Some(act), ..Out::new(values.as_mut_ptr(), values.len()) };
+        let post = Post { out, rows: 1, vecs: values.len() / LANES };
         // SAFETY: the slice holds the vectors.
-        unsafe { self.kernels.post(Some(act))(&post) }
+        unsafe { (self.kernels.post)(&post) }
     }
 
     /// # Safety
@@ -149,10 +133,10 @@ impl Pass<'_> {
         unsafe {
             let from = self.region(step.src).cast_const();
             let (a, a_row) = self.operand(&layer.matrix, (from, k, self.images), None, scratch);
+            let out = Out { act: layer.act, ..Out::new(self.region(step.dst), n) };
             let rows = Rows {
                 segments: &step.segments,
-                post: self.post(layer.act, false),
-                ..Rows::new((a, a_row, self.images), step.run, (self.region(step.dst), n))
+                ..Rows::new((a, a_row, self.images), step.run, out)
             };
             for &panel in share(&layer.matrix, step.blocks, task.block) {
                 layer.matrix.multiply(self.kernels, panel, &rows);

@@ -1,6 +1,6 @@
 //! 3x3 convolutions of stride 1 by Winograd's method, from a padded copy of a few rows.
 
-use super::super::kernels::{FromPoints, OUTPUTS, POINTS, Post, ToPoints};
+use super::super::kernels::{FromPoints, OUTPUTS, Out, POINTS, ToPoints};
 use super::super::layer::Winograd;
 use super::super::matrix::Rows;
 use super::super::plan::Step;
@@ -14,14 +14,8 @@ pub(super) struct Chunk {
     pub(super) rows: usize,
     /// The padded input rows.
     pub(super) from: *const f32,
-    /// The first output, and floats of an output pixel.
-    pub(super) to: *mut f32,
-    pub(super) pixel: usize,
-    /// What is added, laid out like the outputs; or null.
-    pub(super) residual: *const f32,
-    /// Sums of the outputs; or null.
-    pub(super) pool: *mut f32,
-    pub(super) post: Option<unsafe fn(&Post)>,
+    /// The first output: a row for each, those of a row of the map one after the other.
+    pub(super) out: Out,
     /// Room for the points of the inputs, then of a panel's outputs.
     pub(super) scratch: *mut f32,
 }
@@ -60,42 +54,23 @@ impl Pass<'_> {
                         ..Rows::new(
                             (chunk.scratch.add(point * plane), pixel, tiles),
                             k,
-                            (c.wrapping_sub(panel.vec * LANES), width),
+                            Out::new(c.wrapping_sub(panel.vec * LANES), width),
                         )
                     };
                     layer.points.multiply(self.kernels, panel, &rows);
                 }
-                let column = panel.vec * LANES;
                 for y in 0..down {
                     (self.kernels.from_points)(&FromPoints {
                         from: products.add(y * across * width),
                         plane: tiles * width,
                         vecs: panel.vecs,
-                        bias: layer.bias.as_ptr().add(column),
-                        to: chunk.to.add(OUTPUTS * y * step.w.output * chunk.pixel + column),
-                        row: step.w.output * chunk.pixel,
-                        pixel: chunk.pixel,
+                        bias: layer.bias.as_ptr().add(panel.vec * LANES),
                         width: step.w.output,
                         height: (chunk.rows - OUTPUTS * y).min(OUTPUTS),
+                        out: chunk.out.at(OUTPUTS * y * step.w.output, panel.vec),
                     });
                 }
-                let Some(post) = chunk.post else { continue };
-                post(&Post {
-                    c: chunk.to.add(column),
-                    row: chunk.pixel,
-                    vec: LANES,
-                    rows: chunk.rows * step.w.output,
-                    vecs: panel.vecs,
-                    residual: offset(chunk.residual, column),
-                    pool: offset(chunk.pool, column).cast_mut(),
-                });
             }
         }
     }
-}
-
-/// `pointer + floats`, or null.
-unsafe fn offset(pointer: *const f32, floats: usize) -> *const f32 {
-    // SAFETY: the caller's, where there is anything.
-    if pointer.is_null() { pointer } else { unsafe { pointer.add(floats) } }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{EIGHTHS, POWERS, Simd};
+use super::{EIGHTHS, EXP2_SIXTEENTH, POWERS, Simd};
 
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Avx2;
@@ -74,22 +74,20 @@ impl Simd for Avx2 {
         // SAFETY: see the impl.
         unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
     }
+    const MAGIC: f32 = EIGHTHS;
+    const EXP2: &'static [f32] = EXP2_SIXTEENTH;
     #[inline(always)]
-    unsafe fn split_pow2(t: V) -> (V, V) {
+    unsafe fn power(z: V) -> V {
         // SAFETY: see the impl; the table is one register.
         unsafe {
-            let magic = _mm256_set1_ps(EIGHTHS);
             let table = _mm256_loadu_si256(POWERS.as_ptr().cast());
-            let split = |t| {
-                let z = _mm256_add_ps(t, magic);
+            let power = |z| {
                 let bits = _mm256_castps_si256(z);
                 // The index is the lowest three bits.
                 let entry = _mm256_permutevar8x32_epi32(table, bits);
-                let power = _mm256_add_epi32(_mm256_slli_epi32::<20>(bits), entry);
-                (_mm256_castsi256_ps(power), _mm256_sub_ps(t, _mm256_sub_ps(z, magic)))
+                _mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32::<20>(bits), entry))
             };
-            let (low, high) = (split(t[0]), split(t[1]));
-            ([low.0, high.0], [low.1, high.1])
+            [power(z[0]), power(z[1])]
         }
     }
     #[inline(always)]

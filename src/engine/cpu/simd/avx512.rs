@@ -3,7 +3,44 @@
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
-use super::{EIGHTHS, POWERS, Pairs, Simd};
+use super::{Pairs, Simd};
+
+/// The bits of `2^(j / 32)` less `j << 18`: with the bits of a sum with 1.5 * 2^18, moved up by 18, they
+/// make the power of two whose exponent is in 32nds.
+const POWERS: [u32; 32] = [
+    0x3F80_0000,
+    0x3F7E_CD87,
+    0x3F7D_AAC3,
+    0x3F7C_980F,
+    0x3F7B_95C2,
+    0x3F7A_A43A,
+    0x3F79_C3D3,
+    0x3F78_F4F0,
+    0x3F78_37F0,
+    0x3F77_8D3A,
+    0x3F76_F532,
+    0x3F76_7043,
+    0x3F75_FED7,
+    0x3F75_A15B,
+    0x3F75_583F,
+    0x3F75_23F6,
+    0x3F75_04F3,
+    0x3F74_FBAF,
+    0x3F75_08A4,
+    0x3F75_2C4D,
+    0x3F75_672A,
+    0x3F75_B9BE,
+    0x3F76_248C,
+    0x3F76_A81E,
+    0x3F77_44FD,
+    0x3F77_FBB8,
+    0x3F78_CCDF,
+    0x3F79_B907,
+    0x3F7A_C0C7,
+    0x3F7B_E4BA,
+    0x3F7D_257D,
+    0x3F7E_83B3,
+];
 
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Avx512;
@@ -70,18 +107,17 @@ impl Simd for Avx512 {
         // SAFETY: see the impl.
         unsafe { _mm512_div_ps(a, b) }
     }
+    const MAGIC: f32 = 393_216.0;
+    const EXP2: &'static [f32] = &[0.2402283, -0.6931573, 1.0];
     #[inline(always)]
-    unsafe fn split_pow2(t: __m512) -> (__m512, __m512) {
-        // SAFETY: see the impl; the table is half a register.
+    unsafe fn power(z: __m512) -> __m512 {
+        // SAFETY: see the impl; the table is two registers.
         unsafe {
-            let magic = _mm512_set1_ps(EIGHTHS);
-            let table = _mm512_broadcast_i64x4(_mm256_loadu_si256(POWERS.as_ptr().cast()));
-            let z = _mm512_add_ps(t, magic);
             let bits = _mm512_castps_si512(z);
-            // The index is the lowest four bits; the table repeats.
-            let entry = _mm512_permutexvar_epi32(bits, table);
-            let power = _mm512_add_epi32(_mm512_slli_epi32::<20>(bits), entry);
-            (_mm512_castsi512_ps(power), _mm512_sub_ps(t, _mm512_sub_ps(z, magic)))
+            let table = |half: usize| _mm512_loadu_si512(POWERS[16 * half..].as_ptr().cast());
+            // The index is the lowest five bits.
+            let entry = _mm512_permutex2var_epi32(table(0), bits, table(1));
+            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32::<18>(bits), entry))
         }
     }
     #[inline(always)]

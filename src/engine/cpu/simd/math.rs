@@ -8,28 +8,29 @@ use crate::arch::Activation;
 /// normal floats.
 const BOUND: f32 = 125.0;
 
-/// `2^t` for `t` clamped to ±125, within 1.2e-7 of its value, as a product of two factors; NaN
-/// stays NaN.
+/// `2^(x * scale)`, the exponent clamped to ±125, within `(2 + |x * scale|) * 6e-8` of its value, as a
+/// product of two factors; of NaN the second is NaN.
 ///
 /// # Safety
 ///
 /// [`Simd`]'s.
 #[inline(always)]
-unsafe fn exp2<S: Simd>(t: S::V) -> (S::V, S::V) {
+unsafe fn exp2<S: Simd>(x: S::V, scale: f32) -> (S::V, S::V) {
     // SAFETY: the caller guarantees S's instruction set.
     unsafe {
-        let t = S::min(S::splat(BOUND), S::max(S::splat(-BOUND), t));
-        let (power, f) = S::split_pow2(t);
-        let mut p = S::splat(EXP2[0]);
-        for &c in &EXP2[1..] {
-            p = S::fma(p, f, S::splat(c));
+        let bound = BOUND / scale.abs();
+        let x = S::min(S::splat(bound), S::max(S::splat(-bound), x));
+        let (scale, magic) = (S::splat(scale), S::splat(S::MAGIC));
+        let z = S::fma(x, scale, magic);
+        // What the steps are too large by.
+        let r = S::fnma(x, scale, S::sub(z, magic));
+        let mut p = S::splat(S::EXP2[0]);
+        for &c in &S::EXP2[1..] {
+            p = S::fma(p, r, S::splat(c));
         }
-        (power, p)
+        (S::power(z), p)
     }
 }
-
-/// The interpolation of `2^f` on ±1/16 at Chebyshev's points, within 4e-8.
-const EXP2: [f32; 4] = [0.055509318, 0.24026407, std::f32::consts::LN_2, 1.0];
 
 /// `exp(x)` for `x` clamped to ±86, within `(2 + |x|) * 1e-7` of its value, relatively; NaN stays NaN.
 ///
@@ -40,7 +41,7 @@ const EXP2: [f32; 4] = [0.055509318, 0.24026407, std::f32::consts::LN_2, 1.0];
 pub(in super::super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
     // SAFETY: the caller guarantees S's instruction set.
     unsafe {
-        let (power, p) = exp2::<S>(S::mul(x, S::splat(std::f32::consts::LOG2_E)));
+        let (power, p) = exp2::<S>(x, std::f32::consts::LOG2_E);
         S::mul(power, p)
     }
 }
@@ -55,7 +56,7 @@ pub(in super::super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
 unsafe fn one_and_exp_neg<S: Simd>(x: S::V) -> S::V {
     // SAFETY: the caller guarantees S's instruction set.
     unsafe {
-        let (power, p) = exp2::<S>(S::mul(x, S::splat(-std::f32::consts::LOG2_E)));
+        let (power, p) = exp2::<S>(x, -std::f32::consts::LOG2_E);
         S::fma(power, p, S::splat(1.0))
     }
 }
@@ -111,9 +112,7 @@ act!(
 /// [`Activation::Mish`]: with `e = exp(x)`, `tanh(ln(1 + e))` is `(e² + 2e) / (e² + 2e + 2)`,
 /// which is 1 to the last bit from 20 on.
 Mish, |x, S| {
-    let t = S::mul(S::min(S::splat(20.0), x), S::splat(std::f32::consts::LOG2_E));
-    let (power, p) = exp2::<S>(t);
-    let e = S::mul(power, p);
+    let e = exp::<S>(S::min(S::splat(20.0), x));
     let n = S::mul(e, S::add(e, S::splat(2.0)));
     S::div(S::mul(x, n), S::add(n, S::splat(2.0)))
 });
@@ -129,7 +128,7 @@ Gelu, |x, S| {
     for &c in &ERFC[1..] {
         p = S::fma(p, t, S::splat(c));
     }
-    let (power, e) = exp2::<S>(S::mul(S::mul(z, z), S::splat(-std::f32::consts::LOG2_E)));
+    let (power, e) = exp2::<S>(S::mul(z, z), -std::f32::consts::LOG2_E);
     let erfc = S::mul(S::mul(p, t), S::mul(power, e));
     S::fma(S::mul(size, S::splat(-0.5)), erfc, S::max(S::splat(0.0), x))
 });

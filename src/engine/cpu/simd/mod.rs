@@ -17,7 +17,8 @@ use std::marker::PhantomData;
 /// Floats of a vector, and the multiple that channel counts are padded to.
 pub(crate) const LANES: usize = 16;
 
-/// Sums with it are whole eighths: 1.5 * 2^20.
+/// Sums with it are whole eighths: 1.5 * 2^20. [`Simd::MAGIC`] of the sets that look powers of two up
+/// in [`POWERS`].
 const EIGHTHS: f32 = 1_572_864.0;
 /// The bits of `2^(j / 8)` less `j << 20`: with the bits of `t + EIGHTHS`, moved up by 20, they make the
 /// power of two whose exponent is `t` in eighths.
@@ -31,6 +32,8 @@ const POWERS: [u32; 8] = [
     0x3F77_44FD,
     0x3F7A_C0C7,
 ];
+/// The interpolation of `2^-r` on ±1/16 at Chebyshev's points, within 4e-8: [`Simd::EXP2`] of the same.
+const EXP2_SIXTEENTH: &[f32] = &[-0.055509318, 0.24026407, -std::f32::consts::LN_2, 1.0];
 
 /// Arithmetic on vectors of [`LANES`] floats.
 ///
@@ -41,7 +44,7 @@ const POWERS: [u32; 8] = [
 pub(super) trait Simd: Copy + 'static {
     /// 16 floats.
     type V: Copy;
-    /// Outputs that a depthwise kernel holds in registers.
+    /// Outputs that a depthwise kernel holds in registers, at most.
     const DW: usize;
 
     unsafe fn splat(x: f32) -> Self::V;
@@ -59,9 +62,13 @@ pub(super) trait Simd: Copy + 'static {
     /// The larger of a bound and a value; a NaN value stays NaN.
     unsafe fn max(bound: Self::V, v: Self::V) -> Self::V;
     unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
-    /// A power of two and what remains of `t`, of at most 1/16: `t` is the sum of the remainder and
-    /// the power's exponent. For `t` within ±126; NaN has a NaN remainder.
-    unsafe fn split_pow2(t: Self::V) -> (Self::V, Self::V);
+    /// What rounds to the steps of the exponent that [`power`](Self::power) knows, when it is added to
+    /// an exponent of at most ±126 and subtracted again.
+    const MAGIC: f32;
+    /// Coefficients, the highest first, of a polynomial for `2^-r`, where `r` is at most half a step.
+    const EXP2: &'static [f32];
+    /// `2^(z - MAGIC)` for a sum with [`MAGIC`](Self::MAGIC); any value for NaN.
+    unsafe fn power(z: Self::V) -> Self::V;
     /// Asks for the cache line of `p`, which need not be a valid address.
     unsafe fn prefetch(p: *const f32);
 }

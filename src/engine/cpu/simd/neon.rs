@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{EIGHTHS, POWERS, Simd};
+use super::{EIGHTHS, EXP2_SIXTEENTH, POWERS, Simd};
 
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Neon;
@@ -73,14 +73,14 @@ impl Simd for Neon {
         // SAFETY: see the impl.
         unsafe { std::array::from_fn(|i| vdivq_f32(a[i], b[i])) }
     }
+    const MAGIC: f32 = EIGHTHS;
+    const EXP2: &'static [f32] = EXP2_SIXTEENTH;
     #[inline(always)]
-    unsafe fn split_pow2(t: V) -> (V, V) {
+    unsafe fn power(z: V) -> V {
         // SAFETY: see the impl; the table is 32 bytes.
         unsafe {
-            let magic = vdupq_n_f32(EIGHTHS);
             let table = vld1q_u8_x2(POWERS.as_ptr().cast());
-            let z: V = std::array::from_fn(|i| vaddq_f32(t[i], magic));
-            let power = std::array::from_fn(|i| {
+            std::array::from_fn(|i| {
                 let bits = vreinterpretq_u32_f32(z[i]);
                 let eighth = vandq_u32(bits, vdupq_n_u32(7));
                 // The four bytes of an entry follow each other.
@@ -88,8 +88,7 @@ impl Simd for Neon {
                 let entry = vqtbl2q_u8(table, vreinterpretq_u8_u32(bytes));
                 let sum = vaddq_u32(vshlq_n_u32::<20>(bits), vreinterpretq_u32_u8(entry));
                 vreinterpretq_f32_u32(sum)
-            });
-            (power, std::array::from_fn(|i| vsubq_f32(t[i], vsubq_f32(z[i], magic))))
+            })
         }
     }
     // Prefetching is not stable on this target.

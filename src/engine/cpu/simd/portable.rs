@@ -1,6 +1,6 @@
 //! The twin of every instruction set: plain Rust, which the others are tested against.
 
-use super::{EIGHTHS, LANES, POWERS, Pairs, Simd};
+use super::{EIGHTHS, EXP2_SIXTEENTH, LANES, POWERS, Pairs, Simd};
 
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Portable;
@@ -61,14 +61,14 @@ impl Simd for Portable {
     unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
         zip(a, b, |a, b| a / b)
     }
+    const MAGIC: f32 = EIGHTHS;
+    const EXP2: &'static [f32] = EXP2_SIXTEENTH;
     #[inline(always)]
-    unsafe fn split_pow2(t: Self::V) -> (Self::V, Self::V) {
-        let z = t.map(|t| t + EIGHTHS);
-        let power = z.map(|z| {
+    unsafe fn power(z: Self::V) -> Self::V {
+        z.map(|z| {
             let bits = z.to_bits();
             f32::from_bits((bits << 20).wrapping_add(POWERS[bits as usize % 8]))
-        });
-        (power, zip(t, z, |t, z| t - (z - EIGHTHS)))
+        })
     }
     #[inline(always)]
     unsafe fn prefetch(_: *const f32) {}
