@@ -2,7 +2,7 @@
 
 use super::kernels::DepthwiseRow;
 use super::matrix::Matrix;
-use super::memory::Floats;
+use super::memory::{Floats, padded};
 use super::simd::LANES;
 use crate::arch::{Activation, Conv, PadType};
 
@@ -191,6 +191,14 @@ pub(super) struct Dense {
     pub(super) matrix: Matrix,
     /// The head's activation; none for the classifier.
     pub(super) act: Option<Activation>,
+}
+
+impl Pointwise {
+    /// Whether fewer values are multiplied if the gate goes to the weights and not to `rows` inputs.
+    pub(super) fn gates_weights(&self, rows: usize) -> bool {
+        let own = self.matrix.pairs.is_none() && self.mixed.is_none();
+        self.gate && own && padded(self.matrix.n) < rows
+    }
 }
 
 impl Dense {

@@ -1,5 +1,7 @@
 //! Weights of a matrix product, packed the way tiles read them, and the product's loop over tiles.
 
+use std::slice::{from_raw_parts, from_raw_parts_mut};
+
 use super::kernels::{Kernels, Out, PairKernels, Tile};
 use super::memory::{Floats, padded};
 use super::simd::LANES;
@@ -124,6 +126,26 @@ impl Matrix {
                 // SAFETY: the caller's contract.
                 unsafe { *to.add(panel.at + at) = value };
             }
+        }
+    }
+
+    /// Copies the weights of `panel` times the gate of their input, for
+    /// [`multiply_by`](Self::multiply_by).
+    ///
+    /// # Safety
+    ///
+    /// `to` has room for [`floats`](Self::floats), which nobody else touches; `gate` holds a value for
+    /// each input.
+    pub(super) unsafe fn gate_to(&self, to: *mut f32, panel: Panel, gate: *const f32) {
+        let width = panel.vecs * LANES;
+        let weights = &self.weights.as_slice()[panel.at..panel.at + self.k * width];
+        // SAFETY: the caller's contract.
+        let (to, gates) = unsafe {
+            (from_raw_parts_mut(to.add(panel.at), weights.len()), from_raw_parts(gate, self.k))
+        };
+        let rows = to.chunks_exact_mut(width).zip(weights.chunks_exact(width));
+        for ((to, weights), gate) in rows.zip(gates) {
+            to.iter_mut().zip(weights).for_each(|(to, weight)| *to = weight * gate);
         }
     }
 

@@ -78,6 +78,8 @@ pub(super) struct Step {
     pub(super) segments: Vec<usize>,
     /// Length of a segment.
     pub(super) run: usize,
+    /// Whether a task multiplies the weights by the gate, rather than its inputs.
+    pub(super) gates_weights: bool,
     /// Whether a task covers all images at once.
     pub(super) all_images: bool,
     /// An attention's products: queries by keys, and their softmax by values.
@@ -179,6 +181,7 @@ impl Plan {
                 parts: 1,
                 segments: vec![0],
                 run: 0,
+                gates_weights: false,
                 all_images: false,
                 attention: None,
             };
@@ -322,8 +325,12 @@ impl Plan {
                     }
                     step.rows = pixels.div_ceil(step.chunks);
                     step.chunks = pixels.div_ceil(step.rows);
-                    if l.gate || l.matrix.pairs.is_some() {
-                        scratch = scratch.max(step.rows * step.pixel.0);
+                    let inputs = step.rows * step.pixel.0;
+                    step.gates_weights = l.gates_weights(step.rows);
+                    if step.gates_weights {
+                        scratch = scratch.max(l.matrix.floats());
+                    } else if l.gate || l.matrix.pairs.is_some() {
+                        scratch = scratch.max(inputs);
                     }
                     if l.mean {
                         sizes[Region::Means as usize] = padded(chs);

@@ -33,7 +33,8 @@ impl Pass<'_> {
                 true => Some(self.region(Region::Gate).add(task.image * k).cast_const()),
                 false => None,
             };
-            let (a, a_row) = self.operand(&layer.matrix, (from, k, count), gate, scratch);
+            let gated = gate.filter(|_| !step.gates_weights);
+            let (a, a_row) = self.operand(&layer.matrix, (from, k, count), gated, scratch);
             let residual = self.residual(step, task.image, layer.residual);
             let means = self.region(Region::Means).add(task.image * n);
             let out = Out {
@@ -49,12 +50,16 @@ impl Pass<'_> {
                 if layer.mean {
                     means.add(columns.start).write_bytes(0, columns.len());
                 }
-                match layer.mixed {
-                    Some(at) => {
+                match (layer.mixed, gate) {
+                    (Some(at), _) => {
                         let weights = self.mixed(task.image, at);
                         layer.matrix.multiply_by(weights, self.kernels, panel, &rows);
                     }
-                    None => layer.matrix.multiply(self.kernels, panel, &rows),
+                    (None, Some(gate)) if step.gates_weights => {
+                        layer.matrix.gate_to(scratch, panel, gate);
+                        layer.matrix.multiply_by(scratch, self.kernels, panel, &rows);
+                    }
+                    (None, _) => layer.matrix.multiply(self.kernels, panel, &rows),
                 }
                 if layer.mean {
                     for c in columns {
