@@ -102,16 +102,26 @@ pub(super) unsafe fn finish<S: Simd, const M: usize, const N: usize>(
     }
 }
 
+/// Rows that [`apply`] is written out for: a loop of this size would be left a loop, and keep the results
+/// on the stack.
+const MOST_ROWS: usize = 8;
+
 #[inline(always)]
 unsafe fn apply<S: Simd, A: Act, const M: usize, const N: usize>(
     mut results: [[S::V; N]; M],
 ) -> [[S::V; N]; M] {
-    for row in &mut results {
-        for y in row {
-            // SAFETY: the caller guarantees S's instruction set.
-            *y = unsafe { A::apply::<S>(*y) };
-        }
+    const { assert!(M <= MOST_ROWS) };
+    macro_rules! rows {
+        ($($m:literal)*) => {
+            $(if $m < M {
+                for y in &mut results[$m] {
+                    // SAFETY: the caller guarantees S's instruction set.
+                    *y = unsafe { A::apply::<S>(*y) };
+                }
+            })*
+        };
     }
+    rows!(0 1 2 3 4 5 6 7);
     results
 }
 
