@@ -1,7 +1,9 @@
 //! Times the CPU engine's kernels where they work: each in a step of a network of one block, on one
 //! thread. Beside the time stand the arithmetic limit (the step's multiply-adds at the peak that
 //! [`Isa::peak_gflops`] measures) and the memory limit (a copy of as many bytes as the step reads and
-//! writes, weights included), and how near the fastest pass comes to the larger of the two.
+//! writes, weights included), and how near the fastest pass comes to the larger of the two. The peak
+//! is that of float32 for bfloat16 pairs too, whose instructions may do more: they can pass the limit.
+//! A softmax and activations count as nothing.
 //!
 //! `cargo bench --bench kernels -- depthwise`
 
@@ -15,10 +17,20 @@ use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device};
 use criterion::{Criterion, criterion_group, criterion_main};
-use effnet::arch::{self, Activation, Arch, Head, NumFeatures};
-use effnet::engine::{CpuEngine, CpuOptions, Engine, Images, Isa};
-use effnet::summary::Summary;
+use effnet::arch::{self, Activation, Arch, Head, NumFeatures, SeKind};
+use effnet::engine::{CpuEngine, CpuOptions, Dtype, Engine, Images, Isa};
+use effnet::summary::{Layer, Summary};
 use effnet::weights::seeded;
+
+/// What a step does with its layers.
+enum Task {
+    /// Computes them.
+    Layers,
+    /// Asks the key for the value: the layers make a query, the key and the value.
+    Attention,
+    /// Mixes the weights of all layers but the first, which routes, from their experts'.
+    Mix,
+}
 
 /// One step of a network of a stem, one block and a head.
 struct Case {
@@ -29,10 +41,14 @@ struct Case {
     input: (usize, usize),
     act: Activation,
     head: Head,
+    /// What `se` stands for, where it is not squeeze-excitation.
+    se_layer: Option<SeKind>,
+    dtype: Dtype,
     /// How the step's description begins.
     step: &'static str,
-    /// The layers that the step computes, as `effnet summary` names them.
+    /// The layers that the step is about, as `effnet summary` names them.
     layers: &'static [&'static str],
+    task: Task,
 }
 
 /// A case of a `ds` block's depthwise convolution.
@@ -44,6 +60,25 @@ macro_rules! depthwise {
             input: (96, 56),
             step: concat!("depthwise ", $k, "x", $k, "/", $s),
             layers: &["blocks.0.0.conv_dw"],
+            ..CASE
+        }
+    };
+}
+
+/// A case of an attention block.
+macro_rules! attention {
+    ($heads:literal, $dim:literal, $chs:literal, $side:literal) => {
+        Case {
+            name: concat!("attention, ", $heads, " heads of ", $dim),
+            def: &[&[concat!("mqa_r1_k3_h", $heads, "_s1_v2_d", $dim, "_c", $chs)]],
+            input: ($chs, $side),
+            step: "attention",
+            layers: &[
+                "blocks.0.0.attn.query.proj",
+                "blocks.0.0.attn.key.proj",
+                "blocks.0.0.attn.value.proj",
+            ],
+            task: Task::Attention,
             ..CASE
         }
     };
@@ -70,12 +105,23 @@ const CASE: Case = Case {
     input: (0, 0),
     act: Activation::Silu,
     head: Head::ConvThenPool,
+    se_layer: None,
+    dtype: Dtype::F32,
     step: "",
     layers: &[],
+    task: Task::Layers,
 };
 
 /// An inverted residual as EfficientNet-B0 has them in the middle.
 const INVERTED: Case = Case { def: &[&["ir_r1_k5_s1_e6_c80_se0.25"]], input: (80, 14), ..CASE };
+
+/// Its expansion and depthwise convolution.
+const EXPANSION: Case = Case {
+    name: "expansion and depthwise 5x5/1",
+    step: "expand 80 -> 480",
+    layers: &["blocks.0.0.conv_pw", "blocks.0.0.conv_dw"],
+    ..INVERTED
+};
 
 const CASES: &[Case] = &[
     Case {
@@ -126,11 +172,12 @@ const CASES: &[Case] = &[
     pointwise!(HardSwish),
     pointwise!(Mish),
     pointwise!(Gelu),
+    Case { name: "pointwise of bfloat16 pairs", dtype: Dtype::Bf16, ..pointwise!(Silu) },
+    EXPANSION,
     Case {
-        name: "expansion and depthwise 5x5/1",
-        step: "expand 80 -> 480",
-        layers: &["blocks.0.0.conv_pw", "blocks.0.0.conv_dw"],
-        ..INVERTED
+        name: "expansion of bfloat16 pairs and depthwise 5x5/1",
+        dtype: Dtype::Bf16,
+        ..EXPANSION
     },
     Case {
         name: "squeeze-excitation",
@@ -138,6 +185,35 @@ const CASES: &[Case] = &[
         layers: &["blocks.0.0.se.conv_reduce", "blocks.0.0.se.conv_expand"],
         ..INVERTED
     },
+    Case {
+        name: "global context",
+        se_layer: Some(SeKind::GlobalContext),
+        step: "global context",
+        layers: &[
+            "blocks.0.0.se.conv_attn",
+            "blocks.0.0.se.context",
+            "blocks.0.0.se.mlp_scale.fc1",
+            "blocks.0.0.se.mlp_scale.norm",
+            "blocks.0.0.se.mlp_scale.fc2",
+        ],
+        ..INVERTED
+    },
+    Case {
+        name: "mixing of 4 experts' weights",
+        def: &[&["ir_r1_k5_s1_e6_c112_se0.25_cc4"]],
+        input: (112, 14),
+        step: "mix 4 experts",
+        layers: &[
+            "blocks.0.0.routing_fn",
+            "blocks.0.0.conv_pw",
+            "blocks.0.0.conv_dw",
+            "blocks.0.0.conv_pwl",
+        ],
+        task: Task::Mix,
+        ..CASE
+    },
+    attention!(4, 64, 160, 14),
+    attention!(8, 48, 192, 24),
     Case {
         name: "pointwise with gate and residual",
         step: "pointwise 480 -> 80",
@@ -185,13 +261,39 @@ fn work(case: &Case, summary: &Summary) -> (u64, usize) {
     let blocks = summary.stages.iter().flat_map(|stage| &stage.blocks);
     let layers: Vec<_> = blocks.flat_map(|block| &block.layers).collect();
     let at = |name: &str| layers.iter().position(|layer| layer.name == name).unwrap();
-    let (first, last) = (at(case.layers[0]), at(case.layers[case.layers.len() - 1]));
-    let input = first.checked_sub(1).map_or(summary.input, |before| layers[before].output);
-    let own = || case.layers.iter().map(|name| &layers[at(name)].figures);
-    let weights: u64 = own().map(|figures| figures.parameters).sum();
-    let maps = [input, layers[last].output].map(|shape| shape.iter().product::<usize>());
-    let bytes = size_of::<f32>() * (maps[0] + maps[1] + weights as usize);
-    (own().map(|figures| figures.macs).sum(), bytes)
+    let own: Vec<_> = case.layers.iter().map(|name| layers[at(name)]).collect();
+    let (first, last) = (own[0], own[own.len() - 1]);
+    let before = at(&first.name).checked_sub(1);
+    let input = before.map_or(summary.input, |before| layers[before].output);
+    let len = |shape: [usize; 3]| shape.iter().product::<usize>();
+    match case.task {
+        Task::Layers => {
+            let bytes = |layer: &&Layer| {
+                let pairs = case.dtype == Dtype::Bf16 && !layer.kind.ends_with("depthwise");
+                let each = if pairs { size_of::<f32>() / 2 } else { size_of::<f32>() };
+                each * layer.figures.parameters as usize
+            };
+            let weights: usize = own.iter().map(bytes).sum();
+            let maps = size_of::<f32>() * (len(input) + len(last.output));
+            (own.iter().map(|layer| layer.figures.macs).sum(), maps + weights)
+        }
+        Task::Attention => {
+            // The summary has no layer for the two products. Both take each value of each query to
+            // every position of the key.
+            let query = len(first.output);
+            let keys = last.output[1] * last.output[2];
+            let read: usize = own.iter().map(|layer| len(layer.output)).sum();
+            (2 * (query * keys) as u64, size_of::<f32>() * (read + query))
+        }
+        Task::Mix => {
+            let experts = len(first.output);
+            let weights: u64 = own[1..].iter().map(|layer| layer.figures.parameters).sum();
+            let routing = first.figures;
+            let read = len(input) + (routing.parameters + weights) as usize;
+            let bytes = size_of::<f32>() * (read + weights as usize / experts);
+            (routing.macs + weights, bytes)
+        }
+    }
 }
 
 /// The time that a copy of `bytes` takes, read and written together, at its fastest.
@@ -211,6 +313,7 @@ fn kernels(criterion: &mut Criterion) {
     let isa = Isa::choose().unwrap();
     let peak = isa.peak_gflops(1).unwrap();
     println!("{}, {peak:.1} GFLOP/s on one thread", isa.name());
+    let base = arch::find("efficientnet_b0").unwrap();
     for case in CASES {
         let (chs, size) = case.input;
         let arch = Arch {
@@ -219,13 +322,18 @@ fn kernels(criterion: &mut Criterion) {
             act_layer: case.act,
             head: case.head,
             num_features: NumFeatures::Fixed(1280),
-            ..*arch::find("efficientnet_b0").unwrap()
+            se_layer: case.se_layer.unwrap_or(base.se_layer),
+            ..*base
         };
         let network = arch.network(&Default::default()).unwrap();
         let (macs, bytes) = work(case, &Summary::new(&network, 2 * size, 2 * size).unwrap());
         let weights = seeded::var_builder(0, DType::F32, &Device::Cpu);
-        let options = CpuOptions { threads: Some(1), isa: Some(isa), ..CpuOptions::default() };
+        let options = CpuOptions { threads: Some(1), isa: Some(isa), dtype: case.dtype };
         let engine = CpuEngine::new(&network, &weights, options).unwrap();
+        if engine.dtype() != case.dtype {
+            println!("{}: left out, {} has no such kernels here\n", case.name, isa.name());
+            continue;
+        }
         let shape = [1, network.in_chans, 2 * size, 2 * size];
         let input = seeded::images(0, &shape);
         let pass = || engine.profile(Images::new(&input, shape).unwrap()).unwrap();
