@@ -1,0 +1,333 @@
+//! A plan in the making: a function a layer, which cuts its work into tasks and says what memory they
+//! need.
+
+use super::super::CpuError;
+use super::super::kernels::{Kernels, OUTPUTS, POINTS};
+use super::super::layer::{
+    Attention, Convolution, Dense, Depthwise, GlobalContext, Kernel, Layer, Mean, Mix, Pad,
+    Pointwise, Side, Slot, SqueezeExcite,
+};
+use super::super::matrix::Matrix;
+use super::super::memory::{Floats, padded};
+use super::super::simd::LANES;
+use super::MAX_GROUP;
+use super::step::{REGIONS, Region, Step};
+
+/// Tasks that the work of a step on one image is cut into, at least, where it is large enough.
+const TASKS: usize = 8;
+/// Floats that a task may use again and again: half of a second-level cache of 1 MiB.
+const BUDGET: usize = 128 * 1024;
+/// Windows of a Winograd task, at least: its weights come from the second-level cache or beyond, and
+/// serve all of them.
+const TILES: usize = 24;
+
+/// What the layers so far need, and left.
+pub(super) struct Draft<'a> {
+    kernels: &'a Kernels,
+    /// Of the images.
+    size: (usize, usize),
+    /// Floats of each region for an image.
+    pub(super) sizes: [usize; REGIONS],
+    /// Floats of a thread's scratch.
+    pub(super) scratch: usize,
+    /// Size of the map that each region holds, or that the caller gives.
+    dims: [(usize, usize); REGIONS + 1],
+    /// Parts of squeezed channels in [`Region::Pool`].
+    parts: usize,
+    /// Where the block's input is, and where its output goes.
+    current: Region,
+    next: Region,
+}
+
+impl<'a> Draft<'a> {
+    /// A plan for images of `size`, without layers.
+    pub(super) fn new(kernels: &'a Kernels, size: (usize, usize)) -> Self {
+        Self {
+            kernels,
+            size,
+            sizes: [0; REGIONS],
+            scratch: 0,
+            dims: [size; REGIONS + 1],
+            parts: 1,
+            current: Region::Ping,
+            next: Region::Pong,
+        }
+    }
+
+    /// The step of the next layer, and the channels of the feature map that it writes, or 0.
+    pub(super) fn step(&mut self, index: usize, layer: &Layer) -> Result<(Step, usize), CpuError> {
+        let src = layer.src().map(|slot| self.region(slot));
+        let (h, w) = src.map_or((1, 1), |src| self.dims[src as usize]);
+        let one = |side| Side { input: side, output: side, before: 0, padded: side };
+        let mut step = Step {
+            layer: index,
+            src: src.unwrap_or(self.current),
+            dst: layer.dst().map_or(self.next, |slot| self.region(slot)),
+            residual: self.current,
+            h: one(h),
+            w: one(w),
+            pixel: (0, 0),
+            rows: 1,
+            chunks: 1,
+            blocks: 1,
+            parts: 1,
+            segments: vec![0],
+            run: 0,
+            gates_weights: false,
+            all_images: false,
+            attention: None,
+        };
+        let chs = match layer {
+            Layer::Convolution(l) => self.convolution(l, &mut step)?,
+            Layer::Depthwise(l) => self.depthwise(l, &mut step)?,
+            Layer::SqueezeExcite(l) => self.squeeze_excite(l, &mut step),
+            Layer::GlobalContext(l) => self.global_context(l, &mut step),
+            Layer::Mix(l) => self.mix(l, &mut step),
+            Layer::Attention(l) => self.attention(l, &mut step),
+            Layer::Pointwise(l) => self.pointwise(l, &mut step),
+            Layer::Mean(l) => self.mean(l, &mut step),
+            Layer::Dense(l) => self.dense(l, &mut step),
+        };
+        if chs > 0 {
+            let (h, w) = (step.h.output, step.w.output);
+            self.dims[step.dst as usize] = (h, w);
+            step.pixel.1 = padded(chs);
+            self.grow(step.dst, h * w * padded(chs));
+        }
+        Ok((step, chs))
+    }
+
+    /// Makes a block's output the next one's input.
+    pub(super) fn advance(&mut self) {
+        std::mem::swap(&mut self.current, &mut self.next);
+    }
+
+    fn region(&self, slot: Slot) -> Region {
+        match slot {
+            Slot::Images => Region::Images,
+            Slot::Current => self.current,
+            Slot::Mid => Region::Mid,
+            Slot::Query => Region::Query,
+            Slot::Key => Region::Key,
+            Slot::Value => Region::Value,
+            Slot::Side | Slot::Next => self.next,
+        }
+    }
+
+    /// Lets `region` have `floats` for an image, at least.
+    fn grow(&mut self, region: Region, floats: usize) {
+        let size = &mut self.sizes[region as usize];
+        *size = (*size).max(floats);
+    }
+
+    /// Lets a thread's scratch have `floats`, at least.
+    fn scratch(&mut self, floats: usize) {
+        self.scratch = self.scratch.max(floats);
+    }
+
+    /// Gives `step` the sizes of a convolution's map.
+    fn slide(
+        &self,
+        step: &mut Step,
+        pad: Pad,
+        (kernel, stride): (usize, usize),
+    ) -> Result<(), CpuError> {
+        for side in [&mut step.h, &mut step.w] {
+            let (height, width) = self.size;
+            *side = Side::new(pad, kernel, stride, side.input)
+                .ok_or(CpuError::TooSmall { height, width })?;
+        }
+        Ok(())
+    }
+
+    /// Has the tasks of `step` squeeze what they write.
+    fn reduce(&mut self, step: &mut Step, reduce: &Matrix) {
+        step.parts = step.chunks * step.blocks;
+        self.parts = step.parts;
+        self.grow(Region::Pool, step.parts * padded(reduce.n));
+    }
+
+    fn convolution(&mut self, l: &Convolution, step: &mut Step) -> Result<usize, CpuError> {
+        let (k, s) = (l.conv.kernel_size, l.conv.stride);
+        self.slide(step, l.pad, (k, s))?;
+        if matches!(l.kernel, Kernel::Winograd(_)) {
+            let reach = step.w.output.next_multiple_of(OUTPUTS) + 2;
+            step.w.padded = step.w.padded.max(reach);
+        }
+        let chs = l.project.as_ref().map_or(l.conv.out_chs, |p| p.n);
+        let mut points = 0;
+        let mid = l.project.as_ref().map_or(0, |_| padded(l.conv.out_chs));
+        let (per_row, per_output) = if l.src == Slot::Images {
+            step.pixel.0 = 1;
+            (l.conv.in_chs * step.w.padded, 0)
+        } else {
+            step.pixel.0 = padded(l.conv.in_chs);
+            (step.pixel.0 * step.w.padded, mid * step.w.output)
+        };
+        let most = (BUDGET / (per_row * s + per_output)).max(1);
+        step.rows = step.h.output.div_ceil(TASKS).min(most);
+        let mut rows_in = (step.rows - 1) * s + k;
+        if let Kernel::Winograd(winograd) = &l.kernel {
+            let across = step.w.output.div_ceil(OUTPUTS);
+            let down = TILES.div_ceil(across).min(step.h.output.div_ceil(OUTPUTS));
+            step.rows = OUTPUTS * down;
+            rows_in = step.rows + 2;
+            let panel = winograd.points.widest_panel();
+            points = POINTS * across * down * (step.pixel.0 + panel);
+        }
+        step.chunks = step.h.output.div_ceil(step.rows);
+        segment(l, step, rows_in);
+        let mut floats = padded(rows_in * per_row) + step.rows * step.w.output * mid + points;
+        // Pairs of the rows, or later of what the projection reads.
+        let narrowed = match &l.kernel {
+            Kernel::Direct(groups) if groups[0].pairs.is_some() => rows_in * per_row,
+            _ => 0,
+        };
+        let projected = match &l.project {
+            Some(project) if project.pairs.is_some() => step.rows * step.w.output * mid,
+            _ => 0,
+        };
+        floats += padded(narrowed.max(projected));
+        if let Some(reduce) = &l.reduce {
+            self.reduce(step, reduce);
+            floats += padded(chs);
+        }
+        self.scratch(floats);
+        Ok(chs)
+    }
+
+    fn depthwise(&mut self, l: &Depthwise, step: &mut Step) -> Result<usize, CpuError> {
+        let (k, s) = (l.conv.kernel_size, l.conv.stride);
+        let chs = l.conv.out_chs;
+        self.slide(step, l.pad, (k, s))?;
+        step.run = l.expand.as_ref().map_or(0, |m| m.k);
+        step.pixel.0 = padded(l.expand.as_ref().map_or(chs, Matrix::inputs));
+        step.blocks = l.blocks();
+        let chunks = TASKS.div_ceil(step.blocks);
+        step.rows = step.h.output.div_ceil(chunks).max(k.min(step.h.output));
+        step.chunks = step.h.output.div_ceil(step.rows);
+        // The ring, a row of zeros, sums, and pairs of a row of inputs.
+        let ring = ((k + 1) * step.w.padded + 1) * l.widest_block();
+        self.scratch(ring + step.w.input * step.pixel.0);
+        if let Some(reduce) = &l.reduce {
+            self.reduce(step, reduce);
+        }
+        Ok(chs)
+    }
+
+    fn squeeze_excite(&mut self, l: &SqueezeExcite, step: &mut Step) -> usize {
+        step.parts = self.parts;
+        step.dst = Region::Gate;
+        step.blocks = l.expand.panels.len().min(TASKS);
+        step.pixel = (l.bias.len(), padded(l.expand.n));
+        self.scratch(l.bias.len());
+        self.grow(Region::Gate, step.pixel.1);
+        0
+    }
+
+    fn global_context(&mut self, l: &GlobalContext, step: &mut Step) -> usize {
+        step.dst = Region::Gate;
+        step.pixel = (padded(l.attn.k), padded(l.expand.n));
+        let pixels = step.h.input * step.w.input;
+        self.scratch(pixels * LANES + padded(l.attn.k) + padded(l.reduce.n));
+        self.grow(Region::Gate, step.pixel.1);
+        0
+    }
+
+    fn mix(&mut self, l: &Mix, step: &mut Step) -> usize {
+        (step.src, step.dst) = (Region::Pool, Region::Mixed);
+        step.pixel.0 = padded(l.routing.k);
+        step.blocks = TASKS;
+        self.scratch(padded(l.routing.n));
+        for floats in l.experts.iter().map(Floats::len) {
+            self.grow(Region::Mixed, floats);
+        }
+        0
+    }
+
+    fn attention(&mut self, l: &Attention, step: &mut Step) -> usize {
+        let chs = l.heads * l.dim;
+        step.pixel.0 = chs;
+        let [pixels, keys] = [Region::Query, Region::Key]
+            .map(|region| self.dims[region as usize])
+            .map(|(h, w)| h * w);
+        let by_key = Matrix::shape(self.kernels, (keys, l.dim));
+        let by_value = Matrix::shape(self.kernels, (l.dim, keys));
+        step.blocks = l.heads;
+        let most = (BUDGET / 2 / padded(keys)).max(1);
+        step.rows = pixels.div_ceil(TASKS.div_ceil(l.heads)).min(most);
+        step.chunks = pixels.div_ceil(step.rows);
+        self.scratch(by_key.floats() + by_value.floats() + step.rows * padded(keys));
+        step.attention = Some((by_key, by_value));
+        chs
+    }
+
+    fn pointwise(&mut self, l: &Pointwise, step: &mut Step) -> usize {
+        let chs = l.matrix.n;
+        step.pixel.0 = padded(l.matrix.inputs());
+        step.run = l.matrix.k;
+        let pixels = step.h.input * step.w.input;
+        let pairs = l.matrix.panels.len().div_ceil(2);
+        step.blocks = if l.mean || pixels < 512 { pairs } else { 1 };
+        if !l.mean {
+            let least = (pixels * step.pixel.0).div_ceil(BUDGET / 2);
+            let wanted = TASKS.div_ceil(step.blocks).min(pixels.div_ceil(8));
+            step.chunks = least.max(wanted);
+        }
+        step.rows = pixels.div_ceil(step.chunks);
+        step.chunks = pixels.div_ceil(step.rows);
+        step.gates_weights = l.gates_weights(step.rows);
+        if step.gates_weights {
+            self.scratch(l.matrix.floats());
+        } else if l.gate || l.matrix.pairs.is_some() {
+            self.scratch(step.rows * step.pixel.0);
+        }
+        if l.mean {
+            self.grow(Region::Means, padded(chs));
+        }
+        chs
+    }
+
+    fn mean(&mut self, l: &Mean, step: &mut Step) -> usize {
+        step.dst = if l.classified { Region::Means } else { Region::Pool };
+        step.pixel = (padded(l.chs), padded(l.chs));
+        step.blocks = (padded(l.chs) / LANES).min(TASKS);
+        self.grow(step.dst, padded(l.chs));
+        0
+    }
+
+    fn dense(&mut self, l: &Dense, step: &mut Step) -> usize {
+        (step.src, step.dst) = match l.classifies() {
+            true => (Region::Means, Region::Logits),
+            false => (Region::Pool, Region::Means),
+        };
+        step.pixel = (padded(l.matrix.inputs()), padded(l.matrix.n));
+        step.run = l.matrix.k;
+        step.blocks = l.matrix.panels.len().div_ceil(2);
+        step.all_images = true;
+        self.scratch(MAX_GROUP * step.pixel.0);
+        self.grow(step.dst, step.pixel.1);
+        0
+    }
+}
+
+/// Says where a window's segments are in the `rows_in` padded rows of a convolution's task.
+fn segment(l: &Convolution, step: &mut Step, rows_in: usize) {
+    let (k, row) = (l.conv.kernel_size, step.w.padded);
+    let taps = (0..k * k).map(|tap| tap / k * row + tap % k);
+    if l.src == Slot::Images {
+        let planes = (0..l.conv.in_chs).map(|c| c * rows_in * row);
+        step.segments = planes.flat_map(|plane| taps.clone().map(move |tap| plane + tap)).collect();
+        step.run = 1;
+        return;
+    }
+    let pixel;
+    (pixel, step.run) = match &l.kernel {
+        Kernel::Direct(groups) => {
+            let words = |floats| groups[0].words(floats);
+            (words(step.pixel.0), words(l.conv.in_chs / groups.len()))
+        }
+        Kernel::Winograd(_) => (step.pixel.0, l.conv.in_chs),
+    };
+    step.segments = taps.map(|tap| tap * pixel).collect();
+}

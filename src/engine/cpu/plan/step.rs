@@ -1,0 +1,88 @@
+//! A step of a plan: which layer, from where to where, cut into which tasks.
+
+use super::super::layer::Side;
+use super::super::matrix::Matrix;
+
+/// The regions of the arena.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Region {
+    /// Feature maps, which take turns.
+    Ping,
+    /// Feature maps.
+    Pong,
+    /// [`Slot::Mid`].
+    Mid,
+    /// [`Slot::Query`].
+    Query,
+    /// [`Slot::Key`].
+    Key,
+    /// [`Slot::Value`].
+    Value,
+    /// Weights of each image's own.
+    Mixed,
+    /// Parts of a squeeze-excitation's squeezed channels, `[image][task][channel]`; or, before a head,
+    /// means `[image][channel]`.
+    Pool,
+    /// Gates, `[image][channel]`.
+    Gate,
+    /// What the classifier reads, `[image][channel]`.
+    Means,
+    /// `[image][class]`.
+    Logits,
+    /// The caller's images.
+    Images,
+}
+
+/// Regions that lie in the arena.
+pub(in super::super) const REGIONS: usize = 11;
+
+/// One layer at one size.
+#[derive(Debug)]
+pub(in super::super) struct Step {
+    /// Index of the layer.
+    pub(in super::super) layer: usize,
+    pub(in super::super) src: Region,
+    pub(in super::super) dst: Region,
+    /// The block's input, where it is added.
+    pub(in super::super) residual: Region,
+    pub(in super::super) h: Side,
+    pub(in super::super) w: Side,
+    /// Floats of a pixel that is read, and of one that is written.
+    pub(in super::super) pixel: (usize, usize),
+    /// Rows of outputs (for pointwise layers: pixels) of a task.
+    pub(in super::super) rows: usize,
+    /// Tasks along the rows.
+    pub(in super::super) chunks: usize,
+    /// Tasks along the channels.
+    pub(in super::super) blocks: usize,
+    /// Parts of an image that are read or written in [`Region::Pool`].
+    pub(in super::super) parts: usize,
+    /// Starts of a row's segments.
+    pub(in super::super) segments: Vec<usize>,
+    /// Length of a segment.
+    pub(in super::super) run: usize,
+    /// Whether a task multiplies the weights by the gate, rather than its inputs.
+    pub(in super::super) gates_weights: bool,
+    /// Whether a task covers all images at once.
+    pub(in super::super) all_images: bool,
+    /// An attention's products: queries by keys, and their softmax by values.
+    pub(in super::super) attention: Option<(Matrix, Matrix)>,
+}
+
+impl Step {
+    /// Tasks for `images` images.
+    pub(in super::super) fn tasks(&self, images: usize) -> usize {
+        self.chunks * self.blocks * if self.all_images { 1 } else { images }
+    }
+}
+
+/// A feature map that is complete after some steps.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Map {
+    /// Steps after which it is there.
+    pub(in super::super) steps: usize,
+    pub(in super::super) region: Region,
+    pub(in super::super) chs: usize,
+    pub(in super::super) h: usize,
+    pub(in super::super) w: usize,
+}
