@@ -203,7 +203,8 @@ impl<'a> Draft<'a> {
         step.run = l.expand.as_ref().map_or(0, |m| m.k);
         step.pixel.0 = padded(l.expand.as_ref().map_or(chs, Matrix::inputs));
         step.blocks = l.blocks();
-        let chunks = TASKS.div_ceil(step.blocks);
+        // Rounded down: rows between chunks are expanded twice.
+        let chunks = 1 << TASKS.div_ceil(step.blocks).ilog2();
         step.rows = step.h.output.div_ceil(chunks).max(k.min(step.h.output));
         step.chunks = step.h.output.div_ceil(step.rows);
         // The ring, a row of zeros, sums, and pairs of a row of inputs.
@@ -272,7 +273,7 @@ impl<'a> Draft<'a> {
         if !l.mean {
             let least = (pixels * step.pixel.0).div_ceil(BUDGET / 2);
             let wanted = TASKS.div_ceil(step.blocks).min(pixels.div_ceil(8));
-            step.chunks = least.max(wanted);
+            step.chunks = even(least.max(wanted));
         }
         step.rows = pixels.div_ceil(step.chunks);
         step.chunks = pixels.div_ceil(step.rows);
@@ -309,6 +310,11 @@ impl<'a> Draft<'a> {
         self.grow(step.dst, step.pixel.1);
         0
     }
+}
+
+/// So many chunks, or one more: tasks that two threads share evenly, unless there is one chunk.
+fn even(chunks: usize) -> usize {
+    if chunks == 1 { 1 } else { chunks.next_multiple_of(2) }
 }
 
 /// Says where a window's segments are in the `rows_in` padded rows of a convolution's task.
