@@ -203,7 +203,7 @@ impl<'a> Draft<'a> {
         step.run = l.expand.as_ref().map_or(0, |m| m.k);
         step.pixel.0 = padded(l.expand.as_ref().map_or(chs, Matrix::inputs));
         step.blocks = l.blocks();
-        // Rounded down: rows between chunks are expanded twice.
+        // A power of two, for even shares; the smaller one, as rows between chunks are expanded twice.
         let chunks = 1 << TASKS.div_ceil(step.blocks).ilog2();
         step.rows = step.h.output.div_ceil(chunks).max(k.min(step.h.output));
         step.chunks = step.h.output.div_ceil(step.rows);
