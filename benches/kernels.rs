@@ -126,10 +126,18 @@ const EXPANSION: Case = Case {
 const CASES: &[Case] = &[
     Case {
         name: "convolution 3x3/2 of the image",
-        def: &[&["ds_r1_k3_s1_c16"]],
+        def: &[&["cn_r1_k1_s1_c16"]],
         input: (32, 112),
         step: "conv 3x3/2 3 -> 32",
         layers: &["conv_stem"],
+        ..CASE
+    },
+    Case {
+        name: "convolution of the image and depthwise 3x3/1",
+        def: &[&["ds_r1_k3_s1_c16"]],
+        input: (32, 112),
+        step: "conv 3x3/2 3 -> 32, depthwise 3x3/1",
+        layers: &["conv_stem", "blocks.0.0.conv_dw"],
         ..CASE
     },
     Case {

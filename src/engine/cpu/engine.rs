@@ -56,8 +56,6 @@ pub struct CpuEngine {
     in_chans: usize,
     num_classes: usize,
     num_features: usize,
-    /// Which of the plan's maps `stages` asks for.
-    stage_ends: Vec<usize>,
     threads: usize,
     state: Mutex<State>,
 }
@@ -111,7 +109,6 @@ impl CpuEngine {
             in_chans: network.in_chans,
             num_classes: network.num_classes,
             num_features: network.num_features,
-            stage_ends: network.stage_ends(),
             threads,
             state: Mutex::new(state),
         })
@@ -220,11 +217,9 @@ impl CpuEngine {
             }
             let features = plan.maps.len() - 1;
             for (i, map) in plan.maps.iter().enumerate() {
-                let wanted = if i == features {
-                    sink.features.as_mut()
-                } else {
-                    let stage = self.stage_ends.iter().position(|&end| end == i);
-                    stage.and_then(|stage| sink.stages.get_mut(stage))
+                let wanted = match i == features {
+                    true => sink.features.as_mut(),
+                    false => sink.stages.get_mut(i),
                 };
                 if let Some(array) = wanted {
                     run_to(map.steps)?;
@@ -331,13 +326,13 @@ impl Engine for CpuEngine {
         let matrix = |chs: usize| Array { data: vec![0.0; n * chs], shape: vec![n, chs] };
         let mut logits = wanted.logits.then(|| matrix(classes));
         let mut pre_logits = wanted.pre_logits.then(|| matrix(self.num_features));
-        let stages = self.stage_ends.iter().filter(|_| wanted.stages);
+        let stages = plan.maps[..plan.maps.len() - 1].iter().filter(|_| wanted.stages);
         let mut sink = Sink {
             times: None,
             logits: logits.as_mut().map(|array| &mut array.data[..]),
             pre_logits: pre_logits.as_mut().map(|array| &mut array.data[..]),
             features: plan.maps.last().filter(|_| wanted.features).map(array),
-            stages: stages.map(|&end| array(&plan.maps[end])).collect(),
+            stages: stages.map(array).collect(),
         };
         self.forward(images.data(), shape, &mut sink)?;
         let Sink { features, stages, .. } = sink;

@@ -3,8 +3,9 @@
 use super::kernels::DepthwiseRow;
 use super::matrix::Matrix;
 use super::memory::{Floats, padded};
+use super::side::Pad;
 use super::simd::LANES;
-use crate::arch::{Activation, Conv, PadType};
+use crate::arch::{Activation, Conv};
 
 /// Where a layer reads or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +85,7 @@ impl Kernel {
     }
 }
 
-/// A depthwise convolution, norm and activation; before it a pointwise expansion with the same
-/// activation, whose output never reaches memory.
+/// A depthwise convolution, norm and activation.
 #[derive(Debug)]
 pub(super) struct Depthwise {
     /// The convolution, or the one with the largest of several kernels.
@@ -99,13 +99,33 @@ pub(super) struct Depthwise {
     pub(super) act: Option<Activation>,
     pub(super) src: Slot,
     pub(super) dst: Slot,
-    pub(super) expand: Option<Matrix>,
+    pub(super) source: Source,
     /// Where the expansion's and the convolution's weights are among an image's own, if [`Mix`] made
     /// them.
     pub(super) mixed: Option<(usize, usize)>,
     /// The reduction of the squeeze-excitation that follows, without bias: each task gives its part
     /// of the squeezed channels, from the sums of the outputs that it wrote.
     pub(super) reduce: Option<Matrix>,
+}
+
+/// What gives the rows that a [`Depthwise`] slides over: other than a map's, they never reach memory.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A feature map.
+    Map,
+    /// A pointwise expansion of one, with the depthwise convolution's activation.
+    Expand(Matrix),
+    /// The network's stem.
+    Stem(Stem),
+}
+
+/// A dense convolution of [`Slot::Images`], norm and activation.
+#[derive(Debug)]
+pub(super) struct Stem {
+    pub(super) conv: Conv,
+    pub(super) pad: Pad,
+    pub(super) matrix: Matrix,
+    pub(super) act: Option<Activation>,
 }
 
 /// The kernel of a vector of channels.
@@ -244,7 +264,7 @@ impl Layer {
             Self::Convolution(l) => l.kernel.bytes() + optional(&l.project) + optional(&l.reduce),
             Self::Depthwise(l) => {
                 (l.weights.len() + l.bias.len()) * size_of::<f32>()
-                    + optional(&l.expand)
+                    + l.source.matrix().map_or(0, Matrix::bytes)
                     + optional(&l.reduce)
             }
             Self::SqueezeExcite(l) => l.bias.len() * size_of::<f32>() + l.expand.bytes(),
@@ -267,16 +287,22 @@ impl std::fmt::Display for Layer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Convolution(Convolution { conv, project, .. }) => {
-                let (k, s) = (conv.kernel_size, conv.stride);
-                write!(f, "conv {k}x{k}/{s} {} -> {}", conv.in_chs, conv.out_chs)?;
+                dense(f, conv)?;
                 if conv.groups > 1 {
                     write!(f, " in {} groups", conv.groups)?;
                 }
                 project.as_ref().map_or(Ok(()), |project| write!(f, " -> {}", project.n))
             }
-            Self::Depthwise(Depthwise { conv, kernels, expand, .. }) => {
-                if let Some(expand) = expand {
-                    write!(f, "expand {} -> {}, ", expand.inputs(), expand.n)?;
+            Self::Depthwise(Depthwise { conv, kernels, source, .. }) => {
+                match source {
+                    Source::Map => {}
+                    Source::Expand(matrix) => {
+                        write!(f, "expand {} -> {}, ", matrix.inputs(), matrix.n)?;
+                    }
+                    Source::Stem(stem) => {
+                        dense(f, &stem.conv)?;
+                        write!(f, ", ")?;
+                    }
                 }
                 let mut sides: Vec<usize> = kernels.iter().map(|kernel| kernel.side).collect();
                 sides.dedup();
@@ -298,50 +324,31 @@ impl std::fmt::Display for Layer {
     }
 }
 
-/// The sizes of one spatial direction of a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Side {
-    /// Pixels in.
-    pub(super) input: usize,
-    /// Pixels out.
-    pub(super) output: usize,
-    /// Zeros before the first pixel.
-    pub(super) before: usize,
-    /// Pixels and zeros together.
-    pub(super) padded: usize,
+/// A dense convolution's side, stride and channels.
+fn dense(f: &mut std::fmt::Formatter<'_>, conv: &Conv) -> std::fmt::Result {
+    let (k, s) = (conv.kernel_size, conv.stride);
+    write!(f, "conv {k}x{k}/{s} {} -> {}", conv.in_chs, conv.out_chs)
 }
 
-/// How a layer pads its input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pad {
-    /// As convolutions do.
-    Conv(PadType),
-    /// At the end only, and only whole strides count.
-    End,
-}
+/// Vectors of channels that a depthwise task over a map takes.
+const BLOCK: usize = 3;
 
-impl Side {
-    /// A convolution of `kernel` and `stride` over `input` pixels; none where nothing comes out.
-    pub(super) fn new(pad: Pad, kernel: usize, stride: usize, input: usize) -> Option<Self> {
-        let (before, output) = match pad {
-            Pad::Conv(PadType::Symmetric) => {
-                let pad = (stride - 1 + kernel - 1) / 2;
-                (pad, (input + 2 * pad - kernel) / stride + 1)
-            }
-            Pad::Conv(PadType::Same) => {
-                let output = input.div_ceil(stride);
-                ((((output - 1) * stride + kernel).saturating_sub(input)) / 2, output)
-            }
-            Pad::End => (0, input / stride),
-        };
-        // Rows that the last output does not reach are not needed; pixels always are.
-        let padded = (output.checked_sub(1)? * stride + kernel).max(before + input);
-        Some(Self { input, output, before, padded })
+impl From<Stem> for Convolution {
+    fn from(Stem { conv, pad, matrix, act }: Stem) -> Self {
+        let kernel = Kernel::Direct(vec![matrix]);
+        let (src, dst) = (Slot::Images, Slot::Next);
+        Self { conv, pad, kernel, act, src, dst, project: None, residual: false, reduce: None }
     }
 }
 
-/// Vectors of channels that a depthwise task without an expansion takes.
-const BLOCK: usize = 3;
+impl Source {
+    fn matrix(&self) -> Option<&Matrix> {
+        match self {
+            Self::Map => None,
+            Self::Expand(matrix) | Self::Stem(Stem { matrix, .. }) => Some(matrix),
+        }
+    }
+}
 
 impl Depthwise {
     /// Sets channel `c`'s weight at row and column `tap` of a kernel of side `k`, which lies in the
@@ -353,9 +360,9 @@ impl Depthwise {
         self.weights.as_mut_slice()[at + tap * LANES + c % LANES] = weight;
     }
 
-    /// Tasks along the channels: one for each panel of the expansion.
+    /// Tasks along the channels: one for each panel of the matrix that gives them.
     pub(super) fn blocks(&self) -> usize {
-        match &self.expand {
+        match self.source.matrix() {
             Some(matrix) => matrix.panels.len(),
             None => self.vecs().div_ceil(BLOCK),
         }
@@ -363,7 +370,7 @@ impl Depthwise {
 
     /// The first vector of channels of a block, and how many it has.
     pub(super) fn block(&self, block: usize) -> (usize, usize) {
-        match &self.expand {
+        match self.source.matrix() {
             Some(matrix) => (matrix.panels[block].vec, matrix.panels[block].vecs),
             None => (block * BLOCK, BLOCK.min(self.vecs() - block * BLOCK)),
         }

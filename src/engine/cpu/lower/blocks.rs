@@ -2,7 +2,7 @@
 //! [`Slot::Mid`] and [`Slot::Side`] if there are several, then a projection.
 
 use super::super::CpuError;
-use super::super::layer::{self, Depthwise, Layer, Mean, Mix, Pointwise, Slot};
+use super::super::layer::{self, Depthwise, Layer, Mean, Mix, Pointwise, Slot, Source};
 use super::super::matrix::Matrix;
 use super::super::simd::LANES;
 use super::cond::Experts;
@@ -58,7 +58,11 @@ impl Lowering<'_> {
         let mut se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
         let names = (&*name("conv_dw"), &*name("bn1"));
         let own = if b.aa.is_some() { None } else { se.take() };
-        self.depthwise(names, &[b.conv_dw], (Some(b.act), None), hop(), own)?;
+        let (mut source, mut hop_dw) = (Source::Map, hop());
+        if let Some(stem) = self.stem.take() {
+            (source, hop_dw.0) = (Source::Stem(stem), Slot::Images);
+        }
+        self.depthwise(names, &[b.conv_dw], (Some(b.act), source), hop_dw, own)?;
         if let Some(aa) = b.aa {
             self.downsample(aa, chs, hop(), se, at)?;
         }
@@ -76,7 +80,7 @@ impl Lowering<'_> {
         let expand = self.folded((&name("conv_pw"), &name("bn1")), b.in_chs, chs)?;
         let names = (&*name("conv_dw"), &*name("bn2"));
         let own = if b.aa.is_some() { None } else { se.take() };
-        self.depthwise(names, &[b.conv_dw], (Some(b.act), Some(expand)), hop(), own)?;
+        self.depthwise(names, &[b.conv_dw], (Some(b.act), Source::Expand(expand)), hop(), own)?;
         if let Some(aa) = b.aa {
             self.downsample(aa, chs, hop(), se, at)?;
         }
@@ -119,7 +123,7 @@ impl Lowering<'_> {
         let expand = self.folded_parts((&name("conv_pw"), &name("bn1")), &b.conv_pw, None)?;
         let names = (&*name("conv_dw"), &*name("bn2"));
         let hop = (Slot::Current, Slot::Mid);
-        self.depthwise(names, &b.conv_dw, (Some(b.act), Some(expand)), hop, se)?;
+        self.depthwise(names, &b.conv_dw, (Some(b.act), Source::Expand(expand)), hop, se)?;
         let matrix = self.folded_parts((&name("conv_pwl"), &name("bn3")), &b.conv_pwl, None)?;
         self.project(matrix, None, b.se.is_some(), b.has_skip);
         Ok(())
@@ -137,7 +141,7 @@ impl Lowering<'_> {
         let mut hop = || path.next().unwrap_or((Slot::Current, Slot::Mid));
         if let Some(conv) = b.dw_start {
             let (conv_name, bn) = names("dw_start");
-            self.depthwise((&conv_name, &bn), &[conv], (None, None), hop(), None)?;
+            self.depthwise((&conv_name, &bn), &[conv], (None, Source::Map), hop(), None)?;
         }
         if let (Some(aa), None) = (b.aa, b.dw_mid) {
             self.downsample(aa, b.in_chs, hop(), None, at)?;
@@ -148,7 +152,7 @@ impl Lowering<'_> {
             None => self.pointwise(expand, Some(b.act), hop()),
             Some(conv) => {
                 let (conv_name, bn) = names("dw_mid");
-                let expand = (Some(b.act), Some(expand));
+                let expand = (Some(b.act), Source::Expand(expand));
                 self.depthwise((&conv_name, &bn), &[conv], expand, hop(), None)?;
                 if let Some(aa) = b.aa {
                     self.downsample(aa, b.mid_chs, hop(), None, at)?;
@@ -181,7 +185,7 @@ impl Lowering<'_> {
         let (reduce, se) = se.unzip();
         self.layers.push(Layer::Depthwise(Depthwise {
             act: Some(b.act),
-            expand: Some(expand),
+            source: Source::Expand(expand),
             mixed: Some((expand_at, depthwise_at)),
             reduce: reduce.flatten(),
             ..depthwise
@@ -215,7 +219,7 @@ impl Lowering<'_> {
             let mut src = Slot::Side;
             if let Some(conv) = down_conv {
                 let names = (&*format!("{at}.down_conv"), &*format!("{at}.norm"));
-                self.depthwise(names, &[conv], (None, None), (Slot::Side, Slot::Mid), None)?;
+                self.depthwise(names, &[conv], (None, Source::Map), (Slot::Side, Slot::Mid), None)?;
                 src = Slot::Mid;
             }
             let matrix = self.unbiased(&format!("{at}.proj"), chs, dim, |_| 1.0)?;

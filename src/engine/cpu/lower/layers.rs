@@ -3,11 +3,12 @@
 use super::super::CpuError;
 use super::super::kernels::{POINTS, kernel_at_points};
 use super::super::layer::{
-    Convolution, Depthwise, DepthwiseKernel, GlobalContext, Kernel, Layer, Pad, Pointwise, Slot,
-    SqueezeExcite, Winograd,
+    Convolution, Depthwise, DepthwiseKernel, GlobalContext, Kernel, Layer, Pointwise, Slot, Source,
+    SqueezeExcite, Stem, Winograd,
 };
 use super::super::matrix::Matrix;
 use super::super::memory::{Floats, padded};
+use super::super::side::Pad;
 use super::super::simd::LANES;
 use super::fold::Norm;
 use super::{ChannelAttention, Lowering, Tail, cannot_lower};
@@ -17,7 +18,24 @@ use crate::arch::{Activation, AntiAlias, Conv, PadType, SeLayer};
 const WINOGRAD_CHS: usize = 16;
 
 impl Lowering<'_> {
-    /// A dense convolution, or one in groups.
+    /// A dense convolution of the images, which keep their planes: their weights are in the order c, ky,
+    /// kx, as they come.
+    pub(super) fn stem(
+        &self,
+        (name, bn): (&str, &str),
+        conv: Conv,
+        act: Activation,
+    ) -> Result<Stem, CpuError> {
+        let Conv { in_chs, out_chs, kernel_size: k, .. } = conv;
+        let rows = in_chs * k * k;
+        let weights = self.tensor(&[out_chs, in_chs, k, k], &format!("{name}.weight"))?;
+        let norm = self.norm(bn, out_chs)?;
+        let weight = |n: usize, i: usize| (f64::from(weights[n * rows + i]) * norm.scale[n]) as f32;
+        let matrix = Matrix::new(self.kernels, (out_chs, rows), weight, &norm.shift);
+        Ok(Stem { conv, pad: Pad::Conv(conv.pad_type(self.pad_type)), matrix, act: Some(act) })
+    }
+
+    /// A dense convolution of a map, or one in groups.
     pub(super) fn convolution(
         &mut self,
         (name, bn): (&str, &str),
@@ -35,7 +53,7 @@ impl Lowering<'_> {
             && groups == 1
             && in_chs >= WINOGRAD_CHS
             && self.pairs.is_none_or(|pairs| !pairs.dense);
-        let kernel = if winograd && src != Slot::Images {
+        let kernel = if winograd {
             Kernel::Winograd(self.winograd(&weights, (out_chs, in_chs), &norm))
         } else {
             // Groups are joined until their outputs make whole vectors, with zeros between them.
@@ -45,15 +63,12 @@ impl Lowering<'_> {
             let joined = (1..groups).find(whole).unwrap_or(groups);
             let (columns, own_columns) = (out_chs / groups * joined, out_chs / groups);
             let (chs, rows) = (inputs * joined, inputs * joined * k * k);
-            // The few channels of an image, and of groups, do not come in whole rows of pairs.
-            let pairs = src != Slot::Images && joined == groups && chs.is_multiple_of(2);
+            // The few channels of groups do not come in whole rows of pairs.
+            let pairs = joined == groups && chs.is_multiple_of(2);
             let matrix = |first: usize| {
                 let weight = |n: usize, i: usize| {
-                    // Images keep their planes: c, ky, kx. Feature maps have the channels innermost.
-                    let (c, tap) = match src {
-                        Slot::Images => (i / (k * k), i % (k * k)),
-                        _ => (i % chs, i / chs),
-                    };
+                    // Maps have the channels innermost: ky, kx, c.
+                    let (c, tap) = (i % chs, i / chs);
                     let Some(c) = c.checked_sub(n / own_columns * inputs).filter(|&c| c < inputs)
                     else {
                         return 0.0;
@@ -118,7 +133,7 @@ impl Lowering<'_> {
         &mut self,
         (name, bn): (&str, &str),
         convs: &[Conv],
-        (act, expand): (Option<Activation>, Option<Matrix>),
+        (act, source): (Option<Activation>, Source),
         (src, dst): (Slot, Slot),
         se: Option<ChannelAttention>,
     ) -> Result<(), CpuError> {
@@ -159,7 +174,7 @@ impl Lowering<'_> {
             first += conv.out_chs;
         }
         let (reduce, se) = se.unzip();
-        let layer = Depthwise { pad, act, src, dst, expand, reduce: reduce.flatten(), ..layer };
+        let layer = Depthwise { pad, act, src, dst, source, reduce: reduce.flatten(), ..layer };
         self.layers.push(Layer::Depthwise(layer));
         self.layers.extend(se);
         Ok(())
@@ -194,7 +209,7 @@ impl Lowering<'_> {
             act: None,
             src: Slot::Current,
             dst: Slot::Mid,
-            expand: None,
+            source: Source::Map,
             mixed: None,
             reduce: None,
         })

@@ -9,15 +9,15 @@ use candle_nn::VarBuilder;
 
 use super::CpuError;
 use super::kernels::{Kernels, PairKernels};
-use super::layer::{Dense, Layer, Mean, Pointwise, Slot};
+use super::layer::{Dense, Layer, Mean, Pointwise, Slot, Stem};
 use super::matrix::Matrix;
-use crate::arch::{Head, Network, Norm as NormKind, PadType};
+use crate::arch::{Block, Head, Network, Norm as NormKind, PadType};
 
-/// The layers of a network, and after how many of them each stage is complete.
+/// The layers of a network, and after how many of them its maps are complete.
 #[derive(Debug)]
 pub(super) struct Lowered {
     pub(super) layers: Vec<Layer>,
-    /// The stem, then each stage.
+    /// Of those that [`Network::stage_ends`] names.
     pub(super) stages: Vec<usize>,
     /// After how many layers the head's feature map is complete.
     pub(super) features: usize,
@@ -43,19 +43,28 @@ pub(super) fn lower(
         pairs,
         pad_type: network.pad_type,
         bn_eps: network.bn_eps,
+        stem: None,
         layers: Vec::new(),
     };
-    let names = ("conv_stem", "bn1");
-    l.convolution(names, network.conv_stem(), network.act, (Slot::Images, Slot::Next), None)?;
-    let mut stages = vec![l.layers.len()];
+    let stem = l.stem(("conv_stem", "bn1"), network.conv_stem(), network.act)?;
+    if stem_has_one_reader(network) {
+        l.stem = Some(stem);
+    } else {
+        l.layers.push(Layer::Convolution(stem.into()));
+    }
+    let ends = network.stage_ends();
+    let mut stages = Vec::with_capacity(ends.len());
     let mut head_chs = network.stem_chs;
     for (s, stage) in network.stages.iter().enumerate() {
+        if ends.contains(&s) {
+            stages.push(l.layers.len());
+        }
         for (b, block) in stage.iter().enumerate() {
             l.block(&format!("blocks.{s}.{b}"), block)?;
             head_chs = block.out_chs();
         }
-        stages.push(l.layers.len());
     }
+    stages.push(l.layers.len());
     let features = l.head(network, head_chs)?;
     if network.num_classes > 0 {
         let matrix = l.linear("classifier", (network.num_classes, network.num_features), &[])?;
@@ -70,7 +79,16 @@ struct Lowering<'a> {
     pairs: Option<&'static PairKernels>,
     pad_type: PadType,
     bn_eps: f64,
+    /// Until the first depthwise convolution takes it.
+    stem: Option<Stem>,
     layers: Vec<Layer>,
+}
+
+/// Whether the first block's depthwise convolution reads the stem's map, and nobody else.
+fn stem_has_one_reader(network: &Network) -> bool {
+    let block = network.stages.first().and_then(|stage| stage.first());
+    let Some(Block::DepthwiseSeparable(b)) = block else { return false };
+    b.conv_s2d.is_none() && !b.has_skip && !network.stage_ends().contains(&0)
 }
 
 fn cannot_lower<T>(what: impl Into<String>, at: &str) -> Result<T, CpuError> {

@@ -4,14 +4,16 @@
 use super::super::CpuError;
 use super::super::kernels::{Kernels, OUTPUTS, POINTS};
 use super::super::layer::{
-    Attention, Convolution, Dense, Depthwise, GlobalContext, Kernel, Layer, Mean, Mix, Pad,
-    Pointwise, Side, Slot, SqueezeExcite,
+    Attention, Convolution, Dense, Depthwise, GlobalContext, Kernel, Layer, Mean, Mix, Pointwise,
+    Slot, Source, SqueezeExcite, Stem,
 };
 use super::super::matrix::Matrix;
 use super::super::memory::{Floats, padded};
+use super::super::side::{Pad, Side};
 use super::super::simd::LANES;
 use super::MAX_GROUP;
 use super::step::{REGIONS, Region, Step};
+use crate::arch::Conv;
 
 /// Tasks that the work of a step on one image is cut into, at least, where it is large enough.
 const TASKS: usize = 8;
@@ -75,6 +77,7 @@ impl<'a> Draft<'a> {
             run: 0,
             gates_weights: false,
             all_images: false,
+            stem: (one(h), one(w)),
             attention: None,
         };
         let chs = match layer {
@@ -125,19 +128,19 @@ impl<'a> Draft<'a> {
         self.scratch = self.scratch.max(floats);
     }
 
-    /// Gives `step` the sizes of a convolution's map.
+    /// The sizes of a convolution over a map of `h` by `w` pixels.
     fn slide(
         &self,
-        step: &mut Step,
         pad: Pad,
-        (kernel, stride): (usize, usize),
-    ) -> Result<(), CpuError> {
-        for side in [&mut step.h, &mut step.w] {
-            let (height, width) = self.size;
-            *side = Side::new(pad, kernel, stride, side.input)
-                .ok_or(CpuError::TooSmall { height, width })?;
-        }
-        Ok(())
+        conv: Conv,
+        (h, w): (usize, usize),
+    ) -> Result<(Side, Side), CpuError> {
+        let (height, width) = self.size;
+        let side = |input| {
+            Side::new(pad, conv.kernel_size, conv.stride, input)
+                .ok_or(CpuError::TooSmall { height, width })
+        };
+        Ok((side(h)?, side(w)?))
     }
 
     /// Has the tasks of `step` squeeze what they write.
@@ -149,7 +152,7 @@ impl<'a> Draft<'a> {
 
     fn convolution(&mut self, l: &Convolution, step: &mut Step) -> Result<usize, CpuError> {
         let (k, s) = (l.conv.kernel_size, l.conv.stride);
-        self.slide(step, l.pad, (k, s))?;
+        (step.h, step.w) = self.slide(l.pad, l.conv, (step.h.input, step.w.input))?;
         if matches!(l.kernel, Kernel::Winograd(_)) {
             let reach = step.w.output.next_multiple_of(OUTPUTS) + 2;
             step.w.padded = step.w.padded.max(reach);
@@ -197,19 +200,35 @@ impl<'a> Draft<'a> {
     }
 
     fn depthwise(&mut self, l: &Depthwise, step: &mut Step) -> Result<usize, CpuError> {
-        let (k, s) = (l.conv.kernel_size, l.conv.stride);
-        let chs = l.conv.out_chs;
-        self.slide(step, l.pad, (k, s))?;
-        step.run = l.expand.as_ref().map_or(0, |m| m.k);
-        step.pixel.0 = padded(l.expand.as_ref().map_or(chs, Matrix::inputs));
+        let (k, chs) = (l.conv.kernel_size, l.conv.out_chs);
+        let mut map = (step.h.input, step.w.input);
+        // Floats that a row of the ring is made of: its inputs as pairs, or the image's rows under it.
+        let mut inputs = 0;
+        match &l.source {
+            Source::Map => step.pixel.0 = padded(chs),
+            Source::Expand(matrix) => {
+                step.run = matrix.k;
+                step.pixel.0 = padded(matrix.inputs());
+                inputs = step.w.input * step.pixel.0;
+            }
+            Source::Stem(Stem { conv, pad, .. }) => {
+                let (h, w) = self.slide(*pad, *conv, map)?;
+                map = (h.output, w.output);
+                step.run = conv.kernel_size;
+                step.segments = in_planes(conv, w.padded, conv.kernel_size);
+                inputs = conv.in_chs * conv.kernel_size * w.padded;
+                step.stem = (h, w);
+            }
+        }
+        (step.h, step.w) = self.slide(l.pad, l.conv, map)?;
         step.blocks = l.blocks();
         // A power of two, for even shares; the smaller one, as rows between chunks are expanded twice.
         let chunks = 1 << TASKS.div_ceil(step.blocks).ilog2();
         step.rows = step.h.output.div_ceil(chunks).max(k.min(step.h.output));
         step.chunks = step.h.output.div_ceil(step.rows);
-        // The ring, a row of zeros, sums, and pairs of a row of inputs.
+        // The ring, a row of zeros and sums.
         let ring = ((k + 1) * step.w.padded + 1) * l.widest_block();
-        self.scratch(ring + step.w.input * step.pixel.0);
+        self.scratch(ring + inputs);
         if let Some(reduce) = &l.reduce {
             self.reduce(step, reduce);
         }
@@ -319,12 +338,9 @@ fn even(chunks: usize) -> usize {
 
 /// Says where a window's segments are in the `rows_in` padded rows of a convolution's task.
 fn segment(l: &Convolution, step: &mut Step, rows_in: usize) {
-    let (k, row) = (l.conv.kernel_size, step.w.padded);
-    let taps = (0..k * k).map(|tap| tap / k * row + tap % k);
     if l.src == Slot::Images {
-        let planes = (0..l.conv.in_chs).map(|c| c * rows_in * row);
-        step.segments = planes.flat_map(|plane| taps.clone().map(move |tap| plane + tap)).collect();
-        step.run = 1;
+        step.segments = in_planes(&l.conv, step.w.padded, rows_in);
+        step.run = l.conv.kernel_size;
         return;
     }
     let pixel;
@@ -335,5 +351,17 @@ fn segment(l: &Convolution, step: &mut Step, rows_in: usize) {
         }
         Kernel::Winograd(_) => (step.pixel.0, l.conv.in_chs),
     };
-    step.segments = taps.map(|tap| tap * pixel).collect();
+    step.segments = taps(&l.conv, step.w.padded).map(|tap| tap * pixel).collect();
+}
+
+/// Where a window's segments are in planes of `rows` padded rows.
+fn in_planes(conv: &Conv, row: usize, rows: usize) -> Vec<usize> {
+    let planes = (0..conv.in_chs).map(|c| c * rows * row);
+    planes.flat_map(|plane| (0..conv.kernel_size).map(move |ky| plane + ky * row)).collect()
+}
+
+/// Where a window's pixels are in padded rows.
+fn taps(conv: &Conv, row: usize) -> impl Iterator<Item = usize> {
+    let k = conv.kernel_size;
+    (0..k * k).map(move |tap| tap / k * row + tap % k)
 }

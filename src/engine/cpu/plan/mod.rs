@@ -34,7 +34,7 @@ pub(super) struct Plan {
     pub(super) floats: usize,
     /// Floats of a thread's scratch.
     pub(super) scratch: usize,
-    /// The stem's and the stages' maps, then the head's.
+    /// Those that [`Lowered::stages`] names, then the head's.
     pub(super) maps: Vec<Map>,
 }
 

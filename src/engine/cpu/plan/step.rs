@@ -1,7 +1,7 @@
 //! A step of a plan: which layer, from where to where, cut into which tasks.
 
-use super::super::layer::Side;
 use super::super::matrix::Matrix;
+use super::super::side::Side;
 
 /// The regions of the arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub(in super::super) struct Step {
     pub(in super::super) gates_weights: bool,
     /// Whether a task covers all images at once.
     pub(in super::super) all_images: bool,
+    /// The sizes of the stem whose map a depthwise convolution slides over.
+    pub(in super::super) stem: (Side, Side),
     /// An attention's products: queries by keys, and their softmax by values.
     pub(in super::super) attention: Option<(Matrix, Matrix)>,
 }

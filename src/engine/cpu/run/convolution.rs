@@ -7,6 +7,7 @@ use super::super::layer::{Convolution, Kernel, Slot};
 use super::super::matrix::Rows;
 use super::super::memory::padded;
 use super::super::plan::Step;
+use super::super::side::Side;
 use super::super::simd::LANES;
 use super::winograd::Chunk;
 use super::{Pass, Task};
@@ -40,7 +41,7 @@ impl Pass<'_> {
         unsafe {
             for p in 0..planes {
                 let map = if layer.src == Slot::Images {
-                    self.input.add((task.image * planes + p) * step.h.input * step.w.input)
+                    self.plane(task.image * planes + p, (step.h, step.w))
                 } else {
                     self.src(step, task.image)
                 };
@@ -48,7 +49,7 @@ impl Pass<'_> {
                     let to = scratch.add(p * plane + r * step.w.padded * pixel);
                     let y = (first * stride + r).checked_sub(step.h.before);
                     let y = y.filter(|&y| y < step.h.input);
-                    pad_row(step, to, y.map(|y| map.add(y * step.w.input * pixel)));
+                    pad_row(step.w, pixel, to, y.map(|y| map.add(y * step.w.input * pixel)));
                 }
             }
             let n = step.pixel.1;
@@ -122,19 +123,22 @@ impl Pass<'_> {
     }
 }
 
-/// Copies a row of pixels between its zeros; without a row, zeros only.
-unsafe fn pad_row(step: &Step, to: *mut f32, from: Option<*const f32>) {
-    let pixel = step.pixel.0;
-    // SAFETY: `to` has room for the padded row, `from` holds the input's.
+/// Copies a row of pixels, of so many floats each, between its zeros; without a row, zeros only.
+///
+/// # Safety
+///
+/// `to` has room for the padded row, which nobody else touches; `from` holds the input's.
+pub(super) unsafe fn pad_row(w: Side, pixel: usize, to: *mut f32, from: Option<*const f32>) {
+    // SAFETY: the caller's contract.
     unsafe {
         let Some(from) = from else {
-            to.write_bytes(0, step.w.padded * pixel);
+            to.write_bytes(0, w.padded * pixel);
             return;
         };
-        let after = step.w.padded - step.w.before - step.w.input;
-        to.write_bytes(0, step.w.before * pixel);
-        let inside = to.add(step.w.before * pixel);
-        inside.copy_from_nonoverlapping(from, step.w.input * pixel);
-        inside.add(step.w.input * pixel).write_bytes(0, after * pixel);
+        let after = w.padded - w.before - w.input;
+        to.write_bytes(0, w.before * pixel);
+        let inside = to.add(w.before * pixel);
+        inside.copy_from_nonoverlapping(from, w.input * pixel);
+        inside.add(w.input * pixel).write_bytes(0, after * pixel);
     }
 }

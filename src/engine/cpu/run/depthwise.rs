@@ -3,10 +3,11 @@
 use std::ptr::null_mut;
 
 use super::super::kernels::{DepthwiseRow, MAX_SIDE, Out};
-use super::super::layer::Depthwise;
+use super::super::layer::{Depthwise, Source, Stem};
 use super::super::matrix::Rows;
 use super::super::plan::Step;
 use super::super::simd::LANES;
+use super::convolution::pad_row;
 use super::{Pass, Task};
 
 impl Pass<'_> {
@@ -47,8 +48,8 @@ impl Pass<'_> {
                 while ready < end {
                     let row = scratch.add(ready % side * ring_row + step.w.before * LANES);
                     let before = (ready - start) * step.w.input;
-                    let narrowed = sums.add(vecs * LANES);
-                    self.expand_row(layer, step, task, (ready, before), (row, narrowed));
+                    let inputs = sums.add(vecs * LANES);
+                    self.input_row(layer, step, task, (ready, before), (row, inputs));
                     ready += 1;
                 }
                 let mut rows = [zeros.cast_const(); MAX_SIDE];
@@ -92,8 +93,9 @@ impl Pass<'_> {
         }
     }
 
-    /// Row `y` of the convolution's input: expanded, or copied; the task did `before` pixels before.
-    unsafe fn expand_row(
+    /// Row `y` of the convolution's input: copied, expanded, or the stem's; the task did `before` pixels
+    /// before.
+    unsafe fn input_row(
         &self,
         layer: &Depthwise,
         step: &Step,
@@ -104,35 +106,70 @@ impl Pass<'_> {
         let plane = step.w.padded * LANES;
         let (vec, vecs) = layer.block(task.block);
         let pixel = step.pixel.0;
-        // SAFETY: the input's region holds the whole map, `to` the row's planes.
+        // Column 0 of a matrix is `vec` vectors before this block's first.
+        let out = Out { vec: plane, ..Out::new(to.wrapping_sub(vec * plane), LANES) };
+        // SAFETY: the input's region holds the whole map, the scratch has room for the row's inputs, and
+        // `to` for its planes.
         unsafe {
-            let from = self.src(step, task.image).add(y * step.w.input * pixel);
-            let Some(expand) = &layer.expand else {
-                for v in 0..vecs {
-                    for x in 0..step.w.input {
-                        let from = from.add(x * pixel + (vec + v) * LANES);
-                        to.add(v * plane + x * LANES).copy_from_nonoverlapping(from, LANES);
+            match &layer.source {
+                Source::Map => {
+                    let from = self.src(step, task.image).add(y * step.w.input * pixel);
+                    for v in 0..vecs {
+                        for x in 0..step.w.input {
+                            let from = from.add(x * pixel + (vec + v) * LANES);
+                            to.add(v * plane + x * LANES).copy_from_nonoverlapping(from, LANES);
+                        }
                     }
                 }
-                return;
-            };
-            let (a, a_row) = self.operand(expand, (from, pixel, step.w.input), None, scratch);
-            // Column 0 of the matrix is `vec` vectors before this block's first.
-            let out =
-                Out { vec: plane, act: layer.act, ..Out::new(to.wrapping_sub(vec * plane), LANES) };
-            let rows = Rows {
-                segments: &step.segments,
-                before,
-                ..Rows::new((a, a_row, step.w.input), step.run, out)
-            };
-            let panel = expand.panels[task.block];
-            match layer.mixed {
-                Some((at, _)) => {
-                    let weights = self.mixed(task.image, at);
-                    expand.multiply_by(weights, self.kernels, panel, &rows);
+                Source::Expand(expand) => {
+                    let from = self.src(step, task.image).add(y * step.w.input * pixel);
+                    let from = (from, pixel, step.w.input);
+                    let (a, a_row) = self.operand(expand, from, None, scratch);
+                    let out = Out { act: layer.act, ..out };
+                    let rows = (a, a_row, step.w.input);
+                    let rows = Rows { before, ..Rows::new(rows, step.run, out) };
+                    let panel = expand.panels[task.block];
+                    match layer.mixed {
+                        Some((at, _)) => {
+                            let weights = self.mixed(task.image, at);
+                            expand.multiply_by(weights, self.kernels, panel, &rows);
+                        }
+                        None => expand.multiply(self.kernels, panel, &rows),
+                    }
                 }
-                None => expand.multiply(self.kernels, panel, &rows),
+                Source::Stem(stem) => {
+                    let out = Out { act: stem.act, ..out };
+                    self.stem_row(stem, step, task, (y, before), (out, scratch));
+                }
             }
+        }
+    }
+
+    /// As [`input_row`](Self::input_row): the image's rows under it, padded, by the stem's weights.
+    unsafe fn stem_row(
+        &self,
+        stem: &Stem,
+        step: &Step,
+        task: Task,
+        (y, before): (usize, usize),
+        (out, scratch): (Out, *mut f32),
+    ) {
+        let (h, w) = step.stem;
+        let (side, stride) = (stem.conv.kernel_size, stem.conv.stride);
+        // SAFETY: the images' planes have `h` by `w` pixels; the scratch has room for a window's padded
+        // rows of every plane, `out` for a row of outputs.
+        unsafe {
+            for c in 0..stem.conv.in_chs {
+                let plane = self.plane(task.image * stem.conv.in_chs + c, (h, w));
+                for ky in 0..side {
+                    let y = (y * stride + ky).checked_sub(h.before).filter(|&y| y < h.input);
+                    let to = scratch.add((c * side + ky) * w.padded);
+                    pad_row(w, 1, to, y.map(|y| plane.add(y * w.input)));
+                }
+            }
+            let rows = (scratch.cast_const(), stride, w.output);
+            let rows = Rows { segments: &step.segments, before, ..Rows::new(rows, step.run, out) };
+            stem.matrix.multiply(self.kernels, stem.matrix.panels[task.block], &rows);
         }
     }
 }

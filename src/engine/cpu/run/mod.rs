@@ -16,6 +16,7 @@ use super::lower::Lowered;
 use super::matrix::{Matrix, Rows};
 use super::memory::padded;
 use super::plan::{Plan, Region, Step};
+use super::side::Side;
 
 /// What all tasks of a pass share.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +92,12 @@ impl Pass<'_> {
         let floats = step.h.input * step.w.input * step.pixel.0;
         // SAFETY: the region holds the map of every image.
         unsafe { self.region(step.src).add(image * floats) }
+    }
+
+    /// The start of a plane of the caller's images, of all planes of all images.
+    unsafe fn plane(&self, plane: usize, (h, w): (Side, Side)) -> *const f32 {
+        // SAFETY: the caller's images have planes of the plan's size.
+        unsafe { self.input.add(plane * h.input * w.input) }
     }
 
     /// The start of a step's output of one image.
