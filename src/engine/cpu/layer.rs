@@ -135,7 +135,7 @@ pub(super) struct DepthwiseKernel {
     /// Where its weights start, in floats.
     pub(super) at: usize,
     /// Computes a row of outputs.
-    pub(super) row: unsafe fn(&DepthwiseRow),
+    pub(super) row: unsafe fn(&DepthwiseRow<'_>),
 }
 
 /// From the parts of the squeezed channels to a gate for each channel.

@@ -195,18 +195,19 @@ fn products_of_every_shape_are_right() {
 fn depthwise_rows_of_every_width_are_right() {
     for side in [3, 5, 7, 9, 11] {
         for stride in [1, 2] {
-            for width in (1..=18).chain([28, 31]) {
+            for (width, vecs) in (1..=18).chain([28, 31]).map(|width| (width, 1 + width % 3)) {
                 let pixels = (width - 1) * stride + side;
-                let x = random("x", side * pixels * LANES);
-                let (w, bias) = (random("w", side * side * LANES), random("bias", LANES));
-                let mut expected = vec![0f64; width * LANES];
+                let plane = side * pixels * LANES;
+                let (x, bias) = (random("x", vecs * plane), random("bias", vecs * LANES));
+                let w = random("w", vecs * side * side * LANES);
+                let mut expected = vec![0f64; width * vecs * LANES];
                 for (i, value) in expected.iter_mut().enumerate() {
-                    let (at, c) = (i / LANES, i % LANES);
-                    *value = f64::from(bias.as_slice()[c]);
+                    let (at, v, c) = (i / LANES / vecs, i / LANES % vecs, i % LANES);
+                    *value = f64::from(bias.as_slice()[v * LANES + c]);
                     for tap in 0..side * side {
                         let pixel = tap / side * pixels + at * stride + tap % side;
-                        *value += f64::from(x.as_slice()[pixel * LANES + c])
-                            * f64::from(w.as_slice()[tap * LANES + c]);
+                        *value += f64::from(x.as_slice()[v * plane + pixel * LANES + c])
+                            * f64::from(w.as_slice()[(v * side * side + tap) * LANES + c]);
                     }
                 }
                 let mut rows = [null(); MAX_SIDE];
@@ -214,18 +215,21 @@ fn depthwise_rows_of_every_width_are_right() {
                     *row = x.as_slice()[ky * pixels * LANES..].as_ptr();
                 }
                 for ((isa, kernels), follow) in all().into_iter().zip(follows().skip(width)) {
-                    let mut out = Finished::new(&expected, (LANES, LANES), follow);
+                    let columns = vecs * LANES;
+                    let mut out = Finished::new(&expected, (columns, columns), follow);
                     let row = DepthwiseRow {
-                        rows,
+                        rows: &rows[..side],
+                        plane,
+                        vecs,
                         weights: w.as_ptr(),
                         bias: bias.as_ptr(),
                         width,
                         out: out.out(follow),
                     };
-                    // SAFETY: the rows hold `pixels` pixels, the output `width`.
+                    // SAFETY: the rows hold `pixels` pixels of each vector, the output `width`.
                     unsafe { kernels.depthwise(side, stride).unwrap()(&row) };
-                    let what = format!("{side}/{stride} width {width} {follow:?}");
-                    out.check(isa, &what, LANES);
+                    let what = format!("{side}/{stride} width {width}x{vecs} {follow:?}");
+                    out.check(isa, &what, columns);
                 }
             }
         }

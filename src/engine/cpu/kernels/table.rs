@@ -79,7 +79,7 @@ pub(in super::super) struct Kernels {
     /// Sums in registers; the operations done.
     pub(in super::super) peak: unsafe fn(usize) -> usize,
     /// Kernel sides 3, 5, 7, 9, 11 at strides 1 and 2.
-    depthwise: [[unsafe fn(&DepthwiseRow); 2]; 5],
+    depthwise: [[unsafe fn(&DepthwiseRow<'_>); 2]; 5],
 }
 
 impl Kernels {
@@ -123,7 +123,7 @@ impl Kernels {
         &self,
         side: usize,
         stride: usize,
-    ) -> Option<unsafe fn(&DepthwiseRow)> {
+    ) -> Option<unsafe fn(&DepthwiseRow<'_>)> {
         let side = [3, 5, 7, 9, MAX_SIDE].iter().position(|&k| k == side)?;
         self.depthwise[side].get(stride.checked_sub(1)?).copied()
     }
@@ -176,7 +176,7 @@ macro_rules! kernels {
                 unsafe { winograd::from_points::<$S>(t) }
             }
             $(#[$attr])?
-            unsafe fn depthwise<const K: usize, const T: usize>(d: &DepthwiseRow) {
+            unsafe fn depthwise<const K: usize, const T: usize>(d: &DepthwiseRow<'_>) {
                 // SAFETY: see above.
                 unsafe { depthwise::row::<$S, K, T>(d) }
             }

@@ -1,6 +1,6 @@
 //! Depthwise convolutions, behind an expansion or not, row by row through a ring of padded rows.
 
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 use super::super::kernels::{DepthwiseRow, MAX_SIDE, Out};
 use super::super::layer::{Depthwise, Source, Stem};
@@ -28,25 +28,39 @@ impl Pass<'_> {
         // Each vector of channels has its own row of pixels, 16 floats apart.
         let plane = step.w.padded * LANES;
         let ring_row = vecs * plane;
-        let n = step.pixel.1;
         // SAFETY: the plan gave the scratch room for the ring and a row of zeros, and the regions
         // room for whole maps; the ring's slots hold the last `side` rows.
         unsafe {
-            scratch.write_bytes(0, (side + 1) * ring_row);
+            // Pixels are written before they are read; between them is padding.
+            let inside = step.w.before * LANES;
+            let pixels = step.w.input * LANES;
+            scratch.write_bytes(0, inside);
+            for row in 0..side * vecs {
+                scratch.add(row * plane + inside + pixels).write_bytes(0, plane - pixels);
+            }
             let zeros = scratch.add(side * ring_row);
-            let dst = self.dst(step, task.image);
+            zeros.write_bytes(0, ring_row);
             let weights = match layer.mixed {
                 Some((_, at)) => self.mixed(task.image, at),
                 None => layer.weights.as_ptr(),
             };
             let sums = scratch.add((side + 1) * ring_row);
             sums.write_bytes(0, vecs * LANES);
+            let out = Out {
+                act: layer.act,
+                // The first sum is that of `vec`.
+                pool: match layer.reduce {
+                    Some(_) => sums.wrapping_sub(vec * LANES),
+                    None => null_mut(),
+                },
+                ..Out::new(self.dst(step, task.image), step.pixel.1)
+            };
             let start = (first * stride).saturating_sub(step.h.before);
             let mut ready = start;
             for y in first..last {
                 let end = (y * stride + side).saturating_sub(step.h.before).min(step.h.input);
                 while ready < end {
-                    let row = scratch.add(ready % side * ring_row + step.w.before * LANES);
+                    let row = scratch.add(ready % side * ring_row + inside);
                     let before = (ready - start) * step.w.input;
                     let inputs = sums.add(vecs * LANES);
                     self.input_row(layer, step, task, (ready, before), (row, inputs));
@@ -59,31 +73,25 @@ impl Pass<'_> {
                         *row = scratch.add(y % side * ring_row);
                     }
                 }
-                for v in 0..vecs {
-                    let out = dst.add(y * step.w.output * n + (vec + v) * LANES);
-                    let own = layer.kernels[vec + v];
+                let mut v = 0;
+                for same in layer.kernels[vec..vec + vecs].chunk_by(|a, b| a.side == b.side) {
+                    let own = same[0];
                     // A smaller kernel lies in the middle of the largest.
                     let inset = (side - own.side) / 2;
-                    let mut own_rows = [zeros.cast_const(); MAX_SIDE];
-                    for (own, &row) in own_rows.iter_mut().zip(&rows[inset..inset + own.side]) {
-                        if row != zeros {
-                            *own = row.add(v * plane + inset * LANES);
-                        }
+                    let mut own_rows = [null(); MAX_SIDE];
+                    for (own, row) in own_rows.iter_mut().zip(&rows[inset..inset + own.side]) {
+                        *own = row.add(v * plane + inset * LANES);
                     }
                     (own.row)(&DepthwiseRow {
-                        rows: own_rows,
+                        rows: &own_rows[..own.side],
+                        plane,
+                        vecs: same.len(),
                         weights: weights.add(own.at),
                         bias: layer.bias.as_ptr().add((vec + v) * LANES),
                         width: step.w.output,
-                        out: Out {
-                            act: layer.act,
-                            pool: match layer.reduce {
-                                Some(_) => sums.add(v * LANES),
-                                None => null_mut(),
-                            },
-                            ..Out::new(out, n)
-                        },
+                        out: out.at(y * step.w.output, vec + v),
                     });
+                    v += same.len();
                 }
             }
             if let Some(reduce) = &layer.reduce {
