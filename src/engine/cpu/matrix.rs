@@ -222,10 +222,12 @@ impl Matrix {
         let b = panel.at + rows.first * panel.vecs * LANES;
         let tiles = self.pairs.map_or(kernels.tiles, |pairs| pairs.tiles);
         let most = tiles.len();
+        // As even as they come: 7 + 7 rather than 8 + 6.
         let count = rows.count.div_ceil(most);
+        let (least, more) = (rows.count / count, rows.count % count);
         let mut row = 0;
         for t in 0..count {
-            let m = (rows.count - row).div_ceil(count - t);
+            let m = least + usize::from(t < more);
             // A tile's share of what comes after these weights, or, where that was asked for, nothing
             // new.
             let tile = (rows.before + row) / most;
