@@ -240,7 +240,7 @@ fn bits_do_not_depend_on_threads_batches_or_runs() {
         for n in [1, 3, 17] {
             let reference = run(&single, shape(n));
             compare(&reference, &candle(&network, shape(n))).unwrap();
-            for threads in [1, 2, 5] {
+            for threads in [1, 2, 5, 12] {
                 let engine = cpu(&network, threads, None);
                 for _ in 0..3 {
                     assert!(run(&engine, shape(n)) == reference, "{name} {n} {threads}");

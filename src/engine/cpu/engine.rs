@@ -1,5 +1,6 @@
 //! The engine: a lowered network, its threads, its plans and its memory.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -162,7 +163,7 @@ impl CpuEngine {
         if let Some(at) = state.plans.iter().position(fits) {
             state.plans[..=at].rotate_right(1);
         } else {
-            let plan = Plan::new(&self.lowered, self.kernels, (h, w), images)?;
+            let plan = Plan::new(&self.lowered, self.kernels, (h, w), (images, self.threads))?;
             state.plans.retain(|old| old.size != plan.size);
             state.plans.truncate(PLANS - 1);
             state.plans.insert(0, Arc::new(plan));
@@ -191,43 +192,28 @@ impl CpuEngine {
         let mut state = self.lock();
         let plan = self.plan(&mut state, shape)?;
         let State { pool, arena, .. } = &mut *state;
+        let arena = arena.as_mut_ptr();
         for first in (0..images).step_by(plan.group) {
             let count = plan.group.min(images - first);
-            let pass = Pass {
+            let pass = |at: usize, images: usize| Pass {
                 lowered: &self.lowered,
                 plan: &plan,
                 kernels: self.kernels,
-                arena: arena.as_mut_ptr(),
-                input: input[first * chans * h * w..].as_ptr(),
-                images: count,
+                arena,
+                input: input[(first + at) * chans * h * w..].as_ptr(),
+                first: at,
+                images,
             };
-            let mut done = 0;
-            let mut run_to = |steps: usize| {
-                let part = Part { pass, first: done, steps: steps - done };
-                done = steps;
-                if pool.run(&part) { Ok(()) } else { Err(CpuError::Failed) }
-            };
-            if let Some(times) = &mut sink.times {
-                for (step, (_, time)) in times.iter_mut().enumerate() {
-                    let start = Instant::now();
-                    run_to(step + 1)?;
-                    *time += start.elapsed();
+            for (steps, most) in plan.phases(count) {
+                for at in (0..count).step_by(most).filter(|_| !steps.is_empty()) {
+                    let pass = pass(at, most.min(count - at));
+                    run_steps(pool, pass, steps.clone(), first + at, sink)?;
                 }
+            }
+            if sink.times.is_some() {
                 continue;
             }
-            let features = plan.maps.len() - 1;
-            for (i, map) in plan.maps.iter().enumerate() {
-                let wanted = match i == features {
-                    true => sink.features.as_mut(),
-                    false => sink.stages.get_mut(i),
-                };
-                if let Some(array) = wanted {
-                    run_to(map.steps)?;
-                    // SAFETY: no task runs, and the region holds `count` maps of this shape.
-                    unsafe { export(&pass, map, first, array) };
-                }
-            }
-            run_to(plan.steps.len())?;
+            let pass = pass(0, count);
             let classes = self.num_classes;
             let region = if classes > 0 { Region::Logits } else { Region::Means };
             if let Some(logits) = &mut sink.logits {
@@ -279,6 +265,43 @@ impl Job for Part<'_> {
     }
 }
 
+/// Runs `steps` on the images of `pass`, of which the first is image `first` of the batch.
+fn run_steps(
+    pool: &mut Pool,
+    pass: Pass<'_>,
+    steps: Range<usize>,
+    first: usize,
+    sink: &mut Sink<'_>,
+) -> Result<(), CpuError> {
+    let mut done = steps.start;
+    let mut run_to = |steps: usize| {
+        let part = Part { pass, first: done, steps: steps - done };
+        done = steps;
+        if pool.run(&part) { Ok(()) } else { Err(CpuError::Failed) }
+    };
+    if let Some(times) = &mut sink.times {
+        for step in steps {
+            let start = Instant::now();
+            run_to(step + 1)?;
+            times[step].1 += start.elapsed();
+        }
+        return Ok(());
+    }
+    let features = pass.plan.maps.len() - 1;
+    for (i, map) in pass.plan.maps.iter().enumerate() {
+        let wanted = match i == features {
+            true => sink.features.as_mut(),
+            false => sink.stages.get_mut(i),
+        };
+        if let Some(array) = wanted.filter(|_| steps.contains(&(map.steps - 1))) {
+            run_to(map.steps)?;
+            // SAFETY: no task runs, and the region holds maps of this shape.
+            unsafe { export(&pass, map, first, array) };
+        }
+    }
+    run_to(steps.end)
+}
+
 /// Copies the padded rows of `region` to `to`.
 unsafe fn rows(pass: &Pass<'_>, region: Region, chs: usize, to: &mut [f32]) {
     for (image, to) in to.chunks_exact_mut(chs).take(pass.images).enumerate() {
@@ -294,9 +317,9 @@ unsafe fn export(pass: &Pass<'_>, map: &Map, first: usize, array: &mut Array) {
     let pixels = map.h * map.w;
     let floats = pixels * padded(map.chs);
     for image in 0..pass.images {
-        let at = pass.plan.offsets[map.region as usize] + image * floats;
         // SAFETY: the caller's contract.
-        let from = unsafe { std::slice::from_raw_parts(pass.arena.add(at), floats) };
+        let from =
+            unsafe { std::slice::from_raw_parts(pass.map(map.region, image, floats), floats) };
         let to = &mut array.data[(first + image) * map.chs * pixels..][..map.chs * pixels];
         for (pixel, from) in from.chunks_exact(padded(map.chs)).enumerate() {
             for (c, &value) in from[..map.chs].iter().enumerate() {

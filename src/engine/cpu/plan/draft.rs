@@ -12,13 +12,15 @@ use super::super::memory::{Floats, padded};
 use super::super::side::{Pad, Side};
 use super::super::simd::LANES;
 use super::MAX_GROUP;
-use super::step::{REGIONS, Region, Step};
+use super::step::{Phase, REGIONS, Region, Step};
 use crate::arch::Conv;
 
 /// Tasks that the work of a step on one image is cut into, at least, where it is large enough.
-const TASKS: usize = 8;
+pub(super) const TASKS: usize = 8;
 /// Floats that a task may use again and again: half of a second-level cache of 1 MiB.
 const BUDGET: usize = 128 * 1024;
+/// Floats of the map with which [`Phase::Together`] begins, at most.
+const JOINED: usize = 40 * 1024;
 /// Windows of a Winograd task, at least: its weights come from the second-level cache or beyond, and
 /// serve all of them.
 const TILES: usize = 24;
@@ -28,8 +30,10 @@ pub(super) struct Draft<'a> {
     kernels: &'a Kernels,
     /// Of the images.
     size: (usize, usize),
-    /// Floats of each region for an image.
-    pub(super) sizes: [usize; REGIONS],
+    /// Floats of each region for an image, in each phase.
+    pub(super) sizes: [[usize; REGIONS]; 2],
+    /// Of the next step.
+    pub(super) phase: Phase,
     /// Floats of a thread's scratch.
     pub(super) scratch: usize,
     /// Size of the map that each region holds, or that the caller gives.
@@ -47,7 +51,8 @@ impl<'a> Draft<'a> {
         Self {
             kernels,
             size,
-            sizes: [0; REGIONS],
+            sizes: [[0; REGIONS]; 2],
+            phase: Phase::Few,
             scratch: 0,
             dims: [size; REGIONS + 1],
             parts: 1,
@@ -93,6 +98,14 @@ impl<'a> Draft<'a> {
         };
         if chs > 0 {
             let (h, w) = (step.h.output, step.w.output);
+            // The head's means are for the steps after it, which take a group.
+            let is_head = matches!(layer, Layer::Pointwise(l) if l.mean);
+            let ends_block = layer.dst() == Some(Slot::Next) && !is_head;
+            if self.phase == Phase::Few && ends_block && h * w * padded(chs) <= JOINED {
+                self.phase = Phase::Together;
+                self.next = Region::Joined;
+                step.dst = Region::Joined;
+            }
             self.dims[step.dst as usize] = (h, w);
             step.pixel.1 = padded(chs);
             self.grow(step.dst, h * w * padded(chs));
@@ -119,7 +132,7 @@ impl<'a> Draft<'a> {
 
     /// Lets `region` have `floats` for an image, at least.
     fn grow(&mut self, region: Region, floats: usize) {
-        let size = &mut self.sizes[region as usize];
+        let size = &mut self.sizes[self.phase as usize][region as usize];
         *size = (*size).max(floats);
     }
 

@@ -1,27 +1,31 @@
 //! A network's layers at one image size: sizes, memory, and how the work is cut into tasks.
 //!
-//! Nothing here depends on the number of threads, so neither do the results.
+//! How work is cut into tasks does not depend on the number of threads, so neither do the results.
 
 mod draft;
 mod step;
+
+use std::ops::Range;
 
 use super::CpuError;
 use super::kernels::Kernels;
 use super::layer::Slot;
 use super::lower::Lowered;
 use super::memory::padded;
-use draft::Draft;
-use step::REGIONS;
+use draft::{Draft, TASKS};
 pub(super) use step::{Map, Region, Step};
+use step::{Phase, REGIONS};
 
 /// Images that a pass over the layers takes together, at most.
-const MAX_GROUP: usize = 4;
+const MAX_GROUP: usize = 8;
 
 /// Steps and memory for images of one size.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) size: (usize, usize),
     pub(super) steps: Vec<Step>,
+    /// Steps of [`Phase::Few`], and the images that they take at a time, at most.
+    few: (usize, usize),
     /// Images that the arena has room for.
     pub(super) group: usize,
     /// Images that a pass of this size takes, at most.
@@ -39,7 +43,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Plans `lowered` for images of `size`, at most `batch` at a time.
+    /// Plans `lowered` for images of `size`, at most `batch` at a time, on `threads` threads.
     ///
     /// # Errors
     ///
@@ -48,7 +52,7 @@ impl Plan {
         lowered: &Lowered,
         kernels: &Kernels,
         size: (usize, usize),
-        batch: usize,
+        (batch, threads): (usize, usize),
     ) -> Result<Self, CpuError> {
         // The largest map has a few thousand channels and no more pixels than the image; beyond
         // this, sizes could overflow.
@@ -58,7 +62,11 @@ impl Plan {
         let mut draft = Draft::new(kernels, size);
         let mut steps = Vec::with_capacity(lowered.layers.len());
         let mut maps = Vec::new();
+        let mut few = 0;
         for (index, layer) in lowered.layers.iter().enumerate() {
+            if draft.phase == Phase::Few {
+                few = index + 1;
+            }
             let (step, chs) = draft.step(index, layer)?;
             let (h, w) = (step.h.output, step.w.output);
             let map = Map { steps: index + 1, region: step.dst, chs, h, w };
@@ -76,24 +84,43 @@ impl Plan {
                 maps.push(map);
             }
         }
-        let Draft { sizes, scratch, .. } = draft;
-        let image = sizes.iter().sum::<usize>();
-        // Small maps share the weights' way through the caches; large ones fill them alone.
+        let Draft { mut sizes, scratch, phase, .. } = draft;
+        if phase == Phase::Few {
+            // No map is small.
+            sizes.swap(0, 1);
+            few = 0;
+        }
+        // An image's weights are as far from the next one's in both phases.
+        let mixed = sizes.map(|sizes| sizes[Region::Mixed as usize]).into_iter().max().unwrap_or(0);
+        sizes.iter_mut().for_each(|sizes| sizes[Region::Mixed as usize] = mixed);
+        let image = sizes[Phase::Together as usize].iter().sum::<usize>();
         let group = (4 * 1024 * 1024 / image.max(1)).clamp(1, MAX_GROUP);
         let (most, group) = (group, group.min(batch));
+        let few = (few, threads.div_ceil(TASKS).min(group));
         let mut offsets = [0; REGIONS];
         let mut floats: usize = 0;
-        for (offset, region) in offsets.iter_mut().zip(sizes) {
+        for (region, offset) in offsets.iter_mut().enumerate() {
             *offset = floats;
-            floats = region
-                .checked_mul(group)
-                .and_then(|region| floats.checked_add(region))
+            let needed =
+                [few.1, group].iter().zip(&sizes).try_fold(0, |most: usize, (&images, sizes)| {
+                    Some(most.max(sizes[region].checked_mul(images)?))
+                });
+            floats = needed
+                .and_then(|needed| floats.checked_add(needed))
                 .filter(|&floats| floats < isize::MAX as usize / 64)
                 .ok_or(CpuError::TooLarge { height: size.0, width: size.1 })?;
         }
-        let mixed = sizes[Region::Mixed as usize];
         let scratch = padded(scratch);
-        Ok(Self { size, steps, group, most, offsets, mixed, floats, scratch, maps })
+        Ok(Self { size, steps, few, group, most, offsets, mixed, floats, scratch, maps })
+    }
+
+    /// Steps that run one after the other, and the images of a group of `count` that they take at a
+    /// time.
+    pub(super) fn phases(&self, count: usize) -> [(Range<usize>, usize); 2] {
+        let (few, images) = self.few;
+        // Where all are few, nobody has to wait between the phases.
+        let few = if count > images { few } else { 0 };
+        [(0..few, images), (few..self.steps.len(), count)]
     }
 
     /// Whether a batch of `images` needs no larger group.

@@ -10,6 +10,8 @@ pub(in super::super) enum Region {
     Ping,
     /// Feature maps.
     Pong,
+    /// As these two, from the map on with which [`Phase::Together`] begins.
+    Joined,
     /// [`Slot::Mid`].
     Mid,
     /// [`Slot::Query`].
@@ -34,7 +36,17 @@ pub(in super::super) enum Region {
 }
 
 /// Regions that lie in the arena.
-pub(in super::super) const REGIONS: usize = 11;
+pub(in super::super) const REGIONS: usize = 12;
+
+/// How many images the steps of a plan take at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Phase {
+    /// While maps are large and weights few: no more than it takes to give each thread a task, so that
+    /// the caches keep an image's maps.
+    Few,
+    /// Then: a group, which shares the weights' way through the caches.
+    Together,
+}
 
 /// One layer at one size.
 #[derive(Debug)]

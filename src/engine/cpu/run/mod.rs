@@ -28,7 +28,9 @@ pub(super) struct Pass<'a> {
     pub(super) arena: *mut f32,
     /// (images, C, H, W), with the plan's H and W.
     pub(super) input: *const f32,
-    /// At most the plan's group.
+    /// Which of the group the first of the images is.
+    pub(super) first: usize,
+    /// At most the images of the phase.
     pub(super) images: usize,
 }
 
@@ -87,11 +89,23 @@ impl Pass<'_> {
         unsafe { self.arena.add(self.plan.offsets[region as usize]) }
     }
 
+    /// The start of a map of one image, of so many floats.
+    ///
+    /// # Safety
+    ///
+    /// The region holds such a map of every image.
+    pub(super) unsafe fn map(&self, region: Region, image: usize, floats: usize) -> *mut f32 {
+        // Those that a phase writes a few at a time wait there for the next.
+        let image = if region == Region::Joined { self.first + image } else { image };
+        // SAFETY: the caller's contract.
+        unsafe { self.region(region).add(image * floats) }
+    }
+
     /// The start of a step's input of one image, as a feature map.
     unsafe fn src(&self, step: &Step, image: usize) -> *const f32 {
         let floats = step.h.input * step.w.input * step.pixel.0;
-        // SAFETY: the region holds the map of every image.
-        unsafe { self.region(step.src).add(image * floats) }
+        // SAFETY: the plan made the region as large.
+        unsafe { self.map(step.src, image, floats) }
     }
 
     /// The start of a plane of the caller's images, of all planes of all images.
@@ -103,8 +117,8 @@ impl Pass<'_> {
     /// The start of a step's output of one image.
     unsafe fn dst(&self, step: &Step, image: usize) -> *mut f32 {
         let floats = step.h.output * step.w.output * step.pixel.1;
-        // SAFETY: the region holds the map of every image.
-        unsafe { self.region(step.dst).add(image * floats) }
+        // SAFETY: the plan made the region as large.
+        unsafe { self.map(step.dst, image, floats) }
     }
 
     /// The block's input, shaped like the step's output, if it is added; or null.
@@ -114,7 +128,7 @@ impl Pass<'_> {
         }
         let floats = step.h.output * step.w.output * step.pixel.1;
         // SAFETY: a residual has its output's shape, and the region holds it for every image.
-        unsafe { self.region(step.residual).add(image * floats) }
+        unsafe { self.map(step.residual, image, floats) }
     }
 
     /// The weights from `at` on among an image's own.
