@@ -8,7 +8,9 @@
 //! Feature maps are (N, H, W, C), channels padded to whole vectors. Batch norms are folded into
 //! weights, which are packed once. An expansion and its depthwise convolution are one step over a
 //! few rows at a time, as are the stem and the first one, and a dense convolution and its projection, so
-//! what is between them never reaches memory. A forward pass allocates nothing once a size has its plan.
+//! what is between them never reaches memory. Images of a batch take the first steps a few at a time, so
+//! that their large maps stay in the caches, and the others in a group, which shares the weights. A forward
+//! pass allocates nothing once a size has its plan.
 //!
 //! A block is a row of layers between slots of memory: [`Slot::Current`](layer::Slot) holds its input
 //! until its last layer has written the next one's. Layers that have no kernel of their own are made of
