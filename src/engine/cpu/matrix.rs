@@ -168,7 +168,7 @@ impl Matrix {
 /// Rows of a matrix product: which inputs, where to, what follows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows<'a> {
-    /// Rows.
+    /// Rows; not 0.
     pub(super) count: usize,
     /// The first input.
     pub(super) a: *const f32,
