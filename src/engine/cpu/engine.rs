@@ -204,8 +204,8 @@ impl CpuEngine {
                 first: at,
                 images,
             };
-            for (steps, most) in plan.phases(count) {
-                for at in (0..count).step_by(most).filter(|_| !steps.is_empty()) {
+            for (steps, most) in plan.phases(count).into_iter().filter(|(s, _)| !s.is_empty()) {
+                for at in (0..count).step_by(most) {
                     let pass = pass(at, most.min(count - at));
                     run_steps(pool, pass, steps.clone(), first + at, sink)?;
                 }

@@ -58,11 +58,12 @@ impl Lowering<'_> {
         let mut se = self.channel_attention(&name("se"), b.se, (chs, b.act))?;
         let names = (&*name("conv_dw"), &*name("bn1"));
         let own = if b.aa.is_some() { None } else { se.take() };
-        let (mut source, mut hop_dw) = (Source::Map, hop());
-        if let Some(stem) = self.stem.take() {
-            (source, hop_dw.0) = (Source::Stem(stem), Slot::Images);
-        }
-        self.depthwise(names, &[b.conv_dw], (Some(b.act), source), hop_dw, own)?;
+        let (current, dst) = hop();
+        let (src, source) = match self.stem.take() {
+            Some(stem) => (Slot::Images, Source::Stem(stem)),
+            None => (current, Source::Map),
+        };
+        self.depthwise(names, &[b.conv_dw], (Some(b.act), source), (src, dst), own)?;
         if let Some(aa) = b.aa {
             self.downsample(aa, chs, hop(), se, at)?;
         }
