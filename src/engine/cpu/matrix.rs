@@ -2,7 +2,7 @@
 
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
-use super::kernels::{Kernels, Out, PairKernels, Tile};
+use super::kernels::{Kernels, Out, PairKernels, Post, Tile};
 use super::memory::{Floats, padded};
 use super::simd::LANES;
 use super::simd::portable::pair_of;
@@ -165,6 +165,9 @@ impl Matrix {
     }
 }
 
+/// Rows that wait for their activations, while they are in the first-level cache.
+const POST: usize = 32;
+
 /// Rows of a matrix product: which inputs, where to, what follows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows<'a> {
@@ -225,7 +228,9 @@ impl Matrix {
         // As even as they come: 7 + 7 rather than 8 + 6.
         let count = rows.count.div_ceil(most);
         let (least, more) = (rows.count / count, rows.count % count);
-        let mut row = 0;
+        let posts = kernels.posts(rows.out.act);
+        let out = if posts { rows.out.raw() } else { rows.out };
+        let (mut row, mut posted) = (0, 0);
         for t in 0..count {
             let m = least + usize::from(t < more);
             // A tile's share of what comes after these weights, or, where that was asked for, nothing
@@ -243,10 +248,16 @@ impl Matrix {
                     b: weights.add(b),
                     bias: self.bias.as_ptr().add(panel.vec * LANES),
                     ahead: weights.wrapping_add(b + ahead * k * LANES),
-                    out: rows.out.at(row, panel.vec),
+                    out: out.at(row, panel.vec),
                 });
             }
             row += m;
+            if posts && (t + 1 == count || row >= posted + POST) {
+                let out = rows.out.at(posted, panel.vec);
+                // SAFETY: the caller's contract.
+                unsafe { (kernels.post)(&Post { out, rows: row - posted, vecs: panel.vecs }) };
+                posted = row;
+            }
         }
     }
 }

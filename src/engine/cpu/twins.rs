@@ -153,6 +153,7 @@ fn products_of_every_shape_are_right() {
         (8, 48, 16, 1),
         (13, 112, 5, 25),
         (29, 97, 24, 3),
+        (75, 20, 6, 2),
     ] {
         // Rows overlap, as a convolution's windows do.
         let (a_row, gap) = (2, 11);

@@ -38,47 +38,66 @@ pub(super) unsafe fn row<S: Simd, const K: usize, const T: usize>(d: &DepthwiseR
     let groups = d.width.div_ceil(S::DW);
     let (least, more) = (d.width / groups, d.width % groups);
     for v in 0..d.vecs {
-        let mut x = 0;
-        for g in 0..groups {
-            let outputs = least + usize::from(g < more);
-            // SAFETY: the group lies within the row. What a set never has in its registers is no code.
-            unsafe {
-                match outputs {
-                    8 if S::DW >= 8 => group::<S, K, T, 8>(d, x, v),
-                    7 if S::DW >= 7 => group::<S, K, T, 7>(d, x, v),
-                    6 if S::DW >= 6 => group::<S, K, T, 6>(d, x, v),
-                    5 if S::DW >= 5 => group::<S, K, T, 5>(d, x, v),
-                    4 if S::DW >= 4 => group::<S, K, T, 4>(d, x, v),
-                    3 if S::DW >= 3 => group::<S, K, T, 3>(d, x, v),
-                    2 => group::<S, K, T, 2>(d, x, v),
-                    _ => group::<S, K, T, 1>(d, x, v),
+        for lane in (0..LANES).step_by(S::FLOATS) {
+            let mut x = 0;
+            for g in 0..groups {
+                let outputs = least + usize::from(g < more);
+                // SAFETY: the group lies within the row. What a set never has in its registers is no
+                // code.
+                unsafe {
+                    match outputs {
+                        8 if S::DW >= 8 => group::<S, K, T, 8>(d, x, v, lane),
+                        7 if S::DW >= 7 => group::<S, K, T, 7>(d, x, v, lane),
+                        6 if S::DW >= 6 => group::<S, K, T, 6>(d, x, v, lane),
+                        5 if S::DW >= 5 => group::<S, K, T, 5>(d, x, v, lane),
+                        4 if S::DW >= 4 => group::<S, K, T, 4>(d, x, v, lane),
+                        3 if S::DW >= 3 => group::<S, K, T, 3>(d, x, v, lane),
+                        2 => group::<S, K, T, 2>(d, x, v, lane),
+                        _ => group::<S, K, T, 1>(d, x, v, lane),
+                    }
                 }
+                x += outputs;
             }
-            x += outputs;
         }
     }
 }
 
-/// `P` outputs of the row, from output `x` on, of vector `v`.
+/// `P` outputs of the row, from output `x` on, of the channels from `lane` on of vector `v`.
 #[inline(always)]
 unsafe fn group<S: Simd, const K: usize, const T: usize, const P: usize>(
     d: &DepthwiseRow<'_>,
     x: usize,
     v: usize,
+    lane: usize,
 ) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
-        let mut acc = [[S::load(d.bias.add(v * LANES))]; P];
+        let mut acc = [[S::load(d.bias.add(v * LANES + lane))]; P];
         for ky in 0..K {
-            let row = d.rows.get_unchecked(ky).add(v * d.plane + x * T * LANES);
-            let weights = d.weights.add((v * K + ky) * K * LANES);
-            for kx in 0..K {
-                let w = S::load(weights.add(kx * LANES));
-                for (p, acc) in acc.iter_mut().enumerate() {
-                    acc[0] = S::fma(S::load(row.add((p * T + kx) * LANES)), w, acc[0]);
-                }
+            let row = d.rows.get_unchecked(ky).add(v * d.plane + x * T * LANES + lane);
+            let weights = d.weights.add((v * K + ky) * K * LANES + lane);
+            let mut taps = [S::splat(0.0); K];
+            for (kx, tap) in taps.iter_mut().enumerate() {
+                *tap = S::load(weights.add(kx * LANES));
             }
+            // Input by input, so that each is in a register once, and briefly: tap by tap, the compiler
+            // would keep all inputs, most of them on the stack. Written out, as a loop of this size
+            // would be left a loop.
+            macro_rules! inputs {
+                ($($i:literal)*) => {
+                    $(if $i < (P - 1) * T + K {
+                        let input = S::load(row.add($i * LANES));
+                        for (p, acc) in acc.iter_mut().enumerate() {
+                            if p * T <= $i && $i < p * T + K {
+                                acc[0] = S::fma(input, taps[$i - p * T], acc[0]);
+                            }
+                        }
+                    })*
+                };
+            }
+            const { assert!((P - 1) * T + K <= 25) };
+            inputs!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24);
         }
-        finish::<S, P, 1>(acc, &d.out.at(x, v));
+        finish::<S, P, 1>(acc, &d.out.at_column(x, v * LANES + lane));
     }
 }

@@ -43,5 +43,5 @@ unsafe fn chains<S: Simd, const N: usize>(rounds: usize) -> usize {
         S::store(result.as_mut_ptr(), sum);
         black_box(result);
     }
-    2 * LANES * N * rounds
+    2 * S::FLOATS * N * rounds
 }

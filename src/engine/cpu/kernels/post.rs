@@ -29,15 +29,25 @@ impl Out {
         Self { c, row, vec: LANES, act: None, residual: null(), pool: null_mut() }
     }
 
+    /// The results as they are, in the same place.
+    pub(in super::super) fn raw(&self) -> Self {
+        Self { act: None, residual: null(), pool: null_mut(), ..*self }
+    }
+
     /// The results from row `row` and vector `vec` on.
     pub(in super::super) fn at(&self, row: usize, vec: usize) -> Self {
-        let at = row * self.row + vec * self.vec;
+        self.at_column(row, vec * LANES)
+    }
+
+    /// The results from row `row` and column `column` on.
+    pub(super) fn at_column(&self, row: usize, column: usize) -> Self {
+        let at = row * self.row + column / LANES * self.vec + column % LANES;
         // Null stays null: there is nothing to move along.
         let offset = |p: *const f32, by| if p.is_null() { p } else { p.wrapping_add(by) };
         Self {
             c: self.c.wrapping_add(at),
             residual: offset(self.residual, at),
-            pool: offset(self.pool, vec * LANES).cast_mut(),
+            pool: offset(self.pool, column).cast_mut(),
             ..*self
         }
     }
@@ -125,7 +135,7 @@ unsafe fn apply<S: Simd, A: Act, const M: usize, const N: usize>(
     results
 }
 
-/// Results that are in memory already, as a tile leaves them that has no activations of its own.
+/// Results that are in memory already, as a tile leaves them that has no registers for activations.
 #[derive(Debug)]
 pub(in super::super) struct Post {
     /// What is done to them, in place.
@@ -143,11 +153,29 @@ pub(in super::super) struct Post {
 /// [`finish`]'s.
 #[inline(always)]
 pub(super) unsafe fn post<S: Simd>(p: &Post) {
-    for r in 0..p.rows {
-        for v in 0..p.vecs {
-            let out = p.out.at(r, v);
-            // SAFETY: the caller's contract.
-            unsafe { finish::<S, 1, 1>([[S::load(out.c)]], &out) };
+    // SAFETY: the caller's contract.
+    unsafe { by_act!(p.out.act, A => columns::<S, A>(p)) }
+}
+
+#[inline(always)]
+unsafe fn columns<S: Simd, A: Act>(p: &Post) {
+    // SAFETY: the caller's contract covers every address formed here.
+    unsafe {
+        for column in (0..p.vecs * LANES).step_by(S::FLOATS) {
+            let out = p.out.at_column(0, column);
+            let mut sum = S::splat(0.0);
+            for r in 0..p.rows {
+                let c = out.c.add(r * out.row);
+                let mut y = A::apply::<S>(S::load(c));
+                if !out.residual.is_null() {
+                    y = S::add(y, S::load(out.residual.add(r * out.row)));
+                }
+                S::store(c, y);
+                sum = S::add(sum, y);
+            }
+            if !out.pool.is_null() {
+                S::store(out.pool, S::add(S::load(out.pool), sum));
+            }
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use super::super::CpuError;
 use super::super::simd::portable::Portable;
-use super::super::simd::{ByFloat, ByPair};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::super::simd::twice::Twice;
+use super::super::simd::{ByFloat, ByPair, Simd};
 use super::amx;
 use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
 use super::pairs::{self, Narrow, PairKernels};
@@ -11,6 +13,7 @@ use super::post::{self, Mean, Post, Scale};
 use super::softmax::{self, Softmax};
 use super::tile::{self, Tile};
 use super::winograd::{self, FromPoints, ToPoints};
+use crate::arch::Activation;
 
 /// An instruction set that kernels exist for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +73,8 @@ impl Isa {
 pub(in super::super) struct Kernels {
     /// `tiles[m - 1][n - 1]` computes `m` rows of `n` vectors.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
+    /// Whether results in registers leave some to compute any activation in.
+    spare: bool,
     pub(in super::super) post: unsafe fn(&Post),
     pub(in super::super) scale: unsafe fn(&Scale),
     pub(in super::super) mean: unsafe fn(&Mean),
@@ -118,6 +123,13 @@ impl Kernels {
         }
     }
 
+    /// Whether `act` is left to `post`, which has all registers for it, rather than to the kernels, whose
+    /// results would leave it too few.
+    pub(in super::super) fn posts(&self, act: Option<Activation>) -> bool {
+        use Activation::{Gelu, Mish, Sigmoid, Silu};
+        !self.spare && matches!(act, Some(Silu | Sigmoid | Mish | Gelu))
+    }
+
     /// The kernel of a depthwise convolution's row; none for a side or stride without one.
     pub(in super::super) fn depthwise(
         &self,
@@ -129,8 +141,10 @@ impl Kernels {
     }
 }
 
+/// `$S` is the vector of most kernels, `$Narrow` that of those which keep so many values that they would
+/// not fit the registers otherwise.
 macro_rules! kernels {
-    ($module:ident, $S:ty, [$($m:literal)*], $n:tt $(, #[$attr:meta])?) => {
+    ($module:ident, $S:ty, $Narrow:ty, [$($m:literal)*], $n:tt $(, #[$attr:meta])?) => {
         mod $module {
             use super::*;
 
@@ -143,7 +157,7 @@ macro_rules! kernels {
             $(#[$attr])?
             pub(super) unsafe fn post(p: &Post) {
                 // SAFETY: see above.
-                unsafe { post::post::<$S>(p) }
+                unsafe { post::post::<$Narrow>(p) }
             }
             $(#[$attr])?
             unsafe fn scale(s: &Scale) {
@@ -153,7 +167,7 @@ macro_rules! kernels {
             $(#[$attr])?
             unsafe fn peak(rounds: usize) -> usize {
                 // SAFETY: see above.
-                unsafe { peak::peak::<$S>(rounds) }
+                unsafe { peak::peak::<$Narrow>(rounds) }
             }
             $(#[$attr])?
             unsafe fn mean(m: &Mean) {
@@ -168,21 +182,22 @@ macro_rules! kernels {
             $(#[$attr])?
             unsafe fn to_points(t: &ToPoints) {
                 // SAFETY: see above.
-                unsafe { winograd::to_points::<$S>(t) }
+                unsafe { winograd::to_points::<$Narrow>(t) }
             }
             $(#[$attr])?
             unsafe fn from_points(t: &FromPoints) {
                 // SAFETY: see above.
-                unsafe { winograd::from_points::<$S>(t) }
+                unsafe { winograd::from_points::<$Narrow>(t) }
             }
             $(#[$attr])?
             unsafe fn depthwise<const K: usize, const T: usize>(d: &DepthwiseRow<'_>) {
                 // SAFETY: see above.
-                unsafe { depthwise::row::<$S, K, T>(d) }
+                unsafe { depthwise::row::<$Narrow, K, T>(d) }
             }
 
             pub(super) static KERNELS: Kernels = Kernels {
                 tiles: &[$(kernels!(@row $m $n)),*],
+                spare: <$S>::FLOATS == <$Narrow>::FLOATS,
                 post,
                 scale,
                 mean,
@@ -209,12 +224,12 @@ use super::super::simd::neon::Neon;
 use super::super::simd::{avx2::Avx2, avx512::Avx512};
 
 #[cfg(target_arch = "x86_64")]
-kernels!(avx512, Avx512, [1 2 3 4 5 6 7 8], [1 2 3], #[target_feature(enable = "avx512f")]);
+kernels!(avx512, Avx512, Avx512, [1 2 3 4 5 6 7 8], [1 2 3], #[target_feature(enable = "avx512f")]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2, Avx2, [1 2 3 4 5 6], [1], #[target_feature(enable = "avx2,fma")]);
+kernels!(avx2, Twice<Avx2>, Avx2, [1 2 3 4 5 6], [1], #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "aarch64")]
-kernels!(neon, Neon, [1 2 3 4 5 6], [1], #[target_feature(enable = "neon")]);
-kernels!(portable, Portable, [1 2], [1]);
+kernels!(neon, Twice<Twice<Neon>>, Twice<Neon>, [1 2 3 4 5 6], [1], #[target_feature(enable = "neon")]);
+kernels!(portable, Portable, Portable, [1 2], [1]);
 
 macro_rules! pair_kernels {
     ($module:ident, $S:ty, [$($m:literal)*], $n:tt $(, #[$attr:meta])?) => {

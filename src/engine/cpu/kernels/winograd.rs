@@ -59,7 +59,7 @@ pub(super) unsafe fn to_points<S: Simd>(t: &ToPoints) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
         for tile in 0..t.tiles {
-            for c in (0..t.pixel).step_by(LANES) {
+            for c in (0..t.pixel).step_by(S::FLOATS) {
                 let from = t.from.add(OUTPUTS * tile * t.pixel + c);
                 let mut columns = [[S::splat(0.0); INPUTS]; INPUTS];
                 for (x, column) in columns.iter_mut().enumerate() {
@@ -129,21 +129,21 @@ unsafe fn windows<S: Simd, A: Act>(t: &FromPoints) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
         for tile in 0..t.width.div_ceil(OUTPUTS) {
-            for v in 0..t.vecs {
-                let from = t.from.add((tile * t.vecs + v) * LANES);
+            for c in (0..t.vecs * LANES).step_by(S::FLOATS) {
+                let from = t.from.add(tile * t.vecs * LANES + c);
                 let mut columns = [[S::splat(0.0); OUTPUTS]; INPUTS];
                 for (x, column) in columns.iter_mut().enumerate() {
                     let from = from.add(x * t.plane);
                     let at = |y: usize| S::load(from.add(INPUTS * y * t.plane));
                     *column = outputs::<S>([at(0), at(1), at(2), at(3), at(4), at(5)]);
                 }
-                let bias = S::load(t.bias.add(v * LANES));
+                let bias = S::load(t.bias.add(c));
                 let width = (t.width - OUTPUTS * tile).min(OUTPUTS);
                 let mut sum = S::splat(0.0);
                 for y in 0..t.height {
                     let row = outputs::<S>(std::array::from_fn(|x| columns[x][y]));
                     for (x, value) in row.into_iter().enumerate().take(width) {
-                        let out = t.out.at(y * t.width + OUTPUTS * tile + x, v);
+                        let out = t.out.at_column(y * t.width + OUTPUTS * tile + x, c);
                         let mut value = A::apply::<S>(S::add(value, bias));
                         if !out.residual.is_null() {
                             value = S::add(value, S::load(out.residual));
@@ -152,7 +152,7 @@ unsafe fn windows<S: Simd, A: Act>(t: &FromPoints) {
                         sum = S::add(sum, value);
                     }
                 }
-                let pool = t.out.at(0, v).pool;
+                let pool = t.out.at_column(0, c).pool;
                 if !pool.is_null() {
                     S::store(pool, S::add(S::load(pool), sum));
                 }

@@ -2,7 +2,7 @@
 
 use std::ptr::{null, null_mut};
 
-use super::super::kernels::{DepthwiseRow, MAX_SIDE, Out};
+use super::super::kernels::{DepthwiseRow, MAX_SIDE, Out, Post};
 use super::super::layer::{Depthwise, Source, Stem};
 use super::super::matrix::Rows;
 use super::super::plan::Step;
@@ -55,6 +55,7 @@ impl Pass<'_> {
                 },
                 ..Out::new(self.dst(step, task.image), step.pixel.1)
             };
+            let posts = self.kernels.posts(layer.act);
             let start = (first * stride).saturating_sub(step.h.before);
             let mut ready = start;
             for y in first..last {
@@ -82,6 +83,7 @@ impl Pass<'_> {
                     for (own, row) in own_rows.iter_mut().zip(&rows[inset..inset + own.side]) {
                         *own = row.add(v * plane + inset * LANES);
                     }
+                    let out = out.at(y * step.w.output, vec + v);
                     (own.row)(&DepthwiseRow {
                         rows: &own_rows[..own.side],
                         plane,
@@ -89,8 +91,12 @@ impl Pass<'_> {
                         weights: weights.add(own.at),
                         bias: layer.bias.as_ptr().add((vec + v) * LANES),
                         width: step.w.output,
-                        out: out.at(y * step.w.output, vec + v),
+                        out: if posts { out.raw() } else { out },
                     });
+                    if posts {
+                        let (rows, vecs) = (step.w.output, same.len());
+                        (self.kernels.post)(&Post { out, rows, vecs });
+                    }
                     v += same.len();
                 }
             }

@@ -49,6 +49,7 @@ pub(in super::super) struct Avx512;
 // loads and stores are the unaligned ones.
 impl Simd for Avx512 {
     type V = __m512;
+    const FLOATS: usize = 16;
     const DW: usize = 8;
 
     #[inline(always)]

@@ -1,7 +1,8 @@
-//! Vectors of 16 floats, one implementation an instruction set.
+//! Vectors of floats, one implementation an instruction set.
 //!
 //! Every kernel is written once over [`Simd`]; channels are padded to multiples of [`LANES`], so no
-//! kernel has a tail.
+//! kernel has a tail. Most kernels take vectors of that many floats, made of as many registers as it
+//! takes; those that keep more values than there are registers take narrower ones.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
@@ -11,10 +12,12 @@ pub(super) mod math;
 #[cfg(target_arch = "aarch64")]
 pub(super) mod neon;
 pub(super) mod portable;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(super) mod twice;
 
 use std::marker::PhantomData;
 
-/// Floats of a vector, and the multiple that channel counts are padded to.
+/// The multiple that channel counts are padded to, and the floats of a whole vector.
 pub(crate) const LANES: usize = 16;
 
 /// Sums with it are whole eighths: 1.5 * 2^20. [`Simd::MAGIC`] of the sets that look powers of two up
@@ -35,15 +38,17 @@ const POWERS: [u32; 8] = [
 /// The interpolation of `2^-r` on ±1/16 at Chebyshev's points, within 4e-8: [`Simd::EXP2`] of the same.
 const EXP2_SIXTEENTH: &[f32] = &[-0.055509318, 0.24026407, -std::f32::consts::LN_2, 1.0];
 
-/// Arithmetic on vectors of [`LANES`] floats.
+/// Arithmetic on vectors.
 ///
 /// # Safety
 ///
 /// Every method needs the instruction set that the type stands for, and is meant to be inlined into
-/// a function with that `target_feature`. Pointers must be valid for [`LANES`] floats.
+/// a function with that `target_feature`. Pointers must be valid for [`FLOATS`](Self::FLOATS) floats.
 pub(super) trait Simd: Copy + 'static {
-    /// 16 floats.
+    /// The floats.
     type V: Copy;
+    /// How many: [`LANES`], or a power of two below.
+    const FLOATS: usize;
     /// Outputs that a depthwise kernel holds in registers, at most.
     const DW: usize;
 

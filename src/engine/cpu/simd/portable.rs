@@ -12,6 +12,7 @@ fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; L
 
 impl Simd for Portable {
     type V = [f32; LANES];
+    const FLOATS: usize = LANES;
     const DW: usize = 2;
 
     #[inline(always)]
