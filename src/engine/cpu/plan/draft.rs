@@ -5,7 +5,7 @@ use super::super::CpuError;
 use super::super::kernels::{Kernels, OUTPUTS, POINTS};
 use super::super::layer::{
     Attention, Convolution, Dense, Depthwise, GlobalContext, Kernel, Layer, Mean, Mix, Pointwise,
-    Slot, Source, SqueezeExcite, Stem,
+    Slot, Source, SqueezeExcite, Stem, Winograd,
 };
 use super::super::matrix::Matrix;
 use super::super::memory::{Floats, padded};
@@ -189,7 +189,8 @@ impl<'a> Draft<'a> {
             step.rows = OUTPUTS * down;
             rows_in = step.rows + 2;
             let panel = winograd.points.widest_panel();
-            points = POINTS * across * down * (step.pixel.0 + panel);
+            let plane = |floats| Winograd::stride(across * down * floats);
+            points = POINTS * (plane(step.pixel.0) + plane(panel));
         }
         step.chunks = step.h.output.div_ceil(step.rows);
         segment(l, step, rows_in);

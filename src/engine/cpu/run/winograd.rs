@@ -29,7 +29,7 @@ impl Pass<'_> {
         let tiles = across * down;
         let pixel = step.pixel.0;
         let row = step.w.padded * pixel;
-        let plane = tiles * pixel;
+        let plane = Winograd::stride(tiles * pixel);
         // SAFETY: the plan gave the scratch room for all points of the planned chunk, and the
         // padded rows cover every window.
         unsafe {
@@ -47,8 +47,9 @@ impl Pass<'_> {
             let k = step.run;
             for &panel in &layer.points.panels {
                 let width = panel.vecs * LANES;
+                let product = Winograd::stride(tiles * width);
                 for point in 0..POINTS {
-                    let c = products.add(point * tiles * width);
+                    let c = products.add(point * product);
                     let rows = Rows {
                         first: point * k,
                         ..Rows::new(
@@ -62,7 +63,7 @@ impl Pass<'_> {
                 for y in 0..down {
                     (self.kernels.from_points)(&FromPoints {
                         from: products.add(y * across * width),
-                        plane: tiles * width,
+                        plane: product,
                         vecs: panel.vecs,
                         bias: layer.bias.as_ptr().add(panel.vec * LANES),
                         width: step.w.output,
