@@ -80,7 +80,7 @@ impl Winograd {
     /// Floats from a point's plane to the next, where a plane holds so many: an odd number of vectors,
     /// as those of a window would meet in a few sets of the first-level cache otherwise.
     pub(super) fn stride(plane: usize) -> usize {
-        (plane / LANES | 1) * LANES
+        ((plane / LANES) | 1) * LANES
     }
 }
 
