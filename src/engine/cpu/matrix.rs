@@ -154,6 +154,19 @@ impl Matrix {
         std::mem::replace(&mut self.weights, Floats::zeros(0))
     }
 
+    /// How many rows of `width` pixels to multiply at once. A tile of a single vector's columns does not
+    /// keep the multipliers busy unless it has nearly all its rows, which a narrow map's do not give.
+    pub(super) fn rows_at_once(&self, kernels: &Kernels, width: usize) -> usize {
+        let most = self.tiles(kernels).len();
+        let full = |rows: &usize| 10 * rows * width >= 9 * (rows * width).next_multiple_of(most);
+        if self.widest_panel() > LANES { 1 } else { (1..=most).find(full).unwrap_or(1) }
+    }
+
+    /// The kernels that multiply it.
+    fn tiles(&self, kernels: &Kernels) -> &'static [&'static [unsafe fn(&Tile<'_>)]] {
+        self.pairs.map_or(kernels.tiles, |pairs| pairs.tiles)
+    }
+
     /// Columns of the widest panel.
     pub(super) fn widest_panel(&self) -> usize {
         self.panels.iter().map(|panel| panel.vecs).max().unwrap_or(0) * LANES
@@ -223,7 +236,7 @@ impl Matrix {
         let k = rows.segments.len() * rows.run;
         assert!(rows.first + k <= self.k, "weights end before the row does");
         let b = panel.at + rows.first * panel.vecs * LANES;
-        let tiles = self.pairs.map_or(kernels.tiles, |pairs| pairs.tiles);
+        let tiles = self.tiles(kernels);
         let most = tiles.len();
         // As even as they come: 7 + 7 rather than 8 + 6.
         let count = rows.count.div_ceil(most);

@@ -82,6 +82,7 @@ impl<'a> Draft<'a> {
             run: 0,
             gates_weights: false,
             all_images: false,
+            at_once: 1,
             stem: (one(h), one(w)),
             attention: None,
         };
@@ -216,21 +217,24 @@ impl<'a> Draft<'a> {
     fn depthwise(&mut self, l: &Depthwise, step: &mut Step) -> Result<usize, CpuError> {
         let (k, chs) = (l.conv.kernel_size, l.conv.out_chs);
         let mut map = (step.h.input, step.w.input);
-        // Floats that a row of the ring is made of: its inputs as pairs, or the image's rows under it.
-        let mut inputs = 0;
+        // Floats that the ring's rows are made in: their inputs as pairs and several rows at once, or the
+        // image's rows under one.
+        let mut beside = 0;
         match &l.source {
             Source::Map => step.pixel.0 = padded(chs),
             Source::Expand(matrix) => {
                 step.run = matrix.k;
                 step.pixel.0 = padded(matrix.inputs());
-                inputs = step.w.input * step.pixel.0;
+                step.at_once = matrix.rows_at_once(self.kernels, map.1);
+                let staged = if step.at_once > 1 { l.widest_block() } else { 0 };
+                beside = step.at_once * map.1 * (step.pixel.0 + staged);
             }
             Source::Stem(Stem { conv, pad, .. }) => {
                 let (h, w) = self.slide(*pad, *conv, map)?;
                 map = (h.output, w.output);
                 step.run = conv.kernel_size;
                 step.segments = in_planes(conv, w.padded, conv.kernel_size);
-                inputs = conv.in_chs * conv.kernel_size * w.padded;
+                beside = conv.in_chs * conv.kernel_size * w.padded;
                 step.stem = (h, w);
             }
         }
@@ -242,7 +246,7 @@ impl<'a> Draft<'a> {
         step.chunks = step.h.output.div_ceil(step.rows);
         // The ring, a row of zeros and sums.
         let ring = ((k + 1) * step.w.padded + 1) * l.widest_block();
-        self.scratch(ring + inputs);
+        self.scratch(ring + beside);
         if let Some(reduce) = &l.reduce {
             self.reduce(step, reduce);
         }

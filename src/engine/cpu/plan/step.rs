@@ -77,6 +77,8 @@ pub(in super::super) struct Step {
     pub(in super::super) gates_weights: bool,
     /// Whether a task covers all images at once.
     pub(in super::super) all_images: bool,
+    /// Rows that are expanded at once, before a depthwise convolution takes them one by one.
+    pub(in super::super) at_once: usize,
     /// The sizes of the stem whose map a depthwise convolution slides over.
     pub(in super::super) stem: (Side, Side),
     /// An attention's products: queries by keys, and their softmax by values.

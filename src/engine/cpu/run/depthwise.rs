@@ -1,10 +1,11 @@
 //! Depthwise convolutions, behind an expansion or not, row by row through a ring of padded rows.
 
+use std::ops::Range;
 use std::ptr::{null, null_mut};
 
 use super::super::kernels::{DepthwiseRow, MAX_SIDE, Out, Post};
 use super::super::layer::{Depthwise, Source, Stem};
-use super::super::matrix::Rows;
+use super::super::matrix::{Matrix, Rows};
 use super::super::plan::Step;
 use super::super::simd::LANES;
 use super::convolution::pad_row;
@@ -56,15 +57,15 @@ impl Pass<'_> {
                 ..Out::new(self.dst(step, task.image), step.pixel.1)
             };
             let posts = self.kernels.posts(layer.act);
-            let start = (first * stride).saturating_sub(step.h.before);
-            let mut ready = start;
+            let end =
+                |y: usize| (y * stride + side).saturating_sub(step.h.before).min(step.h.input);
+            let inputs = (first * stride).saturating_sub(step.h.before)..end(last - 1);
+            let mut ready = inputs.start;
             for y in first..last {
-                let end = (y * stride + side).saturating_sub(step.h.before).min(step.h.input);
-                while ready < end {
+                while ready < end(y) {
                     let row = scratch.add(ready % side * ring_row + inside);
-                    let before = (ready - start) * step.w.input;
-                    let inputs = sums.add(vecs * LANES);
-                    self.input_row(layer, step, task, (ready, before), (row, inputs));
+                    let rest = sums.add(vecs * LANES);
+                    self.input_row(layer, step, task, (ready, &inputs), (row, rest));
                     ready += 1;
                 }
                 let mut rows = [zeros.cast_const(); MAX_SIDE];
@@ -107,54 +108,91 @@ impl Pass<'_> {
         }
     }
 
-    /// Row `y` of the convolution's input: copied, expanded, or the stem's; the task did `before` pixels
-    /// before.
+    /// Row `y` of `inputs`, which the task asks for one after the other: copied, expanded, or the stem's.
     unsafe fn input_row(
         &self,
         layer: &Depthwise,
         step: &Step,
         task: Task,
-        (y, before): (usize, usize),
+        (y, inputs): (usize, &Range<usize>),
         (to, scratch): (*mut f32, *mut f32),
     ) {
         let plane = step.w.padded * LANES;
         let (vec, vecs) = layer.block(task.block);
-        let pixel = step.pixel.0;
+        let width = step.w.input;
         // Column 0 of a matrix is `vec` vectors before this block's first.
-        let out = Out { vec: plane, ..Out::new(to.wrapping_sub(vec * plane), LANES) };
-        // SAFETY: the input's region holds the whole map, the scratch has room for the row's inputs, and
-        // `to` for its planes.
+        let planes = |to: *mut f32, plane, act| {
+            let out = Out::new(to.wrapping_sub(vec * plane), LANES);
+            Out { act, vec: plane, ..out }
+        };
+        // SAFETY: the input's region holds the whole map, the scratch has room for what is expanded at
+        // once and its inputs, and `to` for its planes.
         unsafe {
             match &layer.source {
                 Source::Map => {
-                    let from = self.src(step, task.image).add(y * step.w.input * pixel);
+                    let pixel = step.pixel.0;
+                    let from = self.src(step, task.image).add(y * width * pixel);
                     for v in 0..vecs {
-                        for x in 0..step.w.input {
+                        for x in 0..width {
                             let from = from.add(x * pixel + (vec + v) * LANES);
                             to.add(v * plane + x * LANES).copy_from_nonoverlapping(from, LANES);
                         }
                     }
                 }
-                Source::Expand(expand) => {
-                    let from = self.src(step, task.image).add(y * step.w.input * pixel);
-                    let from = (from, pixel, step.w.input);
-                    let (a, a_row) = self.operand(expand, from, None, scratch);
-                    let out = Out { act: layer.act, ..out };
-                    let rows = (a, a_row, step.w.input);
-                    let rows = Rows { before, ..Rows::new(rows, step.run, out) };
-                    let panel = expand.panels[task.block];
-                    match layer.mixed {
-                        Some((at, _)) => {
-                            let weights = self.mixed(task.image, at);
-                            expand.multiply_by(weights, self.kernels, panel, &rows);
-                        }
-                        None => expand.multiply(self.kernels, panel, &rows),
+                Source::Expand(matrix) if step.at_once == 1 => {
+                    let rows = (y..y + 1, inputs.start);
+                    let out = planes(to, plane, layer.act);
+                    self.expand(layer, matrix, step, task, rows, (out, scratch));
+                }
+                Source::Expand(matrix) => {
+                    // Several rows at once, and then one after the other to where padding goes between.
+                    let staged = step.at_once * width * LANES;
+                    let row = (y - inputs.start) % step.at_once;
+                    if row == 0 {
+                        let rows = (y..inputs.end.min(y + step.at_once), inputs.start);
+                        let out = planes(scratch, staged, layer.act);
+                        let rest = scratch.add(vecs * staged);
+                        self.expand(layer, matrix, step, task, rows, (out, rest));
+                    }
+                    for v in 0..vecs {
+                        let from = scratch.add(v * staged + row * width * LANES);
+                        to.add(v * plane).copy_from_nonoverlapping(from, width * LANES);
                     }
                 }
                 Source::Stem(stem) => {
-                    let out = Out { act: stem.act, ..out };
+                    let before = (y - inputs.start) * width;
+                    let out = planes(to, plane, stem.act);
                     self.stem_row(stem, step, task, (y, before), (out, scratch));
                 }
+            }
+        }
+    }
+
+    /// Expands `rows`; the task began with row `first`.
+    unsafe fn expand(
+        &self,
+        layer: &Depthwise,
+        matrix: &Matrix,
+        step: &Step,
+        task: Task,
+        (rows, first): (Range<usize>, usize),
+        (out, scratch): (Out, *mut f32),
+    ) {
+        let (width, pixel) = (step.w.input, step.pixel.0);
+        let before = (rows.start - first) * width;
+        // SAFETY: as in `input_row`.
+        unsafe {
+            let from = self.src(step, task.image).add(rows.start * width * pixel);
+            let count = rows.len() * width;
+            let (a, a_row) = self.operand(matrix, (from, pixel, count), None, scratch);
+            let rows = Rows { before, ..Rows::new((a, a_row, count), step.run, out) };
+            let panel = matrix.panels[task.block];
+            match layer.mixed {
+                Some((at, _)) => {
+                    let weights = self.mixed(task.image, at);
+                    matrix.multiply_by(weights, self.kernels, panel, &rows);
+                }
+                None => matrix.multiply(self.kernels, panel, &rows),
             }
         }
     }
