@@ -73,7 +73,7 @@ impl Isa {
 pub(in super::super) struct Kernels {
     /// `tiles[m - 1][n - 1]` computes `m` rows of `n` vectors.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
-    /// Whether results in registers leave some to compute any activation in.
+    /// Whether a tile's results leave registers to compute any activation in.
     spare: bool,
     pub(in super::super) post: unsafe fn(&Post),
     pub(in super::super) scale: unsafe fn(&Scale),
@@ -123,8 +123,8 @@ impl Kernels {
         }
     }
 
-    /// Whether `act` is left to `post`, which has all registers for it, rather than to the kernels, whose
-    /// results would leave it too few.
+    /// Whether `act` is left to `post`, which has all registers for it, rather than to tiles, whose results
+    /// would leave it too few.
     pub(in super::super) fn posts(&self, act: Option<Activation>) -> bool {
         use Activation::{Gelu, Mish, Sigmoid, Silu};
         !self.spare && matches!(act, Some(Silu | Sigmoid | Mish | Gelu))

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::ptr::{null, null_mut};
 
-use super::super::kernels::{DepthwiseRow, MAX_SIDE, Out, Post};
+use super::super::kernels::{DepthwiseRow, MAX_SIDE, Out};
 use super::super::layer::{Depthwise, Source, Stem};
 use super::super::matrix::{Matrix, Rows};
 use super::super::plan::Step;
@@ -56,7 +56,6 @@ impl Pass<'_> {
                 },
                 ..Out::new(self.dst(step, task.image), step.pixel.1)
             };
-            let posts = self.kernels.posts(layer.act);
             let end =
                 |y: usize| (y * stride + side).saturating_sub(step.h.before).min(step.h.input);
             let inputs = (first * stride).saturating_sub(step.h.before)..end(last - 1);
@@ -84,7 +83,6 @@ impl Pass<'_> {
                     for (own, row) in own_rows.iter_mut().zip(&rows[inset..inset + own.side]) {
                         *own = row.add(v * plane + inset * LANES);
                     }
-                    let out = out.at(y * step.w.output, vec + v);
                     (own.row)(&DepthwiseRow {
                         rows: &own_rows[..own.side],
                         plane,
@@ -92,12 +90,8 @@ impl Pass<'_> {
                         weights: weights.add(own.at),
                         bias: layer.bias.as_ptr().add((vec + v) * LANES),
                         width: step.w.output,
-                        out: if posts { out.raw() } else { out },
+                        out: out.at(y * step.w.output, vec + v),
                     });
-                    if posts {
-                        let (rows, vecs) = (step.w.output, same.len());
-                        (self.kernels.post)(&Post { out, rows, vecs });
-                    }
                     v += same.len();
                 }
             }
