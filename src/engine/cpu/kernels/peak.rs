@@ -18,7 +18,6 @@ pub(super) unsafe fn peak<S: Simd>(rounds: usize) -> usize {
     unsafe {
         match S::DW {
             8.. => chains::<S, 12>(rounds),
-            4..8 => chains::<S, 6>(rounds),
             _ => chains::<S, 3>(rounds),
         }
     }
