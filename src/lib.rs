@@ -1,8 +1,8 @@
 //! EfficientNet-family image classification on Candle, with timm's names and timm's answers.
 //!
 //! ```text
-//! bytes -> RgbImage -> pixels (H,W,3) u8 -> batch (N,3,H,W) f32 -> logits (N,C) -> Vec<Prediction>
-//!         preprocess::decode  ::EvalTransform                  engine            labels
+//! bytes -> Image -> pixels (H,W,C) u8 -> batch (N,C,H,W) f32 -> logits (N,classes) -> Vec<Prediction>
+//!   preprocess::decode  ::EvalTransform               engine                  labels
 //! ```
 //!
 //! [`Classifier`] goes the whole way:

@@ -149,7 +149,13 @@ fn every_form_of_input_gives_the_same_answer() {
     let bytes = std::fs::read(&path).unwrap();
     let image = image::load_from_memory(&bytes).unwrap();
     let (width, height) = (image.width(), image.height());
-    let rgb = preprocess::RgbImage::new(width, height, image.to_rgb8().into_raw()).unwrap();
+    let rgb = preprocess::Image::new(
+        preprocess::ColorMode::Rgb,
+        width,
+        height,
+        image.to_rgb8().into_raw(),
+    )
+    .unwrap();
     let expected = classifier.logits(&path).unwrap();
     assert_eq!(classifier.logits(&bytes).unwrap(), expected);
     assert_eq!(classifier.logits(&image).unwrap(), expected);
@@ -168,7 +174,9 @@ fn views() -> (Vec<image::DynamicImage>, Vec<image::DynamicImage>) {
     let (mut whole, mut windows) = (Vec::new(), Vec::new());
     for (name, _) in goldens() {
         let bytes = std::fs::read(folder().join(name)).unwrap();
-        let decoded = preprocess::decode(&bytes, &DecodeOptions::default()).unwrap();
+        let decoded =
+            preprocess::decode(&bytes, preprocess::ColorMode::Rgb, &DecodeOptions::default())
+                .unwrap();
         let (w, h) = (decoded.width(), decoded.height());
         let pixels = image::RgbImage::from_raw(w, h, decoded.into_data()).unwrap();
         let photograph = image::DynamicImage::from(pixels);

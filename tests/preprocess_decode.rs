@@ -5,7 +5,7 @@
 
 mod preprocess_support;
 
-use effnet::preprocess::{DecodeError, DecodeOptions, Limits, RgbImage, decode};
+use effnet::preprocess::{ColorMode, DecodeError, DecodeOptions, Image, Limits, decode};
 use preprocess_support::{Noise, folder, goldens, sha256};
 use serde_json::Value;
 
@@ -20,6 +20,15 @@ const INEXACT: &[(&str, usize, u8)] = &[
 /// Files that Pillow reads and this library refuses, saying so.
 const REFUSED: &[&str] = &["ico_bmp24.ico", "tiff_lab.tiff", "tiff_palette.tiff"];
 
+/// Files whose alpha is not Pillow's yet.
+const OTHER_ALPHA: &[&str] = &[
+    "png_grey16_trns.png",
+    "png_grey2_trns.png",
+    "png_grey4_trns.png",
+    "png_rgb16_trns.png",
+    "tga_16.tga",
+];
+
 /// Broken files of which Pillow's lenient mode keeps other pixels.
 const LENIENT_INEXACT: &[&str] = &[
     // What follows the damage depends on the inflater.
@@ -28,7 +37,11 @@ const LENIENT_INEXACT: &[&str] = &[
     "truncated_progressive_marker.jpg",
 ];
 
-fn difference(image: &RgbImage, expected: &Value) -> Option<String> {
+fn read(name: &str, mode: ColorMode, options: &DecodeOptions) -> Result<Image, DecodeError> {
+    decode(&std::fs::read(folder().join(name)).unwrap(), mode, options)
+}
+
+fn difference(image: &Image, expected: &Value) -> Option<String> {
     let (width, height) = (image.width(), image.height());
     if [&expected["width"], &expected["height"]] != [&Value::from(width), &Value::from(height)] {
         return Some(format!(
@@ -55,8 +68,7 @@ fn check(part: &str, options: &DecodeOptions, except: &[&str]) {
     let mut compared = 0;
     for (name, golden) in goldens.as_object().unwrap() {
         let expected = golden.get(part).unwrap_or(golden);
-        let bytes = std::fs::read(folder().join(name)).unwrap();
-        let result = decode(&bytes, options);
+        let result = read(name, ColorMode::Rgb, options);
         if except.contains(&name.as_str()) || REFUSED.contains(&name.as_str()) {
             continue;
         }
@@ -64,6 +76,15 @@ fn check(part: &str, options: &DecodeOptions, except: &[&str]) {
         match (result, expected.get("error")) {
             (Ok(image), None) => {
                 wrong.extend(difference(&image, expected).map(|what| format!("{name}: {what}")));
+                for mode in [ColorMode::L, ColorMode::Rgba] {
+                    if mode == ColorMode::Rgba && OTHER_ALPHA.contains(&name.as_str()) {
+                        continue;
+                    }
+                    let hash = read(name, mode, options).ok().map(|image| sha256(image.data()));
+                    if hash.as_deref() != expected[mode.to_string()].as_str() {
+                        wrong.push(format!("{name}: other pixels as {mode}"));
+                    }
+                }
             }
             (Ok(_), Some(error)) => wrong.push(format!("{name}: decoded, but Pillow says {error}")),
             (Err(error), None) => wrong.push(format!("{name}: {error}")),
@@ -99,7 +120,7 @@ fn keeps_what_is_there_as_pillow_does() {
     check("lenient", &options, &[inexact().as_slice(), LENIENT_INEXACT].concat());
     let goldens = goldens("goldens.json");
     for name in LENIENT_INEXACT {
-        let image = decode(&std::fs::read(folder().join(name)).unwrap(), &options).unwrap();
+        let image = read(name, ColorMode::Rgb, &options).unwrap();
         let expected = &goldens[name]["lenient"];
         assert_eq!([image.width(), image.height()], [64, 48]);
         assert!(
@@ -112,10 +133,8 @@ fn keeps_what_is_there_as_pillow_does() {
 #[test]
 fn known_differences_stay_as_small_as_measured() {
     for (name, count, level) in INEXACT {
-        let options = DecodeOptions::default();
-        let read =
-            |path: String| decode(&std::fs::read(folder().join(path)).unwrap(), &options).unwrap();
-        let (image, expected) = (read((*name).to_owned()), read(format!("expected/{name}.png")));
+        let [image, expected] = [(*name).to_owned(), format!("expected/{name}.png")]
+            .map(|path| read(&path, ColorMode::Rgb, &DecodeOptions::default()).unwrap());
         let differences: Vec<u8> = image
             .data()
             .iter()
@@ -128,7 +147,7 @@ fn known_differences_stay_as_small_as_measured() {
         assert!(differences.iter().max() <= Some(level), "{name}: {:?}", differences.iter().max());
     }
     for name in REFUSED {
-        let error = decode(&std::fs::read(folder().join(name)).unwrap(), &DecodeOptions::default());
+        let error = read(name, ColorMode::Rgb, &DecodeOptions::default());
         let error = error.unwrap_err().to_string();
         assert!(error.contains("convert it") || error.contains("intact"), "{name}: {error}");
     }
@@ -139,17 +158,17 @@ fn one_changed_byte_is_caught() {
     let goldens = goldens("goldens.json");
     let name = "jpeg_420.jpg";
     let bytes = std::fs::read(folder().join(name)).unwrap();
-    let image = decode(&bytes, &DecodeOptions::default()).unwrap();
+    let image = decode(&bytes, ColorMode::Rgb, &DecodeOptions::default()).unwrap();
     assert_eq!(difference(&image, &goldens[name]), None);
     let mut data = image.data().to_vec();
     data[1000] ^= 1;
-    let changed = RgbImage::new(image.width(), image.height(), data).unwrap();
+    let changed = Image::new(ColorMode::Rgb, image.width(), image.height(), data).unwrap();
     assert!(difference(&changed, &goldens[name]).is_some());
     // A changed byte of the file itself shows as well.
     let mut bytes = bytes;
     let middle = bytes.len() * 2 / 3;
     bytes[middle] ^= 0x20;
-    let changed = decode(&bytes, &DecodeOptions::default());
+    let changed = decode(&bytes, ColorMode::Rgb, &DecodeOptions::default());
     assert!(changed.map_or(true, |image| difference(&image, &goldens[name]).is_some()));
 }
 
@@ -157,12 +176,15 @@ fn one_changed_byte_is_caught() {
 fn limits_hold_before_pixels_are_read() {
     let bomb = std::fs::read(folder().join("bomb_60000x60000.png")).unwrap();
     assert!(matches!(
-        decode(&bomb, &DecodeOptions::default()),
+        decode(&bomb, ColorMode::Rgb, &DecodeOptions::default()),
         Err(DecodeError::TooManyPixels { width: 60_000, height: 60_000, .. })
     ));
     let memory = Limits { max_pixels: u64::MAX, max_alloc: 1 << 30 };
     let options = DecodeOptions { limits: memory, ..DecodeOptions::default() };
-    assert!(matches!(decode(&bomb, &options), Err(DecodeError::TooMuchMemory { .. })));
+    assert!(matches!(
+        decode(&bomb, ColorMode::Rgb, &options),
+        Err(DecodeError::TooMuchMemory { .. })
+    ));
     for name in [
         "jpeg_420.jpg",
         "jpeg_progressive_420.jpg",
@@ -179,14 +201,14 @@ fn limits_hold_before_pixels_are_read() {
         let bytes = std::fs::read(folder().join(name)).unwrap();
         let few = Limits { max_pixels: 54, ..Limits::default() };
         let options = DecodeOptions { limits: few, ..DecodeOptions::default() };
-        let result = decode(&bytes, &options);
+        let result = decode(&bytes, ColorMode::Rgb, &options);
         assert!(
             matches!(result, Err(DecodeError::TooManyPixels { limit: 54, .. })),
             "{name}: {result:?}"
         );
         let little = Limits { max_alloc: 100, ..Limits::default() };
         let options = DecodeOptions { limits: little, ..DecodeOptions::default() };
-        let result = decode(&bytes, &options);
+        let result = decode(&bytes, ColorMode::Rgb, &options);
         assert!(
             matches!(result, Err(DecodeError::TooMuchMemory { limit: 100, .. })),
             "{name}: {result:?}"
@@ -197,7 +219,8 @@ fn limits_hold_before_pixels_are_read() {
 #[test]
 fn images_of_the_image_crate_convert_as_pillow_does() {
     use image::{DynamicImage, ImageBuffer};
-    let convert = |image: DynamicImage| RgbImage::try_from(image).unwrap().into_data();
+    let convert =
+        |image: DynamicImage| Image::from_dynamic(&image, ColorMode::Rgb).unwrap().into_data();
     let raw = |values: &[u16]| values.to_vec();
     let (grey, grey_alpha) = ([0u16, 1, 255, 256], [0x1234u16, 7, 0xff00, 9]);
     let image = ImageBuffer::from_raw(4, 1, raw(&grey)).unwrap();
@@ -215,14 +238,15 @@ fn images_of_the_image_crate_convert_as_pillow_does() {
     assert_eq!(convert(DynamicImage::ImageRgba8(image)), [10, 20, 30]);
     let image = ImageBuffer::from_raw(1, 1, vec![-3.0f32, 127.9, 300.0]).unwrap();
     assert_eq!(convert(DynamicImage::ImageRgb32F(image)), [0, 127, 255]);
-    assert!(RgbImage::try_from(&DynamicImage::new_rgb8(0, 5)).is_err());
+    assert!(Image::from_dynamic(&DynamicImage::new_rgb8(0, 5), ColorMode::L).is_err());
+    let image = Image::new(ColorMode::Rgba, 1, 1, vec![255, 0, 0, 7]).unwrap();
+    assert_eq!(image.clone().convert(ColorMode::L).data(), [76]);
+    assert_eq!(image.convert(ColorMode::L).convert(ColorMode::Rgba).data(), [76, 76, 76, 255]);
 }
 
 #[test]
 fn errors_name_the_cause() {
-    let read = |name: &str| {
-        decode(&std::fs::read(folder().join(name)).unwrap(), &DecodeOptions::default())
-    };
+    let read = |name| read(name, ColorMode::Rgb, &DecodeOptions::default());
     assert!(matches!(read("empty.png"), Err(DecodeError::Empty)));
     assert!(matches!(read("text.jpg"), Err(DecodeError::UnknownFormat)));
     for name in [
@@ -264,7 +288,7 @@ fn damaged_files_neither_panic_nor_swell() {
             }
             let options =
                 DecodeOptions { limits, lenient: round % 4 == 1, exif_orientation: round % 5 == 1 };
-            match decode(&bytes, &options) {
+            match decode(&bytes, ColorMode::Rgb, &options) {
                 Ok(image) => {
                     decoded += 1;
                     assert!(

@@ -238,8 +238,8 @@ fn transform(
         interpolation: values.interpolation.value.parse()?,
         crop_pct: values.crop_pct.value,
         crop_mode: values.crop_mode.value.parse()?,
-        mean: values.mean.value,
-        std: values.std.value,
+        mean: values.mean.value.to_vec(),
+        std: values.std.value.to_vec(),
     })
 }
 

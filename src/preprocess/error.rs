@@ -4,18 +4,22 @@ use std::fmt::Display;
 
 use thiserror::Error;
 
+use super::image::ColorMode;
+
 /// A buffer whose length does not fit its image's size.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "an RGB image of {width}x{height} pixels needs width and height above zero and \
-     {expected} bytes (3 a pixel, row by row), but {actual} were given"
+    "an image of mode {mode} and {width}x{height} pixels needs width and height above zero and \
+     {expected} bytes (row by row), but {actual} were given"
 )]
 pub struct ImageSizeError {
+    /// What the channels are.
+    pub mode: ColorMode,
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// `width * height * 3`.
+    /// `width * height * channels`.
     pub expected: u64,
     /// Length of the buffer that was given, in bytes.
     pub actual: u64,
@@ -118,10 +122,10 @@ pub enum TransformError {
     /// A crop mode that timm does not have.
     #[error("unknown crop_mode {0:?}; known: center, squash, border")]
     UnknownCropMode(String),
-    /// A number of channels other than three.
+    /// A number of channels that no kind of image has.
     #[error(
-        "input_size {0:?} has {channels} channels, but images are prepared as RGB, with 3; \
-         fill the input tensor yourself for this model", channels = .0.0
+        "input_size {0:?} has {channels} channels, but images are prepared as L, RGB or RGBA, \
+         with 1, 3 or 4; fill the input tensor yourself for this model", channels = .0.0
     )]
     Channels((usize, usize, usize)),
     /// A height or width that is zero or beyond all use.
@@ -131,12 +135,25 @@ pub enum TransformError {
     #[error("crop_pct is {0}, but must be above 0 and leave a resize of 1 to 65535 a side")]
     CropPct(f64),
     /// A mean or a standard deviation that no pixel can be normalized by.
-    #[error("mean {mean:?} and std {std:?} must be finite, and std not zero as f32")]
+    #[error(
+        "mean {mean:?} and std {std:?} must have a finite value for each of the {channels} channels, \
+         and std none that is zero as f32"
+    )]
     MeanStd {
+        /// Channels of the input.
+        channels: usize,
         /// The means given.
-        mean: [f64; 3],
+        mean: Vec<f64>,
         /// The standard deviations given.
-        std: [f64; 3],
+        std: Vec<f64>,
+    },
+    /// An image of another mode than the transform's.
+    #[error("the image is of mode {actual}, but this transform takes {expected}; convert it first")]
+    Mode {
+        /// The transform's.
+        expected: ColorMode,
+        /// The image's.
+        actual: ColorMode,
     },
     /// An image so narrow or so long that a side of the resize is out of Pillow's range.
     #[error(

@@ -1,9 +1,9 @@
 //! The orientation that a camera wrote beside the pixels.
 
-use image::DynamicImage;
 use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, RgbImage, RgbaImage};
 
-use super::image::RgbImage;
+use super::image::{ColorMode, Image};
 
 /// The orientation in an EXIF block (with or without its `Exif\0\0` header) or else in an XMP
 /// packet, as Pillow's `Image.getexif` looks for it; `NoTransforms` if neither has one.
@@ -25,12 +25,18 @@ fn xmp_orientation(xmp: &[u8]) -> Option<u8> {
 }
 
 /// Rotates and flips as Pillow's `ImageOps.exif_transpose` does.
-pub(super) fn transpose(image: RgbImage, orientation: Orientation) -> RgbImage {
-    let (width, height) = (image.width(), image.height());
-    let Some(buffer) = image::RgbImage::from_raw(width, height, image.data().to_vec()) else {
+pub(super) fn transpose(image: Image, orientation: Orientation) -> Image {
+    let (mode, width, height) = (image.mode(), image.width(), image.height());
+    let data = image.data().to_vec();
+    let buffer = match mode {
+        ColorMode::L => GrayImage::from_raw(width, height, data).map(DynamicImage::from),
+        ColorMode::Rgb => RgbImage::from_raw(width, height, data).map(DynamicImage::from),
+        ColorMode::Rgba => RgbaImage::from_raw(width, height, data).map(DynamicImage::from),
+    };
+    let Some(mut upright) = buffer else {
         return image;
     };
-    let mut upright = DynamicImage::ImageRgb8(buffer);
     upright.apply_orientation(orientation);
-    RgbImage::try_from(upright).unwrap_or(image)
+    let (width, height) = (upright.width(), upright.height());
+    Image::new(mode, width, height, upright.into_bytes()).unwrap_or(image)
 }

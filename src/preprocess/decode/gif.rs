@@ -11,14 +11,14 @@ use image::metadata::Orientation;
 use super::DecodeOptions;
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::exif;
-use crate::preprocess::image::RgbImage;
+use crate::preprocess::raster::{Raster, Samples};
 
 const FORMAT: &str = "GIF";
 
 pub(super) fn decode(
     bytes: &[u8],
     options: &DecodeOptions,
-) -> Result<(RgbImage, Orientation), DecodeError> {
+) -> Result<(Raster, Orientation), DecodeError> {
     let explain = |error: DecodingError| match error {
         DecodingError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
             DecodeError::Truncated { format: FORMAT }
@@ -44,20 +44,22 @@ pub(super) fn decode(
     decoder.read_into_buffer(&mut indices).map_err(explain)?;
     let grey: Vec<u8> = (0..=255).flat_map(|level| [level; 3]).collect();
     let palette = decoder.palette().unwrap_or(&grey).as_chunks::<3>().0;
-    let colour = |index: u8| palette.get(usize::from(index)).copied().unwrap_or_default();
+    let mut colours = Box::new([[0, 0, 0, 255]; 256]);
+    for (colour, [r, g, b]) in colours.iter_mut().zip(palette) {
+        *colour = [*r, *g, *b, 255];
+    }
+    if let Some(index) = transparent {
+        colours[usize::from(index)][3] = 0;
+    }
 
-    let mut data = colour(transparent.unwrap_or(0)).repeat(width * height);
+    let mut data = vec![transparent.unwrap_or(0); width * height];
     if frame_width > 0 {
-        let rows = data.chunks_exact_mut(width * 3).skip(top);
+        let rows = data.chunks_exact_mut(width).skip(top);
         for (row, indices) in rows.zip(indices.chunks_exact(frame_width)) {
-            let row = row[left * 3..].as_chunks_mut::<3>().0;
-            for (pixel, index) in row.iter_mut().zip(indices) {
-                *pixel = colour(*index);
-            }
+            row[left..][..frame_width].copy_from_slice(indices);
         }
     }
     let orientation = exif::orientation(None, decoder.xmp_metadata());
-    let image = RgbImage::new(width as u32, height as u32, data)
-        .map_err(|error| DecodeError::corrupt(FORMAT, &error))?;
-    Ok((image, orientation))
+    let samples = Samples::Palette(data, colours);
+    Ok((Raster::new(width as u32, height as u32, samples), orientation))
 }

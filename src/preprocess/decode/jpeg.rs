@@ -5,10 +5,9 @@ use libjpeg_turbo_rs::common::types::DecodeLimits;
 use libjpeg_turbo_rs::{DecodeWarning, Decoder, JpegError, PixelFormat};
 
 use super::DecodeOptions;
-use super::convert::cmyk_to_rgb;
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::exif;
-use crate::preprocess::image::RgbImage;
+use crate::preprocess::raster::{Raster, Samples};
 
 const FORMAT: &str = "JPEG";
 /// More than any encoder writes; each scan of a hostile file costs a pass over the image.
@@ -18,7 +17,7 @@ const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 pub(super) fn decode(
     bytes: &[u8],
     options: &DecodeOptions,
-) -> Result<(RgbImage, Orientation), DecodeError> {
+) -> Result<(Raster, Orientation), DecodeError> {
     let cut = is_cut(bytes);
     if cut && !options.lenient {
         return Err(DecodeError::Truncated { format: FORMAT });
@@ -35,8 +34,12 @@ pub(super) fn decode(
     let mut decoder = Decoder::new_with_limits(bytes, limits).map_err(error)?;
     let (width, height) = (decoder.header().width(), decoder.header().height());
     options.limits.check_pixels(width as u64, height as u64)?;
-    let four = decoder.header().components.len() == 4;
-    decoder.set_output_format(if four { PixelFormat::Cmyk } else { PixelFormat::Rgb });
+    let format = match decoder.header().components.len() {
+        1 => PixelFormat::Grayscale,
+        4 => PixelFormat::Cmyk,
+        _ => PixelFormat::Rgb,
+    };
+    decoder.set_output_format(format);
     decoder.set_block_smoothing(true);
     // libjpeg goes on after damage, with a warning; Pillow does not look at it.
     decoder.set_lenient(true);
@@ -50,10 +53,17 @@ pub(super) fn decode(
         return Err(DecodeError::unsupported(FORMAT, detail));
     }
     let orientation = exif::orientation(image.exif_data.as_deref(), image.xmp_data.as_deref());
-    let data = if four { cmyk_to_rgb(&image.data, true) } else { image.data };
-    let image = RgbImage::new(width as u32, height as u32, data)
-        .map_err(|error| DecodeError::corrupt(FORMAT, &error))?;
-    Ok((image, orientation))
+    let mut data = image.data;
+    let samples = match format {
+        PixelFormat::Grayscale => Samples::Grey(data),
+        PixelFormat::Cmyk => {
+            // Adobe's way round has 255 for no ink.
+            data.iter_mut().for_each(|value| *value = !*value);
+            Samples::Cmyk(data)
+        }
+        _ => Samples::Rgb(data),
+    };
+    Ok((Raster::new(width as u32, height as u32, samples), orientation))
 }
 
 /// Whether the file lacks its end-of-image marker. libjpeg, and with it Pillow, waits for more

@@ -1,6 +1,5 @@
-//! Encoded bytes to RGB.
+//! Encoded bytes to 8-bit images.
 
-mod convert;
 mod gif;
 mod jpeg;
 mod other;
@@ -15,7 +14,7 @@ use image::metadata::Orientation;
 
 use super::error::DecodeError;
 use super::exif;
-use super::image::RgbImage;
+use super::image::{ColorMode, Image};
 
 /// What a file may cost at most, whatever its header announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,24 +60,31 @@ pub struct DecodeOptions {
     pub exif_orientation: bool,
 }
 
-/// Decodes an image of any known format, recognised by its content, to 8-bit RGB as Pillow's
-/// `Image.open(...).convert("RGB")` does.
+/// Decodes an image of any known format, recognised by its content, as Pillow's
+/// `Image.open(...).convert(mode)` does.
 ///
 /// ```
-/// use effnet::preprocess::{DecodeOptions, decode};
+/// use effnet::preprocess::{ColorMode, DecodeOptions, decode};
 ///
-/// let image = decode(b"P3 2 1 255  255 0 0  0 0 255", &DecodeOptions::default())?;
+/// let options = DecodeOptions::default();
+/// let file = b"P3 2 1 255  255 0 0  0 0 255";
+/// let image = decode(file, ColorMode::Rgb, &options)?;
 /// assert_eq!((image.width(), image.height()), (2, 1));
 /// assert_eq!(image.data(), [255, 0, 0, 0, 0, 255]);
+/// assert_eq!(decode(file, ColorMode::L, &options)?.data(), [76, 29]);
 ///
-/// let text = decode(b"no image", &DecodeOptions::default()).unwrap_err();
+/// let text = decode(b"no image", ColorMode::Rgb, &options).unwrap_err();
 /// assert!(text.to_string().starts_with("not an image of a known format"));
 /// # Ok::<(), effnet::preprocess::DecodeError>(())
 /// ```
 ///
 /// # Errors
 /// [`DecodeError`] says what was wrong and what to do.
-pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, DecodeError> {
+pub fn decode(
+    bytes: &[u8],
+    mode: ColorMode,
+    options: &DecodeOptions,
+) -> Result<Image, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
@@ -88,14 +94,17 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, DecodeE
         (ImageFormat::Png, _) => png::decode(bytes, options),
         (ImageFormat::Pnm, _) => Ok((pnm::decode(bytes, options)?, Orientation::NoTransforms)),
         (ImageFormat::Gif, _) => gif::decode(bytes, options),
-        (ImageFormat::Tiff, _) => Ok((tiff::decode(bytes, options)?, Orientation::NoTransforms)),
+        (ImageFormat::Tiff, _) => tiff::decode(bytes, options),
         (format, name) => other::decode(bytes, format, name, options),
     };
     // The decoders are other people's, some of them young: a panic in one of them, set off by a
     // broken file, must not end a service.
-    let (image, orientation) = catch_unwind(AssertUnwindSafe(decoded))
+    let (raster, orientation) = catch_unwind(AssertUnwindSafe(decoded))
         .unwrap_or_else(|_| Err(DecodeError::corrupt(format.1, &"its decoder gave up")))?;
-    if options.exif_orientation && orientation != Orientation::NoTransforms {
+    let image = raster.into_image(mode).map_err(|error| DecodeError::corrupt(format.1, &error))?;
+    // Pillow turns a TIFF upright on loading, whatever the caller asks for.
+    let turn = options.exif_orientation || format.0 == ImageFormat::Tiff;
+    if turn && orientation != Orientation::NoTransforms {
         return Ok(exif::transpose(image, orientation));
     }
     Ok(image)

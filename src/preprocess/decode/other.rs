@@ -7,17 +7,16 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::DecodeOptions;
-use super::convert::truncated_sample;
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::exif;
-use crate::preprocess::image::RgbImage;
+use crate::preprocess::raster::Raster;
 
 pub(super) fn decode(
     bytes: &[u8],
     format: ImageFormat,
     name: &'static str,
     options: &DecodeOptions,
-) -> Result<(RgbImage, Orientation), DecodeError> {
+) -> Result<(Raster, Orientation), DecodeError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(options.limits.max_alloc);
@@ -38,8 +37,7 @@ pub(super) fn decode(
             }
         }
     }
-    let image = RgbImage::try_from(image).map_err(|error| DecodeError::corrupt(name, &error))?;
-    Ok((image, orientation))
+    Ok((Raster::from(&image), orientation))
 }
 
 /// Bits of R, G and B where the file holds 16 a pixel, which Pillow widens in its own way.
@@ -53,6 +51,13 @@ fn bits_of_16(bytes: &[u8], format: ImageFormat) -> Option<[u32; 3]> {
         ImageFormat::Tga if bytes.get(16) == Some(&16) => Some([5, 5, 5]),
         _ => None,
     }
+}
+
+/// A 5- or 6-bit sample as Pillow widens it, `value * 255 / most` without rounding, from the
+/// rounded byte that `image` gives.
+fn truncated_sample(byte: u8, bits: u32) -> u8 {
+    let most = (1u32 << bits) - 1;
+    ((u32::from(byte) >> (8 - bits)) * 255 / most) as u8
 }
 
 fn explain(error: ImageError, format: &'static str, options: &DecodeOptions) -> DecodeError {

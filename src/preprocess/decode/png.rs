@@ -11,14 +11,14 @@ use png::{
 use super::DecodeOptions;
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::exif;
-use crate::preprocess::image::RgbImage;
+use crate::preprocess::raster::{Raster, Samples};
 
 const FORMAT: &str = "PNG";
 
 pub(super) fn decode(
     bytes: &[u8],
     options: &DecodeOptions,
-) -> Result<(RgbImage, Orientation), DecodeError> {
+) -> Result<(Raster, Orientation), DecodeError> {
     let explain = |error| explain(error, options);
     let limit = usize::try_from(options.limits.max_alloc).unwrap_or(usize::MAX);
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: limit });
@@ -67,18 +67,22 @@ pub(super) fn decode(
         }
     }
 
-    let data = match (color.samples(), sample) {
-        // Pillow's mode `I;16`, whose conversion to RGB clips; other modes keep the high byte.
-        (_, 2) if deep_grey => {
-            data.chunks_exact(pixel).flat_map(|p| [if p[0] > 0 { 255 } else { p[1] }; 3]).collect()
-        }
-        (3, 1) => data,
-        (1 | 2, _) => data.chunks_exact(pixel).flat_map(|p| [p[0]; 3]).collect(),
-        _ => data.chunks_exact(pixel).flat_map(|p| [p[0], p[sample], p[2 * sample]]).collect(),
+    if deep_grey {
+        // Pillow's mode `I;16`; other modes keep the high byte.
+        let value = |p: &[u8]| i32::from(u16::from_be_bytes([p[0], p[1]]));
+        let samples = Samples::Wide(data.chunks_exact(pixel).map(value).collect());
+        return Ok((Raster::new(width, height, samples), orientation));
+    }
+    if sample == 2 {
+        data = data.as_chunks::<2>().0.iter().map(|value| value[0]).collect();
+    }
+    let samples = match color.samples() {
+        1 => Samples::Grey(data),
+        2 => Samples::GreyAlpha(data),
+        3 => Samples::Rgb(data),
+        _ => Samples::Rgba(data),
     };
-    let image =
-        RgbImage::new(width, height, data).map_err(|error| DecodeError::corrupt(FORMAT, &error))?;
-    Ok((image, orientation))
+    Ok((Raster::new(width, height, samples), orientation))
 }
 
 /// Rows that the file holds: those of the image, or of Adam7's seven smaller ones.

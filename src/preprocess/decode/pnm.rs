@@ -5,11 +5,11 @@ use std::fmt::Display;
 
 use super::DecodeOptions;
 use crate::preprocess::error::DecodeError;
-use crate::preprocess::image::RgbImage;
+use crate::preprocess::raster::{Raster, Samples};
 
 const FORMAT: &str = "PNM";
 
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, DecodeError> {
+pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Raster, DecodeError> {
     let kind = bytes.get(1).copied().unwrap_or_default();
     let mut reader = Reader { bytes, at: 2 };
     let (width, height) = (reader.number("the width")?, reader.number("the height")?);
@@ -54,9 +54,8 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, 
             values.iter().map(|value| scale.apply((*value).into())).collect()
         }
     };
-    let data =
-        if colour { samples } else { samples.into_iter().flat_map(|level| [level; 3]).collect() };
-    RgbImage::new(width, height, data).map_err(|error| corrupt(&error))
+    let samples = if colour { Samples::Rgb(samples) } else { Samples::Grey(samples) };
+    Ok(Raster::new(width, height, samples))
 }
 
 fn corrupt(reason: &dyn Display) -> DecodeError {

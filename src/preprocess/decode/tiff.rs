@@ -9,14 +9,15 @@ use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
 use super::DecodeOptions;
-use super::convert::{cmyk_to_rgb, ycbcr_to_rgb};
 use crate::preprocess::error::DecodeError;
-use crate::preprocess::exif;
-use crate::preprocess::image::RgbImage;
+use crate::preprocess::raster::{Raster, Samples};
 
 const FORMAT: &str = "TIFF";
 
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, DecodeError> {
+pub(super) fn decode(
+    bytes: &[u8],
+    options: &DecodeOptions,
+) -> Result<(Raster, Orientation), DecodeError> {
     let explain = |error| explain(error, options);
     let limit = usize::try_from(options.limits.max_alloc).unwrap_or(usize::MAX);
     let mut limits = Limits::default();
@@ -38,17 +39,9 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, 
     if planes == Some(2) && color.num_samples() > 1 {
         samples = interleaved(samples, pixels as usize, color)?;
     }
-    let data = to_rgb(samples, color, width as usize)?;
-    let image =
-        RgbImage::new(width, height, data).map_err(|error| DecodeError::corrupt(FORMAT, &error))?;
-    // Pillow turns a TIFF upright on loading, whatever the caller asks for.
+    let samples = to_samples(samples, color, width as usize)?;
     let orientation = orientation.and_then(Orientation::from_exif);
-    Ok(match orientation {
-        Some(orientation) if orientation != Orientation::NoTransforms => {
-            exif::transpose(image, orientation)
-        }
-        _ => image,
-    })
+    Ok((Raster::new(width, height, samples), orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
 fn unsupported(reason: &dyn Display) -> DecodeError {
@@ -71,53 +64,46 @@ fn interleaved(
     }
 }
 
-fn to_rgb(samples: DecodingResult, color: ColorType, width: usize) -> Result<Vec<u8>, DecodeError> {
-    let grey = |levels: &mut dyn Iterator<Item = u8>| levels.flat_map(|level| [level; 3]).collect();
+fn to_samples(
+    samples: DecodingResult,
+    color: ColorType,
+    width: usize,
+) -> Result<Samples, DecodeError> {
+    let high = |data: Vec<u16>| data.into_iter().map(|value| (value >> 8) as u8).collect();
     Ok(match (samples, color) {
-        (DecodingResult::U8(data), ColorType::RGB(8)) => data,
-        (DecodingResult::U8(data), ColorType::RGBA(8)) => {
-            data.as_chunks::<4>().0.iter().flat_map(|p| [p[0], p[1], p[2]]).collect()
-        }
-        (DecodingResult::U8(data), ColorType::Gray(8)) => grey(&mut data.into_iter()),
+        (DecodingResult::U8(data), ColorType::RGB(8)) => Samples::Rgb(data),
+        (DecodingResult::U8(data), ColorType::RGBA(8)) => Samples::Rgba(data),
+        (DecodingResult::U8(data), ColorType::Gray(8)) => Samples::Grey(data),
         (
             DecodingResult::U8(data),
             ColorType::GrayA(8) | ColorType::Multiband { bit_depth: 8, num_samples: 2 },
-        ) => grey(&mut data.as_chunks::<2>().0.iter().map(|p| p[0])),
+        ) => Samples::GreyAlpha(data),
         (DecodingResult::U8(data), ColorType::Gray(depth @ (1 | 2 | 4))) => {
             let most = (1u8 << depth) - 1;
             let per_byte = 8 / usize::from(depth);
             let rows = data.chunks_exact(width.div_ceil(per_byte));
-            grey(&mut rows.flat_map(|row| {
-                (0..width).map(move |x| {
+            let row = |row: &[u8]| {
+                let level = |x: usize| {
                     let shift = 8 - usize::from(depth) * (x % per_byte + 1);
                     ((row[x / per_byte] >> shift) & most) * (255 / most)
-                })
-            }))
+                };
+                (0..width).map(level).collect::<Vec<_>>()
+            };
+            Samples::Grey(rows.flat_map(row).collect())
         }
-        (DecodingResult::U8(data), ColorType::CMYK(8)) => cmyk_to_rgb(&data, false),
-        (DecodingResult::U8(data), ColorType::YCbCr(8)) => ycbcr_to_rgb(&data),
-        // Pillow's modes `I;16` and `F` clip where they become RGB, and so does `as`.
+        (DecodingResult::U8(data), ColorType::CMYK(8)) => Samples::Cmyk(data),
+        (DecodingResult::U8(data), ColorType::YCbCr(8)) => Samples::YCbCr(data),
         (DecodingResult::U16(data), ColorType::Gray(16)) => {
-            grey(&mut data.into_iter().map(|level| level.min(255) as u8))
+            Samples::Wide(data.into_iter().map(i32::from).collect())
         }
-        (DecodingResult::I32(data), ColorType::Gray(32)) => {
-            grey(&mut data.into_iter().map(|level| level.clamp(0, 255) as u8))
-        }
+        (DecodingResult::I32(data), ColorType::Gray(32)) => Samples::Wide(data),
         (DecodingResult::U32(data), ColorType::Gray(32)) => {
-            grey(&mut data.into_iter().map(|level| level.min(255) as u8))
+            // Past i32 a value is clipped to white all the same.
+            Samples::Wide(data.into_iter().map(|v| v.min(i32::MAX as u32) as i32).collect())
         }
-        (DecodingResult::F32(data), ColorType::Gray(32)) => {
-            grey(&mut data.into_iter().map(|level| level as u8))
-        }
-        (DecodingResult::U16(data), ColorType::RGB(16)) => {
-            data.into_iter().map(|value| (value >> 8) as u8).collect()
-        }
-        (DecodingResult::U16(data), ColorType::RGBA(16)) => data
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .flat_map(|p| [p[0], p[1], p[2]].map(|v| (v >> 8) as u8))
-            .collect(),
+        (DecodingResult::F32(data), ColorType::Gray(32)) => Samples::Float(data),
+        (DecodingResult::U16(data), ColorType::RGB(16)) => Samples::Rgb(high(data)),
+        (DecodingResult::U16(data), ColorType::RGBA(16)) => Samples::Rgba(high(data)),
         (_, color) => return Err(unsupported(&format!("samples of kind {color:?}"))),
     })
 }

@@ -11,7 +11,8 @@ use self::axis::{Axis, Filter};
 use self::passes::{View, horizontal, vertical};
 use super::decode::Limits;
 use super::error::TransformError;
-use super::image::RgbImage;
+use super::image::{ColorMode, Image};
+use super::raster::share;
 
 /// A resampling filter, by timm's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -66,9 +67,9 @@ pub(super) struct Window {
 /// Resizes to `width` x `height` as Pillow's `Image.resize` does, every byte equal.
 ///
 /// ```
-/// use effnet::preprocess::{Interpolation, RgbImage, resize};
+/// use effnet::preprocess::{ColorMode, Image, Interpolation, resize};
 ///
-/// let image = RgbImage::new(2, 1, vec![0, 0, 0, 200, 100, 50])?;
+/// let image = Image::new(ColorMode::Rgb, 2, 1, vec![0, 0, 0, 200, 100, 50])?;
 /// let wider = resize(&image, 4, 1, Interpolation::Bilinear)?;
 /// assert_eq!(wider.data(), [0, 0, 0, 50, 25, 13, 150, 75, 38, 200, 100, 50]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -78,24 +79,67 @@ pub(super) struct Window {
 /// [`TransformError::ResizedArea`] if a side is zero or there are more than 178,956,970 pixels,
 /// as many as [`Limits`](super::Limits) lets a file have.
 pub fn resize(
-    image: &RgbImage,
+    image: &Image,
     width: u32,
     height: u32,
     interpolation: Interpolation,
-) -> Result<RgbImage, TransformError> {
+) -> Result<Image, TransformError> {
     let refused = TransformError::ResizedArea { width, height };
     if u64::from(width) * u64::from(height) > Limits::default().max_pixels {
         return Err(refused);
     }
     let window = Window { x: 0, y: 0, width: width as usize, height: height as usize };
     let data = resize_window(image, (width.into(), height.into()), interpolation, window);
-    RgbImage::new(width, height, data).map_err(|_| refused)
+    Image::new(image.mode(), width, height, data).map_err(|_| refused)
 }
 
 /// One window of the image resized to `size` (width, height), which must lie within it.
 /// Memory is that of the window and of the input rows or columns that it looks at.
 pub(super) fn resize_window(
-    image: &RgbImage,
+    image: &Image,
+    size: (u64, u64),
+    interpolation: Interpolation,
+    window: Window,
+) -> Vec<u8> {
+    let whole = (u64::from(image.width()), u64::from(image.height()));
+    match image.mode() {
+        ColorMode::L => resize_channels::<1>(image, image.data(), size, interpolation, window),
+        ColorMode::Rgb => resize_channels::<3>(image, image.data(), size, interpolation, window),
+        // Colours count as much as they are seen: Pillow resizes in its mode `RGBa`.
+        ColorMode::Rgba if interpolation != Interpolation::Nearest && size != whole => {
+            let premultiplied = premultiply(image.data());
+            let mut data = resize_channels::<4>(image, &premultiplied, size, interpolation, window);
+            unpremultiply(&mut data);
+            data
+        }
+        ColorMode::Rgba => resize_channels::<4>(image, image.data(), size, interpolation, window),
+    }
+}
+
+/// `RGBA` to `RGBa`, as Pillow rounds it.
+fn premultiply(rgba: &[u8]) -> Vec<u8> {
+    let pixel = |&[r, g, b, alpha]: &[u8; 4]| {
+        let [r, g, b] = [r, g, b].map(|value| share(value.into(), alpha.into()) as u8);
+        [r, g, b, alpha]
+    };
+    rgba.as_chunks::<4>().0.iter().flat_map(pixel).collect()
+}
+
+/// `RGBa` to `RGBA`, as Pillow cuts it.
+fn unpremultiply(rgba: &mut [u8]) {
+    for [r, g, b, alpha] in rgba.as_chunks_mut::<4>().0 {
+        if !matches!(alpha, 0 | 255) {
+            for value in [r, g, b] {
+                *value = (255 * u32::from(*value) / u32::from(*alpha)).min(255) as u8;
+            }
+        }
+    }
+}
+
+/// [`resize_window`] of an image's bytes, `C` a pixel.
+fn resize_channels<const C: usize>(
+    image: &Image,
+    data: &[u8],
     size: (u64, u64),
     interpolation: Interpolation,
     window: Window,
@@ -107,10 +151,10 @@ pub(super) fn resize_window(
         return Vec::new();
     }
     let Some(filter) = Filter::of(interpolation) else {
-        return nearest(image, size, columns, rows);
+        return nearest::<C>(image, size, columns, rows);
     };
     let (x_axis, y_axis) = (Axis::new(width, size.0, filter), Axis::new(height, size.1, filter));
-    let view = View { data: image.data(), width, left: 0, top: 0 };
+    let view = View::<C> { data, width, left: 0, top: 0 };
     let as_is = |range: &Range<u64>| range.start as usize..range.end as usize;
     match (size.0 != width as u64, size.1 != height as u64) {
         (false, false) => {
@@ -121,13 +165,13 @@ pub(super) fn resize_window(
         (true, true) if vertical_first((width as u64, height as u64), size) => {
             let inputs = x_axis.span(&columns);
             let strip = vertical(view, &inputs, &y_axis, rows);
-            let strip = View { data: &strip, width: inputs.len(), left: inputs.start, top: 0 };
+            let strip = View::<C> { data: &strip, width: inputs.len(), left: inputs.start, top: 0 };
             horizontal(strip, 0..window.height, &x_axis, columns)
         }
         (true, true) => {
             let inputs = y_axis.span(&rows);
             let strip = horizontal(view, inputs.clone(), &x_axis, columns);
-            let strip = View { data: &strip, width: window.width, left: 0, top: inputs.start };
+            let strip = View::<C> { data: &strip, width: window.width, left: 0, top: inputs.start };
             vertical(strip, &(0..window.width), &y_axis, rows)
         }
     }
@@ -139,17 +183,22 @@ fn vertical_first(from: (u64, u64), to: (u64, u64)) -> bool {
 }
 
 /// Pillow's nearest (`src/libImaging/Geometry.c`, `ImagingScaleAffine`).
-fn nearest(image: &RgbImage, size: (u64, u64), columns: Range<u64>, rows: Range<u64>) -> Vec<u8> {
+fn nearest<const C: usize>(
+    image: &Image,
+    size: (u64, u64),
+    columns: Range<u64>,
+    rows: Range<u64>,
+) -> Vec<u8> {
     let columns = nearest_inputs(image.width(), size.0, columns);
-    let stride = image.width() as usize * 3;
+    let stride = image.width() as usize * C;
     let mut output = Vec::new();
     for y in nearest_inputs(image.height(), size.1, rows) {
         for x in &columns {
             match (x, y) {
                 (Some(x), Some(y)) => {
-                    output.extend_from_slice(&image.data()[y * stride + x * 3..][..3]);
+                    output.extend_from_slice(&image.data()[y * stride + x * C..][..C]);
                 }
-                _ => output.extend([0; 3]),
+                _ => output.extend([0; C]),
             }
         }
     }

@@ -23,13 +23,21 @@ def summary(image):
     }
 
 
+def converted(image, mode):
+    """A hash of the image in another mode; None where Pillow has no way to it (CIELab to grey)."""
+    try:
+        return hashlib.sha256(image.convert(mode).tobytes()).hexdigest()
+    except ValueError:
+        return None
+
+
 def outcome(path, transpose=False):
     try:
         image = Image.open(path)
         mode = image.mode
         if transpose:
             image = ImageOps.exif_transpose(image)
-        return {"mode": mode, **summary(image.convert("RGB"))}
+        return {"mode": mode, **summary(image.convert("RGB")), **{to: converted(image, to) for to in ("L", "RGBA")}}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {str(error).replace(str(path), path.name)}"}
 
