@@ -33,6 +33,29 @@ pub enum Error {
     /// The model's class labels.
     #[error(transparent)]
     Labels(#[from] LabelError),
+    /// A network without classifier was asked for classes.
+    #[error(
+        "{model} has no classifier: its outputs are features, not classes; `effnet embed` writes \
+         them, `Classifier::embed` returns them"
+    )]
+    NoClassifier {
+        /// The model.
+        model: String,
+    },
+    /// The softmax of one output is always 1.
+    #[error(
+        "{model} has one output, whose softmax is always 1: the activation is sigmoid (the default \
+         here) or none"
+    )]
+    OneOutput {
+        /// The model.
+        model: String,
+    },
+    /// Probabilities were asked of outputs that are no logits.
+    #[error(
+        "the activation none makes no probabilities: ask for the logits, or set sigmoid or softmax"
+    )]
+    NoProbabilities,
     /// The model's preprocessing.
     #[error("{model}: {source}")]
     Preprocessing {

@@ -44,6 +44,6 @@ pub mod summary;
 pub mod weights;
 
 pub use classifier::{
-    Classifier, ClassifierBuilder, Input, Outcome, Prediction, Provenance, Record,
+    Classifier, ClassifierBuilder, Input, Outcome, Prediction, Preprocessor, Provenance, Record,
 };
 pub use error::Error;

@@ -89,7 +89,7 @@ impl Golden {
         let mut values: Vec<f32> =
             (0..n * c * h * w).map(|i| (2.0 * uniform.at(i)) as f32).collect();
         if self.pixels {
-            let cfg = covered.preprocessing.clone().unwrap().resolve(false).unwrap();
+            let cfg = covered.preprocessing.clone().unwrap().resolve(false);
             for (i, value) in values.iter_mut().enumerate() {
                 let channel = i / (h * w) % c;
                 let pixel = (uniform.at(i) + 1.0) as f32 * 127.5;

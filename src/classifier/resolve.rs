@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use crate::Error;
 use crate::arch::{self, Arch};
 use crate::convert::{ConvertError, Names, recognize};
-use crate::labels::{LabelSet, label_set_for};
+#[cfg(feature = "hub")]
+use crate::hub::{ConfigFiles, ModelFiles};
+use crate::labels::{ClassifierActivation, LabelSet, label_set_for};
 use crate::pretrained::{
-    self, CfgOrigin, ModelConfig, ModelName, PretrainedCfg, ResolvedPreprocessing,
+    self, CfgOrigin, ModelConfig, ModelName, PreprocessingOptions, PretrainedCfg,
+    Resolved as Value, ResolvedPreprocessing,
 };
 use crate::weights::{Checkpoint, Normalization};
 
@@ -20,9 +23,9 @@ pub(super) enum Source {
     Seeded(u64),
 }
 
-/// A model, found: everything but its tensors' values.
+/// A model, described: everything but its tensors.
 #[derive(Debug)]
-pub(super) struct Resolved {
+pub(super) struct Described {
     pub(super) name: String,
     pub(super) arch: Arch,
     pub(super) cfg: PretrainedCfg,
@@ -31,10 +34,18 @@ pub(super) struct Resolved {
     pub(super) in_chans: usize,
     pub(super) num_classes: usize,
     pub(super) labels: Option<LabelSet>,
+    /// What makes probabilities of its outputs, where the model says it.
+    pub(super) activation: Option<Value<ClassifierActivation>>,
     pub(super) notes: Vec<String>,
-    /// The commit of the hub repository that the weights come from.
+    /// The commit of the hub repository that it comes from.
     pub(super) revision: Option<String>,
-    pub(super) source: Source,
+}
+
+/// Whether a model's own weights are wanted, or what says how images are prepared is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Weights,
+    Description,
 }
 
 /// The model that is meant where none is named.
@@ -73,7 +84,8 @@ pub(super) struct Resolver {
 #[derive(Debug)]
 struct RepoFiles {
     config: PathBuf,
-    weights: PathBuf,
+    /// Where they were wanted.
+    weights: Option<PathBuf>,
     commit: String,
     note: Option<String>,
 }
@@ -84,110 +96,165 @@ impl Resolver {
         &self,
         model: Option<&str>,
         weights: Option<&str>,
-    ) -> Result<Resolved, Error> {
-        let weights = weights.map(named_weights).transpose()?;
-        let model = match (model, &weights) {
-            (None, Some(Source::Checkpoint(checkpoint))) => return recognized(checkpoint),
+    ) -> Result<(Described, Source), Error> {
+        let (described, source) = self.find(model, weights, Wanted::Weights)?;
+        match source {
+            Some(source) => Ok((described, source)),
+            None => Err(Error::Untrained { model: described.name }),
+        }
+    }
+
+    /// Describes `model` by the least that says it: no weights are asked of the hub.
+    pub(super) fn describe(
+        &self,
+        model: Option<&str>,
+        weights: Option<&str>,
+    ) -> Result<Described, Error> {
+        Ok(self.find(model, weights, Wanted::Description)?.0)
+    }
+
+    fn find(
+        &self,
+        model: Option<&str>,
+        weights: Option<&str>,
+        wanted: Wanted,
+    ) -> Result<(Described, Option<Source>), Error> {
+        let given = weights.map(named_weights).transpose()?;
+        let model = match (model, &given) {
+            (None, Some(Source::Checkpoint(checkpoint))) => {
+                let (described, source) = recognized(checkpoint)?;
+                return Ok((described, Some(source)));
+            }
             _ => model.or(default_model()).ok_or(Error::NoModel)?,
         };
+        // Weights that are given are all that is wanted.
+        let wanted = if given.is_some() { Wanted::Description } else { wanted };
         match ModelName::parse(model)? {
-            ModelName::Timm(name) => self.timm(&name, weights),
+            ModelName::Timm(name) => self.timm(&name, given, wanted),
             ModelName::Folder(folder) => {
                 let config = ModelConfig::from_file(&folder.join("config.json"))?;
-                let weights = match weights {
-                    Some(source) => source,
-                    None => Source::Checkpoint(Checkpoint::open(&folder)?),
-                };
-                configured(folder.display().to_string(), config, weights)
+                let own = (wanted == Wanted::Weights).then(|| Checkpoint::open(&folder));
+                let source = given.or(own.transpose()?.map(Source::Checkpoint));
+                configured(folder.display().to_string(), config, source)
             }
             ModelName::Hub { repo, revision } => {
-                let files = self.fetch(model, &repo, revision.as_deref())?;
+                let files = self.fetch(model, &repo, revision.as_deref(), wanted)?;
                 let config = ModelConfig::from_file(&files.config)?;
-                let weights = match weights {
-                    Some(source) => source,
-                    None => Source::Checkpoint(Checkpoint::open(&files.weights)?),
-                };
-                let resolved = configured(repo, config, weights)?;
-                Ok(resolved.with_repo(files))
+                let own = files.weights.as_ref().map(Checkpoint::open);
+                let source = given.or(own.transpose()?.map(Source::Checkpoint));
+                let (described, source) = configured(repo, config, source)?;
+                Ok((described.with_repo(files), source))
             }
         }
     }
 
-    fn timm(&self, name: &str, weights: Option<Source>) -> Result<Resolved, Error> {
+    fn timm(
+        &self,
+        name: &str,
+        given: Option<Source>,
+        wanted: Wanted,
+    ) -> Result<(Described, Option<Source>), Error> {
         let found = pretrained::find(name)?;
         let cfg = found.cfg;
         let name = cfg.name();
         let mut files = None;
-        let source = match (weights, bundled(&name)?, &cfg.hf_hub_id) {
-            (Some(source), ..) => source,
-            (None, Some(checkpoint), _) => Source::Checkpoint(checkpoint),
-            (None, None, None) => return Err(Error::Untrained { model: name }),
-            (None, None, Some(repo)) => {
-                let found = self.fetch(&name, repo, None)?;
-                let checkpoint = Checkpoint::open(&found.weights)?;
-                files = Some(found);
-                Source::Checkpoint(checkpoint)
-            }
+        let source = match (given, wanted, &cfg.hf_hub_id) {
+            (given, Wanted::Description, _) => given,
+            (_, Wanted::Weights, repo) => match (bundled(&name)?, repo) {
+                (Some(checkpoint), _) => Some(Source::Checkpoint(checkpoint)),
+                (None, None) => None,
+                (None, Some(repo)) => {
+                    let found = self.fetch(&name, repo, None, wanted)?;
+                    let checkpoint = found.weights.as_ref().map(Checkpoint::open).transpose()?;
+                    files = Some(found);
+                    checkpoint.map(Source::Checkpoint)
+                }
+            },
         };
-        let [in_chans, ..] = cfg.resolve(false)?.input_size.value;
+        let [in_chans, ..] = cfg.resolve(false).input_size.value;
         let num_classes = cfg.num_classes();
-        let mut resolved = Resolved {
+        let mut described = Described {
             arch: find_arch(cfg.architecture.as_deref().unwrap_or_default())?,
             in_chans,
             num_classes,
             labels: label_set_for(num_classes, None, None)?,
+            activation: None,
             notes: found.note.into_iter().collect(),
             revision: None,
-            source,
             cfg: cfg.clone(),
             base: None,
             name,
         };
-        if let Source::Checkpoint(checkpoint) = &resolved.source
-            && let Some(names) = Names::find(checkpoint, resolved.arch.name)?
-        {
-            let checkpoint = checkpoint.clone();
-            resolved = resolved.with_names(checkpoint, names)?;
+        if let Some(files) = files {
+            described = described.with_repo(files);
         }
-        Ok(match files {
-            Some(files) => resolved.with_repo(files),
-            None => resolved,
-        })
+        match source {
+            Some(Source::Checkpoint(checkpoint)) => {
+                match Names::find(&checkpoint, described.arch.name)? {
+                    Some(names) => {
+                        let (described, source) = described.with_names(checkpoint, names)?;
+                        Ok((described, Some(source)))
+                    }
+                    None => Ok((described, Some(Source::Checkpoint(checkpoint)))),
+                }
+            }
+            source => Ok((described, source)),
+        }
     }
 
     #[cfg(feature = "hub")]
-    fn fetch(&self, _: &str, repo: &str, revision: Option<&str>) -> Result<RepoFiles, Error> {
+    fn fetch(
+        &self,
+        _: &str,
+        repo: &str,
+        revision: Option<&str>,
+        wanted: Wanted,
+    ) -> Result<RepoFiles, Error> {
         let hub = match &self.hub {
             Some(hub) => hub.clone(),
             None => crate::hub::Hub::from_env()?,
         };
-        let files = hub.model_files(repo, revision)?;
-        Ok(RepoFiles {
-            config: files.config,
-            weights: files.weights,
-            commit: files.commit,
-            note: files.note,
+        Ok(match wanted {
+            Wanted::Weights => {
+                let ModelFiles { config, weights, commit, note, .. } =
+                    hub.model_files(repo, revision)?;
+                RepoFiles { config, weights: Some(weights), commit, note }
+            }
+            Wanted::Description => {
+                let ConfigFiles { config, commit, note, .. } = hub.config_files(repo, revision)?;
+                RepoFiles { config, weights: None, commit, note }
+            }
         })
     }
 
     #[cfg(not(feature = "hub"))]
-    fn fetch(&self, model: &str, repo: &str, _: Option<&str>) -> Result<RepoFiles, Error> {
+    fn fetch(
+        &self,
+        model: &str,
+        repo: &str,
+        _: Option<&str>,
+        _: Wanted,
+    ) -> Result<RepoFiles, Error> {
         Err(Error::NeedsHub { model: model.to_owned(), repo: repo.to_owned() })
     }
 }
 
-impl Resolved {
-    /// How images are prepared, at the size of training or of testing.
-    pub(super) fn preprocessing(&self, train_size: bool) -> Result<ResolvedPreprocessing, Error> {
-        let own = self.cfg.resolve(train_size)?;
-        Ok(match self.base {
-            Some(base) => own.or(base.resolve(train_size)?),
+impl Described {
+    /// How images are prepared, and what a user may want to know of that.
+    pub(super) fn preprocessing(
+        &self,
+        options: &PreprocessingOptions,
+    ) -> Result<(ResolvedPreprocessing, Vec<String>), Error> {
+        let own = self.cfg.resolve(options.train_size);
+        let values = match self.base {
+            Some(base) => own.or(base.resolve(options.train_size)),
             None => own,
-        })
+        };
+        Ok(values.with(options, self.in_chans)?)
     }
 
     /// The same with a library's arithmetic and preprocessing, for its checkpoint.
-    fn with_names(mut self, checkpoint: Checkpoint, names: Names) -> Result<Self, Error> {
+    fn with_names(mut self, checkpoint: Checkpoint, names: Names) -> Result<(Self, Source), Error> {
         self.arch = names.arch()?;
         if let Some(preprocessing) = &names.model.preprocessing {
             let architecture = Some(names.model.timm.clone());
@@ -207,8 +274,7 @@ impl Resolved {
         }
         self.name.clone_from(&names.model.timm);
         self.notes.push(names.note(checkpoint.file()));
-        self.source = Source::Foreign(checkpoint, Box::new(names));
-        Ok(self)
+        Ok((self, Source::Foreign(checkpoint, Box::new(names))))
     }
 
     fn with_repo(mut self, files: RepoFiles) -> Self {
@@ -229,7 +295,7 @@ fn named_weights(weights: &str) -> Result<Source, Error> {
 }
 
 /// The model that a checkpoint is of, by its names and shapes.
-fn recognized(checkpoint: &Checkpoint) -> Result<Resolved, Error> {
+fn recognized(checkpoint: &Checkpoint) -> Result<(Described, Source), Error> {
     let found = match recognize(checkpoint, None, None) {
         // Of several the default model.
         Err(error @ ConvertError::Ambiguous { .. }) => {
@@ -240,7 +306,7 @@ fn recognized(checkpoint: &Checkpoint) -> Result<Resolved, Error> {
     };
     let row = pretrained::find(&found.model.timm)?.cfg;
     let num_classes = found.network.num_classes;
-    let resolved = Resolved {
+    let mut described = Described {
         name: found.model.timm.clone(),
         arch: find_arch(&found.model.timm)?,
         cfg: PretrainedCfg { tag: None, ..row.clone() },
@@ -248,21 +314,24 @@ fn recognized(checkpoint: &Checkpoint) -> Result<Resolved, Error> {
         in_chans: found.network.in_chans,
         num_classes,
         labels: label_set_for(num_classes, None, None)?,
+        activation: None,
         notes: Vec::new(),
         revision: None,
-        source: Source::Checkpoint(checkpoint.clone()),
     };
     let names = found.names();
     if names.is_timm() {
-        let mut resolved = resolved;
-        resolved.notes.push(format!("{}: recognised as {}", checkpoint.file(), resolved.name));
-        return Ok(resolved);
+        described.notes.push(format!("{}: recognised as {}", checkpoint.file(), described.name));
+        return Ok((described, Source::Checkpoint(checkpoint.clone())));
     }
-    resolved.with_names(checkpoint.clone(), names)
+    described.with_names(checkpoint.clone(), names)
 }
 
 /// The model that a `config.json` describes.
-fn configured(name: String, config: ModelConfig, source: Source) -> Result<Resolved, Error> {
+fn configured(
+    name: String,
+    config: ModelConfig,
+    source: Option<Source>,
+) -> Result<(Described, Option<Source>), Error> {
     let mut arch = find_arch(config.architecture)?;
     config.model_args.apply(&mut arch).map_err(|(key, value)| Error::ModelArg {
         file: config.file.clone(),
@@ -276,27 +345,28 @@ fn configured(name: String, config: ModelConfig, source: Source) -> Result<Resol
     }
     // The configuration says how the network computes; only the names are the library's.
     let names = match &source {
-        Source::Checkpoint(checkpoint) => Names::find(checkpoint, config.architecture)?,
+        Some(Source::Checkpoint(checkpoint)) => Names::find(checkpoint, config.architecture)?,
         _ => None,
     };
     let source = match (source, names) {
-        (Source::Checkpoint(checkpoint), Some(names)) => {
-            Source::Foreign(checkpoint, Box::new(names))
+        (Some(Source::Checkpoint(checkpoint)), Some(names)) => {
+            Some(Source::Foreign(checkpoint, Box::new(names)))
         }
         (source, _) => source,
     };
-    Ok(Resolved {
+    let described = Described {
         name,
         arch,
         in_chans: config.in_chans,
         num_classes: config.num_classes,
         labels: config.labels()?,
+        activation: None,
         notes,
         revision: None,
-        source,
         cfg: config.pretrained_cfg,
         base: None,
-    })
+    };
+    Ok((described, source))
 }
 
 fn find_arch(name: &str) -> Result<Arch, Error> {

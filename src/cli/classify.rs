@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 use super::images::{self, DecodeArgs, Image};
 use super::model::ModelArgs;
 use super::table::{align, bar, printable};
-use super::{Done, complain};
-use crate::{Classifier, Outcome, Prediction, Record};
+use super::{Done, NoModel, complain};
+use crate::{Classifier, Error, Outcome, Prediction, Record};
 
 /// Name what images show
 ///
@@ -53,6 +53,10 @@ impl Classify {
         let options = self.decode.options();
         let train_size = self.decode.train_size;
         let classifier = self.model.load(|b| b.decode_options(options).train_size(train_size))?;
+        if classifier.num_classes() == 0 {
+            let model = classifier.provenance().model.clone();
+            return Err(NoModel(Error::NoClassifier { model }.to_string()).into());
+        }
         if self.verbose {
             explain(&classifier);
         }
@@ -95,6 +99,7 @@ fn explain(classifier: &Classifier) {
         format!("crop_mode     {} ({})", values.crop_mode.value, values.crop_mode.source),
         format!("mean          {:?} ({})", values.mean.value, values.mean.source),
         format!("std           {:?} ({})", values.std.value, values.std.source),
+        format!("activation    {} ({})", from.activation.value, from.activation.source),
     ];
     lines.iter().for_each(|line| complain(line));
 }
@@ -183,8 +188,11 @@ fn write_table(out: &mut impl Write, record: &Record) -> Result<()> {
                     p.index.to_string(),
                     p.synset.clone().unwrap_or_default(),
                     printable(p.label.as_deref().unwrap_or_default()),
-                    format!("{:.1}%", p.probability * 100.0),
-                    bar(p.probability, BAR),
+                    match p.probability {
+                        Some(probability) => format!("{:.1}%", probability * 100.0),
+                        None => format!("{:.4}", p.logit),
+                    },
+                    p.probability.map(|probability| bar(probability, BAR)).unwrap_or_default(),
                 ]
             };
             let rows: Vec<_> = predictions.iter().enumerate().map(row).collect();
@@ -211,7 +219,7 @@ fn write_csv<W: Write>(csv: &mut csv::Writer<W>, record: &Record) -> Result<()> 
                     &p.index.to_string(),
                     p.synset.as_deref().unwrap_or_default(),
                     p.label.as_deref().unwrap_or_default(),
-                    &p.probability.to_string(),
+                    &p.probability.map(|p| p.to_string()).unwrap_or_default(),
                     &p.logit.to_string(),
                     "",
                 ])?;

@@ -9,6 +9,7 @@ mod convert;
 mod dot;
 #[cfg(feature = "hub")]
 mod download;
+mod embed;
 mod forward;
 #[cfg(feature = "hub")]
 mod hub;
@@ -37,6 +38,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Classify(classify::Classify),
+    Embed(embed::Embed),
     Models(models::Models),
     Preprocess(preprocess::Preprocess),
     Forward(forward::Forward),
@@ -76,6 +78,7 @@ const NO_MODEL: u8 = 3;
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Classify(command) => command.run(),
+        Command::Embed(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Preprocess(command) => command.run(),
         Command::Forward(command) => command.run(),

@@ -2,9 +2,9 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::{NoModel, complain};
-use crate::Classifier;
-use crate::ClassifierBuilder;
 use crate::engine::{Dtype, EngineChoice};
+use crate::labels::ClassifierActivation;
+use crate::{Classifier, ClassifierBuilder, Preprocessor};
 
 /// Which model, and what runs it.
 #[derive(Debug, Args)]
@@ -38,6 +38,10 @@ pub(super) struct LoadArgs {
     /// Threads for inference; all cores if absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// What makes probabilities of the outputs: softmax (one class holds), sigmoid (each class for
+    /// itself) or none; what the model says if absent
+    #[arg(long, value_name = "NAME")]
+    activation: Option<ClassifierActivation>,
     #[cfg(feature = "hub")]
     #[command(flatten)]
     hub: super::hub::HubArgs,
@@ -90,6 +94,17 @@ impl ModelArgs {
     ) -> Result<Classifier> {
         self.load.load(self.model, configure)
     }
+
+    /// What prepares the model's images, as [`load`](Self::load) has it.
+    pub(super) fn preprocessor(
+        self,
+        configure: impl FnOnce(ClassifierBuilder) -> ClassifierBuilder,
+    ) -> Result<Preprocessor> {
+        let builder = configure(self.load.builder(self.model));
+        let preprocessor = builder.build_preprocessor().map_err(|e| NoModel(e.to_string()))?;
+        tell(preprocessor.notes());
+        Ok(preprocessor)
+    }
 }
 
 impl LoadArgs {
@@ -99,6 +114,13 @@ impl LoadArgs {
         model: Option<String>,
         configure: impl FnOnce(ClassifierBuilder) -> ClassifierBuilder,
     ) -> Result<Classifier> {
+        let classifier =
+            configure(self.builder(model)).build().map_err(|e| NoModel(e.to_string()))?;
+        tell(&classifier.provenance().notes);
+        Ok(classifier)
+    }
+
+    fn builder(self, model: Option<String>) -> ClassifierBuilder {
         let mut builder = Classifier::builder()
             .device(self.device)
             .engine(self.engine.into())
@@ -115,15 +137,20 @@ impl LoadArgs {
         if let Some(threads) = self.threads {
             builder = builder.threads(threads.into());
         }
+        if let Some(activation) = self.activation {
+            builder = builder.activation(activation);
+        }
         // Where the hub cannot be opened, a model that needs it meets the same error again.
         #[cfg(feature = "hub")]
         if let Ok(hub) = self.hub.open() {
             builder = builder.hub(hub);
         }
-        let classifier = configure(builder).build().map_err(|e| NoModel(e.to_string()))?;
-        for note in &classifier.provenance().notes {
-            complain(&format!("note: {note}"));
-        }
-        Ok(classifier)
+        builder
+    }
+}
+
+fn tell(notes: &[String]) {
+    for note in notes {
+        complain(&format!("note: {note}"));
     }
 }

@@ -54,7 +54,7 @@ struct Row {
 
 impl Row {
     fn new(cfg: &PretrainedCfg) -> Result<Self> {
-        let values = cfg.resolve(false)?;
+        let values = cfg.resolve(false);
         Ok(Self {
             name: cfg.name(),
             built: cfg.architecture.as_deref().is_some_and(|name| arch::find(name).is_some()),

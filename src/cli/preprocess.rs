@@ -32,13 +32,14 @@ impl Preprocess {
         let images = images::find(&self.images)?;
         let options = self.decode.options();
         let train_size = self.decode.train_size;
-        let classifier = self.model.load(|b| b.decode_options(options).train_size(train_size))?;
-        let transform = classifier.transform();
+        let preprocessor =
+            self.model.preprocessor(|b| b.decode_options(options).train_size(train_size))?;
+        let transform = preprocessor.transform();
         let (channels, height, width) = transform.config().input_size;
         let (mut pixels, mut input) = (Vec::new(), Vec::new());
         let mut done = Done::All;
         for image in &images {
-            match classifier.pixels(image) {
+            match preprocessor.pixels(image) {
                 Ok(image) => {
                     let start = input.len();
                     input.resize(start + transform.input_len(), 0.0);

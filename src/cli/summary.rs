@@ -55,7 +55,7 @@ impl SummaryArgs {
             depth_multiplier: self.depth.map_or(arch.depth_multiplier, DepthMultiplier::Uniform),
             ..*arch
         };
-        let [in_chans, height, width] = found.cfg.resolve(false)?.input_size.value;
+        let [in_chans, height, width] = found.cfg.resolve(false).input_size.value;
         let options = arch::NetworkOptions {
             in_chans,
             num_classes: found.cfg.num_classes(),

@@ -27,14 +27,14 @@ pub(super) fn config(source: &Recognized) -> Result<Value, ConvertError> {
         None => row,
         // One size: that of the library.
         Some(own) => {
-            let resolved = own.resolve(false)?.or(row.resolve(false)?);
+            let resolved = own.resolve(false).or(row.resolve(false));
             PretrainedCfg {
                 input_size: Some(resolved.input_size.value),
                 interpolation: Some(resolved.interpolation.value),
                 crop_pct: Some(resolved.crop_pct.value),
                 crop_mode: Some(resolved.crop_mode.value),
-                mean: Some(resolved.mean.value.to_vec()),
-                std: Some(resolved.std.value.to_vec()),
+                mean: Some(resolved.mean.value),
+                std: Some(resolved.std.value),
                 ..PretrainedCfg::default()
             }
         }

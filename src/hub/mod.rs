@@ -35,6 +35,6 @@ mod verify;
 pub use builder::HubBuilder;
 pub use error::HubError;
 pub use inventory::{CachedFile, CachedModel, FileState};
-pub use model::{Hub, ModelFiles};
+pub use model::{ConfigFiles, Hub, ModelFiles};
 pub use progress::{Progress, ProgressEvent};
 pub use task::Download;

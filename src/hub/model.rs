@@ -53,6 +53,22 @@ pub struct ModelFiles {
     pub note: Option<String>,
 }
 
+/// The files of a model that say what it is, all of one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigFiles {
+    /// `org/name`.
+    pub repo: String,
+    /// The revision that was asked for; `main` if none was.
+    pub revision: String,
+    /// The commit that the revision is at: 40 hexadecimal digits.
+    pub commit: String,
+    /// Its `config.json`.
+    pub config: PathBuf,
+    /// What to tell the user: that the hub could not be asked, and the cache was used.
+    pub note: Option<String>,
+}
+
 /// A file of a repository.
 struct Found {
     path: PathBuf,
@@ -103,6 +119,25 @@ impl Hub {
         let inner = self.inner.clone();
         let (repo, revision) = (repo.to_owned(), revision.map(str::to_owned));
         Download::spawn(move |cancel| inner.model_files(&repo, revision.as_deref(), cancel))
+    }
+
+    /// What says which model is in `repo` and how its images are prepared, as
+    /// [`model_files`](Self::model_files) without the weights.
+    ///
+    /// # Errors
+    /// As [`model_files`](Self::model_files).
+    pub fn config_files(
+        &self,
+        repo: &str,
+        revision: Option<&str>,
+    ) -> Result<ConfigFiles, HubError> {
+        let files = self.inner.config_files(repo, revision, &Cancel::default())?;
+        let cache = RepoCache::new(&self.inner.cache_dir, &files.repo);
+        // A revision that is known may be of a commit whose weights are here: it stays.
+        if cache.commit(&files.revision).is_none() {
+            cache.note_commit(&files.revision, &files.commit);
+        }
+        Ok(files)
     }
 
     /// One file of a repository, at most `limit` bytes long.
@@ -157,12 +192,12 @@ pub(super) fn check_repo(repo: &str, revision: Option<&str>) -> Result<(String, 
 }
 
 impl Inner {
-    fn model_files(
+    fn config_files(
         &self,
         repo: &str,
         revision: Option<&str>,
         cancel: &Cancel,
-    ) -> Result<ModelFiles, HubError> {
+    ) -> Result<ConfigFiles, HubError> {
         let (repo, revision) = check_repo(repo, revision)?;
         let target = Target { repo: &repo, file: CONFIG, revision: &revision };
         let config = self.file(target, MAX_CONFIG, cancel).map_err(|error| match error {
@@ -182,12 +217,29 @@ impl Inner {
             error => error,
         })?;
         ModelConfig::from_file(&config.path).map_err(|error| not_this_family(&repo, error))?;
+        Ok(ConfigFiles {
+            commit: config.commit,
+            config: config.path,
+            note: config.note,
+            repo,
+            revision,
+        })
+    }
+
+    fn model_files(
+        &self,
+        repo: &str,
+        revision: Option<&str>,
+        cancel: &Cancel,
+    ) -> Result<ModelFiles, HubError> {
+        let ConfigFiles { repo, revision, commit, config, note } =
+            self.config_files(repo, revision, cancel)?;
         let fetch = |file| {
-            let target = Target { repo: &repo, file, revision: &config.commit };
+            let target = Target { repo: &repo, file, revision: &commit };
             self.file(target, MAX_WEIGHTS, cancel)
         };
         let cache = RepoCache::new(&self.cache_dir, &repo);
-        let has = |file| cache.get(&config.commit, file).is_some();
+        let has = |file| cache.get(&commit, file).is_some();
         let weights = if !has(WEIGHTS) && has(PICKLE) {
             // A commit's files never change: no need to ask for the other again.
             fetch(PICKLE)
@@ -210,12 +262,12 @@ impl Inner {
             error => error,
         })?;
         // Only now: a revision never points to a commit whose files are not all there.
-        cache.note_commit(&revision, &config.commit);
+        cache.note_commit(&revision, &commit);
         Ok(ModelFiles {
-            commit: config.commit,
-            config: config.path,
+            commit,
+            config,
             weights: weights.path,
-            note: config.note.or(weights.note),
+            note: note.or(weights.note),
             repo,
             revision,
         })

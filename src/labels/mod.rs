@@ -7,10 +7,12 @@
 //! An ImageNet class is a WordNet 3.0 noun synset: an id (`n` and eight digits), its lemmas, and a
 //! definition. A fine-tuned model brings its own names in its `config.json`, and these win.
 
+mod activation;
 mod imagenet;
 mod set;
 mod top_k;
 
+pub use activation::ClassifierActivation;
 pub use imagenet::Subset;
 pub use set::{Label, LabelNames, LabelSet, label_set_for};
 pub use top_k::{Scored, top_k};
@@ -63,6 +65,12 @@ pub enum LabelError {
     #[error("label_descriptions has no entry for label {name:?}")]
     MissingDescription {
         /// The name without a description.
+        name: String,
+    },
+    /// A name that is no activation.
+    #[error("unknown activation {name:?}: expected softmax, sigmoid or none")]
+    UnknownActivation {
+        /// The name as it was given.
         name: String,
     },
     /// A logit is NaN or infinitely large: the scores mean nothing.

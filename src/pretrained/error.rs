@@ -108,12 +108,17 @@ pub enum PretrainedError {
         /// Why.
         source: LabelError,
     },
-    /// Images cannot be prepared for a model whose input is not RGB.
+    /// A mean or a standard deviation that was asked for and is not one a channel.
     #[error(
-        "the model takes {channels} channels: an image has 3, so give it a tensor (`effnet forward`)"
+        "{key} has {values} values and the network takes {channels} channels: give one for all, or \
+         one a channel"
     )]
-    NotRgb {
-        /// Input channels of the model.
+    Channels {
+        /// `mean` or `std`.
+        key: &'static str,
+        /// How many values were given.
+        values: usize,
+        /// Input channels of the network.
         channels: usize,
     },
 }

@@ -21,5 +21,5 @@ pub use cfg::{CfgOrigin, OneOrMany, PretrainedCfg};
 pub use config::ModelConfig;
 pub use error::PretrainedError;
 pub use name::ModelName;
-pub use resolve::{Resolved, ResolvedPreprocessing, ValueSource};
+pub use resolve::{PreprocessingOptions, Resolved, ResolvedPreprocessing, ValueSource};
 pub use table::{Found, all, architectures, find, glob, retired, timm_version};

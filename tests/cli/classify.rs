@@ -163,3 +163,77 @@ fn both_engines_agree_and_auto_says_when_it_falls_back() {
     assert_eq!(run.code, 3);
     assert!(run.only_error().contains("the engine `candle` can"));
 }
+
+/// The predictions of one image by generated weights.
+fn predictions(args: &[&str]) -> Vec<Value> {
+    let model = ["classify", COFFEE, "-m", "test_efficientnet", "--weights", "seeded:0"];
+    let run = effnet([&model[..], &["--format", "json"], args].concat());
+    assert_eq!((run.code, &*run.stderr), (0, ""));
+    let list: Value = serde_json::from_str(&run.stdout).unwrap();
+    list[0]["predictions"].as_array().unwrap().clone()
+}
+
+#[test]
+fn one_output_is_two_classes_in_every_format() {
+    let pair = predictions(&["--num-classes", "1"]);
+    assert_eq!(pair.len(), 2);
+    let logit = |index: usize| {
+        let of = |p: &&Value| p["index"] == index;
+        pair.iter().find(of).unwrap()["logit"].as_f64().unwrap()
+    };
+    assert_eq!(logit(0), -logit(1));
+    for p in &pair {
+        let expected = 1.0 / (1.0 + (-p["logit"].as_f64().unwrap()).exp());
+        assert!((p["probability"].as_f64().unwrap() - expected).abs() < 1e-6, "{pair:?}");
+    }
+    assert!(pair[0]["probability"].as_f64() >= pair[1]["probability"].as_f64());
+
+    let model = ["classify", COFFEE, "-m", "test_efficientnet", "--weights", "seeded:0"];
+    let run = |args: &[&str]| effnet([&model[..], &["--num-classes", "1"], args].concat());
+    assert_eq!(run(&["--format", "jsonl"]).stdout.matches("\"probability\"").count(), 2);
+    let table = run(&[]).stdout;
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(!table.contains("100.0%"), "{table}");
+    assert_eq!(run(&["--format", "csv"]).stdout.lines().count(), 3);
+
+    let verbose = run(&["--verbose"]).stderr;
+    assert!(verbose.contains("activation    sigmoid (the network has one output)"), "{verbose}");
+    let softmax = run(&["--activation", "softmax"]);
+    assert_eq!(softmax.code, 3);
+    assert!(softmax.only_error().contains("has one output, whose softmax is always 1"));
+}
+
+#[test]
+fn an_activation_can_be_asked_for() {
+    let args = |activation| predictions(&["--num-classes", "3", "--activation", activation]);
+    let sum =
+        |list: &[Value]| -> f64 { list.iter().map(|p| p["probability"].as_f64().unwrap()).sum() };
+    assert!((sum(&args("softmax")) - 1.0).abs() < 1e-6);
+    let sigmoid = args("sigmoid");
+    for p in &sigmoid {
+        let expected = 1.0 / (1.0 + (-p["logit"].as_f64().unwrap()).exp());
+        assert!((p["probability"].as_f64().unwrap() - expected).abs() < 1e-6);
+    }
+    let none = args("none");
+    assert!(none.iter().all(|p| p["probability"].is_null()));
+    let order = |list: &[Value]| list.iter().map(|p| p["index"].clone()).collect::<Vec<_>>();
+    assert_eq!(order(&none), order(&sigmoid));
+    assert_eq!(predictions(&["--num-classes", "1", "--activation", "none"]).len(), 1);
+
+    let run = effnet(["classify", COFFEE, "--activation", "relu"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("expected softmax, sigmoid or none"), "{}", run.stderr);
+}
+
+#[test]
+fn features_are_not_shown_as_classes() {
+    let model = ["-m", "test_efficientnet", "--weights", "seeded:0", "--num-classes", "0"];
+    let run = effnet(["classify", COFFEE].iter().chain(&model));
+    assert_eq!((run.code, &*run.stdout), (3, ""));
+    let error = run.only_error();
+    assert!(error.contains("has no classifier") && error.contains("`effnet embed`"), "{error}");
+    let run = effnet(["embed", COFFEE].iter().chain(&model));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let line: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(line["embedding"].as_array().unwrap().len(), 256);
+}
