@@ -84,15 +84,32 @@ pub enum Error {
     },
     /// Weights that are on the hub, in a program without the feature `hub`.
     #[error(
-        "the weights of {model} are on the Hugging Face hub, and this program was built without \
+        "{repo} is on the Hugging Face hub, and this program was built without \
          the feature `hub`: download config.json and model.safetensors of https://huggingface.co/{repo} into a folder \
          and name the folder, or name the weights alone with --weights FILE"
     )]
     NeedsHub {
-        /// The model.
-        model: String,
         /// Its repository on the hub.
         repo: String,
+    },
+    /// A file of another number of classes than the caller's.
+    #[error(
+        "{file}: its classifier has {found} classes, the model was built for {asked}: \
+         set num_classes to {found}"
+    )]
+    NumClasses {
+        /// The file.
+        file: String,
+        /// Classes of its classifier.
+        found: usize,
+        /// Classes that were asked for.
+        asked: usize,
+    },
+    /// A checkpoint as the model, and another as its weights.
+    #[error("{}: this is a file of weights, and another is given: name one of them", model.display())]
+    TwoCheckpoints {
+        /// The file that was named as the model.
+        model: PathBuf,
     },
     /// No model was named, and none is inside the program.
     #[error("name a model: this program was built without the feature `bundled`")]

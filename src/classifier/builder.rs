@@ -180,9 +180,17 @@ impl ClassifierBuilder {
     /// A model, checkpoint or device that is not there or does not fit; a missing, unexpected or
     /// misshapen tensor, all of them listed; preprocessing values that make no image.
     pub fn build(self) -> Result<Classifier, Error> {
-        let (described, source) =
+        let (described, mut source) =
             self.resolver.resolve(self.model.as_deref(), self.weights.as_deref())?;
         let num_classes = self.num_classes.unwrap_or(described.num_classes);
+        if let Source::Foreign(checkpoint, found) = &mut source {
+            **found = found.clone().with_classes(num_classes)?;
+            let found = found.network.num_classes;
+            if found != num_classes {
+                let file = checkpoint.file().to_owned();
+                return Err(Error::NumClasses { file, found, asked: num_classes });
+            }
+        }
         let options =
             NetworkOptions { in_chans: described.in_chans, num_classes, ..Default::default() };
         let network = described.arch.network(&options)?;
@@ -298,7 +306,7 @@ impl ClassifierBuilder {
                 };
                 // Candle's error type cannot carry the engine's, which says more.
                 let mut refusal = None;
-                let lowered = load_tensors(source, network, device, |vb| {
+                let lowered = load_tensors(source, device, |vb| {
                     CpuEngine::new(network, &vb, options).map_err(|error| {
                         let text = error.to_string();
                         refusal = Some(error);
@@ -321,7 +329,7 @@ impl ClassifierBuilder {
             _ => {}
         }
         let build = |vb: VarBuilder<'_>| EfficientNet::new(network, &vb);
-        let model = load_tensors(source, network, device, build)?;
+        let model = load_tensors(source, device, build)?;
         let in_chans = network.in_chans;
         let engine = CandleEngine::new(model, in_chans, device.clone(), self.threads)?;
         Ok((Box::new(engine), note))
@@ -336,7 +344,6 @@ fn classes(outputs: usize) -> usize {
 /// Hands the source's tensors to `build`, strictly.
 fn load_tensors<M>(
     source: &Source,
-    network: &Network,
     device: &Device,
     build: impl FnOnce(VarBuilder<'_>) -> candle_core::Result<M>,
 ) -> Result<M, Error> {
@@ -349,9 +356,8 @@ fn load_tensors<M>(
             })?)
         }
         Source::Checkpoint(checkpoint) => Ok(load(checkpoint, None, DType::F32, device, build)?.0),
-        Source::Foreign(checkpoint, names) => {
-            let renaming = names.renaming(checkpoint, network)?;
-            Ok(load(checkpoint, Some(&renaming), DType::F32, device, build)?.0)
+        Source::Foreign(checkpoint, found) => {
+            Ok(load(checkpoint, Some(&found.renaming), DType::F32, device, build)?.0)
         }
     }
 }

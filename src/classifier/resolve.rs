@@ -1,10 +1,10 @@
 //! From a model's name to what has to be loaded.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::arch::{self, Arch};
-use crate::convert::{ConvertError, Names, recognize};
+use crate::convert::{Identified, Recognized, identify, recognize};
 #[cfg(feature = "hub")]
 use crate::hub::{ConfigFiles, ModelFiles};
 use crate::labels::{ClassifierActivation, LabelSet, label_set_for};
@@ -18,8 +18,8 @@ use crate::weights::{Checkpoint, Normalization};
 #[derive(Debug, Clone)]
 pub(super) enum Source {
     Checkpoint(Checkpoint),
-    /// A checkpoint by another library's names.
-    Foreign(Checkpoint, Box<Names>),
+    /// A checkpoint whose names are not simply timm's.
+    Foreign(Checkpoint, Box<Recognized>),
     Seeded(u64),
 }
 
@@ -29,8 +29,8 @@ pub(super) struct Described {
     pub(super) name: String,
     pub(super) arch: Arch,
     pub(super) cfg: PretrainedCfg,
-    /// What says how images are prepared where `cfg` does not.
-    pub(super) base: Option<&'static PretrainedCfg>,
+    /// What says how images are prepared where `cfg` does not, in this order.
+    pub(super) bases: Vec<PretrainedCfg>,
     pub(super) in_chans: usize,
     pub(super) num_classes: usize,
     pub(super) labels: Option<LabelSet>,
@@ -120,29 +120,39 @@ impl Resolver {
         wanted: Wanted,
     ) -> Result<(Described, Option<Source>), Error> {
         let given = weights.map(named_weights).transpose()?;
-        let model = match (model, &given) {
-            (None, Some(Source::Checkpoint(checkpoint))) => {
-                let (described, source) = recognized(checkpoint)?;
-                return Ok((described, Some(source)));
-            }
-            _ => model.or(default_model()).ok_or(Error::NoModel)?,
+        let named = model.map(ModelName::parse).transpose()?;
+        let (named, given) = match (named, given) {
+            (None, Some(Source::Checkpoint(checkpoint))) => return of_file(&checkpoint),
+            (Some(ModelName::File(file)), None) => return of_file(&Checkpoint::open(file)?),
+            (Some(named), given) => (named, given),
+            (None, given) => (ModelName::parse(default_model().ok_or(Error::NoModel)?)?, given),
         };
         // Weights that are given are all that is wanted.
         let wanted = if given.is_some() { Wanted::Description } else { wanted };
-        match ModelName::parse(model)? {
+        match named {
+            ModelName::File(file) => Err(Error::TwoCheckpoints { model: file }),
             ModelName::Timm(name) => self.timm(&name, given, wanted),
             ModelName::Folder(folder) => {
                 let config = ModelConfig::from_file(&folder.join("config.json"))?;
-                let own = (wanted == Wanted::Weights).then(|| Checkpoint::open(&folder));
-                let source = given.or(own.transpose()?.map(Source::Checkpoint));
-                configured(folder.display().to_string(), config, source)
+                let name = folder.display().to_string();
+                if given.is_some() {
+                    return configured(name, config, given);
+                }
+                let own = match wanted {
+                    Wanted::Weights => Some(Checkpoint::open(&folder)?),
+                    // The names of the tensors say how images are prepared where the configuration does not.
+                    Wanted::Description => Checkpoint::open(&folder).ok(),
+                };
+                configured_with_own(name, config, own)
             }
             ModelName::Hub { repo, revision } => {
-                let files = self.fetch(model, &repo, revision.as_deref(), wanted)?;
+                let files = self.fetch(&repo, revision.as_deref(), wanted)?;
                 let config = ModelConfig::from_file(&files.config)?;
-                let own = files.weights.as_ref().map(Checkpoint::open);
-                let source = given.or(own.transpose()?.map(Source::Checkpoint));
-                let (described, source) = configured(repo, config, source)?;
+                let own = files.weights.as_ref().map(Checkpoint::open).transpose()?;
+                let (described, source) = match given {
+                    None => configured_with_own(repo, config, own)?,
+                    given => configured(repo, config, given)?,
+                };
                 Ok((described.with_repo(files), source))
             }
         }
@@ -164,7 +174,7 @@ impl Resolver {
                 (Some(checkpoint), _) => Some(Source::Checkpoint(checkpoint)),
                 (None, None) => None,
                 (None, Some(repo)) => {
-                    let found = self.fetch(&name, repo, None, wanted)?;
+                    let found = self.fetch(repo, None, wanted)?;
                     let checkpoint = found.weights.as_ref().map(Checkpoint::open).transpose()?;
                     files = Some(found);
                     checkpoint.map(Source::Checkpoint)
@@ -182,30 +192,18 @@ impl Resolver {
             notes: found.note.into_iter().collect(),
             revision: None,
             cfg: cfg.clone(),
-            base: None,
+            bases: Vec::new(),
             name,
         };
         if let Some(files) = files {
             described = described.with_repo(files);
         }
-        match source {
-            Some(Source::Checkpoint(checkpoint)) => {
-                match Names::find(&checkpoint, described.arch.name)? {
-                    Some(names) => {
-                        let (described, source) = described.with_names(checkpoint, names)?;
-                        Ok((described, Some(source)))
-                    }
-                    None => Ok((described, Some(Source::Checkpoint(checkpoint)))),
-                }
-            }
-            source => Ok((described, source)),
-        }
+        described.identified(source)
     }
 
     #[cfg(feature = "hub")]
     fn fetch(
         &self,
-        _: &str,
         repo: &str,
         revision: Option<&str>,
         wanted: Wanted,
@@ -228,14 +226,8 @@ impl Resolver {
     }
 
     #[cfg(not(feature = "hub"))]
-    fn fetch(
-        &self,
-        model: &str,
-        repo: &str,
-        _: Option<&str>,
-        _: Wanted,
-    ) -> Result<RepoFiles, Error> {
-        Err(Error::NeedsHub { model: model.to_owned(), repo: repo.to_owned() })
+    fn fetch(&self, repo: &str, _: Option<&str>, _: Wanted) -> Result<RepoFiles, Error> {
+        Err(Error::NeedsHub { repo: repo.to_owned() })
     }
 }
 
@@ -246,21 +238,46 @@ impl Described {
         options: &PreprocessingOptions,
     ) -> Result<(ResolvedPreprocessing, Vec<String>), Error> {
         let own = self.cfg.resolve(options.train_size);
-        let values = match self.base {
-            Some(base) => own.or(base.resolve(options.train_size)),
-            None => own,
-        };
+        let bases = self.bases.iter().map(|base| base.resolve(options.train_size));
+        let values = bases.fold(own, ResolvedPreprocessing::or);
         Ok(values.with(options, self.in_chans)?)
     }
 
-    /// The same with a library's arithmetic and preprocessing, for its checkpoint.
-    fn with_names(mut self, checkpoint: Checkpoint, names: Names) -> Result<(Self, Source), Error> {
-        self.arch = names.arch()?;
-        if let Some(preprocessing) = &names.model.preprocessing {
-            let architecture = Some(names.model.timm.clone());
+    /// The same with what a checkpoint's tensors decide: classes and channels, and whose arithmetic it is.
+    fn identified(mut self, source: Option<Source>) -> Result<(Self, Option<Source>), Error> {
+        let Some(Source::Checkpoint(checkpoint)) = source else { return Ok((self, source)) };
+        match identify(&checkpoint, self.arch.name)? {
+            Identified::Timm { in_chans, num_classes } => {
+                self.set_shape(in_chans, num_classes)?;
+                Ok((self, Some(Source::Checkpoint(checkpoint))))
+            }
+            Identified::Mapped(found) => {
+                let (described, source) = self.recognized(checkpoint, found)?;
+                Ok((described, Some(source)))
+            }
+        }
+    }
+
+    /// The same with a checkpoint that was recognised: with its library's arithmetic and preprocessing.
+    fn recognized(
+        mut self,
+        checkpoint: Checkpoint,
+        found: Box<Recognized>,
+    ) -> Result<(Self, Source), Error> {
+        let is_configured = self.cfg.origin == CfgOrigin::ConfigJson;
+        self.set_shape(found.network.in_chans, found.network.num_classes)?;
+        self.arch = found.arch()?;
+        if let Some(preprocessing) = &found.model.preprocessing {
+            let architecture = Some(found.model.timm.clone());
             let origin = CfgOrigin::Convention;
-            self.cfg = PretrainedCfg { architecture, origin, ..preprocessing.clone() };
-            self.base = Some(pretrained::find(&names.model.timm)?.cfg);
+            let convention = PretrainedCfg { architecture, origin, ..preprocessing.clone() };
+            let row = pretrained::find(&found.model.timm)?.cfg.clone();
+            // A configuration is the model's own.
+            if is_configured {
+                self.bases = vec![convention, row];
+            } else {
+                (self.cfg, self.bases) = (convention, vec![row]);
+            }
         }
         if let Some(Normalization { mean, std, .. }) = checkpoint.normalization()
             && self.in_chans == mean.len()
@@ -272,9 +289,23 @@ impl Described {
                 checkpoint.file()
             ));
         }
-        self.name.clone_from(&names.model.timm);
-        self.notes.push(names.note(checkpoint.file()));
-        Ok((self, Source::Foreign(checkpoint, Box::new(names))))
+        if !found.is_timm() {
+            if !is_configured {
+                self.name.clone_from(&found.model.timm);
+            }
+            self.notes.push(found.describe(checkpoint.file()));
+        }
+        self.notes.extend(found.notes.iter().cloned());
+        Ok((self, Source::Foreign(checkpoint, found)))
+    }
+
+    /// The channels and classes that a file's tensors have. Names of other classes would be wrong names.
+    fn set_shape(&mut self, in_chans: usize, num_classes: usize) -> Result<(), Error> {
+        if num_classes != self.num_classes {
+            self.labels = label_set_for(num_classes, None, None)?;
+        }
+        (self.in_chans, self.num_classes) = (in_chans, num_classes);
+        Ok(())
     }
 
     fn with_repo(mut self, files: RepoFiles) -> Self {
@@ -294,23 +325,35 @@ fn named_weights(weights: &str) -> Result<Source, Error> {
     }
 }
 
-/// The model that a checkpoint is of, by its names and shapes.
-fn recognized(checkpoint: &Checkpoint) -> Result<(Described, Source), Error> {
-    let found = match recognize(checkpoint, None, None) {
-        // Of several the default model.
-        Err(error @ ConvertError::Ambiguous { .. }) => {
-            let name = default_model().and_then(|name| name.split('.').next());
-            recognize(checkpoint, None, name).ok().ok_or(error)?
-        }
-        other => other?,
+/// The model that a checkpoint is of: what the configuration beside it describes, or what its tensors and
+/// what it says of itself show.
+fn of_file(checkpoint: &Checkpoint) -> Result<(Described, Option<Source>), Error> {
+    let beside = Path::new(checkpoint.file()).with_file_name("config.json");
+    if !beside.is_file() {
+        return recognized(checkpoint);
+    }
+    let source = Some(Source::Checkpoint(checkpoint.clone()));
+    let described = ModelConfig::from_file(&beside)
+        .map_err(Error::from)
+        .and_then(|config| configured(config.architecture.to_owned(), config, source));
+    let (note, (mut described, source)) = match described {
+        Ok(found) => ("describes the model".to_owned(), found),
+        Err(error) => (format!("is not used: {error}"), recognized(checkpoint)?),
     };
+    described.notes.push(format!("{} beside the weights {note}", beside.display()));
+    Ok((described, source))
+}
+
+/// The model that a checkpoint is of, by its tensors and by what it says of itself.
+fn recognized(checkpoint: &Checkpoint) -> Result<(Described, Option<Source>), Error> {
+    let found = recognize(checkpoint, None, None)?;
     let row = pretrained::find(&found.model.timm)?.cfg;
     let num_classes = found.network.num_classes;
     let mut described = Described {
         name: found.model.timm.clone(),
         arch: find_arch(&found.model.timm)?,
         cfg: PretrainedCfg { tag: None, ..row.clone() },
-        base: None,
+        bases: Vec::new(),
         in_chans: found.network.in_chans,
         num_classes,
         labels: label_set_for(num_classes, None, None)?,
@@ -318,45 +361,42 @@ fn recognized(checkpoint: &Checkpoint) -> Result<(Described, Source), Error> {
         notes: Vec::new(),
         revision: None,
     };
-    let names = found.names();
-    if names.is_timm() {
-        described.notes.push(format!("{}: recognised as {}", checkpoint.file(), described.name));
-        return Ok((described, Source::Checkpoint(checkpoint.clone())));
+    if found.is_timm() {
+        described.notes.push(found.describe(checkpoint.file()));
     }
-    described.with_names(checkpoint.clone(), names)
+    let (described, source) = described.recognized(checkpoint.clone(), Box::new(found))?;
+    Ok((described, Some(source)))
 }
 
-/// The model that a `config.json` describes.
+/// The model that a `config.json` describes, with the weights that it was written for. What it says of the
+/// number of classes holds: files that contradict each other are not a model.
+fn configured_with_own(
+    name: String,
+    config: ModelConfig,
+    own: Option<Checkpoint>,
+) -> Result<(Described, Option<Source>), Error> {
+    let said = config.pretrained_cfg.num_classes.map(|_| (config.num_classes, config.labels()));
+    let (mut described, source) = configured(name, config, own.map(Source::Checkpoint))?;
+    if let Some((num_classes, labels)) = said {
+        (described.num_classes, described.labels) = (num_classes, labels?);
+    }
+    Ok((described, source))
+}
+
+/// The model that a `config.json` describes, with any weights of its architecture.
 fn configured(
     name: String,
     config: ModelConfig,
     source: Option<Source>,
 ) -> Result<(Described, Option<Source>), Error> {
-    let mut arch = find_arch(config.architecture)?;
-    config.model_args.apply(&mut arch).map_err(|(key, value)| Error::ModelArg {
-        file: config.file.clone(),
-        key,
-        value,
-    })?;
     let mut notes: Vec<String> = config.note.clone().into_iter().collect();
     if !config.ignored_keys.is_empty() {
         let keys = config.ignored_keys.join(", ");
         notes.push(format!("{}: ignored what is not known: {keys}", config.file.display()));
     }
-    // The configuration says how the network computes; only the names are the library's.
-    let names = match &source {
-        Some(Source::Checkpoint(checkpoint)) => Names::find(checkpoint, config.architecture)?,
-        _ => None,
-    };
-    let source = match (source, names) {
-        (Some(Source::Checkpoint(checkpoint)), Some(names)) => {
-            Some(Source::Foreign(checkpoint, Box::new(names)))
-        }
-        (source, _) => source,
-    };
     let described = Described {
         name,
-        arch,
+        arch: find_arch(config.architecture)?,
         in_chans: config.in_chans,
         num_classes: config.num_classes,
         labels: config.labels()?,
@@ -364,8 +404,15 @@ fn configured(
         notes,
         revision: None,
         cfg: config.pretrained_cfg,
-        base: None,
+        bases: Vec::new(),
     };
+    let (mut described, source) = described.identified(source)?;
+    // What the configuration says goes before what the tensors' names do.
+    config.model_args.apply(&mut described.arch).map_err(|(key, value)| Error::ModelArg {
+        file: config.file.clone(),
+        key,
+        value,
+    })?;
     Ok((described, source))
 }
 

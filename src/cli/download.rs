@@ -59,8 +59,8 @@ pub(super) fn repository(model: &str) -> Result<(String, Option<String>)> {
             let untrained = || NoModel(format!("{model}: nobody has published weights for it"));
             Ok((repo.ok_or_else(untrained)?, None))
         }
-        ModelName::Folder(folder) => {
-            let text = format!("{}: a folder, not a model of the hub", folder.display());
+        ModelName::Folder(path) | ModelName::File(path) => {
+            let text = format!("{}: it is on this machine already, not on the hub", path.display());
             Err(NoModel(text).into())
         }
     }

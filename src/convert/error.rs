@@ -1,3 +1,4 @@
+use super::LeftOver;
 use crate::arch::ArchError;
 use crate::pretrained::PretrainedError;
 use crate::weights::{ConventionError, Mismatch, WeightsError};
@@ -47,7 +48,15 @@ pub enum ConvertError {
         /// `ARCHITECTURE (MODEL, CONVENTION)` of each.
         candidates: Vec<String>,
     },
-    /// A file of a model that computes otherwise than the one asked for.
+    /// A network with layers beside it that are not one linear classifier.
+    #[error("{file}: {left_over}")]
+    LeftOver {
+        /// The file.
+        file: String,
+        /// The layers.
+        left_over: LeftOver,
+    },
+    /// A file of a model that computes in another way than the one asked for.
     #[error(
         "{file}: these are the weights of {model}, which computes as {timm}, not as {asked}: name {timm}, or no model"
     )]

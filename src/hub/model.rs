@@ -187,7 +187,7 @@ pub(super) fn check_repo(repo: &str, revision: Option<&str>) -> Result<(String, 
         ModelName::Hub { repo, revision } => {
             Ok((repo, revision.unwrap_or_else(|| "main".to_owned())))
         }
-        ModelName::Timm(_) | ModelName::Folder(_) => Err(refuse()),
+        ModelName::Timm(_) | ModelName::Folder(_) | ModelName::File(_) => Err(refuse()),
     }
 }
 

@@ -49,7 +49,7 @@ fn convert_says_what_went_where_and_the_result_classifies_alike() {
         let list: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
         list[0]["predictions"].clone()
     };
-    let expected = classify(&["--weights", str(&file)]);
+    let expected = classify(&["-m", "tf_efficientnet_lite0", "--weights", str(&file)]);
     assert_eq!(classify(&["--weights", str(&out)]), expected);
     assert_eq!(classify(&["-m", "tf_efficientnet_lite0", "--weights", str(&out)]), expected);
 

@@ -105,7 +105,8 @@ fn a_nan_and_a_missing_tensor_are_named() {
         }
         Some(values)
     });
-    let run = effnet(["classify", COFFEE, "--weights", str(&file)]);
+    let model = "tf_efficientnet_lite0";
+    let run = effnet(["classify", COFFEE, "-m", model, "--weights", str(&file)]);
     assert_eq!(run.code, NO_MODEL);
     let error = run.only_error();
     assert!(error.contains("blocks.1.0.bn2.bias") && error.contains(str(&file)), "{error}");
