@@ -10,7 +10,7 @@ use crate::hub::{ConfigFiles, ModelFiles};
 use crate::labels::{ClassifierActivation, LabelSet, label_set_for};
 use crate::pretrained::{
     self, CfgOrigin, ModelConfig, ModelName, PreprocessingOptions, PretrainedCfg,
-    Resolved as Value, ResolvedPreprocessing,
+    Resolved as Value, ResolvedPreprocessing, ValueSource,
 };
 use crate::weights::{Checkpoint, Normalization};
 
@@ -36,6 +36,8 @@ pub(super) struct Described {
     pub(super) labels: Option<LabelSet>,
     /// What makes probabilities of its outputs, where the model says it.
     pub(super) activation: Option<Value<ClassifierActivation>>,
+    /// Whether its images are turned as their EXIF orientation says.
+    pub(super) turns_exif: bool,
     pub(super) notes: Vec<String>,
     /// The commit of the hub repository that it comes from.
     pub(super) revision: Option<String>,
@@ -179,6 +181,7 @@ impl Resolver {
             num_classes,
             labels: label_set_for(num_classes, None, None)?,
             activation: None,
+            turns_exif: false,
             notes: found.note.into_iter().collect(),
             revision: None,
             cfg: cfg.clone(),
@@ -315,6 +318,7 @@ fn recognized(checkpoint: &Checkpoint) -> Result<(Described, Source), Error> {
         num_classes,
         labels: label_set_for(num_classes, None, None)?,
         activation: None,
+        turns_exif: false,
         notes: Vec::new(),
         revision: None,
     };
@@ -338,7 +342,10 @@ fn configured(
         key,
         value,
     })?;
-    let mut notes: Vec<String> = config.note.clone().into_iter().collect();
+    if let Some(channel_multiplier) = config.channel_multiplier {
+        arch.channel_multiplier = channel_multiplier;
+    }
+    let mut notes = config.notes.clone();
     if !config.ignored_keys.is_empty() {
         let keys = config.ignored_keys.join(", ");
         notes.push(format!("{}: ignored what is not known: {keys}", config.file.display()));
@@ -360,7 +367,11 @@ fn configured(
         in_chans: config.in_chans,
         num_classes: config.num_classes,
         labels: config.labels()?,
-        activation: None,
+        activation: config.activation.map(|activation| Value {
+            value: activation.value,
+            source: ValueSource::ConfigJson(activation.key),
+        }),
+        turns_exif: config.turns_exif,
         notes,
         revision: None,
         cfg: config.pretrained_cfg,
