@@ -31,7 +31,7 @@ fn nested_form() {
     let config = read(NESTED).unwrap();
     assert_eq!(config.architecture, "tf_efficientnet_b4");
     assert_eq!((config.num_classes, config.in_chans, config.num_features), (3, 3, Some(1792)));
-    assert_eq!(config.note, None);
+    assert!(config.notes.is_empty());
     assert_eq!(config.model_args.bn_eps, Some(1e-5));
     assert_eq!(config.model_args.act_layer.as_deref(), Some("hard_swish"));
     assert_eq!(config.model_args.drop_rate, Some(0.3));
@@ -63,7 +63,7 @@ fn legacy_flat_form() {
     )
     .unwrap();
     assert_eq!((config.architecture, config.num_classes), ("tf_efficientnet_b0", 2));
-    assert!(config.note.unwrap().contains("tf_efficientnet_b0_ns"));
+    assert!(config.notes[0].contains("tf_efficientnet_b0_ns"));
     assert_eq!(config.ignored_keys, ["hf_hub"]);
     assert_eq!(config.pretrained_cfg.crop_pct, Some(0.9));
 }

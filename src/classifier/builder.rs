@@ -262,7 +262,9 @@ impl ClassifierBuilder {
     fn preprocessor_of(&self, described: &Described) -> Result<Preprocessor, Error> {
         let (values, more) = described.preprocessing(&self.preprocessing)?;
         let notes = described.notes.iter().cloned().chain(more).collect();
-        Preprocessor::new(described.name.clone(), values, self.decode, notes)
+        let mut decode = self.decode;
+        decode.exif_orientation |= described.turns_exif;
+        Preprocessor::new(described.name.clone(), values, decode, notes)
     }
 
     /// What makes probabilities of the outputs: what was asked for, else what the configuration says,

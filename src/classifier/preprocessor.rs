@@ -71,6 +71,7 @@ impl Preprocessor {
 fn transform(values: &ResolvedPreprocessing) -> Result<EvalTransform, TransformError> {
     let [channels, height, width] = values.input_size.value;
     EvalTransform::new(PreprocessConfig {
+        pipeline: values.pipeline,
         input_size: (channels, height, width),
         interpolation: values.interpolation.value.parse()?,
         crop_pct: values.crop_pct.value,

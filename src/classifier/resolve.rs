@@ -10,7 +10,7 @@ use crate::hub::{ConfigFiles, ModelFiles};
 use crate::labels::{ClassifierActivation, LabelSet, label_set_for};
 use crate::pretrained::{
     self, CfgOrigin, ModelConfig, ModelName, PreprocessingOptions, PretrainedCfg,
-    Resolved as Value, ResolvedPreprocessing,
+    Resolved as Value, ResolvedPreprocessing, ValueSource,
 };
 use crate::weights::{Checkpoint, Normalization};
 
@@ -36,6 +36,8 @@ pub(super) struct Described {
     pub(super) labels: Option<LabelSet>,
     /// What makes probabilities of its outputs, where the model says it.
     pub(super) activation: Option<Value<ClassifierActivation>>,
+    /// Whether its images are turned as their EXIF orientation says.
+    pub(super) turns_exif: bool,
     pub(super) notes: Vec<String>,
     /// The commit of the hub repository that it comes from.
     pub(super) revision: Option<String>,
@@ -189,6 +191,7 @@ impl Resolver {
             num_classes,
             labels: label_set_for(num_classes, None, None)?,
             activation: None,
+            turns_exif: false,
             notes: found.note.into_iter().collect(),
             revision: None,
             cfg: cfg.clone(),
@@ -358,6 +361,7 @@ fn recognized(checkpoint: &Checkpoint) -> Result<(Described, Option<Source>), Er
         num_classes,
         labels: label_set_for(num_classes, None, None)?,
         activation: None,
+        turns_exif: false,
         notes: Vec::new(),
         revision: None,
     };
@@ -389,7 +393,7 @@ fn configured(
     config: ModelConfig,
     source: Option<Source>,
 ) -> Result<(Described, Option<Source>), Error> {
-    let mut notes: Vec<String> = config.note.clone().into_iter().collect();
+    let mut notes = config.notes.clone();
     if !config.ignored_keys.is_empty() {
         let keys = config.ignored_keys.join(", ");
         notes.push(format!("{}: ignored what is not known: {keys}", config.file.display()));
@@ -400,7 +404,11 @@ fn configured(
         in_chans: config.in_chans,
         num_classes: config.num_classes,
         labels: config.labels()?,
-        activation: None,
+        activation: config.activation.map(|activation| Value {
+            value: activation.value,
+            source: ValueSource::ConfigJson(activation.key),
+        }),
+        turns_exif: config.turns_exif,
         notes,
         revision: None,
         cfg: config.pretrained_cfg,
@@ -408,6 +416,9 @@ fn configured(
     };
     let (mut described, source) = described.identified(source)?;
     // What the configuration says goes before what the tensors' names do.
+    if let Some(channel_multiplier) = config.channel_multiplier {
+        described.arch.channel_multiplier = channel_multiplier;
+    }
     config.model_args.apply(&mut described.arch).map_err(|(key, value)| Error::ModelArg {
         file: config.file.clone(),
         key,

@@ -14,6 +14,8 @@ use super::{Download, HubBuilder, HubError, Progress, lock};
 use crate::pretrained::{self, ModelConfig, ModelName, PretrainedError};
 
 const CONFIG: &str = "config.json";
+/// Beside transformers' `config.json`.
+const PROCESSOR: &str = "preprocessor_config.json";
 const WEIGHTS: &str = "model.safetensors";
 const PICKLE: &str = "pytorch_model.bin";
 
@@ -216,7 +218,15 @@ impl Inner {
             },
             error => error,
         })?;
-        ModelConfig::from_file(&config.path).map_err(|error| not_this_family(&repo, error))?;
+        let not_read = |error| not_this_family(&repo, error);
+        if ModelConfig::has_preprocessor(&config.path).map_err(not_read)? {
+            let target = Target { repo: &repo, file: PROCESSOR, revision: &config.commit };
+            match self.file(target, MAX_CONFIG, cancel) {
+                Ok(_) | Err(HubError::NoFile { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        ModelConfig::from_file(&config.path).map_err(not_read)?;
         Ok(ConfigFiles {
             commit: config.commit,
             config: config.path,

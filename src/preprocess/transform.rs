@@ -3,8 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::decode::Limits;
 use super::error::TransformError;
 use super::image::{ColorMode, Image, Pixels};
+use super::pipeline::Pipeline;
 use super::resize::{Interpolation, Window, resize_window};
 
 /// How an image is fitted to the input size (timm's `crop_mode`).
@@ -45,6 +47,8 @@ impl fmt::Display for CropMode {
 /// What a `pretrained_cfg` of timm says about its model's input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreprocessConfig {
+    /// Whose resize and crop.
+    pub pipeline: Pipeline,
     /// Channels, height, width. 1 channel is grey, 3 are RGB, 4 are RGBA.
     pub input_size: (usize, usize, usize),
     /// The filter of the resize.
@@ -64,6 +68,7 @@ impl Default for PreprocessConfig {
     /// standard deviation.
     fn default() -> Self {
         Self {
+            pipeline: Pipeline::Timm,
             input_size: (3, 224, 224),
             interpolation: Interpolation::Bicubic,
             crop_pct: 0.875,
@@ -159,9 +164,11 @@ impl EvalTransform {
         }
         let (channels, height, width) = self.config.input_size;
         let size = self.resized(image)?;
-        let (x, y) = (Crop::center(size.0, width), Crop::center(size.1, height));
+        let pipeline = self.config.pipeline;
+        let crop = |size, crop| Crop::center(size, crop, pipeline);
+        let (x, y) = (crop(size.0, width), crop(size.1, height));
         let window = Window { x: x.offset, y: y.offset, width: x.kept, height: y.kept };
-        let kept = resize_window(image, size, self.config.interpolation, window);
+        let kept = resize_window(image, size, (pipeline, self.config.interpolation), window);
         if x.kept == width && y.kept == height {
             return Ok(Pixels::new(channels, width, height, kept));
         }
@@ -197,7 +204,10 @@ impl EvalTransform {
             }
         };
         let sides = 1.0..=f64::from(i32::MAX);
-        if !sides.contains(&new_width) || !sides.contains(&new_height) {
+        // torchvision makes the whole of it before the crop.
+        let is_too_large = self.config.pipeline == Pipeline::Transformers
+            && new_width * new_height > Limits::default().max_pixels as f64;
+        if !sides.contains(&new_width) || !sides.contains(&new_height) || is_too_large {
             return Err(TransformError::ResizedSide {
                 width: image.width(),
                 height: image.height(),
@@ -248,7 +258,8 @@ impl EvalTransform {
     }
 }
 
-/// What one side of a centre crop keeps of a resized image (torchvision's `center_crop`).
+/// What one side of a centre crop keeps of a resized image (torchvision's `center_crop`, and that of
+/// transformers' image processors).
 struct Crop {
     /// First pixel kept.
     offset: u64,
@@ -259,13 +270,17 @@ struct Crop {
 }
 
 impl Crop {
-    fn center(size: u64, crop: usize) -> Self {
+    fn center(size: u64, crop: usize, pipeline: Pipeline) -> Self {
         match (crop as u64).checked_sub(size) {
             Some(missing) => {
                 Self { offset: 0, kept: size as usize, before: (missing / 2) as usize }
             }
             None => {
-                let offset = ((size - crop as u64) as f64 / 2.0).round_ties_even() as u64;
+                let half = (size - crop as u64) as f64 / 2.0;
+                let offset = match pipeline {
+                    Pipeline::Timm => half.round_ties_even() as u64,
+                    Pipeline::Transformers => half as u64,
+                };
                 Self { offset, kept: crop, before: 0 }
             }
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::labels::LabelNames;
+use crate::preprocess::Pipeline;
 
 /// The most classes that a configuration may ask for: more is a mistake or an attack.
 const MAX_CLASSES: usize = 1_000_000;
@@ -23,6 +24,8 @@ pub enum CfgOrigin {
     ModelTable,
     /// A `config.json`.
     ConfigJson,
+    /// transformers' `preprocessor_config.json`.
+    PreprocessorConfig,
     /// The naming convention of a foreign checkpoint, for the images of its library.
     Convention,
 }
@@ -36,6 +39,9 @@ pub struct PretrainedCfg {
     /// Where this configuration came from.
     #[serde(skip)]
     pub origin: CfgOrigin,
+    /// Whose steps prepare images.
+    #[serde(skip)]
+    pub pipeline: Pipeline,
 
     /// Architecture: `efficientnet_b0`.
     pub architecture: Option<String>,

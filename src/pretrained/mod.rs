@@ -15,10 +15,11 @@ mod error;
 mod name;
 mod resolve;
 mod table;
+mod transformers;
 
 pub use args::ModelArgs;
 pub use cfg::{CfgOrigin, OneOrMany, PretrainedCfg};
-pub use config::ModelConfig;
+pub use config::{ClassFunction, ModelConfig};
 pub use error::PretrainedError;
 pub use name::ModelName;
 pub use resolve::{PreprocessingOptions, Resolved, ResolvedPreprocessing, ValueSource};

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{CfgOrigin, PretrainedCfg, PretrainedError};
+use crate::preprocess::Pipeline;
 
 /// Where a resolved value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub enum ValueSource {
     ModelTable(&'static str),
     /// The model's `config.json`, under this key.
     ConfigJson(&'static str),
+    /// transformers' `preprocessor_config.json`.
+    PreprocessorConfig,
     /// The naming convention of a foreign checkpoint: as the weights' library does, under this key.
     Convention(&'static str),
     /// Whoever asked for the model: an option of the command, a setter of the library.
@@ -27,6 +30,7 @@ impl fmt::Display for ValueSource {
         match self {
             Self::ModelTable(key) => write!(f, "{key} in the model table"),
             Self::ConfigJson(key) => write!(f, "{key} in config.json"),
+            Self::PreprocessorConfig => f.write_str("preprocessor_config.json"),
             Self::Convention(key) => write!(f, "{key} in the convention of the weights' names"),
             Self::Option => f.write_str("as asked for"),
             Self::OneOutput => f.write_str("the network has one output"),
@@ -47,6 +51,8 @@ pub struct Resolved<T> {
 /// How images are prepared for a model, each value with its source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResolvedPreprocessing {
+    /// Whose steps: whose resize, whose crop.
+    pub pipeline: Pipeline,
     /// Channels, height, width.
     pub input_size: Resolved<[usize; 3]>,
     /// Resize filter: `nearest`, `bilinear`, `bicubic` or `lanczos`.
@@ -89,6 +95,7 @@ impl ResolvedPreprocessing {
             if own.source == ValueSource::Default { base } else { own }
         }
         Self {
+            pipeline: self.pipeline,
             input_size: first(self.input_size, base.input_size),
             interpolation: first(self.interpolation, base.interpolation),
             crop_pct: first(self.crop_pct, base.crop_pct),
@@ -179,6 +186,7 @@ impl PretrainedCfg {
         let (test_input_size, test_crop_pct) =
             if use_train_size { (None, None) } else { (self.test_input_size, self.test_crop_pct) };
         ResolvedPreprocessing {
+            pipeline: self.pipeline,
             input_size: self.pick(
                 [("test_input_size", test_input_size), ("input_size", self.input_size)],
                 [3, 224, 224],
@@ -204,6 +212,7 @@ impl PretrainedCfg {
                 let source = match self.origin {
                     CfgOrigin::ModelTable => ValueSource::ModelTable(key),
                     CfgOrigin::ConfigJson => ValueSource::ConfigJson(key),
+                    CfgOrigin::PreprocessorConfig => ValueSource::PreprocessorConfig,
                     CfgOrigin::Convention => ValueSource::Convention(key),
                 };
                 return Resolved { value, source };

@@ -12,6 +12,7 @@ use self::passes::{View, horizontal, vertical};
 use super::decode::Limits;
 use super::error::TransformError;
 use super::image::{ColorMode, Image};
+use super::pipeline::Pipeline;
 use super::raster::share;
 
 /// A resampling filter, by timm's name.
@@ -89,7 +90,12 @@ pub fn resize(
         return Err(refused);
     }
     let window = Window { x: 0, y: 0, width: width as usize, height: height as usize };
-    let data = resize_window(image, (width.into(), height.into()), interpolation, window);
+    let data = resize_window(
+        image,
+        (width.into(), height.into()),
+        (Pipeline::Timm, interpolation),
+        window,
+    );
     Image::new(image.mode(), width, height, data).map_err(|_| refused)
 }
 
@@ -98,21 +104,25 @@ pub fn resize(
 pub(super) fn resize_window(
     image: &Image,
     size: (u64, u64),
-    interpolation: Interpolation,
+    filter: (Pipeline, Interpolation),
     window: Window,
 ) -> Vec<u8> {
     let whole = (u64::from(image.width()), u64::from(image.height()));
     match image.mode() {
-        ColorMode::L => resize_channels::<1>(image, image.data(), size, interpolation, window),
-        ColorMode::Rgb => resize_channels::<3>(image, image.data(), size, interpolation, window),
+        ColorMode::L => resize_channels::<1>(image, image.data(), size, filter, window),
+        ColorMode::Rgb => resize_channels::<3>(image, image.data(), size, filter, window),
         // Colours count as much as they are seen: Pillow resizes in its mode `RGBa`.
-        ColorMode::Rgba if interpolation != Interpolation::Nearest && size != whole => {
+        ColorMode::Rgba
+            if filter.0 == Pipeline::Timm
+                && filter.1 != Interpolation::Nearest
+                && size != whole =>
+        {
             let premultiplied = premultiply(image.data());
-            let mut data = resize_channels::<4>(image, &premultiplied, size, interpolation, window);
+            let mut data = resize_channels::<4>(image, &premultiplied, size, filter, window);
             unpremultiply(&mut data);
             data
         }
-        ColorMode::Rgba => resize_channels::<4>(image, image.data(), size, interpolation, window),
+        ColorMode::Rgba => resize_channels::<4>(image, image.data(), size, filter, window),
     }
 }
 
@@ -141,7 +151,7 @@ fn resize_channels<const C: usize>(
     image: &Image,
     data: &[u8],
     size: (u64, u64),
-    interpolation: Interpolation,
+    (pipeline, interpolation): (Pipeline, Interpolation),
     window: Window,
 ) -> Vec<u8> {
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -151,9 +161,10 @@ fn resize_channels<const C: usize>(
         return Vec::new();
     }
     let Some(filter) = Filter::of(interpolation) else {
-        return nearest::<C>(image, size, columns, rows);
+        return nearest::<C>(image, size, pipeline, columns, rows);
     };
-    let (x_axis, y_axis) = (Axis::new(width, size.0, filter), Axis::new(height, size.1, filter));
+    let axis = |input, output| Axis::new(input, output, filter, pipeline);
+    let (x_axis, y_axis) = (axis(width, size.0), axis(height, size.1));
     let view = View::<C> { data, width, left: 0, top: 0 };
     let as_is = |range: &Range<u64>| range.start as usize..range.end as usize;
     match (size.0 != width as u64, size.1 != height as u64) {
@@ -162,7 +173,10 @@ fn resize_channels<const C: usize>(
         }
         (true, false) => horizontal(view, as_is(&rows), &x_axis, columns),
         (false, true) => vertical(view, &as_is(&columns), &y_axis, rows),
-        (true, true) if vertical_first((width as u64, height as u64), size) => {
+        (true, true)
+            if pipeline == Pipeline::Timm
+                && vertical_first((width as u64, height as u64), size) =>
+        {
             let inputs = x_axis.span(&columns);
             let strip = vertical(view, &inputs, &y_axis, rows);
             let strip = View::<C> { data: &strip, width: inputs.len(), left: inputs.start, top: 0 };
@@ -182,17 +196,22 @@ fn vertical_first(from: (u64, u64), to: (u64, u64)) -> bool {
     from.1.saturating_sub(to.1) > 2 * from.0.saturating_sub(to.0)
 }
 
-/// Pillow's nearest (`src/libImaging/Geometry.c`, `ImagingScaleAffine`).
+/// The nearest pixels.
 fn nearest<const C: usize>(
     image: &Image,
     size: (u64, u64),
+    pipeline: Pipeline,
     columns: Range<u64>,
     rows: Range<u64>,
 ) -> Vec<u8> {
-    let columns = nearest_inputs(image.width(), size.0, columns);
+    let inputs = match pipeline {
+        Pipeline::Timm => pillow_inputs,
+        Pipeline::Transformers => torch_inputs,
+    };
+    let columns = inputs(image.width(), size.0, columns);
     let stride = image.width() as usize * C;
     let mut output = Vec::new();
-    for y in nearest_inputs(image.height(), size.1, rows) {
+    for y in inputs(image.height(), size.1, rows) {
         for x in &columns {
             match (x, y) {
                 (Some(x), Some(y)) => {
@@ -205,9 +224,10 @@ fn nearest<const C: usize>(
     output
 }
 
-/// The input pixel under each output pixel. Pillow adds up the step, so its rounding error adds
-/// up too, and the sum has to start from the edge; what falls outside stays black.
-fn nearest_inputs(input: u32, output: u64, wanted: Range<u64>) -> Vec<Option<usize>> {
+/// The input pixel under each output pixel, as Pillow has it (`src/libImaging/Geometry.c`,
+/// `ImagingScaleAffine`). It adds up the step, so its rounding error adds up too, and the sum has to
+/// start from the edge; what falls outside stays black.
+fn pillow_inputs(input: u32, output: u64, wanted: Range<u64>) -> Vec<Option<usize>> {
     let step = f64::from(input) / output as f64;
     let mut at = step * 0.5;
     let mut inputs = Vec::new();
@@ -218,4 +238,11 @@ fn nearest_inputs(input: u32, output: u64, wanted: Range<u64>) -> Vec<Option<usi
         at += step;
     }
     inputs
+}
+
+/// The input pixel under each output pixel, as torch's `nearest-exact` has it.
+fn torch_inputs(input: u32, output: u64, wanted: Range<u64>) -> Vec<Option<usize>> {
+    let scale = input as f32 / output as f32;
+    let last = (input as usize).saturating_sub(1);
+    wanted.map(|index| Some((((index as f32 + 0.5) * scale) as usize).min(last))).collect()
 }

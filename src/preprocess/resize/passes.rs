@@ -5,10 +5,8 @@
 
 use std::ops::Range;
 
-use super::axis::{Axis, PRECISION_BITS};
+use super::axis::Axis;
 
-/// Half of the last bit that is kept: what makes the shift round.
-const HALF: i32 = 1 << (PRECISION_BITS - 1);
 /// Bytes of a step along a row: whole pixels of 1, 3 or 4 channels.
 const STEP: usize = 24;
 /// Bytes of a step of the vertical pass.
@@ -34,8 +32,14 @@ impl<'a, const C: usize> View<'a, C> {
 }
 
 #[inline(always)]
-fn clip(sum: i32) -> u8 {
-    (sum >> PRECISION_BITS).clamp(0, 255) as u8
+fn clip(sum: i32, bits: u32) -> u8 {
+    (sum >> bits).clamp(0, 255) as u8
+}
+
+/// Half of the last bit that is kept: what makes the shift round.
+#[inline(always)]
+fn half(bits: u32) -> i32 {
+    1 << (bits - 1)
 }
 
 /// Output columns `columns` of the input rows `rows`, as `(rows, columns, C)`.
@@ -76,6 +80,7 @@ struct Columns {
     /// `span` weights for each output pixel; those past its bounds are zero.
     weights: Vec<i32>,
     span: usize,
+    bits: u32,
 }
 
 impl Columns {
@@ -92,7 +97,7 @@ impl Columns {
                 weights.fill(*weight);
             }
         }
-        Self { inputs, starts, weights, span }
+        Self { inputs, starts, weights, span, bits: axis.bits() }
     }
 }
 
@@ -111,7 +116,7 @@ impl<const C: usize> pulp::WithSimd for Across<'_, C> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let Columns { inputs, starts, weights, span } = self.block;
+        let Columns { inputs, starts, weights, span, bits } = self.block;
         // A row is copied so that the zero weights past a pixel's bounds have bytes to meet.
         let length = inputs.len() * C;
         let mut buffer = vec![0u8; length + span];
@@ -121,7 +126,7 @@ impl<const C: usize> pulp::WithSimd for Across<'_, C> {
             for ((start, weights), pixel) in
                 starts.iter().zip(weights.chunks_exact(*span)).zip(pixels)
             {
-                *pixel = weigh(&buffer[*start..][..*span], weights);
+                *pixel = weigh(&buffer[*start..][..*span], weights, *bits);
             }
         }
     }
@@ -129,20 +134,20 @@ impl<const C: usize> pulp::WithSimd for Across<'_, C> {
 
 /// One output pixel.
 #[inline(always)]
-fn weigh<const C: usize>(bytes: &[u8], weights: &[i32]) -> [u8; C] {
+fn weigh<const C: usize>(bytes: &[u8], weights: &[i32], bits: u32) -> [u8; C] {
     let mut sums = [0i32; STEP];
     for (bytes, weights) in bytes.as_chunks::<STEP>().0.iter().zip(weights.as_chunks::<STEP>().0) {
         for i in 0..STEP {
             sums[i] += weights[i] * i32::from(bytes[i]);
         }
     }
-    let mut pixel = [HALF; C];
+    let mut pixel = [half(bits); C];
     for sums in sums.as_chunks::<C>().0 {
         for (channel, sum) in pixel.iter_mut().zip(sums) {
             *channel += sum;
         }
     }
-    pixel.map(clip)
+    pixel.map(|sum| clip(sum, bits))
 }
 
 /// Output rows `rows` of the input columns `columns`, as `(rows, columns, C)`.
@@ -158,7 +163,12 @@ pub(super) fn vertical<const C: usize>(
     for (row, output) in rows.zip(output.chunks_exact_mut(stride)) {
         axis.weights(row, &mut weights, &mut exact);
         let lines: Vec<&[u8]> = axis.bounds(row).map(|y| view.row(y, columns)).collect();
-        pulp::Arch::new().dispatch(Down { lines: &lines, weights: &weights, output });
+        pulp::Arch::new().dispatch(Down {
+            lines: &lines,
+            weights: &weights,
+            bits: axis.bits(),
+            output,
+        });
     }
     output
 }
@@ -167,6 +177,7 @@ pub(super) fn vertical<const C: usize>(
 struct Down<'a> {
     lines: &'a [&'a [u8]],
     weights: &'a [i32],
+    bits: u32,
     output: &'a mut [u8],
 }
 
@@ -178,7 +189,7 @@ impl pulp::WithSimd for Down<'_> {
         let (chunks, rest) = self.output.as_chunks_mut::<CHUNK>();
         let done = chunks.len() * CHUNK;
         for (index, chunk) in chunks.iter_mut().enumerate() {
-            let mut sums = [HALF; CHUNK];
+            let mut sums = [half(self.bits); CHUNK];
             for (line, weight) in self.lines.iter().zip(self.weights) {
                 let bytes = &line.as_chunks::<CHUNK>().0[index];
                 for i in 0..CHUNK {
@@ -186,16 +197,15 @@ impl pulp::WithSimd for Down<'_> {
                 }
             }
             for (byte, sum) in chunk.iter_mut().zip(sums) {
-                *byte = clip(sum);
+                *byte = clip(sum, self.bits);
             }
         }
         for (index, byte) in rest.iter_mut().enumerate() {
-            let sum = self
-                .lines
-                .iter()
-                .zip(self.weights)
-                .fold(HALF, |sum, (line, weight)| sum + weight * i32::from(line[done + index]));
-            *byte = clip(sum);
+            let sum =
+                self.lines.iter().zip(self.weights).fold(half(self.bits), |sum, (line, weight)| {
+                    sum + weight * i32::from(line[done + index])
+                });
+            *byte = clip(sum, self.bits);
         }
     }
 }
