@@ -112,12 +112,11 @@ fn every_hostile_file_is_refused_at_once_and_by_name() {
 fn a_type_that_holds_no_weights_is_refused_when_it_is_asked_for() {
     let checkpoint = Checkpoint::open(path("types.pth")).unwrap();
     assert_eq!(checkpoint.read_f32("bn.weight").unwrap(), [1.0, -2.0, 0.5]);
-    for (tensor, dtype) in [("int8", "I8"), ("f64", "F64")] {
-        let error = checkpoint.read_f32(tensor).unwrap_err();
-        assert!(matches!(error, WeightsError::UnsupportedDtype { .. }), "{error}");
-        let error = error.to_string();
-        assert!(error.contains(tensor) && error.contains(dtype), "{error}");
-    }
+    assert_eq!(checkpoint.read_f32("f64").unwrap(), [0.0, 0.0]);
+    let error = checkpoint.read_f32("int8").unwrap_err();
+    assert!(matches!(error, WeightsError::UnsupportedDtype { .. }), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("int8") && error.contains("I8"), "{error}");
 }
 
 /// No change of a byte and no cut makes the reader panic, take long, or read outside the file.

@@ -14,7 +14,8 @@ use super::entry::{Body, Entry, Header};
 use super::report::nearest;
 use super::values::{self, Stored};
 use super::{
-    Hdf5Error, MappedTensor, Normalization, WeightsError, format, pickle, shards, wrappers,
+    Declared, Hdf5Error, MappedTensor, Normalization, TorchError, WeightsError, format, pickle,
+    shards, wrappers,
 };
 
 /// What a folder's weights are called, the first that is there.
@@ -45,11 +46,19 @@ pub struct Checkpoint {
 }
 
 struct Inner {
-    file: String,
-    /// The file, or the files of a sharded checkpoint.
-    shards: Vec<Bytes>,
+    files: Arc<Files>,
     header: Header,
     note: Option<String>,
+    /// Names of tensors that are not under the prefix that was asked for.
+    outside: Vec<String>,
+}
+
+/// Where the tensors are.
+struct Files {
+    /// The path of the file or the index, or what errors call the bytes.
+    name: String,
+    /// The file, or the files of a sharded checkpoint.
+    shards: Vec<Bytes>,
     digest: OnceLock<String>,
 }
 
@@ -84,7 +93,12 @@ impl Checkpoint {
         let path = path.as_ref();
         if path.is_dir() {
             let found = IN_FOLDER.iter().map(|name| path.join(name)).find(|file| file.exists());
-            let missing = || WeightsError::NoneInFolder { folder: path.to_owned() };
+            let missing = || match format::in_folder(path) {
+                Some((format, remedy)) => {
+                    WeightsError::OtherFormat { file: path.display().to_string(), format, remedy }
+                }
+                None => WeightsError::NoneInFolder { folder: path.to_owned() },
+            };
             return Self::open(found.filter(|file| !file.is_dir()).ok_or_else(missing)?);
         }
         let file = path.display().to_string();
@@ -123,8 +137,31 @@ impl Checkpoint {
         let (header, wrappers) = wrappers::strip(header);
         let notes: Vec<_> = note.into_iter().chain(wrappers).collect();
         let note = (!notes.is_empty()).then(|| notes.join("; "));
-        let inner = Inner { file, shards, header, note, digest: OnceLock::new() };
-        Self { inner: Arc::new(inner) }
+        let files = Arc::new(Files { name: file, shards, digest: OnceLock::new() });
+        Self { inner: Arc::new(Inner { files, header, note, outside: Vec::new() }) }
+    }
+
+    /// The beginnings of names under which a network may be that is a module of another, such as
+    /// `model` and `model.backbone`, the shortest first: those of at least a quarter of all tensors.
+    pub fn prefixes(&self) -> Vec<String> {
+        wrappers::prefixes(&self.inner.header)
+    }
+
+    /// The same file with `prefix` and a dot taken off the names that begin with them; `None` if there
+    /// are none. The tensors outside of it keep their whole names and are listed by
+    /// [`outside`](Self::outside), but for counters and single vectors, which can be no layer: these
+    /// [`note`](Self::note) names.
+    pub fn under(&self, prefix: &str) -> Option<Self> {
+        let (header, outside, taken) = wrappers::under(&self.inner.header, prefix)?;
+        let note = self.note().map_or(taken.clone(), |note| format!("{note}; {taken}"));
+        let (files, note) = (self.inner.files.clone(), Some(note));
+        Some(Self { inner: Arc::new(Inner { files, header, note, outside }) })
+    }
+
+    /// The tensors that are not under the prefix that [`under`](Self::under) took off: their names, to
+    /// which `outside.` was added where a tensor under it has the same.
+    pub fn outside(&self) -> &[String] {
+        &self.inner.outside
     }
 
     /// Where in the file the weights were found and what was taken off their names, if they were not
@@ -135,7 +172,7 @@ impl Checkpoint {
 
     /// The path of the file or index, or the name that the bytes were given.
     pub fn file(&self) -> &str {
-        &self.inner.file
+        &self.inner.files.name
     }
 
     /// The names of all tensors, in the order in which the file stores them.
@@ -158,6 +195,11 @@ impl Checkpoint {
         &self.inner.header.metadata
     }
 
+    /// What the file says about its model besides the tensors. None of it has been compared with them.
+    pub fn declared(&self) -> &Declared {
+        &self.inner.header.declared
+    }
+
     /// How images are normalized, if layers of the model do it and the file says how, as Keras's do.
     pub fn normalization(&self) -> Option<Normalization> {
         self.inner.header.normalization
@@ -168,25 +210,35 @@ impl Checkpoint {
     ///
     /// Computed on the first call, which reads the file to its end, and kept.
     pub fn digest(&self) -> &str {
-        self.inner.digest.get_or_init(|| {
+        self.inner.files.digest.get_or_init(|| {
             let mut digest = Sha256::new();
-            self.inner.shards.iter().for_each(|shard| digest.update(shard));
+            self.inner.files.shards.iter().for_each(|shard| digest.update(shard));
             format!("{:x}", digest.finalize())
         })
     }
 
-    /// Reads the values of a tensor as f32, in row-major order. Exact: every f16 and bf16 is an f32.
+    /// Reads the values of a tensor as f32, in row-major order. Every f16 and bf16 is an f32; a f64 is
+    /// rounded to the nearest one.
     ///
     /// # Errors
-    /// If there is no such tensor, it is stored as something other than f32, f16 or bf16, or it
-    /// holds a value that is not finite.
+    /// If there is no such tensor, it is stored as something other than f32, f16, bf16 or f64, or it
+    /// holds a value that is not finite or beyond the range of f32.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
-        let entry = self.entry(name).ok_or_else(|| WeightsError::NoTensor {
-            file: self.inner.file.clone(),
-            tensor: name.to_owned(),
-            nearest: nearest(name, self.names()),
-        })?;
-        self.read(entry)
+        match self.entry(name) {
+            Some(entry) => self.read(entry),
+            None => Err(self.unreadable(name).unwrap_or_else(|| WeightsError::NoTensor {
+                file: self.inner.files.name.clone(),
+                tensor: name.to_owned(),
+                nearest: nearest(name, self.names()),
+            })),
+        }
+    }
+
+    /// Why the file has something by that name and no tensor that can be read, if so.
+    pub(crate) fn unreadable(&self, name: &str) -> Option<WeightsError> {
+        let reason = self.inner.header.unreadable.get(name)?.clone();
+        let source = TorchError::Tensor { tensor: name.to_owned(), reason };
+        Some(WeightsError::Torch { file: self.inner.files.name.clone(), source })
     }
 
     /// Reads a tensor in its stored shape as `dtype` onto `device`.
@@ -232,7 +284,7 @@ impl Checkpoint {
         };
         if let Some(index) = overflow {
             return Err(WeightsError::Overflow {
-                file: self.inner.file.clone(),
+                file: self.inner.files.name.clone(),
                 tensor: name.to_owned(),
                 index,
                 value: values[index],
@@ -242,7 +294,7 @@ impl Checkpoint {
         Tensor::from_vec(values, shape, &Device::Cpu)
             .and_then(|t| t.to_dtype(dtype)?.to_device(device))
             .map_err(|source| WeightsError::Device {
-                file: self.inner.file.clone(),
+                file: self.inner.files.name.clone(),
                 tensor: name.to_owned(),
                 source: Box::new(source),
             })
@@ -254,7 +306,7 @@ impl Checkpoint {
     }
 
     fn read(&self, entry: &Entry) -> Result<Vec<f32>, WeightsError> {
-        let file = || self.inner.file.clone();
+        let file = || self.inner.files.name.clone();
         let tensor = || entry.name.clone();
         let stored = Stored::of(entry.dtype).ok_or_else(|| WeightsError::UnsupportedDtype {
             file: file(),
@@ -262,7 +314,7 @@ impl Checkpoint {
             dtype: entry.dtype.to_string(),
         })?;
         // Every parser has checked that the ranges of its entries lie inside their file.
-        let whole = self.inner.shards[entry.shard].as_ref();
+        let whole = self.inner.files.shards[entry.shard].as_ref();
         let bytes: Cow<'_, [u8]> = match &entry.body {
             Body::Plain(range) => whole[range.clone()].into(),
             Body::Strided(range, strides) => {
@@ -292,7 +344,7 @@ impl fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tensors = self.inner.header.entries.len();
         f.debug_struct("Checkpoint")
-            .field("file", &self.inner.file)
+            .field("file", &self.inner.files.name)
             .field("tensors", &tensors)
             .finish_non_exhaustive()
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use safetensors::Dtype;
 
 use super::Normalization;
+use super::declared::Declared;
 use super::hdf5::Chunks;
 
 /// One tensor of a file.
@@ -52,6 +53,10 @@ pub(super) struct Header {
     pub(super) metadata: BTreeMap<String, String>,
     /// What the model does to images, where the file says it.
     pub(super) normalization: Option<Normalization>,
+    pub(super) declared: Declared,
+    /// What the file has where a tensor could be and is none that can be read: by its name, the end of
+    /// a sentence about it.
+    pub(super) unreadable: BTreeMap<String, String>,
 }
 
 impl Header {

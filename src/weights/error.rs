@@ -91,8 +91,8 @@ pub enum WeightsError {
         /// The nearest name in the file.
         nearest: Option<String>,
     },
-    /// A tensor is stored as something other than f32, f16 or bf16.
-    #[error("{file}: tensor `{tensor}` is stored as {dtype}: store it as F32, F16 or BF16")]
+    /// A tensor is stored as something other than f32, f16, bf16 or f64.
+    #[error("{file}: tensor `{tensor}` is stored as {dtype}: store it as F32, F16, BF16 or F64")]
     UnsupportedDtype {
         /// The file.
         file: String,
@@ -101,7 +101,7 @@ pub enum WeightsError {
         /// The type as safetensors writes it.
         dtype: String,
     },
-    /// A weight is NaN or infinite.
+    /// A weight is NaN or infinite, or a f64 beyond the range of f32.
     #[error(
         "{file}: tensor `{tensor}` holds {value} at index {index}: the file is damaged or its training diverged"
     )]
