@@ -104,35 +104,16 @@ fn a_dictionarys_key_and_the_beginning_of_a_name_are_one_wrapper() {
 #[test]
 fn a_head_beside_the_backbone_stays_and_what_is_no_layer_is_named() {
     let file = open("lightning.ckpt");
-    assert!(file.shape("model.conv_stem.weight").is_some());
-    assert_eq!(file.prefixes(), ["model", "model.bn1"]);
-    assert!(file.under("mod").is_none());
-    let view = file.under("model").unwrap();
-    assert_eq!(view.outside(), ["fc.weight", "fc.bias"]);
-    assert_eq!(view.shape("fc.weight"), Some(&[5, 2][..]));
-    assert_eq!(view.read_f32("fc.weight").unwrap()[..3], [0.0, 0.25, 0.5]);
-    let expected = open("network.safetensors");
-    let stem = "conv_stem.weight";
-    assert_eq!(view.read_f32(stem).unwrap(), expected.read_f32(stem).unwrap());
-    let note = view.note().unwrap();
-    for said in [
-        "those under `state_dict`",
-        "the prefix model. was taken off",
-        "criterion.weight, matrix.confmat",
-    ] {
+    assert_eq!(file.shape("fc.weight"), Some(&[5, 2][..]));
+    assert_eq!(file.read_f32("fc.weight").unwrap()[..3], [0.0, 0.25, 0.5]);
+    let (expected, stem) = (open("network.safetensors"), "conv_stem.weight");
+    let found = file.read_f32("model.conv_stem.weight").unwrap();
+    assert_eq!(found, expected.read_f32(stem).unwrap());
+    assert_eq!(file.shape("criterion.weight"), None);
+    let note = file.note().unwrap();
+    for said in ["those under `state_dict`", "no layer: criterion.weight, matrix.confmat"] {
         assert!(note.contains(said), "{note}");
     }
-    assert_eq!(view.digest(), file.digest());
-    // Of two classifiers both are there.
-    let file = flat(&[
-        ("model.stem.weight", &[2, 3, 1, 1]),
-        ("model.classifier.weight", &[1000, 2]),
-        ("classifier.weight", &[5, 2]),
-    ]);
-    let view = file.under("model").unwrap();
-    assert_eq!(view.outside(), ["outside.classifier.weight"]);
-    assert_eq!(view.shape("classifier.weight"), Some(&[1000, 2][..]));
-    assert_eq!(view.shape("outside.classifier.weight"), Some(&[5, 2][..]));
     // A batch norm before a head is a layer.
     let file = flat(&[
         ("net.stem.weight", &[2, 3, 1, 1]),
@@ -141,13 +122,12 @@ fn a_head_beside_the_backbone_stays_and_what_is_no_layer_is_named() {
         ("head.1.weight", &[5, 2]),
         ("loss_fn.pos_weight", &[5]),
     ]);
-    let view = file.under("net").unwrap();
-    assert_eq!(view.outside(), ["head.0.running_mean", "head.0.weight", "head.1.weight"]);
-    assert!(view.note().unwrap().contains("without what is no layer: loss_fn.pos_weight"));
+    assert_eq!(file.names().len(), 4);
+    assert_eq!(file.note(), Some("left out what can be no layer: loss_fn.pos_weight"));
     let parts = open("parts.pth");
-    assert_eq!(parts.prefixes().first().map(String::as_str), Some("backbone"));
-    assert_eq!(parts.under("backbone").unwrap().outside(), ["head.weight", "head.bias"]);
-    assert!(parts.note().unwrap().contains("1 tensors of the optimizer were left out"));
+    assert_eq!(parts.shape("head.weight"), Some(&[3, 2][..]));
+    assert!(parts.shape("backbone.conv_stem.weight").is_some());
+    assert_eq!(parts.note(), Some("1 tensors of the optimizer were left out"));
 }
 
 #[test]
@@ -177,8 +157,6 @@ fn what_a_file_says_about_its_model_is_told_with_its_place() {
     let lightning = open("lightning.ckpt");
     assert_eq!(architecture(&lightning), ["hyper_parameters.model_name=tf_efficientnetv2_b0"]);
     assert_eq!(lightning.declared().num_classes.as_ref().unwrap().value, 5);
-    // A view says the same.
-    assert_eq!(lightning.under("model").unwrap().declared(), lightning.declared());
     assert_eq!(
         architecture(&open("lightning_plain.ckpt")),
         ["hyper_parameters.arch=efficientnet_b0"]

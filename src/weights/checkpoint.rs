@@ -46,19 +46,11 @@ pub struct Checkpoint {
 }
 
 struct Inner {
-    files: Arc<Files>,
-    header: Header,
-    note: Option<String>,
-    /// Names of tensors that are not under the prefix that was asked for.
-    outside: Vec<String>,
-}
-
-/// Where the tensors are.
-struct Files {
-    /// The path of the file or the index, or what errors call the bytes.
-    name: String,
+    file: String,
     /// The file, or the files of a sharded checkpoint.
     shards: Vec<Bytes>,
+    header: Header,
+    note: Option<String>,
     digest: OnceLock<String>,
 }
 
@@ -137,31 +129,8 @@ impl Checkpoint {
         let (header, wrappers) = wrappers::strip(header);
         let notes: Vec<_> = note.into_iter().chain(wrappers).collect();
         let note = (!notes.is_empty()).then(|| notes.join("; "));
-        let files = Arc::new(Files { name: file, shards, digest: OnceLock::new() });
-        Self { inner: Arc::new(Inner { files, header, note, outside: Vec::new() }) }
-    }
-
-    /// The beginnings of names under which a network may be that is a module of another, such as
-    /// `model` and `model.backbone`, the shortest first: those of at least a quarter of all tensors.
-    pub fn prefixes(&self) -> Vec<String> {
-        wrappers::prefixes(&self.inner.header)
-    }
-
-    /// The same file with `prefix` and a dot taken off the names that begin with them; `None` if there
-    /// are none. The tensors outside of it keep their whole names and are listed by
-    /// [`outside`](Self::outside), but for counters and single vectors, which can be no layer: these
-    /// [`note`](Self::note) names.
-    pub fn under(&self, prefix: &str) -> Option<Self> {
-        let (header, outside, taken) = wrappers::under(&self.inner.header, prefix)?;
-        let note = self.note().map_or(taken.clone(), |note| format!("{note}; {taken}"));
-        let (files, note) = (self.inner.files.clone(), Some(note));
-        Some(Self { inner: Arc::new(Inner { files, header, note, outside }) })
-    }
-
-    /// The tensors that are not under the prefix that [`under`](Self::under) took off: their names, to
-    /// which `outside.` was added where a tensor under it has the same.
-    pub fn outside(&self) -> &[String] {
-        &self.inner.outside
+        let inner = Inner { file, shards, header, note, digest: OnceLock::new() };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Where in the file the weights were found and what was taken off their names, if they were not
@@ -172,7 +141,7 @@ impl Checkpoint {
 
     /// The path of the file or index, or the name that the bytes were given.
     pub fn file(&self) -> &str {
-        &self.inner.files.name
+        &self.inner.file
     }
 
     /// The names of all tensors, in the order in which the file stores them.
@@ -210,9 +179,9 @@ impl Checkpoint {
     ///
     /// Computed on the first call, which reads the file to its end, and kept.
     pub fn digest(&self) -> &str {
-        self.inner.files.digest.get_or_init(|| {
+        self.inner.digest.get_or_init(|| {
             let mut digest = Sha256::new();
-            self.inner.files.shards.iter().for_each(|shard| digest.update(shard));
+            self.inner.shards.iter().for_each(|shard| digest.update(shard));
             format!("{:x}", digest.finalize())
         })
     }
@@ -227,7 +196,7 @@ impl Checkpoint {
         match self.entry(name) {
             Some(entry) => self.read(entry),
             None => Err(self.unreadable(name).unwrap_or_else(|| WeightsError::NoTensor {
-                file: self.inner.files.name.clone(),
+                file: self.inner.file.clone(),
                 tensor: name.to_owned(),
                 nearest: nearest(name, self.names()),
             })),
@@ -238,7 +207,7 @@ impl Checkpoint {
     pub(crate) fn unreadable(&self, name: &str) -> Option<WeightsError> {
         let reason = self.inner.header.unreadable.get(name)?.clone();
         let source = TorchError::Tensor { tensor: name.to_owned(), reason };
-        Some(WeightsError::Torch { file: self.inner.files.name.clone(), source })
+        Some(WeightsError::Torch { file: self.inner.file.clone(), source })
     }
 
     /// Reads a tensor in its stored shape as `dtype` onto `device`.
@@ -284,7 +253,7 @@ impl Checkpoint {
         };
         if let Some(index) = overflow {
             return Err(WeightsError::Overflow {
-                file: self.inner.files.name.clone(),
+                file: self.inner.file.clone(),
                 tensor: name.to_owned(),
                 index,
                 value: values[index],
@@ -294,7 +263,7 @@ impl Checkpoint {
         Tensor::from_vec(values, shape, &Device::Cpu)
             .and_then(|t| t.to_dtype(dtype)?.to_device(device))
             .map_err(|source| WeightsError::Device {
-                file: self.inner.files.name.clone(),
+                file: self.inner.file.clone(),
                 tensor: name.to_owned(),
                 source: Box::new(source),
             })
@@ -306,7 +275,7 @@ impl Checkpoint {
     }
 
     fn read(&self, entry: &Entry) -> Result<Vec<f32>, WeightsError> {
-        let file = || self.inner.files.name.clone();
+        let file = || self.inner.file.clone();
         let tensor = || entry.name.clone();
         let stored = Stored::of(entry.dtype).ok_or_else(|| WeightsError::UnsupportedDtype {
             file: file(),
@@ -314,7 +283,7 @@ impl Checkpoint {
             dtype: entry.dtype.to_string(),
         })?;
         // Every parser has checked that the ranges of its entries lie inside their file.
-        let whole = self.inner.files.shards[entry.shard].as_ref();
+        let whole = self.inner.shards[entry.shard].as_ref();
         let bytes: Cow<'_, [u8]> = match &entry.body {
             Body::Plain(range) => whole[range.clone()].into(),
             Body::Strided(range, strides) => {
@@ -344,7 +313,7 @@ impl fmt::Debug for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tensors = self.inner.header.entries.len();
         f.debug_struct("Checkpoint")
-            .field("file", &self.inner.files.name)
+            .field("file", &self.inner.file)
             .field("tensors", &tensors)
             .finish_non_exhaustive()
     }

@@ -64,10 +64,6 @@ const AVERAGED: &str = "n_averaged";
 const AVERAGE: &str = "/ExponentialMovingAverage";
 /// Wrappers inside wrappers that are taken off; a hostile file has no more.
 const DEPTH: usize = 4;
-/// How deep a network is looked for in modules of others, and the part of all tensors that it has: one
-/// in so many.
-const MAX_PREFIX: usize = 6;
-const PART: usize = 4;
 /// How many names are written out.
 const LISTED: usize = 6;
 
@@ -83,75 +79,9 @@ pub(super) fn strip(mut header: Header) -> (Header, Vec<String>) {
         }
     }
     notes.extend(leave_training(&mut header));
+    notes.extend(leave_measures(&mut header));
     notes.extend(take_averages(&mut header));
     (header, notes)
-}
-
-/// The beginnings of names under which a good part of all tensors is, without their last dots, the
-/// shortest first.
-pub(super) fn prefixes(header: &Header) -> Vec<String> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for entry in &header.entries {
-        for (at, _) in entry.name.match_indices('.').take(MAX_PREFIX) {
-            *counts.entry(&entry.name[..at]).or_default() += 1;
-        }
-    }
-    let least = header.entries.len().div_ceil(PART);
-    let large = counts.into_iter().filter(|(prefix, count)| !prefix.is_empty() && *count >= least);
-    let mut found: Vec<_> = large.collect();
-    found.sort_by_key(|&(prefix, count)| (prefix.matches('.').count(), usize::MAX - count, prefix));
-    found.into_iter().map(|(prefix, _)| prefix.to_owned()).collect()
-}
-
-/// The header with `prefix` taken off the names under it, the names of those outside of it, and what
-/// was done. What is outside and can be no layer is left out. `None` if nothing is under it.
-pub(super) fn under(header: &Header, prefix: &str) -> Option<(Header, Vec<String>, String)> {
-    let inner = |name: &str| {
-        let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
-        (!rest.is_empty()).then(|| rest.to_owned())
-    };
-    let layers = Layers::of(header);
-    let mut view = Header {
-        metadata: header.metadata.clone(),
-        normalization: header.normalization,
-        declared: header.declared.clone(),
-        ..Header::default()
-    };
-    let mut left_out = Vec::new();
-    let mut beside = Vec::new();
-    for entry in &header.entries {
-        match inner(&entry.name) {
-            // Names that were different still are.
-            Some(name) => drop(view.add(Entry { name, ..entry.clone() })),
-            None if layers.has(entry) => beside.push(entry),
-            None => left_out.push(entry.name.as_str()),
-        }
-    }
-    let count = view.entries.len();
-    if count == 0 {
-        return None;
-    }
-    let mut outside = Vec::new();
-    for entry in beside {
-        let mut name = entry.name.clone();
-        while view.index.contains_key(&name) {
-            name.insert_str(0, "outside.");
-        }
-        outside.push(name.clone());
-        let _ = view.add(Entry { name, ..entry.clone() });
-    }
-    view.unreadable = header.unreadable.clone();
-    let stripped = header.unreadable.iter();
-    let stripped = stripped.filter_map(|(name, reason)| Some((inner(name)?, reason.clone())));
-    view.unreadable.extend(stripped);
-    let mut note = format!("the prefix {prefix}. was taken off {count} names");
-    if !left_out.is_empty() {
-        let more = left_out.len().saturating_sub(LISTED);
-        left_out.truncate(LISTED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        note.push_str(&format!(", without what is no layer: {}{more}", left_out.join(", ")));
-    }
-    Some((view, outside, note))
 }
 
 /// Which tensors can belong to layers.
@@ -276,6 +206,26 @@ fn leave_training(header: &mut Header) -> Option<String> {
     }
     rename(header, |name| (!is_training(name)).then(|| name.to_owned()));
     Some(format!("{count} tensors of the optimizer were left out"))
+}
+
+/// Leaves out modules beside the network that can have no layer: losses and metrics.
+fn leave_measures(header: &mut Header) -> Option<String> {
+    let root = |name: &str| name.split_once('.').map(|(root, _)| root.to_owned());
+    let layers = Layers::of(header);
+    let of_layers = header.entries.iter().filter(|entry| layers.has(entry));
+    let roots: HashSet<_> = of_layers.filter_map(|entry| root(&entry.name)).collect();
+    let is_measure = |name: &str| root(name).is_some_and(|root| !roots.contains(&root));
+    let names = header.entries.iter().map(|entry| entry.name.as_str());
+    let mut left_out: Vec<_> = names.filter(|name| is_measure(name)).collect();
+    if left_out.is_empty() || roots.is_empty() {
+        return None;
+    }
+    let more = left_out.len().saturating_sub(LISTED);
+    left_out.truncate(LISTED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let note = format!("left out what can be no layer: {}{more}", left_out.join(", "));
+    rename(header, |name| (!is_measure(name)).then(|| name.to_owned()));
+    Some(note)
 }
 
 /// Puts averages in the place of the variables that they are of.
