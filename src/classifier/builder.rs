@@ -3,6 +3,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
+use super::decoders::Decoders;
 use super::resolve::{Resolved, Resolver, Source};
 use super::{Classifier, Inner, Provenance};
 use crate::Error;
@@ -80,7 +81,9 @@ impl ClassifierBuilder {
         self
     }
 
-    /// Threads for inference on a CPU; all cores by default.
+    /// The most threads that work at once, on decoding or on inference on a CPU; the two take turns
+    /// then. By default inference has all cores, and decoding goes on beside it. Where the system starts
+    /// fewer threads, fewer are used.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
@@ -171,6 +174,7 @@ impl ClassifierBuilder {
             // Names of other classes would be wrong names.
             labels: labels.filter(|labels| labels.len() == num_classes),
             decode: self.decode,
+            decoders: Decoders::new(self.threads),
             provenance,
             checkpoint,
         })))

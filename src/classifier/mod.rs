@@ -5,6 +5,7 @@
 //! ```
 
 mod builder;
+mod decoders;
 mod input;
 mod prediction;
 mod resolve;
@@ -15,8 +16,7 @@ pub use prediction::{Outcome, Prediction, Record};
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
+use self::decoders::Decoders;
 use crate::Error;
 use crate::arch::Network;
 use crate::engine::{Array, Engine, Images, Outputs, Wanted};
@@ -48,6 +48,7 @@ struct Inner {
     transform: EvalTransform,
     labels: Option<LabelSet>,
     decode: DecodeOptions,
+    decoders: Decoders,
     provenance: Provenance,
     checkpoint: Option<Checkpoint>,
 }
@@ -96,7 +97,7 @@ impl Classifier {
         self.top_k(&self.logits(image)?, k)
     }
 
-    /// [`classify`](Self::classify) for many images in one batch: decoding runs on all cores, an
+    /// [`classify`](Self::classify) for many images in one batch: decoding runs in parallel, an
     /// image that fails does not stop the others. Results are in the order of `images`.
     pub fn classify_batch<'a, I>(
         &self,
@@ -111,34 +112,26 @@ impl Classifier {
     }
 
     /// Classifies any number of images in batches of `batch_size`; while one batch is in the
-    /// network, the next is decoded. `each` gets every image with its result, in order.
-    pub fn classify_each<'a, I>(
+    /// network, the next is decoded. `each` gets every image with its result, in order; an error of
+    /// `each` ends the run at once.
+    ///
+    /// # Errors
+    ///
+    /// That of `each`.
+    pub fn classify_each<'a, I, E>(
         &self,
         images: &'a [I],
         batch_size: usize,
         k: usize,
-        mut each: impl FnMut(&'a I, Result<Vec<Prediction>, Error>),
-    ) where
+        each: impl FnMut(&'a I, Result<Vec<Prediction>, Error>) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
         I: Sync,
         Input<'a>: From<&'a I>,
     {
-        let mut chunks = images.chunks(batch_size.max(1));
-        let Some(mut current) = chunks.next() else { return };
-        let mut prepared = self.prepare(current);
-        loop {
-            let next = chunks.next();
-            let (results, prepared_next) = std::thread::scope(|scope| {
-                let decoding = next.map(|chunk| scope.spawn(|| self.prepare(chunk)));
-                let results = self.infer(std::mem::take(&mut prepared), k);
-                (results, decoding.map(|handle| handle.join()))
-            });
-            current.iter().zip(results).for_each(|(image, result)| each(image, result));
-            match (next, prepared_next) {
-                (Some(chunk), Some(Ok(next))) => (current, prepared) = (chunk, next),
-                (_, Some(Err(panic))) => std::panic::resume_unwind(panic),
-                _ => return,
-            }
-        }
+        let prepare = |image: &'a I| self.normalized(image.into());
+        let infer = |prepared| self.infer(prepared, k);
+        self.0.decoders.batches(images, batch_size, prepare, infer, each)
     }
 
     /// The network's outputs for an image, one a class.
@@ -300,7 +293,7 @@ impl Classifier {
         I: Sync,
         Input<'a>: From<&'a I>,
     {
-        images.par_iter().map(|image| self.normalized(image.into())).collect()
+        self.0.decoders.all(images, |image| self.normalized(image.into()))
     }
 
     /// One result for each prepared image, the good ones in one batch.
