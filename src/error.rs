@@ -95,7 +95,7 @@ pub enum Error {
     /// A file of another number of classes than the caller's.
     #[error(
         "{file}: its classifier has {found} classes, the model was built for {asked}: \
-         set num_classes to {found}"
+         set `ClassifierBuilder::num_classes` to {found}"
     )]
     NumClasses {
         /// The file.

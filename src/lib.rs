@@ -41,6 +41,8 @@ pub mod models;
 pub mod preprocess;
 pub mod pretrained;
 pub mod summary;
+mod text;
+mod threads;
 pub mod weights;
 
 pub use classifier::{

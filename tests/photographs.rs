@@ -126,9 +126,11 @@ fn batches_and_clones_give_the_same_answers() {
         assert_eq!(indices(a), indices(b.as_ref().unwrap()));
     }
     let mut streamed = Vec::new();
-    classifier.classify_each(&paths, 2, 5, |path, result| {
+    let each = |path: &PathBuf, result: Result<Vec<Prediction>, _>| {
         streamed.push((path.clone(), indices(&result.unwrap())));
-    });
+        Ok::<(), ()>(())
+    };
+    classifier.classify_each(&paths, 2, 5, each).unwrap();
     let expected: Vec<_> = paths.iter().cloned().zip(alone.iter().map(|p| indices(p))).collect();
     assert_eq!(streamed, expected);
     let answers: Vec<Vec<usize>> = std::thread::scope(|scope| {

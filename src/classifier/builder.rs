@@ -3,6 +3,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
+use super::decoders::Decoders;
 use super::resolve::{Described, Resolver, Source};
 use super::{Classifier, Inner, Preprocessor, Provenance};
 use crate::Error;
@@ -82,7 +83,9 @@ impl ClassifierBuilder {
         self
     }
 
-    /// Threads for inference on a CPU; all cores by default.
+    /// The most threads that work at once, on decoding or on inference on a CPU; the two take turns
+    /// then. By default inference has all cores, and decoding goes on beside it. Where the system starts
+    /// fewer threads, fewer are used.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
@@ -235,6 +238,7 @@ impl ClassifierBuilder {
             preprocessor,
             // Names of other classes would be wrong names.
             labels: labels.filter(|labels| labels.len() == classes(num_classes)),
+            decoders: Decoders::new(self.threads),
             provenance,
             checkpoint,
         })))

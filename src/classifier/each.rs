@@ -1,6 +1,4 @@
-//! Many images: decoded on all cores, run in batches, each with a result of its own.
-
-use rayon::prelude::*;
+//! Many images: decoded in parallel, run in batches, each with a result of its own.
 
 use super::{Classifier, Input, Prediction};
 use crate::Error;
@@ -16,7 +14,7 @@ pub(super) enum Row {
 type Prepared = Vec<Result<Vec<f32>, Error>>;
 
 impl Classifier {
-    /// [`classify`](Self::classify) for many images in one batch: decoding runs on all cores, an
+    /// [`classify`](Self::classify) for many images in one batch: decoding runs in parallel, an
     /// image that fails does not stop the others. Results are in the order of `images`.
     pub fn classify_batch<'a, I>(
         &self,
@@ -31,63 +29,60 @@ impl Classifier {
     }
 
     /// Classifies any number of images in batches of `batch_size`; while one batch is in the
-    /// network, the next is decoded. `each` gets every image with its result, in order.
-    pub fn classify_each<'a, I>(
+    /// network, the next is decoded. `each` gets every image with its result, in order; an error of
+    /// `each` ends the run at once.
+    ///
+    /// # Errors
+    ///
+    /// That of `each`.
+    pub fn classify_each<'a, I, E>(
         &self,
         images: &'a [I],
         batch_size: usize,
         k: usize,
-        each: impl FnMut(&'a I, Result<Vec<Prediction>, Error>),
-    ) where
+        each: impl FnMut(&'a I, Result<Vec<Prediction>, Error>) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
         I: Sync,
         Input<'a>: From<&'a I>,
     {
         let infer = |prepared| self.infer(prepared, Row::Logits, |logits| self.top_k(logits, k));
-        self.each(images, batch_size, infer, each);
+        self.each(images, batch_size, infer, each)
     }
 
     /// [`embed`](Self::embed) for any number of images, as [`classify_each`](Self::classify_each)
     /// classifies them.
-    pub fn embed_each<'a, I>(
+    ///
+    /// # Errors
+    ///
+    /// That of `each`.
+    pub fn embed_each<'a, I, E>(
         &self,
         images: &'a [I],
         batch_size: usize,
-        each: impl FnMut(&'a I, Result<Vec<f32>, Error>),
-    ) where
+        each: impl FnMut(&'a I, Result<Vec<f32>, Error>) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
         I: Sync,
         Input<'a>: From<&'a I>,
     {
         let infer = |prepared| self.infer(prepared, Row::PreLogits, |row| Ok(row.to_vec()));
-        self.each(images, batch_size, infer, each);
+        self.each(images, batch_size, infer, each)
     }
 
-    fn each<'a, I, T>(
+    fn each<'a, I, T, E>(
         &self,
         images: &'a [I],
         batch_size: usize,
         infer: impl Fn(Prepared) -> Vec<Result<T, Error>>,
-        mut each: impl FnMut(&'a I, Result<T, Error>),
-    ) where
+        each: impl FnMut(&'a I, Result<T, Error>) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
         I: Sync,
         Input<'a>: From<&'a I>,
     {
-        let mut chunks = images.chunks(batch_size.max(1));
-        let Some(mut current) = chunks.next() else { return };
-        let mut prepared = self.prepare(current);
-        loop {
-            let next = chunks.next();
-            let (results, prepared_next) = std::thread::scope(|scope| {
-                let decoding = next.map(|chunk| scope.spawn(|| self.prepare(chunk)));
-                let results = infer(std::mem::take(&mut prepared));
-                (results, decoding.map(|handle| handle.join()))
-            });
-            current.iter().zip(results).for_each(|(image, result)| each(image, result));
-            match (next, prepared_next) {
-                (Some(chunk), Some(Ok(next))) => (current, prepared) = (chunk, next),
-                (_, Some(Err(panic))) => std::panic::resume_unwind(panic),
-                _ => return,
-            }
-        }
+        let prepare = |image: &'a I| self.0.preprocessor.input(image);
+        self.0.decoders.batches(images, batch_size, prepare, infer, each)
     }
 
     fn prepare<'a, I>(&self, images: &'a [I]) -> Prepared
@@ -95,7 +90,7 @@ impl Classifier {
         I: Sync,
         Input<'a>: From<&'a I>,
     {
-        images.par_iter().map(|image| self.0.preprocessor.input(image)).collect()
+        self.0.decoders.all(images, |image| self.0.preprocessor.input(image))
     }
 
     /// One result for each prepared image, the good ones in one batch.

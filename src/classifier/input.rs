@@ -6,6 +6,7 @@ use ::image::DynamicImage;
 
 use crate::Error;
 use crate::preprocess::{DecodeOptions, EvalTransform, Image, Pixels, decode};
+use crate::text::file_name;
 
 /// An image in any of the forms that a classifier takes.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +56,7 @@ impl Input<'_> {
     /// What error messages call the image.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Path(path) => path.display().to_string(),
+            Self::Path(path) => file_name(path),
             Self::Encoded(_) | Self::Image(_) | Self::Decoded(_) => "image".to_owned(),
         }
     }
@@ -99,7 +100,7 @@ impl Input<'_> {
 const MAX_FILE: u64 = 1 << 30;
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let error = |source| Error::Read { image: path.display().to_string(), source };
+    let error = |source| Error::Read { image: file_name(path), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(error)?;
     if file.metadata().map_err(error)?.is_dir() {

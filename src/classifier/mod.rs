@@ -5,6 +5,7 @@
 //! ```
 
 mod builder;
+mod decoders;
 mod each;
 mod input;
 mod prediction;
@@ -18,6 +19,7 @@ pub use preprocessor::Preprocessor;
 
 use std::sync::Arc;
 
+use self::decoders::Decoders;
 use self::each::Row;
 use crate::Error;
 use crate::arch::Network;
@@ -49,6 +51,7 @@ struct Inner {
     engine: Box<dyn Engine>,
     preprocessor: Preprocessor,
     labels: Option<LabelSet>,
+    decoders: Decoders,
     provenance: Provenance,
     checkpoint: Option<Checkpoint>,
 }

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use super::table::{align, printable};
-use super::{Done, NoModel, complain};
+use super::output::{Stdout, complain, stdout};
+use super::table::printable;
+use super::{Done, NoModel};
 use crate::convert::{Conversion, Dtype, recognize};
+use crate::text::file_name;
 use crate::weights::{Checkpoint, Convention};
 
 /// Convert a checkpoint to the names and layout of another library
@@ -54,7 +56,7 @@ impl Convert {
             recognize(&checkpoint, from.as_deref(), arch.as_deref()).map_err(|e| no_model(&e))?;
         let conversion =
             Conversion::new(&checkpoint, &found, &self.to).map_err(|e| no_model(&e))?;
-        let file = self.input.display();
+        let file = file_name(&self.input);
         if let Some(note) = checkpoint.note() {
             complain(&format!("note: {file}: {note}"));
         }
@@ -78,12 +80,12 @@ impl Convert {
         } else {
             conversion.write(&self.output, self.dtype)?;
         }
-        table(&conversion, &mut std::io::stdout().lock())?;
+        table(&conversion, &mut stdout())?;
         Ok(Done::All)
     }
 }
 
-fn table(conversion: &Conversion<'_>, out: &mut impl Write) -> std::io::Result<()> {
+fn table(conversion: &Conversion<'_>, out: &mut Stdout) -> std::io::Result<()> {
     let shape = |shape: &[usize]| shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
     let mut rows = vec![["FROM", "SHAPE", "TO", "SHAPE"].map(str::to_owned)];
     rows.extend(conversion.moved().map(|moved| {
@@ -95,8 +97,6 @@ fn table(conversion: &Conversion<'_>, out: &mut impl Write) -> std::io::Result<(
             .iter()
             .map(|name| [printable(name), String::new(), "-".to_owned(), String::new()]),
     );
-    for line in align(&rows, &[]) {
-        writeln!(out, "{line}")?;
-    }
+    out.write_table(&rows, &[])?;
     out.flush()
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -7,9 +8,11 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::images::{self, DecodeArgs, Image};
+use super::images::{DecodeArgs, Image};
 use super::model::ModelArgs;
-use super::{Done, complain};
+use super::output::{complain, stdout};
+use super::{Done, found, settings};
+use crate::text::file_name;
 use crate::weights::{NamedTensor, Values, write_safetensors};
 
 /// Write the pooled features of images: embeddings
@@ -20,7 +23,7 @@ use crate::weights::{NamedTensor, Values, write_safetensors};
 pub(super) struct Embed {
     /// Images: files, folders (searched recursively), glob patterns, or - for standard input
     #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<String>,
+    images: Vec<OsString>,
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
@@ -71,38 +74,45 @@ impl Embed {
             // Written at the end, whole or not at all.
             (Some(_), Format::Safetensors) => Box::new(std::io::sink()),
             (Some(path), _) => {
-                Box::new(File::create(path).with_context(|| path.display().to_string())?)
+                Box::new(BufWriter::new(File::create(path).with_context(|| file_name(path))?))
             }
-            (None, _) => Box::new(std::io::stdout().lock()),
+            (None, _) => Box::new(stdout()),
         };
-        let images = images::find(&self.images)?;
+        let found = found::find(&self.images);
         let options = self.decode.options();
         let train_size = self.decode.train_size;
         let classifier = self.model.load(|b| b.decode_options(options).train_size(train_size))?;
         let model = &*classifier.provenance().model;
         let features = classifier.network().num_features;
-        let mut writer = Writer::new(self.format, BufWriter::new(out), features)?;
+        let mut writer = Writer::new(self.format, out, features)?;
         let mut done = Done::All;
-        let mut written = Ok(());
-        classifier.embed_each(&images, self.batch_size.into(), |image: &Image, result| {
-            if written.is_err() {
-                return;
-            }
+        let mut answer = |image: String, result: Result<Vec<f32>, String>| {
             let outcome = match result {
                 Ok(embedding) => Outcome::Embedding(embedding),
                 Err(error) => {
                     done = Done::Some;
                     complain(&format!("error: {error}"));
-                    Outcome::Error(error.to_string())
+                    Outcome::Error(settings::as_options(&error))
                 }
             };
-            written = writer.write(Record { image: image.name(), model, outcome });
-        });
-        written?;
+            writer.write(Record { image, model, outcome })
+        };
+        let mut images = 0;
+        let batch_size = self.batch_size.into();
+        classifier.embed_each(&found.images, batch_size, |image: &Image, result| {
+            for failed in found.failed_before(images) {
+                answer(failed.name().to_owned(), Err(failed.error()))?;
+            }
+            images += 1;
+            answer(image.name(), result.map_err(|error| error.to_string()))
+        })?;
+        for failed in found.failed_before(images) {
+            answer(failed.name().to_owned(), Err(failed.error()))?;
+        }
         if let Some(path) = self.output.as_deref().filter(|_| self.format == Format::Safetensors)
             && done == Done::Some
         {
-            complain(&format!("error: {} is not written", path.display()));
+            complain(&format!("error: {} is not written", file_name(path)));
             return Ok(done);
         }
         writer.finish(self.output.as_deref(), features)?;

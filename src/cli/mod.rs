@@ -11,6 +11,7 @@ mod dot;
 mod download;
 mod embed;
 mod forward;
+mod found;
 #[cfg(feature = "hub")]
 mod hub;
 mod images;
@@ -18,7 +19,9 @@ mod map;
 mod memory;
 mod model;
 mod models;
+mod output;
 mod preprocess;
+mod settings;
 mod summary;
 mod svg;
 mod table;
@@ -26,6 +29,8 @@ mod table;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use output::complain;
 
 /// EfficientNet-family image classification with timm's names and timm's answers.
 #[derive(Debug, Parser)]
@@ -76,7 +81,11 @@ const NO_MODEL: u8 = 3;
 /// Exit codes: 0 all well, 1 some inputs failed, 2 usage, 3 model or weights unavailable.
 #[must_use]
 pub fn run() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return not_a_command(&answer),
+    };
+    let result = match cli.command {
         Command::Classify(command) => command.run(),
         Command::Embed(command) => command.run(),
         Command::Models(command) => command.run(),
@@ -94,25 +103,41 @@ pub fn run() -> ExitCode {
     match result {
         Ok(Done::All) => ExitCode::SUCCESS,
         Ok(Done::Some) => ExitCode::from(SOME_FAILED),
-        // A reader that went away, such as `head`, has had what it wanted.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("error: {error:#}"));
+            complain(&format!("error: {}", in_one(&error)));
             let no_model = error.downcast_ref::<NoModel>().is_some();
             ExitCode::from(if no_model { NO_MODEL } else { SOME_FAILED })
         }
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+/// What there is to say where the arguments are no command: help, the version, what is wrong.
+fn not_a_command(answer: &clap::Error) -> ExitCode {
+    let is_failure = answer.use_stderr();
+    if is_failure && answer.to_string().chars().any(|c| c != '\n' && crate::text::is_obeyed(c)) {
+        // An argument of the user's, quoted: a terminal is not to obey it.
+        complain(answer.to_string().trim_end());
+    } else if let Err(error) = answer.print()
+        && !is_failure
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        complain(&format!("error: cannot write to standard output: {error}"));
+        return ExitCode::from(SOME_FAILED);
+    }
+    ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(SOME_FAILED))
 }
 
-/// Writes a line to standard error; where that fails there is nobody left to tell.
-fn complain(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{line}");
+/// An error and its causes, each said once: an error's own text may tell its cause.
+fn in_one(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }

@@ -1,7 +1,8 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::{NoModel, complain};
+use super::NoModel;
+use super::output::complain;
 use crate::engine::{Dtype, EngineChoice};
 use crate::labels::ClassifierActivation;
 use crate::{Classifier, ClassifierBuilder, Preprocessor};

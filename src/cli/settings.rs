@@ -1,0 +1,28 @@
+//! The library's errors name its own settings; whoever runs the command has options.
+
+/// What errors of the library name, and what the command has in its place.
+const OPTIONS: [(&str, &str); 12] = [
+    ("`Limits::max_pixels`", "--max-pixels"),
+    ("raise `Limits::max_alloc` if the file is to be trusted", "save it in a smaller size"),
+    ("set `DecodeOptions::lenient`", "give --lenient"),
+    ("`ClassifierBuilder::model`", "-m"),
+    ("`ClassifierBuilder::weights`", "--weights"),
+    ("`ClassifierBuilder::num_classes`", "--num-classes"),
+    ("`ClassifierBuilder::threads`", "--threads"),
+    ("`ClassifierBuilder::engine`", "--engine"),
+    ("`HubBuilder::cache_dir`", "--cache-dir"),
+    ("`HubBuilder::offline`", "--offline"),
+    ("`Hub::model_files`", "`effnet download`"),
+    ("`pretrained::all`", "`effnet models`"),
+];
+
+/// A message in the words of the command.
+pub(super) fn as_options(message: &str) -> String {
+    let mut message = message.to_owned();
+    for (setting, option) in OPTIONS {
+        if message.contains(setting) {
+            message = message.replace(setting, option);
+        }
+    }
+    message
+}
