@@ -19,6 +19,7 @@ mod memory;
 mod model;
 mod models;
 mod preprocess;
+mod preprocessing;
 mod summary;
 mod svg;
 mod table;

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::images::{self, DecodeArgs};
 use super::model::ModelArgs;
+use super::preprocessing::PreprocessingArgs;
 use super::{Done, complain};
 use crate::weights::{NamedTensor, Values, write_safetensors};
 
@@ -24,6 +25,8 @@ pub(super) struct Preprocess {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
+    preprocessing: PreprocessingArgs,
+    #[command(flatten)]
     decode: DecodeArgs,
 }
 
@@ -31,9 +34,8 @@ impl Preprocess {
     pub(super) fn run(self) -> Result<Done> {
         let images = images::find(&self.images)?;
         let options = self.decode.options();
-        let train_size = self.decode.train_size;
         let preprocessor =
-            self.model.preprocessor(|b| b.decode_options(options).train_size(train_size))?;
+            self.model.preprocessor(|b| self.preprocessing.apply(b.decode_options(options)))?;
         let transform = preprocessor.transform();
         let (channels, height, width) = transform.config().input_size;
         let (mut pixels, mut input) = (Vec::new(), Vec::new());
