@@ -67,22 +67,22 @@ impl ModelConfig {
     /// [`PretrainedError::TooLarge`].
     pub fn from_file(file: &Path) -> Result<Self, PretrainedError> {
         let root = parse(&read(file)?, file)?;
-        if !transformers::is_config(&root) {
+        let Some(kind) = transformers::Kind::of(&root) else {
             return Self::from_root(root, file);
-        }
+        };
         let processor = file.with_file_name(transformers::PROCESSOR);
         let processor = match processor.exists() {
             true => Some(parse(&read(&processor)?, &processor)?),
             false => None,
         };
-        transformers::read(root, processor, file)
+        transformers::read(kind, &root, processor.as_ref(), file)
     }
 
     /// Whether a `config.json` has a `preprocessor_config.json` beside it that belongs to it: whether it
     /// is transformers'.
     #[cfg(feature = "hub")]
     pub(crate) fn has_preprocessor(file: &Path) -> Result<bool, PretrainedError> {
-        Ok(transformers::is_config(&parse(&read(file)?, file)?))
+        Ok(transformers::Kind::of(&parse(&read(file)?, file)?).is_some())
     }
 
     /// Reads the bytes of a `config.json`; `file` is what errors call it.
@@ -112,10 +112,10 @@ impl ModelConfig {
     /// ```
     pub fn from_slice(bytes: &[u8], file: &Path) -> Result<Self, PretrainedError> {
         let root = parse(bytes, file)?;
-        if transformers::is_config(&root) {
-            return transformers::read(root, None, file);
+        match transformers::Kind::of(&root) {
+            Some(kind) => transformers::read(kind, &root, None, file),
+            None => Self::from_root(root, file),
         }
-        Self::from_root(root, file)
     }
 
     /// Reads timm's `config.json`, or one of `TimmWrapperForImageClassification`.
