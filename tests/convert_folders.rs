@@ -2,19 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use effnet::arch::NetworkOptions;
 use effnet::convert::{Conversion, Dtype, LibraryModel, library_models, recognize};
 use effnet::labels::{ClassifierActivation, LabelNames};
 use effnet::pretrained::ModelConfig;
-use effnet::weights::{Checkpoint, Convention, NamedTensor, Values, seeded, write_safetensors};
+use effnet::weights::{Checkpoint, Convention};
 use effnet::{Classifier, Prediction};
 use serde_json::{Value, json};
 
+use generated::generated;
+
+#[path = "weights_support/generated.rs"]
+#[allow(dead_code, reason = "other programs use the rest")]
+mod generated;
+
 const COFFEE: &str = "examples/images/coffee.png";
-const CHANNELS: usize = 3;
 const CLASSES: usize = 4;
 /// A small model of each convention, by timm's name.
 const SMALL: [&str; 6] = [
@@ -26,23 +29,11 @@ const SMALL: [&str; 6] = [
     "efficientnet_b0",
 ];
 
-/// Generated values by the names of a library's model.
+/// Generated values by the names of a library's model, as the weights of a folder.
 fn write_weights(folder: &Path, model: LibraryModel<'_>) {
-    let options = NetworkOptions { num_classes: CLASSES, in_chans: CHANNELS, ..Default::default() };
-    let renaming = model.renaming(&model.network(&options).unwrap()).unwrap();
-    let tensors: Vec<(&str, &[usize], Vec<f32>)> = renaming
-        .tensors()
-        .iter()
-        .map(|tensor| {
-            let values = seeded::tensor(0, &tensor.canonical, &tensor.shape);
-            (&*tensor.foreign, &*tensor.foreign_shape, tensor.to_foreign(values))
-        })
-        .collect();
-    let named: Vec<_> = tensors
-        .iter()
-        .map(|(name, shape, values)| NamedTensor { name, shape, values: Values::F32(values) })
-        .collect();
-    write_safetensors(folder.join("model.safetensors"), &named, &BTreeMap::new()).unwrap();
+    let names = (model.family.convention(), &*model.covered.name);
+    let file = generated(folder, names, CLASSES, str::to_owned);
+    std::fs::rename(file, folder.join("model.safetensors")).unwrap();
 }
 
 /// Every field away from its default.

@@ -5,6 +5,7 @@
 //! ```
 
 mod builder;
+mod declared;
 mod each;
 mod input;
 mod prediction;

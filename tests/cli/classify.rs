@@ -1,3 +1,4 @@
+use effnet::weights::{NamedTensor, Values, write_safetensors};
 use serde_json::Value;
 
 use super::{effnet, effnet_with_stdin, fixture, str, write};
@@ -315,4 +316,34 @@ fn a_configuration_of_three_channels_is_made_to_fit_one() {
     let run = effnet(["classify", COFFEE, "--mean", "0.5", "--std", "0.5"].iter().chain(&model));
     assert!(!run.stderr.contains("note:"), "{}", run.stderr);
     assert!(run.stderr.contains("mean          [0.5] (as asked for)"), "{}", run.stderr);
+}
+
+#[test]
+fn labels_that_the_weights_file_has_are_taken() {
+    let bundled = effnet::weights::bundled().unwrap();
+    let values: Vec<Vec<f32>> =
+        bundled.names().map(|name| bundled.read_f32(name).unwrap()).collect();
+    let tensors: Vec<NamedTensor<'_>> = bundled
+        .names()
+        .zip(&values)
+        .map(|(name, values)| NamedTensor {
+            name,
+            shape: bundled.shape(name).unwrap(),
+            values: Values::F32(values),
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.safetensors");
+    let names: Vec<String> = (0..1000).map(|i| format!("class {i}")).collect();
+    let metadata = [
+        ("arch".to_owned(), "tf_efficientnet_lite0".to_owned()),
+        ("class_names".to_owned(), serde_json::to_string(&names).unwrap()),
+    ];
+    write_safetensors(&path, &tensors, &metadata.into()).unwrap();
+    let args = ["classify", COFFEE, "-k", "1", "--format", "json", "-m", "tf_efficientnet_lite0"];
+    let run = effnet(args.iter().chain(&["--weights", str(&path)]));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("class_names` says"), "{}", run.stderr);
+    let list: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(list[0]["predictions"][0]["label"], "class 967");
 }
