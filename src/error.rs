@@ -33,6 +33,9 @@ pub enum Error {
     /// The model's class labels.
     #[error(transparent)]
     Labels(#[from] LabelError),
+    /// Class names that were asked for and do not fit the model.
+    #[error("the labels asked for (--labels, `ClassifierBuilder::labels`): {0}")]
+    GivenLabels(LabelError),
     /// A network without classifier was asked for classes.
     #[error(
         "{model} has no classifier: its outputs are features, not classes; `effnet embed` writes \

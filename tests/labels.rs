@@ -248,3 +248,60 @@ fn activations_have_names() {
     let error = "relu".parse::<ClassifierActivation>().unwrap_err();
     assert_eq!(error.to_string(), "unknown activation \"relu\": expected softmax, sigmoid or none");
 }
+
+#[test]
+fn files_of_labels_are_read_in_every_form() {
+    for text in [
+        "cat\ndog\nred, panda\n",
+        "\u{feff}cat\r\ndog\r\nred, panda\r\n\r\n",
+        "0 cat\n1 dog\n2 red, panda",
+        "0,cat\n1,dog\n2,\"red, panda\"",
+        "0: cat\n1: dog\n2: red, panda",
+        "02\tred, panda\n00\tcat\n01\tdog",
+        "cat,0\ndog,1\n\"red, panda\",2",
+        "index,name\n2,\"red, panda\"\n0,cat\n1,dog",
+        "Label;Count;Index\ncat;9;0\ndog;8;1\nred, panda;7;2",
+        r#"["cat", "dog", "red, panda"]"#,
+        r#"{"0": "cat", "1": "dog", "2": "red, panda"}"#,
+        r#"{"red, panda": 2, "cat": 0, "dog": 1}"#,
+        r#"{"model_type": "efficientnet", "id2label": {"0": "cat", "1": "dog", "2": "red, panda"}}"#,
+        r#"{"architecture": "efficientnet_b0", "label_names": ["cat", "dog", "red, panda"]}"#,
+    ] {
+        let names = LabelNames::parse(text).unwrap_or_else(|e| panic!("{text:?}: {e}"));
+        assert_eq!(names.in_order().unwrap(), ["cat", "dog", "red, panda"], "{text:?}");
+    }
+    // Folders of digits, as MNIST has them: the values are the indices.
+    let digits = LabelNames::parse(r#"{"7": 0, "3": 1}"#).unwrap();
+    assert_eq!(digits.in_order().unwrap(), ["7", "3"]);
+    // A name may begin with a number, and an index may not be there at all.
+    let names = LabelNames::parse("3 musketeers\ntitanic").unwrap();
+    assert_eq!(names.in_order().unwrap(), ["3 musketeers", "titanic"]);
+    // timm's ImageNet lists: names with commas are no tables.
+    let lemmas = LabelNames::parse("tench, Tinca tinca\ngoldfish, Carassius auratus").unwrap();
+    assert_eq!(lemmas.in_order().unwrap()[0], "tench, Tinca tinca");
+}
+
+#[test]
+fn files_of_labels_are_refused_with_their_line() {
+    for (text, expected) in [
+        ("", "line 1: no names"),
+        ("  \n", "line 1: no names"),
+        ("[]", "line 1: no names"),
+        ("cat\n\ndog", "line 2: empty; expected a name"),
+        ("0 cat\n1 dog\nbird", "line 3: expected an index and a name, as in the lines before"),
+        ("0 cat\n0 dog", "line 2: index 0 is \"cat\" and \"dog\""),
+        ("0 cat\n2 dog", "no name for class 1"),
+        ("index,name\n0,cat\none,dog", "line 3: \"one\" is not a class index"),
+        ("index,name\n0,cat\n1,", "line 3: expected an index and a name, as the header says"),
+        ("[\"cat\",\n 3]", "line 1: expected a list of names"),
+        ("[\"cat\",\n", "line 2: not JSON"),
+        (r#"{"cat": 0, "dog": "one"}"#, "expected index to name, or name to index"),
+        (r#"{"cat": 0, "dog": 0}"#, "index 0 is"),
+        (r#"{"cat": -1}"#, "expected index to name, or name to index"),
+        (r#"{"zero": "cat"}"#, "label key \"zero\" is not a class index"),
+    ] {
+        let error = LabelNames::parse(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text:?}: {error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}

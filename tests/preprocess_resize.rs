@@ -6,7 +6,7 @@
 mod preprocess_support;
 
 use effnet::preprocess::{
-    ColorMode, CropMode, EvalTransform, Image, Interpolation, PreprocessConfig, resize,
+    ColorMode, CropMode, EvalTransform, Image, Interpolation, Pipeline, PreprocessConfig, resize,
 };
 use preprocess_support::{goldens, noise, sha256};
 use serde_json::Value;
@@ -52,6 +52,7 @@ fn transforms_as_timm_does() {
     for case in cases {
         let size = &case["input_size"];
         let transform = EvalTransform::new(PreprocessConfig {
+            pipeline: Pipeline::Timm,
             input_size: (
                 numbers(&case["mean"]).len(),
                 number(&size[0]) as usize,

@@ -11,7 +11,7 @@ use crate::arch::{Network, NetworkOptions};
 use crate::engine::{
     CandleEngine, CpuEngine, CpuError, CpuOptions, Dtype, Engine, EngineChoice, EngineError,
 };
-use crate::labels::ClassifierActivation;
+use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
 use crate::models::EfficientNet;
 use crate::preprocess::{CropMode, DecodeOptions, Interpolation};
 use crate::pretrained::{PreprocessingOptions, Resolved, ValueSource};
@@ -36,6 +36,7 @@ pub struct ClassifierBuilder {
     engine: EngineChoice,
     dtype: Dtype,
     device: Option<String>,
+    labels: Option<LabelNames>,
     activation: Option<ClassifierActivation>,
     preprocessing: PreprocessingOptions,
     decode: DecodeOptions,
@@ -153,6 +154,26 @@ impl ClassifierBuilder {
         self
     }
 
+    /// The classes' names, in place of the model's: one a class. For a network of one output two, the
+    /// negative's first, or the positive's alone.
+    ///
+    /// ```
+    /// # #[cfg(feature = "bundled")] {
+    /// use effnet::Classifier;
+    /// use effnet::labels::LabelNames;
+    /// let names = LabelNames::parse("cat\ndog")?; // or effnet::pretrained::read_labels(path)?
+    /// let builder = Classifier::builder().weights("seeded:0").num_classes(2).labels(names);
+    /// let best = &builder.build()?.classify("examples/images/coffee.png", 1)?[0];
+    /// assert!(["cat", "dog"].contains(&best.label.as_deref().unwrap()));
+    /// # }
+    /// # Ok::<(), effnet::Error>(())
+    /// ```
+    #[must_use]
+    pub fn labels(mut self, labels: LabelNames) -> Self {
+        self.labels = Some(labels);
+        self
+    }
+
     /// What makes probabilities of the outputs, in place of what the model's configuration says; by
     /// default softmax, and sigmoid for one output.
     #[must_use]
@@ -201,6 +222,13 @@ impl ClassifierBuilder {
         let activation = self.activation_of(&described, num_classes)?;
         let preprocessor = self.preprocessor_of(&described)?;
         let Described { cfg, labels, revision, .. } = described;
+        let labels = match &self.labels {
+            Some(names) => {
+                label_set_for(num_classes, Some(names), None).map_err(Error::GivenLabels)?
+            }
+            // Names of other classes would be wrong names.
+            None => labels.filter(|labels| labels.len() == classes(num_classes)),
+        };
         let mut notes = preprocessor.notes.clone();
         let (engine, note) = self.load_engine(&source, &network, &device)?;
         notes.extend(note);
@@ -236,8 +264,7 @@ impl ClassifierBuilder {
             network,
             engine,
             preprocessor,
-            // Names of other classes would be wrong names.
-            labels: labels.filter(|labels| labels.len() == classes(num_classes)),
+            labels,
             decoders: Decoders::new(self.threads),
             provenance,
             checkpoint,

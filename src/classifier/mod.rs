@@ -5,6 +5,7 @@
 //! ```
 
 mod builder;
+mod declared;
 mod decoders;
 mod each;
 mod input;

@@ -252,6 +252,7 @@ impl Described {
         match identify(&checkpoint, self.arch.name)? {
             Identified::Timm { in_chans, num_classes } => {
                 self.set_shape(in_chans, num_classes)?;
+                self.set_declared(&checkpoint)?;
                 Ok((self, Some(Source::Checkpoint(checkpoint))))
             }
             Identified::Mapped(found) => {
@@ -267,8 +268,10 @@ impl Described {
         checkpoint: Checkpoint,
         found: Box<Recognized>,
     ) -> Result<(Self, Source), Error> {
-        let is_configured = self.cfg.origin == CfgOrigin::ConfigJson;
+        let is_configured =
+            matches!(self.cfg.origin, CfgOrigin::ConfigJson | CfgOrigin::PreprocessorConfig);
         self.set_shape(found.network.in_chans, found.network.num_classes)?;
+        self.set_declared(&checkpoint)?;
         self.arch = found.arch()?;
         if let Some(preprocessing) = &found.model.preprocessing {
             let architecture = Some(found.model.timm.clone());

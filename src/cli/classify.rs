@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -7,8 +8,11 @@ use clap::{Args, ValueEnum};
 use super::images::{DecodeArgs, Image};
 use super::model::ModelArgs;
 use super::output::{complain, is_one_terminal, stdout, width};
+use super::preprocessing::PreprocessingArgs;
 use super::table::{align, bar, printable, widest};
 use super::{Done, NoModel, found, settings};
+use crate::labels::ClassifierActivation;
+use crate::pretrained::read_labels;
 use crate::{Classifier, Error, Outcome, Prediction, Record};
 
 /// Name what images show
@@ -28,11 +32,21 @@ pub(super) struct Classify {
     /// Images that go through the network together
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch_size: u16,
+    /// File of the classes' names: one a line, an index and a name a line, CSV with a header, a JSON
+    /// list or map, PyTorch's class_to_idx, or a config.json; the model's own names if absent
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// What makes probabilities of the outputs: softmax (one class holds), sigmoid (each class by
+    /// itself) or none; what the model says if absent
+    #[arg(long, value_name = "NAME")]
+    activation: Option<ClassifierActivation>,
     /// Say on standard error how the results come about
     #[arg(short, long)]
     verbose: bool,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
     #[command(flatten)]
     decode: DecodeArgs,
 }
@@ -53,8 +67,18 @@ impl Classify {
     pub(super) fn run(self) -> Result<Done> {
         let found = found::find(&self.images);
         let options = self.decode.options();
-        let train_size = self.decode.train_size;
-        let classifier = self.model.load(|b| b.decode_options(options).train_size(train_size))?;
+        let labels = self.labels.as_deref().map(read_labels).transpose();
+        let labels = labels.map_err(|e| NoModel(format!("--labels: {e}")))?;
+        let classifier = self.model.load(|builder| {
+            let mut builder = self.preprocessing.apply(builder.decode_options(options));
+            if let Some(labels) = labels {
+                builder = builder.labels(labels);
+            }
+            match self.activation {
+                Some(activation) => builder.activation(activation),
+                None => builder,
+            }
+        })?;
         if classifier.num_classes() == 0 {
             let model = classifier.provenance().model.clone();
             return Err(NoModel(Error::NoClassifier { model }.to_string()).into());

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::images::{DecodeArgs, Image};
 use super::model::ModelArgs;
 use super::output::{complain, stdout};
+use super::preprocessing::PreprocessingArgs;
 use super::{Done, found, settings};
 use crate::text::file_name;
 use crate::weights::{NamedTensor, Values, write_safetensors};
@@ -35,6 +36,8 @@ pub(super) struct Embed {
     batch_size: u16,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
     #[command(flatten)]
     decode: DecodeArgs,
 }
@@ -80,8 +83,8 @@ impl Embed {
         };
         let found = found::find(&self.images);
         let options = self.decode.options();
-        let train_size = self.decode.train_size;
-        let classifier = self.model.load(|b| b.decode_options(options).train_size(train_size))?;
+        let classifier =
+            self.model.load(|b| self.preprocessing.apply(b.decode_options(options)))?;
         let model = &*classifier.provenance().model;
         let features = classifier.network().num_features;
         let mut writer = Writer::new(self.format, out, features)?;

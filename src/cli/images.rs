@@ -20,9 +20,6 @@ pub(super) struct DecodeArgs {
     /// Refuse images of more pixels than this
     #[arg(long, value_name = "N")]
     max_pixels: Option<u64>,
-    /// Use the image size that the model was trained at, not the one it is best tested at
-    #[arg(long)]
-    pub(super) train_size: bool,
 }
 
 impl DecodeArgs {

@@ -21,6 +21,7 @@ mod model;
 mod models;
 mod output;
 mod preprocess;
+mod preprocessing;
 mod settings;
 mod summary;
 mod svg;

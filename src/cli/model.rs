@@ -4,7 +4,6 @@ use clap::{Args, ValueEnum};
 use super::NoModel;
 use super::output::complain;
 use crate::engine::{Dtype, EngineChoice};
-use crate::labels::ClassifierActivation;
 use crate::{Classifier, ClassifierBuilder, Preprocessor};
 
 /// Which model, and what runs it.
@@ -39,10 +38,6 @@ pub(super) struct LoadArgs {
     /// Threads for inference; all cores if absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// What makes probabilities of the outputs: softmax (one class holds), sigmoid (each class for
-    /// itself) or none; what the model says if absent
-    #[arg(long, value_name = "NAME")]
-    activation: Option<ClassifierActivation>,
     #[cfg(feature = "hub")]
     #[command(flatten)]
     hub: super::hub::HubArgs,
@@ -137,9 +132,6 @@ impl LoadArgs {
         }
         if let Some(threads) = self.threads {
             builder = builder.threads(threads.into());
-        }
-        if let Some(activation) = self.activation {
-            builder = builder.activation(activation);
         }
         // Where the hub cannot be opened, a model that needs it meets the same error again.
         #[cfg(feature = "hub")]

@@ -8,6 +8,7 @@ use clap::Args;
 use super::images::DecodeArgs;
 use super::model::ModelArgs;
 use super::output::complain;
+use super::preprocessing::PreprocessingArgs;
 use super::{Done, found};
 use crate::text::file_name;
 use crate::weights::{NamedTensor, Values, write_safetensors};
@@ -27,6 +28,8 @@ pub(super) struct Preprocess {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
+    preprocessing: PreprocessingArgs,
+    #[command(flatten)]
     decode: DecodeArgs,
 }
 
@@ -35,9 +38,8 @@ impl Preprocess {
         let found = found::find(&self.images);
         let images = &found.images;
         let options = self.decode.options();
-        let train_size = self.decode.train_size;
         let preprocessor =
-            self.model.preprocessor(|b| b.decode_options(options).train_size(train_size))?;
+            self.model.preprocessor(|b| self.preprocessing.apply(b.decode_options(options)))?;
         let transform = preprocessor.transform();
         let (channels, height, width) = transform.config().input_size;
         let (mut pixels, mut input) = (Vec::new(), Vec::new());

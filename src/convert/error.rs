@@ -1,5 +1,6 @@
 use super::LeftOver;
 use crate::arch::ArchError;
+use crate::labels::LabelError;
 use crate::pretrained::PretrainedError;
 use crate::weights::{ConventionError, Mismatch, WeightsError};
 
@@ -99,6 +100,9 @@ pub enum ConvertError {
         /// Why.
         reason: String,
     },
+    /// Class names that do not fit the checkpoint's classes.
+    #[error("--labels: {0}")]
+    Labels(#[from] LabelError),
     /// How a library prepares images.
     #[error(transparent)]
     Preprocessing(#[from] PretrainedError),

@@ -9,7 +9,8 @@ use serde::de::value::MapDeserializer;
 use serde_json::{Map, Value};
 
 use super::{CfgOrigin, ModelArgs, PretrainedCfg, PretrainedError, args, cfg, find, transformers};
-use crate::labels::{ClassifierActivation, LabelSet, label_set_for};
+use crate::labels::{ClassifierActivation, LabelError, LabelNames, LabelSet, label_set_for};
+use crate::preprocess::Pipeline;
 
 /// The largest `config.json` that is read, in bytes. ImageNet-21k's names and descriptions take 3 MB.
 const MAX_BYTES: u64 = 8 << 20;
@@ -66,22 +67,22 @@ impl ModelConfig {
     /// [`PretrainedError::TooLarge`].
     pub fn from_file(file: &Path) -> Result<Self, PretrainedError> {
         let root = parse(&read(file)?, file)?;
-        if !transformers::is_config(&root) {
+        let Some(kind) = transformers::Kind::of(&root) else {
             return Self::from_root(root, file);
-        }
+        };
         let processor = file.with_file_name(transformers::PROCESSOR);
         let processor = match processor.exists() {
             true => Some(parse(&read(&processor)?, &processor)?),
             false => None,
         };
-        transformers::read(root, processor, file)
+        transformers::read(kind, &root, processor.as_ref(), file)
     }
 
     /// Whether a `config.json` has a `preprocessor_config.json` beside it that belongs to it: whether it
     /// is transformers'.
     #[cfg(feature = "hub")]
     pub(crate) fn has_preprocessor(file: &Path) -> Result<bool, PretrainedError> {
-        Ok(transformers::is_config(&parse(&read(file)?, file)?))
+        Ok(transformers::Kind::of(&parse(&read(file)?, file)?).is_some())
     }
 
     /// Reads the bytes of a `config.json`; `file` is what errors call it.
@@ -111,10 +112,10 @@ impl ModelConfig {
     /// ```
     pub fn from_slice(bytes: &[u8], file: &Path) -> Result<Self, PretrainedError> {
         let root = parse(bytes, file)?;
-        if transformers::is_config(&root) {
-            return transformers::read(root, None, file);
+        match transformers::Kind::of(&root) {
+            Some(kind) => transformers::read(kind, &root, None, file),
+            None => Self::from_root(root, file),
         }
-        Self::from_root(root, file)
     }
 
     /// Reads timm's `config.json`, or one of `TimmWrapperForImageClassification`.
@@ -140,6 +141,8 @@ impl ModelConfig {
         }
         // transformers keeps timm's file and adds to it; it prepares images at the size of training.
         let is_wrapper = text(&mut root, "model_type")?.as_deref() == Some("timm_wrapper");
+        // Written by `convert` where timm's file has no word for it.
+        let pipeline = text(&mut root, "pipeline")?;
         let problem_type = text(&mut root, "problem_type")?;
         let activation = transformers::activation(problem_type.as_deref());
         let num_features = count(&mut root, "num_features")?;
@@ -186,6 +189,14 @@ impl ModelConfig {
         let mut pretrained_cfg: PretrainedCfg =
             read_fields(fields).map_err(|(key, reason)| bad(&path(&key), reason))?;
         pretrained_cfg.origin = CfgOrigin::ConfigJson;
+        pretrained_cfg.pipeline = match pipeline.as_deref() {
+            None | Some("timm") => Pipeline::Timm,
+            Some("transformers") => Pipeline::Transformers,
+            Some(other) => {
+                let reason = format!("{other:?}; expected \"timm\" or \"transformers\"");
+                return Err(bad("pipeline", reason));
+            }
+        };
         if is_wrapper {
             (pretrained_cfg.test_input_size, pretrained_cfg.test_crop_pct) = (None, None);
         }
@@ -227,7 +238,7 @@ impl ModelConfig {
             model_args,
             channel_multiplier: None,
             activation,
-            turns_exif: is_wrapper,
+            turns_exif: is_wrapper || pretrained_cfg.pipeline == Pipeline::Transformers,
             pretrained_cfg,
             ignored_keys,
         })
@@ -243,6 +254,25 @@ impl ModelConfig {
         label_set_for(self.num_classes, names, cfg.label_descriptions.as_ref())
             .map_err(|source| PretrainedError::Labels { file: self.file.clone(), source })
     }
+}
+
+/// Class names from a file of the user's, see [`LabelNames::parse`].
+///
+/// # Errors
+/// [`PretrainedError::Read`], [`PretrainedError::TooLarge`], [`PretrainedError::Labels`] with the line
+/// that is wrong.
+pub fn read_labels(file: &Path) -> Result<LabelNames, PretrainedError> {
+    let bytes = read(file)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(PretrainedError::TooLarge { file: file.to_owned(), limit: MAX_BYTES });
+    }
+    let failed = |source| PretrainedError::Labels { file: file.to_owned(), source };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
+        failed(LabelError::File { line, reason: "not UTF-8 text".to_owned() })
+    })?;
+    LabelNames::parse(&text).map_err(failed)
 }
 
 /// The bytes of a configuration.

@@ -59,7 +59,7 @@ pub enum PretrainedError {
         source: std::io::Error,
     },
     /// A configuration file is larger than any real one.
-    #[error("{} is larger than {limit} bytes: this is no model configuration", .file.display())]
+    #[error("{} is larger than {limit} bytes: this is no configuration and no list of labels", .file.display())]
     TooLarge {
         /// The file.
         file: PathBuf,
@@ -100,7 +100,7 @@ pub enum PretrainedError {
         /// Which name, and the nearest ones.
         source: Box<PretrainedError>,
     },
-    /// The label names of a configuration file do not fit.
+    /// The label names of a file do not fit, or cannot be read.
     #[error("{}: {source}", .file.display())]
     Labels {
         /// The file.

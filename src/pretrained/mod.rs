@@ -19,7 +19,7 @@ mod transformers;
 
 pub use args::ModelArgs;
 pub use cfg::{CfgOrigin, OneOrMany, PretrainedCfg};
-pub use config::{ClassFunction, ModelConfig};
+pub use config::{ClassFunction, ModelConfig, read_labels};
 pub use error::PretrainedError;
 pub use name::ModelName;
 pub use resolve::{PreprocessingOptions, Resolved, ResolvedPreprocessing, ValueSource};

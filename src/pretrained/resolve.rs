@@ -17,6 +17,8 @@ pub enum ValueSource {
     PreprocessorConfig,
     /// The naming convention of a foreign checkpoint: as the weights' library does, under this key.
     Convention(&'static str),
+    /// The file of the weights.
+    Checkpoint,
     /// Whoever asked for the model: an option of the command, a setter of the library.
     Option,
     /// The network's only output, of which no softmax can be taken.
@@ -32,6 +34,7 @@ impl fmt::Display for ValueSource {
             Self::ConfigJson(key) => write!(f, "{key} in config.json"),
             Self::PreprocessorConfig => f.write_str("preprocessor_config.json"),
             Self::Convention(key) => write!(f, "{key} in the convention of the weights' names"),
+            Self::Checkpoint => f.write_str("the weights' file"),
             Self::Option => f.write_str("as asked for"),
             Self::OneOutput => f.write_str("the network has one output"),
             Self::Default => f.write_str("timm's default"),

@@ -23,14 +23,15 @@ pub(super) const PROCESSOR: &str = "preprocessor_config.json";
 
 /// The kinds of models, by transformers' `model_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     EfficientNet,
     MobileNetV1,
     MobileNetV2,
 }
 
 impl Kind {
-    fn of(root: &Map<String, Value>) -> Option<Self> {
+    /// The kind of a `config.json` of transformers' own; none for timm's.
+    pub(super) fn of(root: &Map<String, Value>) -> Option<Self> {
         match root.get("model_type")?.as_str()? {
             "efficientnet" => Some(Self::EfficientNet),
             "mobilenet_v1" => Some(Self::MobileNetV1),
@@ -47,11 +48,6 @@ impl Kind {
             Self::MobileNetV2 => "MobileNetV2",
         }
     }
-}
-
-/// Whether a `config.json` is transformers' own, not timm's.
-pub(super) fn is_config(root: &Map<String, Value>) -> bool {
-    Kind::of(root).is_some()
 }
 
 /// What all kinds of models say alike.
@@ -100,8 +96,9 @@ fn refuse(key: &str, reason: String) -> Refusal {
 
 /// Reads the two files; `processor` is the second, where there is one.
 pub(super) fn read(
-    root: Map<String, Value>,
-    processor: Option<Map<String, Value>>,
+    kind: Kind,
+    root: &Map<String, Value>,
+    processor: Option<&Map<String, Value>>,
     file: &Path,
 ) -> Result<ModelConfig, PretrainedError> {
     let bad = |file: &Path, (key, reason): Refusal| PretrainedError::Value {
@@ -109,19 +106,18 @@ pub(super) fn read(
         key,
         reason,
     };
-    let kind = Kind::of(&root).unwrap_or(Kind::EfficientNet);
-    let common: Common = fields(&root).map_err(|refusal| bad(file, refusal))?;
-    let in_classes = common.classes(kind).map_err(|refusal| bad(file, refusal))?;
+    let common: Common = fields(root).map_err(|refusal| bad(file, refusal))?;
+    let (num_classes, label_names) = common.classes(kind).map_err(|refusal| bad(file, refusal))?;
     let network = match kind {
-        Kind::EfficientNet => efficientnet::network(&root),
-        Kind::MobileNetV1 => mobilenet::v1(&root),
-        Kind::MobileNetV2 => mobilenet::v2(&root),
+        Kind::EfficientNet => efficientnet::network(root),
+        Kind::MobileNetV1 => mobilenet::v1(root),
+        Kind::MobileNetV2 => mobilenet::v2(root),
     };
     let mut network = network.map_err(|refusal| bad(file, refusal))?;
     let in_chans = common.num_channels.unwrap_or(3);
     let side = common.image_size.map_or_else(|| kind.image_size(), Side::height_and_width);
     let mut notes = Vec::new();
-    let mut cfg = match &processor {
+    let mut cfg = match processor {
         Some(processor) => {
             let file = file.with_file_name(PROCESSOR);
             processor::read(processor, kind.class()).map_err(|refusal| bad(&file, refusal))?
@@ -137,13 +133,11 @@ pub(super) fn read(
     let [_, height, width] = cfg.input_size.unwrap_or([in_chans, side[0], side[1]]);
     cfg.input_size = Some([in_chans, height, width]);
     if kind == Kind::EfficientNet {
-        efficientnet::check_padding(&root, [height, width])
-            .map_err(|refusal| bad(file, refusal))?;
+        efficientnet::check_padding(root, [height, width]).map_err(|refusal| bad(file, refusal))?;
     }
     if in_chans != 3 {
         network.model_args.in_chans = Some(in_chans);
     }
-    let (num_classes, label_names) = in_classes;
     cfg.num_classes = Some(num_classes);
     cfg.label_names = label_names;
     cfg.validate().map_err(|(key, reason)| bad(file, refuse(key, reason)))?;
