@@ -4,7 +4,8 @@ use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
 use super::decoders::Decoders;
-use super::resolve::{Described, Resolver, Source};
+use super::described::Described;
+use super::resolve::{Resolver, Source};
 use super::{Classifier, Inner, Preprocessor, Provenance};
 use crate::Error;
 use crate::arch::{Network, NetworkOptions};

@@ -7,6 +7,7 @@
 mod builder;
 mod declared;
 mod decoders;
+mod described;
 mod each;
 mod input;
 mod prediction;

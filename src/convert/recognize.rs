@@ -2,7 +2,6 @@ use std::collections::BTreeSet;
 
 use super::ConvertError;
 use super::candidate::{CLASSIFIER_BIAS, CLASSIFIER_WEIGHT, Candidate, Prefixes, STEM};
-use super::conversion::{CONVENTION, MODEL};
 use super::model::{LibraryModel, TIMM};
 use crate::arch::{Arch, Network, NetworkOptions};
 use crate::pretrained;
@@ -255,22 +254,28 @@ pub(super) fn unknown_model(name: &str, conventions: &[Convention]) -> ConvertEr
     ConvertError::UnknownModel { name: name.to_owned(), nearest: nearest(name, names) }
 }
 
-/// Leaves one of several models where the file itself says which.
+/// Leaves one of several models where the file itself says which, and tells so.
 fn choose(checkpoint: &Checkpoint, exact: &mut Vec<Candidate<'_>>) -> Option<String> {
     if exact.len() < 2 {
         return None;
     }
-    let said = |key: &str| checkpoint.metadata().get(key).map(String::as_str);
-    let name = said(MODEL)?;
-    let convention = said(CONVENTION).unwrap_or(TIMM);
-    let is_said = |candidate: &Candidate<'_>| {
-        let LibraryModel { family, covered } = candidate.model;
-        let without_tag = name.split('.').next() == Some(&covered.name);
-        let is_name = covered.name == name || (convention == TIMM && without_tag);
-        family.convention() == convention && is_name
-    };
-    if exact.iter().any(is_said) {
+    let declared = checkpoint.declared();
+    let convention = declared.convention.as_ref().map(|said| said.value.as_str());
+    declared.architectures.iter().find_map(|said| {
+        // A name that timm has retired stands for its successor, and a tag does not change the tensors.
+        let current =
+            pretrained::find(&said.value).ok().and_then(|f| f.cfg.architecture.as_deref());
+        let is_said = |candidate: &Candidate<'_>| {
+            let LibraryModel { family, covered } = candidate.model;
+            let named = [Some(said.value.as_str()), current];
+            convention.is_none_or(|name| name == family.convention())
+                && named.contains(&Some(covered.name.as_str()))
+        };
+        if !exact.iter().any(is_said) {
+            return None;
+        }
         exact.retain(is_said);
-    }
-    None
+        let (file, place, name) = (checkpoint.file(), &said.place, &said.value);
+        Some(format!("{file}: its `{place}` says that it is {name}"))
+    })
 }

@@ -28,6 +28,8 @@ pub enum CfgOrigin {
     PreprocessorConfig,
     /// The naming convention of a foreign checkpoint, for the images of its library.
     Convention,
+    /// What a checkpoint says of itself, such as the arguments of the script that made it.
+    Checkpoint,
 }
 
 /// What is known about one set of weights, with timm's names.

@@ -217,6 +217,7 @@ impl PretrainedCfg {
                     CfgOrigin::ConfigJson => ValueSource::ConfigJson(key),
                     CfgOrigin::PreprocessorConfig => ValueSource::PreprocessorConfig,
                     CfgOrigin::Convention => ValueSource::Convention(key),
+                    CfgOrigin::Checkpoint => ValueSource::Checkpoint,
                 };
                 return Resolved { value, source };
             }
