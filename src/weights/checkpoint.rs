@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -10,12 +9,12 @@ use half::{bf16, f16};
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
-use super::entry::{Body, Entry, Header};
+use super::entry::{Entry, Header};
 use super::report::nearest;
 use super::values::{self, Stored};
 use super::{
-    Declared, Hdf5Error, MappedTensor, Normalization, TorchError, WeightsError, format, pickle,
-    shards, wrappers,
+    Declared, Hdf5Error, MappedTensor, Normalization, TorchError, WeightsError, format, shards,
+    wrappers,
 };
 
 /// What a folder's weights are called, the first that is there.
@@ -282,23 +281,11 @@ impl Checkpoint {
             tensor: tensor(),
             dtype: entry.dtype.to_string(),
         })?;
-        // Every parser has checked that the ranges of its entries lie inside their file.
         let whole = self.inner.shards[entry.shard].as_ref();
-        let bytes: Cow<'_, [u8]> = match &entry.body {
-            Body::Plain(range) => whole[range.clone()].into(),
-            Body::Strided(range, strides) => {
-                let bytes = &whole[range.clone()];
-                pickle::gather(bytes, &entry.shape, strides, stored.width()).into()
-            }
-            Body::Chunked(chunks) => chunks
-                .assemble(whole, &entry.shape)
-                .map_err(|reason| WeightsError::Keras {
-                    file: file(),
-                    source: Hdf5Error::Tensor { tensor: tensor(), reason: reason.to_owned() }
-                        .into(),
-                })?
-                .into(),
-        };
+        let bytes = entry.bytes(whole, stored.width()).map_err(|reason| WeightsError::Keras {
+            file: file(),
+            source: Hdf5Error::Tensor { tensor: tensor(), reason: reason.to_owned() }.into(),
+        })?;
         let values = values::to_f32(stored, &bytes);
         values.map_err(|found| WeightsError::NonFinite {
             file: file(),
