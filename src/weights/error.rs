@@ -73,6 +73,18 @@ pub enum WeightsError {
         /// What is wrong with it.
         source: ZipError,
     },
+    /// The tensors have far more bytes than the file, which no training makes.
+    #[error(
+        "{file}: its tensors have {needed} bytes and the file {size}: they share or repeat values as no trained network's do"
+    )]
+    Repeated {
+        /// The file.
+        file: String,
+        /// Bytes of the file.
+        size: usize,
+        /// Bytes of all its tensors.
+        needed: usize,
+    },
     /// The files that an index names are not what it says.
     #[error("{}: not a sound index of safetensors files: {source}", file.display())]
     Shards {

@@ -6,8 +6,31 @@ use super::entry::Header;
 use super::zip::{self, Archive};
 use super::{WeightsError, hdf5, header, keras, pickle};
 
+/// How many times a file's bytes its tensors may have in all, and bytes beyond that: some share their
+/// values, and zeros can be packed.
+const MAX_REPEATED: usize = 16;
+const MAX_UNPACKED: usize = 64 << 20;
+
 /// The tensors of a file, and a note on what was done to get at them.
+///
+/// # Errors
+/// If it is another format, malformed, or so small for its tensors that it was made to cost memory.
 pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<(Header, Option<String>), WeightsError> {
+    let (header, note) = content(file, bytes)?;
+    let most = bytes.len().saturating_mul(MAX_REPEATED).saturating_add(MAX_UNPACKED);
+    let sizes = header.entries.iter().map(|entry| {
+        let count = entry.shape.iter().product::<usize>();
+        count.saturating_mul(entry.dtype.bitsize().div_ceil(8))
+    });
+    let needed = sizes.fold(0, usize::saturating_add);
+    if needed > most {
+        let file = file.to_owned();
+        return Err(WeightsError::Repeated { file, size: bytes.len(), needed });
+    }
+    Ok((header, note))
+}
+
+fn content(file: &str, bytes: &[u8]) -> Result<(Header, Option<String>), WeightsError> {
     let name = || file.to_owned();
     let torch = |source| WeightsError::Torch { file: name(), source };
     let keras = |source| WeightsError::Keras { file: name(), source };

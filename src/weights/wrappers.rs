@@ -217,7 +217,9 @@ fn leave_measures(header: &mut Header) -> Option<String> {
     let is_measure = |name: &str| root(name).is_some_and(|root| !roots.contains(&root));
     let names = header.entries.iter().map(|entry| entry.name.as_str());
     let mut left_out: Vec<_> = names.filter(|name| is_measure(name)).collect();
-    if left_out.is_empty() || roots.is_empty() {
+    // A network has a convolution.
+    let is_network = header.entries.iter().any(|entry| entry.shape.len() == 4);
+    if left_out.is_empty() || !is_network {
         return None;
     }
     let more = left_out.len().saturating_sub(LISTED);

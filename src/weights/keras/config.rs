@@ -94,17 +94,36 @@ impl Description {
         }
         let model: Described = serde_json::from_slice(json)
             .map_err(|e| KerasError::Config { reason: excerpt(&e.to_string(), MAX_NAME) })?;
+        let mut layers = Vec::new();
+        add_layers(&model, &mut layers);
+        let is_long = |text: &str| text.len() > MAX_NAME;
+        if let Some(layer) = all(&model).into_iter().find(|layer| {
+            is_long(&layer.class_name) || layer.config.name.as_deref().is_some_and(is_long)
+        }) {
+            let name = excerpt(layer.config.name.as_deref().unwrap_or(&layer.class_name), 40);
+            let reason = format!("the name or class of its layer `{name}` is too long");
+            return Err(KerasError::Config { reason });
+        }
         let mut names = HashMap::new();
         // The parser bounds how deep models are in models.
         add_names(&model, "", &mut names);
         let mut steps = Vec::new();
         let ended = add_steps(&model, &mut steps);
-        let mut layers = Vec::new();
-        add_layers(&model, &mut layers);
         let head = Head::of(&layers)?;
         let declared = input(&model, &layers);
         Ok(Self { names, steps: matches!(ended, Some(true)).then_some(steps), head, declared })
     }
+}
+
+/// A model, its layers and those in them.
+fn all(model: &Described) -> Vec<&Described> {
+    let mut found = vec![model];
+    let mut next = 0;
+    while let Some(&layer) = found.get(next) {
+        found.extend(&layer.config.layers);
+        next += 1;
+    }
+    found
 }
 
 /// Adds the layers of a model and of the models in it, in their order.
@@ -262,6 +281,15 @@ mod tests {
         }
         assert_eq!(description.names.len(), 5);
         assert!(Description::parse(b"[]").unwrap_err().to_string().contains("config.json"));
+    }
+
+    #[test]
+    fn long_names_are_refused_before_paths_are_made_of_them() {
+        let long = "C".repeat(300);
+        for inner in [layer(&long, ""), layer("Conv2D", &format!(r#""name":"{long}""#))] {
+            let error = Description::parse(model(&[model(&[inner])]).as_bytes()).unwrap_err();
+            assert!(error.to_string().contains("is too long"), "{error}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::weights::entry::{Body, Entry, Header};
 use crate::weights::values::{self, Stored};
 
 /// The variables of a batch norm; those that it lacks are 1 and 0.
-const NORM: [(&str, f64); 4] =
+const NORM: [(&str, f32); 4] =
     [("gamma", 1.0), ("beta", 0.0), ("moving_mean", 0.0), ("moving_variance", 1.0)];
 
 /// Puts the batch norm `norm` of the features into the layer `dense`, which gets a bias if it has none.
@@ -36,7 +36,8 @@ pub(super) fn classifier(
     let Some(Norm { name: norm, epsilon, variables: own }) = norm else { return Ok(notes) };
     let mut kernel = read(file, &header.entries[kernel_at])?;
     let bias_at = header.index.get(&bias_name).copied().unwrap_or(kernel_at);
-    let mut bias = read(file, &header.entries[bias_at])?;
+    let mut bias: Vec<_> =
+        read(file, &header.entries[bias_at])?.into_iter().map(f64::from).collect();
     let mut variables = Vec::new();
     for (variable, default) in NORM {
         // Where it has not all four, the newer files have numbers for names.
@@ -56,16 +57,18 @@ pub(super) fn classifier(
         return Ok(notes);
     }
     for i in 0..inputs {
-        let [gamma, beta, mean, variance] = [0, 1, 2, 3].map(|variable| variables[variable][i]);
+        let [gamma, beta, mean, variance] = [0, 1, 2, 3].map(|v| f64::from(variables[v][i]));
         let scale = gamma / (variance + epsilon).sqrt();
         for o in 0..outputs {
             let weight = &mut kernel[i * outputs + o];
-            bias[o] += (beta - mean * scale) * *weight;
-            *weight *= scale;
+            let before = f64::from(*weight);
+            bias[o] += (beta - mean * scale) * before;
+            *weight = (before * scale) as f32;
         }
     }
+    let bias = bias.into_iter().map(|value| value as f32).collect();
     for (at, values) in [(kernel_at, kernel), (bias_at, bias)] {
-        let bytes = values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect();
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         header.entries[at].body = Body::Made(bytes);
         header.entries[at].dtype = Dtype::F32;
     }
@@ -77,14 +80,12 @@ pub(super) fn classifier(
     Ok(notes)
 }
 
-fn read(file: &[u8], entry: &Entry) -> Result<Vec<f64>, KerasError> {
+fn read(file: &[u8], entry: &Entry) -> Result<Vec<f32>, KerasError> {
     let refuse = |reason: &str| {
         let (tensor, reason) = (entry.name.clone(), reason.to_owned());
         KerasError::Hdf5(Hdf5Error::Tensor { tensor, reason })
     };
     let stored = Stored::of(entry.dtype).ok_or_else(|| refuse("holds no floats"))?;
     let bytes = entry.bytes(file, stored.width()).map_err(refuse)?;
-    let values = values::to_f32(stored, &bytes);
-    let values = values.map_err(|_| refuse("holds a value that is not finite"))?;
-    Ok(values.into_iter().map(f64::from).collect())
+    values::to_f32(stored, &bytes).map_err(|_| refuse("holds a value that is not finite"))
 }

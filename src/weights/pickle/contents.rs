@@ -7,6 +7,7 @@ use std::ops::Range;
 use serde_json::{Map, Number, Value as Json};
 
 use super::objects::{Foreign, Objects, Pair, Value};
+use super::torch::MAX_TENSORS;
 use super::{TorchError, entry};
 use crate::weights::declared::{self, Declared};
 use crate::weights::entry::Header;
@@ -57,15 +58,14 @@ where
                 let Foreign { module, name: class, .. } = &objects.foreign[object];
                 let class = excerpt(&format!("{module}.{class}"), MAX_NAME);
                 let state = objects.pairs(value).unwrap_or_default();
-                self.count(state)?;
+                self.count(state.len())?;
                 if objects.get(state, MODULES).is_some() {
                     self.module.get_or_insert(class);
                     self.module(state, name, depth)
                 } else if !state.is_empty() {
                     self.dict(state, name, depth)
                 } else {
-                    let name = excerpt(name, MAX_NAME);
-                    self.header.unreadable.entry(name).or_insert_with(|| made_by(&class));
+                    self.unreadable(excerpt(name, MAX_NAME), made_by(&class));
                     Ok(())
                 }
             }
@@ -74,9 +74,16 @@ where
         }
     }
 
-    /// Counts pairs that are looked at.
-    fn count(&mut self, pairs: &[Pair<'a>]) -> Result<(), TorchError> {
-        self.values += 1 + pairs.len();
+    /// Remembers why there is no tensor by a name; of hostile many, of the first ones.
+    fn unreadable(&mut self, name: String, reason: String) {
+        if self.header.unreadable.len() < MAX_TENSORS {
+            self.header.unreadable.entry(name).or_insert(reason);
+        }
+    }
+
+    /// Counts values that are looked at.
+    fn count(&mut self, values: usize) -> Result<(), TorchError> {
+        self.values += 1 + values;
         match self.values > MAX_VALUES {
             true => Err(TorchError::Limit { what: "values", limit: MAX_VALUES }),
             false => Ok(()),
@@ -84,7 +91,7 @@ where
     }
 
     fn dict(&mut self, pairs: &[Pair<'a>], name: &str, depth: usize) -> Result<(), TorchError> {
-        self.count(pairs)?;
+        self.count(pairs.len())?;
         for &(key, value) in pairs {
             if !matches!(value, Value::Tensor(_) | Value::Dict(_) | Value::Foreign(_)) {
                 continue;
@@ -111,8 +118,9 @@ where
     fn module(&mut self, state: &[Pair<'a>], name: &str, depth: usize) -> Result<(), TorchError> {
         let objects = self.objects;
         let not_saved = objects.get(state, NOT_SAVED).and_then(|set| objects.items(set));
+        let not_saved = not_saved.unwrap_or_default();
+        self.count(not_saved.len())?;
         let not_saved: HashSet<&str> = not_saved
-            .unwrap_or_default()
             .iter()
             .filter_map(|name| if let Value::Text(name) = name { Some(*name) } else { None })
             .collect();
@@ -132,6 +140,9 @@ where
         if named != name || named.is_empty() {
             return Err(unnamed(name));
         }
+        if self.header.entries.len() == MAX_TENSORS {
+            return Err(TorchError::Limit { what: "tensors", limit: MAX_TENSORS });
+        }
         match entry(named, &self.objects.tensors[tensor], self.objects, &self.range) {
             Ok(entry) => {
                 let twice =
@@ -140,7 +151,7 @@ where
             }
             // One that nothing needs may be what it will.
             Err(TorchError::Tensor { tensor, reason }) => {
-                self.header.unreadable.entry(tensor).or_insert(reason);
+                self.unreadable(tensor, reason);
                 Ok(())
             }
             Err(other) => Err(other),

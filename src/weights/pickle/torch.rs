@@ -9,6 +9,9 @@ use super::objects::{MAX_COPIED, Objects, Value};
 /// The most dimensions of a tensor.
 const MAX_DIMS: usize = 16;
 
+/// The most tensors. A network of this family has up to 4000, and its optimizer twice as many.
+pub(super) const MAX_TENSORS: usize = 1 << 17;
+
 /// A name that is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Global {
@@ -230,6 +233,9 @@ impl<'a> Objects<'a> {
         let (shape, strides) = (self.sizes(shape)?, self.sizes(strides)?);
         if shape.len() != strides.len() {
             return Err("a tensor has not as many strides as sizes");
+        }
+        if self.tensors.len() == MAX_TENSORS {
+            return Err("it makes too many tensors");
         }
         self.tensors.push(View { storage, dtype, offset, shape, strides });
         Ok(Value::Tensor(self.tensors.len() - 1))
