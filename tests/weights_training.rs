@@ -38,7 +38,7 @@ fn the_weights_or_their_averages_are_found_in_what_libraries_leave() {
         ("module_legacy.pth", "network", &["a module of the class `__main__.Network`"]),
         ("module_parallel.pth", "network", &["DataParallel`", "prefix module."]),
         ("module_key.pth", "network", &["class `__main__.Network`", "those under `model`"]),
-        ("accepted.pth", "network", &["those under `state_dict`, without 3 tensors beside"]),
+        ("accepted.pth", "network", &["those under `state_dict`, without 4 tensors beside"]),
         ("foreign_2.pth", "network", &["those under `state_dict`"]),
         ("foreign_3.pth", "network", &["those under `state_dict`"]),
         ("foreign_4.pth", "network", &["those under `state_dict`"]),
@@ -235,5 +235,58 @@ fn what_is_no_file_of_weights_is_named_with_the_remedy() {
         let expected = format!("{name}: this is {what}, not safetensors, PyTorch or Keras: ");
         assert!(error.contains(&expected) && error.contains(remedy), "{error}");
         assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn formats_without_a_reader_are_named_by_their_first_bytes_or_names() {
+    let tar = [&b"network.pth"[..], &[0; 246], b"ustar\x0000"].concat();
+    let index = [&b"\0\0\0\0\x01\0\0\0\0\0"[..], b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"].concat();
+    for (name, bytes, what) in [
+        ("m.onnx", &b"\x08\x07\x12\x07pytorch\x1a\x052.0.1"[..], "an ONNX model"),
+        ("m.onnx", b"\x08\x0a:\xff\x01\x0a", "an ONNX model"),
+        ("m.tflite", b"\x1c\0\0\0TFL3\x14\0", "a TensorFlow Lite model"),
+        ("m.pte", b"\x20\0\0\0ET12\x14\0", "an ExecuTorch program"),
+        ("saved_model.pb", b"\x08\x01\x12\xf0\x9d\x04", "a TensorFlow SavedModel"),
+        ("frozen.pb", b"\x0a\x2f\x0a\x05input", "a TensorFlow graph"),
+        ("ckpt-7.index", &index, "the index of a TensorFlow checkpoint"),
+        (
+            "ckpt-7.data-00000-of-00001",
+            b"\0\0\0\0\0\0\0\0",
+            "the values of a TensorFlow checkpoint",
+        ),
+        ("checkpoint", b"model_checkpoint_path: \"ckpt-7\"", "the list of TensorFlow checkpoints"),
+        ("m.mlmodel", b"\x08\x09\x12\xd9\x01\x0a", "a Core ML model"),
+        ("m.gguf", b"GGUF\x03\0\0\0", "a GGUF file"),
+        ("m.xml", b"<?xml version=\"1.0\"?>\n<net name=\"m\" version=\"11\">", "an OpenVINO model"),
+        ("flax_model.msgpack", b"\x82\xa6params\x82\xa8backbone", "a msgpack file, as Flax writes"),
+        ("a.npy", b"\x93NUMPY\x01\0v\0{'descr'", "an array of NumPy"),
+        ("a.tar", &tar, "a tar archive"),
+        ("a.gz", b"\x1f\x8b\x08\0\x11\x22\x33\x44\0\x03", "a gzip file"),
+        ("a.zst", b"\x28\xb5\x2f\xfd\x04\x58\x19\x01", "a Zstandard file"),
+        ("a.engine", b"ftrt\x12\x34\x56\x78", "a TensorRT engine"),
+        ("cat.png", b"\x89PNG\r\n\x1a\n", "a PNG image"),
+        ("m.pkl", b"\x80\x04\x95\x10\0\0\0\0}", "a Python pickle that torch.save did not write"),
+    ] {
+        let error = Checkpoint::from_bytes(name, bytes.to_vec()).unwrap_err().to_string();
+        let expected = format!("{name}: this is {what}, not safetensors, PyTorch or Keras: ");
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(!error.contains('\n') && error.len() < 300, "{error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("saved_model.pb"), b"\x08\x01").unwrap();
+    let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("this is a TensorFlow SavedModel") && error.contains("model.keras"),
+        "{error}"
+    );
+    // A sound file is read whatever the first byte of its header's length is.
+    for length in [0x80, 0x5b, 0x28, 0x1f8b] {
+        let header = r#"{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#;
+        let mut bytes = (length as u64).to_le_bytes().to_vec();
+        bytes.extend(format!("{header:length$}").as_bytes());
+        if length >= header.len() {
+            assert!(Checkpoint::from_bytes("a", bytes).is_ok(), "{length}");
+        }
     }
 }

@@ -25,17 +25,22 @@ const IN_FOLDER: [&str; 3] =
 /// a Keras one (`.keras`, `.weights.h5`, `.h5`), or the bytes of one; its content tells which, not its
 /// name. Or several safetensors files with an index (`*.index.json`).
 ///
-/// A PyTorch file is read without running anything of it: its pickle may name what tensors need and
-/// nothing else. What is no tensor there is ignored.
+/// A PyTorch file is read without running anything of it: what a name in its pickle would make, if it is
+/// not one that tensors need, is an object without behaviour. Only a tensor that depends on one cannot be
+/// read. Of a whole module in place of its state dict the parameters and buffers are taken.
 ///
-/// Of a training checkpoint the weights are found where timm looks for them (`state_dict_ema`,
-/// `model_ema`, `state_dict`, `model`, as dictionaries or as beginnings of names), without the prefixes
-/// `module.` and `_orig_mod.`; TensorFlow's averages (`/ExponentialMovingAverage`) stand in the place of
-/// their variables. [`note`](Self::note) says what was done.
+/// Of a training checkpoint the weights are found where timm and others put them (`state_dict_ema`,
+/// `model_ema`, `ema`, `state_dict`, `model_state_dict`, `model`, `net`, ..., averages first), whether these
+/// are keys of dictionaries or beginnings of names, without the prefixes `module.` and `_orig_mod.`, and
+/// without what optimizers, losses and metrics keep beside; TensorFlow's averages
+/// (`/ExponentialMovingAverage`) stand in the place of their variables. [`note`](Self::note) says what was
+/// done, and [`declared`](Self::declared) what else the file says about the model.
 ///
 /// Tensors of a Keras file have the names that Keras 3 gives them, `LAYER/VARIABLE`
 /// (`block2a_expand_conv/kernel`), whatever Keras wrote it: Keras 2's `:0` is taken off, and the
-/// numbers of the newer files become names. The optimizer's are left out.
+/// numbers of the newer files become names. The optimizer's are left out. Where a description stands
+/// beside them, a batch norm between the pooled features and the only `Dense` layer is folded into that
+/// layer, in f64.
 ///
 /// Opening parses and checks the header; the values of a tensor are read, converted and checked
 /// when it is asked for. Cloning is cheap: clones share the file.

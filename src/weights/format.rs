@@ -83,9 +83,9 @@ impl Sign {
     fn is_of(&self, file: &str, bytes: &[u8]) -> bool {
         match *self {
             Self::Empty => bytes.is_empty(),
-            // A safetensors file starts with the length of its header, of which any byte may be one of
-            // a sign's, and goes on with its zeros.
-            Self::At(0, _) | Self::Of(_) if bytes.get(4..8) == Some(&[0; 4]) => false,
+            // A safetensors file starts with the length of its header, of which the first byte may be
+            // that of a sign.
+            Self::At(0, _) | Self::Of(_) if bytes.get(4..9) == Some(b"\0\0\0\0{") => false,
             Self::At(at, sign) => bytes.get(at..).is_some_and(|rest| rest.starts_with(sign)),
             Self::End(sign) => bytes.ends_with(sign),
             Self::Name(part) => {

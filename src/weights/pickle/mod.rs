@@ -152,9 +152,10 @@ fn entry(
         tensor: name.to_owned(),
         reason: format!("of shape {:?} reaches beyond its storage of {stored} values", view.shape),
     };
-    // Not more values than the storage has: else views that repeat values would make much of little.
+    // Views may repeat values, of which `format.rs` bounds how many all tensors have.
+    let bytes_of = |count: usize| count.checked_mul(width);
     let count = view.shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
-    let count = count.filter(|&n| n <= stored).ok_or_else(|| refuse(&name))?;
+    let count = count.filter(|&n| bytes_of(n).is_some()).ok_or_else(|| refuse(&name))?;
     let span = if count == 0 { Some(0) } else { reach(view) };
     let end = span.and_then(|span| span.checked_add(view.offset));
     let end = end.filter(|&end| end <= stored).ok_or_else(|| refuse(&name))?;
