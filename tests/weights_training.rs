@@ -96,7 +96,8 @@ fn a_dictionarys_key_and_the_beginning_of_a_name_are_one_wrapper() {
             .collect();
         let mut flat_names: Vec<_> = flat(&tensors).names().map(str::to_owned).collect();
         let mut names: Vec<_> = pickled.names().map(str::to_owned).collect();
-        (flat_names.sort(), names.sort());
+        flat_names.sort();
+        names.sort();
         assert_eq!(flat_names, names, "{name}");
     }
 }
@@ -287,6 +288,32 @@ fn formats_without_a_reader_are_named_by_their_first_bytes_or_names() {
         bytes.extend(format!("{header:length$}").as_bytes());
         if length >= header.len() {
             assert!(Checkpoint::from_bytes("a", bytes).is_ok(), "{length}");
+        }
+    }
+}
+
+/// No change of a byte and no cut makes the reader panic or take long.
+#[test]
+fn damage_anywhere_is_an_error_or_other_values() {
+    for name in
+        ["timm_ema.pth.tar", "lightning.ckpt", "foreign_4.pth", "module.pth", "accepted.pth"]
+    {
+        let whole = std::fs::read(path(name)).unwrap();
+        let read = |bytes: Vec<u8>| {
+            if let Ok(file) = Checkpoint::from_bytes(name, bytes) {
+                for tensor in file.names() {
+                    // The values may be any.
+                    let _ = file.read_f32(tensor);
+                }
+            }
+        };
+        for at in (0..whole.len()).step_by(7) {
+            read(whole[..at].to_vec());
+            for flip in [0x01, 0x55, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= flip;
+                read(bytes);
+            }
         }
     }
 }

@@ -218,7 +218,7 @@ impl<'a> Machine<'a> {
                 self.push(named)
             }
             // Names by a number that both sides agreed on: no file of weights has any.
-            0x82 | 0x83 | 0x84 => {
+            0x82..=0x84 => {
                 self.take(1 << (opcode - 0x82))?;
                 let named = self.objects.named("copyreg", "extension");
                 self.push(named)
