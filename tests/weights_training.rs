@@ -26,14 +26,12 @@ fn the_weights_or_their_averages_are_found_in_what_libraries_leave() {
         ("averaged.pth", "averages", &["the prefix module. was taken off 8 names"]),
         ("ema_key.pth", "averages", &["those under `ema`", "prefix module."]),
         ("tutorial.pth", "network", &["those under `model_state_dict`, without 1 tensors"]),
-        ("net.pth", "network", &["those under `net`"]),
         ("weights.pth", "network", &["those under `weights`"]),
         ("params.pth", "network", &["those under `params_ema`, without 8 tensors beside them"]),
         ("classes.pth", "network", &["those under `model`"]),
         ("parallel.pth", "network", &["those under `state_dict`", "under `model`", "module."]),
         ("compiled.pth", "network", &["the prefix _orig_mod. was taken off 8 names"]),
         ("compiled_part.pth", "network", &["the prefix _orig_mod. was taken off 1 names"]),
-        ("lightning_plain.ckpt", "network", &["those under `state_dict`", "those under `net`"]),
         ("module.pth", "network", &["a module of the class `__main__.Network`"]),
         ("module_legacy.pth", "network", &["a module of the class `__main__.Network`"]),
         ("module_parallel.pth", "network", &["DataParallel`", "prefix module."]),
@@ -84,8 +82,6 @@ fn a_dictionarys_key_and_the_beginning_of_a_name_are_one_wrapper() {
         ("torchvision_ema.pth", "model_ema.module"),
         ("ema_key.pth", "ema.module"),
         ("params.pth", "params_ema"),
-        ("net.pth", "net"),
-        ("lightning_plain.ckpt", "state_dict.net"),
     ] {
         let pickled = open(name);
         let names: Vec<String> = pickled.names().map(|tensor| format!("{key}.{tensor}")).collect();
@@ -112,8 +108,16 @@ fn a_head_beside_the_backbone_stays_and_what_is_no_layer_is_named() {
     assert_eq!(found, expected.read_f32(stem).unwrap());
     assert_eq!(file.shape("criterion.weight"), None);
     let note = file.note().unwrap();
-    for said in ["those under `state_dict`", "no layer: criterion.weight, matrix.confmat"] {
+    for said in
+        ["those under `state_dict`", "inference does not use `criterion.weight`, `matrix.confmat`"]
+    {
         assert!(note.contains(said), "{note}");
+    }
+    // What all names have in common may be a module's name: it stays for those who know networks.
+    for name in ["net.pth", "lightning_plain.ckpt"] {
+        let file = open(name);
+        assert!(file.names().all(|name| name.starts_with("net.")), "{name}");
+        assert_eq!(file.names().len(), expected.names().len(), "{name}");
     }
     // A batch norm before a head is a layer.
     let file = flat(&[
@@ -124,7 +128,7 @@ fn a_head_beside_the_backbone_stays_and_what_is_no_layer_is_named() {
         ("loss_fn.pos_weight", &[5]),
     ]);
     assert_eq!(file.names().len(), 4);
-    assert_eq!(file.note(), Some("left out what can be no layer: loss_fn.pos_weight"));
+    assert_eq!(file.note(), Some("inference does not use `loss_fn.pos_weight`"));
     let parts = open("parts.pth");
     assert_eq!(parts.shape("head.weight"), Some(&[3, 2][..]));
     assert!(parts.shape("backbone.conv_stem.weight").is_some());

@@ -30,7 +30,7 @@ const IN_FOLDER: [&str; 3] =
 /// read. Of a whole module in place of its state dict the parameters and buffers are taken.
 ///
 /// Of a training checkpoint the weights are found where timm and others put them (`state_dict_ema`,
-/// `model_ema`, `ema`, `state_dict`, `model_state_dict`, `model`, `net`, ..., averages first), whether these
+/// `model_ema`, `ema`, `state_dict`, `model_state_dict`, `model`, ..., averages first), whether these
 /// are keys of dictionaries or beginnings of names, without the prefixes `module.` and `_orig_mod.`, and
 /// without what optimizers, losses and metrics keep beside; TensorFlow's averages
 /// (`/ExponentialMovingAverage`) stand in the place of their variables. [`note`](Self::note) says what was

@@ -20,7 +20,7 @@ enum Key {
 
 /// Where training scripts put the weights; the first that is there wins. Averages come before the
 /// weights themselves, as in timm's `load_state_dict` (`timm/models/_helpers.py`).
-const KEYS: [(&str, Key); 17] = [
+const KEYS: [(&str, Key); 15] = [
     ("state_dict_ema", Key::Average),
     ("model_state_dict_ema", Key::Average),
     ("ema_state_dict", Key::Average),
@@ -34,8 +34,6 @@ const KEYS: [(&str, Key); 17] = [
     ("model_weights", Key::Sure),
     ("net_state_dict", Key::Sure),
     ("model", Key::Perhaps),
-    ("net", Key::Perhaps),
-    ("network", Key::Perhaps),
     ("weights", Key::Perhaps),
     ("params", Key::Perhaps),
 ];
@@ -216,7 +214,8 @@ fn leave_measures(header: &mut Header) -> Option<String> {
     let roots: HashSet<_> = of_layers.filter_map(|entry| root(&entry.name)).collect();
     let is_measure = |name: &str| root(name).is_some_and(|root| !roots.contains(&root));
     let names = header.entries.iter().map(|entry| entry.name.as_str());
-    let mut left_out: Vec<_> = names.filter(|name| is_measure(name)).collect();
+    let mut left_out: Vec<_> =
+        names.filter(|name| is_measure(name)).map(|name| format!("`{name}`")).collect();
     // A network has a convolution.
     let is_network = header.entries.iter().any(|entry| entry.shape.len() == 4);
     if left_out.is_empty() || !is_network {
@@ -225,7 +224,7 @@ fn leave_measures(header: &mut Header) -> Option<String> {
     let more = left_out.len().saturating_sub(LISTED);
     left_out.truncate(LISTED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let note = format!("left out what can be no layer: {}{more}", left_out.join(", "));
+    let note = format!("inference does not use {}{more}", left_out.join(", "));
     rename(header, |name| (!is_measure(name)).then(|| name.to_owned()));
     Some(note)
 }
