@@ -8,6 +8,7 @@ use crate::engine::EngineError;
 use crate::labels::LabelError;
 use crate::preprocess::{DecodeError, ImageSizeError, TransformError};
 use crate::pretrained::PretrainedError;
+use crate::text::file_name;
 use crate::weights::WeightsError;
 
 /// Anything that can go wrong between a model's name and its predictions.
@@ -72,8 +73,8 @@ pub enum Error {
     Engine(#[from] EngineError),
     /// A model without weights: timm lists the architecture, nobody has published weights.
     #[error(
-        "{model} has no pretrained weights: name a checkpoint with --weights FILE, \
-         or `seeded:N` for generated ones"
+        "{model} has no pretrained weights: set `ClassifierBuilder::weights` to a checkpoint, \
+         or to `seeded:N` for generated ones"
     )]
     Untrained {
         /// The model.
@@ -89,7 +90,7 @@ pub enum Error {
     #[error(
         "{repo} is on the Hugging Face hub, and this program was built without \
          the feature `hub`: download config.json and model.safetensors of https://huggingface.co/{repo} into a folder \
-         and name the folder, or name the weights alone with --weights FILE"
+         and name the folder, or set `ClassifierBuilder::weights` to the weights alone"
     )]
     NeedsHub {
         /// Its repository on the hub.
@@ -118,7 +119,7 @@ pub enum Error {
     #[error("name a model: this program was built without the feature `bundled`")]
     NoModel,
     /// An argument of a `config.json` that would change the network in a way not supported here.
-    #[error("{}: model_args.{key} = {value:?} is not supported", file.display())]
+    #[error("{}: model_args.{key} = {value:?} is not supported", file_name(file))]
     ModelArg {
         /// The configuration file.
         file: PathBuf,

@@ -59,7 +59,8 @@ enum Format {
     Json,
     /// One object a line
     Jsonl,
-    /// One line a prediction: image,model,rank,index,synset,label,probability,logit,error
+    /// One line a prediction: image, model, rank, index, synset, label,
+    /// probability, logit, error
     Csv,
 }
 

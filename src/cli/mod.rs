@@ -27,11 +27,14 @@ mod summary;
 mod svg;
 mod table;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use output::complain;
+use self::output::complain;
+use crate::text::file_name;
 
 /// EfficientNet-family image classification with timm's names and timm's answers.
 #[derive(Debug, Parser)]
@@ -116,8 +119,9 @@ pub fn run() -> ExitCode {
 /// What there is to say where the arguments are no command: help, the version, what is wrong.
 fn not_a_command(answer: &clap::Error) -> ExitCode {
     let is_failure = answer.use_stderr();
-    if is_failure && answer.to_string().chars().any(|c| c != '\n' && crate::text::is_obeyed(c)) {
-        // An argument of the user's, quoted: a terminal is not to obey it.
+    let is_obeyed = |argument: OsString| file_name(Path::new(&argument)).as_str() != argument;
+    if is_failure && std::env::args_os().any(is_obeyed) {
+        // It quotes an argument that a terminal would obey.
         complain(answer.to_string().trim_end());
     } else if let Err(error) = answer.print()
         && !is_failure

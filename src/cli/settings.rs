@@ -1,19 +1,14 @@
 //! The library's errors name its own settings; whoever runs the command has options.
 
 /// What errors of the library name, and what the command has in its place.
-const OPTIONS: [(&str, &str); 12] = [
+const OPTIONS: [(&str, &str); 7] = [
     ("`Limits::max_pixels`", "--max-pixels"),
-    ("raise `Limits::max_alloc` if the file is to be trusted", "save it in a smaller size"),
-    ("set `DecodeOptions::lenient`", "give --lenient"),
-    ("`ClassifierBuilder::model`", "-m"),
+    ("raise `Limits::max_alloc` if the file is to be trusted", "make the image smaller"),
+    ("`DecodeOptions::lenient`", "--lenient"),
+    ("`ClassifierBuilder::model(folder)`", "-m DIR"),
     ("`ClassifierBuilder::weights`", "--weights"),
-    ("`ClassifierBuilder::num_classes`", "--num-classes"),
-    ("`ClassifierBuilder::threads`", "--threads"),
-    ("`ClassifierBuilder::engine`", "--engine"),
     ("`HubBuilder::cache_dir`", "--cache-dir"),
     ("`HubBuilder::offline`", "--offline"),
-    ("`Hub::model_files`", "`effnet download`"),
-    ("`pretrained::all`", "`effnet models`"),
 ];
 
 /// A message in the words of the command.

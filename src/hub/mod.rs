@@ -27,6 +27,7 @@ mod lock;
 mod metadata;
 mod model;
 mod progress;
+mod resolver;
 mod task;
 mod transfer;
 mod url;

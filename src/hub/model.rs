@@ -307,9 +307,18 @@ impl Inner {
             Ok(metadata) => metadata,
             Err(error) if error.leaves_the_cache() => match cached() {
                 Some(found) => {
-                    let note = format!("{error}; using the copy in the cache");
+                    let why = match &error {
+                        // What to do without a network is done.
+                        HubError::Unreachable { repo, host, cause } => {
+                            format!("{repo}: {host} cannot be reached ({cause})")
+                        }
+                        other => other.to_string(),
+                    };
+                    let note = format!("{why}; using the copy in the cache");
                     return Ok(Found { note: Some(note), ..found });
                 }
+                // Without a network a moment changes nothing.
+                None if matches!(error, HubError::Unreachable { .. }) => return Err(error),
                 None => head_again(context, target, error)?,
             },
             Err(error) => return Err(error),

@@ -65,7 +65,7 @@ pub enum DecodeError {
     /// The file ends before its last pixel.
     #[error(
         "the {format} file is truncated: it ends before its last pixel; get the whole file, \
-         or decode leniently to keep what is there"
+         or set `DecodeOptions::lenient` to keep what is there"
     )]
     Truncated {
         /// The file's format.

@@ -16,6 +16,7 @@ use super::{
     Declared, Hdf5Error, MappedTensor, Normalization, TorchError, WeightsError, format, shards,
     wrappers,
 };
+use crate::text::file_name;
 
 /// What a folder's weights are called, the first that is there.
 const IN_FOLDER: [&str; 3] =
@@ -97,7 +98,7 @@ impl Checkpoint {
             };
             return Self::open(found.filter(|file| !file.is_dir()).ok_or_else(missing)?);
         }
-        let file = path.display().to_string();
+        let file = file_name(path);
         if shards::is_index(path) {
             let (header, shards) = shards::open(path, open_map)?;
             return Ok(Self::new(file, shards, header, None));

@@ -3,13 +3,14 @@ use std::path::PathBuf;
 use super::{
     ConventionError, HeaderError, KerasError, Mismatch, ShardsError, TorchError, ZipError,
 };
+use crate::text::file_name;
 
 /// What can go wrong between a weights file and a model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
     /// The file does not exist or cannot be read.
-    #[error("{}: cannot read the weights: {source}", file.display())]
+    #[error("{}: cannot be read: {source}", file_name(file))]
     Read {
         /// The file.
         file: PathBuf,
@@ -17,7 +18,7 @@ pub enum WeightsError {
         source: std::io::Error,
     },
     /// The path is a folder, a pipe or a device.
-    #[error("{}: not a regular file: name the file of weights itself", file.display())]
+    #[error("{}: not a regular file: name the file itself", file_name(file))]
     NotAFile {
         /// The path.
         file: PathBuf,
@@ -25,7 +26,7 @@ pub enum WeightsError {
     /// The folder holds no weights.
     #[error(
         "{}: neither model.safetensors, alone or with an index, nor pytorch_model.bin in this folder: put the weights there, or name their file",
-        folder.display()
+        file_name(folder)
     )]
     NoneInFolder {
         /// The folder.
@@ -86,7 +87,7 @@ pub enum WeightsError {
         needed: usize,
     },
     /// The files that an index names are not what it says.
-    #[error("{}: not a sound index of safetensors files: {source}", file.display())]
+    #[error("{}: not a sound index of safetensors files: {source}", file_name(file))]
     Shards {
         /// The index.
         file: PathBuf,
@@ -190,7 +191,7 @@ pub enum WeightsError {
         values: usize,
     },
     /// The file cannot be written.
-    #[error("{}: cannot write: {source}", file.display())]
+    #[error("{}: cannot write: {source}", file_name(file))]
     Write {
         /// The file.
         file: PathBuf,
