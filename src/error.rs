@@ -110,7 +110,10 @@ pub enum Error {
         asked: usize,
     },
     /// A checkpoint as the model, and another as its weights.
-    #[error("{}: this is a file of weights, and another is given: name one of them", model.display())]
+    #[error(
+        "{}: this is a file of weights, and another is given: name one of them",
+        file_name(model)
+    )]
     TwoCheckpoints {
         /// The file that was named as the model.
         model: PathBuf,

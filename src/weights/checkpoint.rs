@@ -92,7 +92,7 @@ impl Checkpoint {
             let found = IN_FOLDER.iter().map(|name| path.join(name)).find(|file| file.exists());
             let missing = || match format::in_folder(path) {
                 Some((format, remedy)) => {
-                    WeightsError::OtherFormat { file: path.display().to_string(), format, remedy }
+                    WeightsError::OtherFormat { file: file_name(path), format, remedy }
                 }
                 None => WeightsError::NoneInFolder { folder: path.to_owned() },
             };
