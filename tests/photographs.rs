@@ -126,7 +126,7 @@ fn batches_and_clones_give_the_same_answers() {
         assert_eq!(indices(a), indices(b.as_ref().unwrap()));
     }
     let mut streamed = Vec::new();
-    let each = |path: &PathBuf, result: Result<Vec<Prediction>, _>| {
+    let each = |path: &std::path::PathBuf, result: Result<Vec<Prediction>, _>| {
         streamed.push((path.clone(), indices(&result.unwrap())));
         Ok::<(), ()>(())
     };

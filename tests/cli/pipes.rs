@@ -37,19 +37,12 @@ fn with_commands(check: impl Fn(&[&str])) {
     let endless = folder.path().join("endless.png");
     assert!(Command::new("mkfifo").arg(&endless).status().unwrap().success());
     let endless = endless.to_str().unwrap();
-    for format in ["table", "json", "jsonl", "csv"] {
+    let forms = ["classify table", "classify json", "classify jsonl", "classify csv"];
+    for form in forms.into_iter().chain(["embed json", "embed jsonl", "embed csv"]) {
+        let (command, format) = form.split_once(' ').unwrap();
         // One image after the other: the second is not looked at before the first is written.
-        check(&[
-            "classify",
-            COFFEE,
-            endless,
-            "--batch-size",
-            "1",
-            "--threads",
-            "1",
-            "--format",
-            format,
-        ]);
+        let one = ["--batch-size", "1", "--threads", "1", "--format", format];
+        check(&[&[command, COFFEE, endless], &one[..]].concat());
     }
     for args in [
         &["models"][..],
