@@ -1,13 +1,19 @@
 //! The library's errors name its own settings; whoever runs the command has options.
 
 /// What errors of the library name, and what the command has in its place.
-const OPTIONS: [(&str, &str); 12] = [
+const OPTIONS: [(&str, &str); 18] = [
     ("`Limits::max_pixels`", "--max-pixels"),
     ("raise `Limits::max_alloc` if the file is to be trusted", "save it in a smaller size"),
     ("set `DecodeOptions::lenient`", "give --lenient"),
     ("`ClassifierBuilder::model`", "-m"),
     ("`ClassifierBuilder::weights`", "--weights"),
     ("`ClassifierBuilder::num_classes`", "--num-classes"),
+    ("`ClassifierBuilder::labels`", "--labels"),
+    ("`Conversion::with_labels`", "--labels"),
+    ("`ClassifierBuilder::activation`", "--activation"),
+    ("`ClassifierBuilder::mean`", "--mean"),
+    ("`ClassifierBuilder::std`", "--std"),
+    ("`Classifier::embed` returns them", "`effnet embed` writes them"),
     ("`ClassifierBuilder::threads`", "--threads"),
     ("`ClassifierBuilder::engine`", "--engine"),
     ("`HubBuilder::cache_dir`", "--cache-dir"),
