@@ -35,12 +35,11 @@ pub enum Error {
     #[error(transparent)]
     Labels(#[from] LabelError),
     /// Class names that were asked for and do not fit the model.
-    #[error("the labels asked for (--labels, `ClassifierBuilder::labels`): {0}")]
+    #[error("`ClassifierBuilder::labels`: {0}")]
     GivenLabels(LabelError),
     /// A network without classifier was asked for classes.
     #[error(
-        "{model} has no classifier: its outputs are features, not classes; `effnet embed` writes \
-         them, `Classifier::embed` returns them"
+        "{model} has no classifier: its outputs are features, not classes; `Classifier::embed` returns them"
     )]
     NoClassifier {
         /// The model.
@@ -48,8 +47,8 @@ pub enum Error {
     },
     /// The softmax of one output is always 1.
     #[error(
-        "{model} has one output, whose softmax is always 1: the activation is sigmoid (the default \
-         here) or none"
+        "{model} has one output, whose softmax is always 1: `ClassifierBuilder::activation` takes \
+         sigmoid (the default here) or none"
     )]
     OneOutput {
         /// The model.
@@ -57,7 +56,7 @@ pub enum Error {
     },
     /// Probabilities were asked of outputs that are no logits.
     #[error(
-        "the activation none makes no probabilities: ask for the logits, or set sigmoid or softmax"
+        "the activation none makes no probabilities: ask for the logits, or give `ClassifierBuilder::activation` sigmoid or softmax"
     )]
     NoProbabilities,
     /// The model's preprocessing.

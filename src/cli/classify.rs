@@ -126,6 +126,7 @@ fn explain(classifier: &Classifier) {
         format!("weights       {}", from.weights),
         format!("sha256        {}", classifier.weights_digest().unwrap_or("none: generated")),
         format!("engine        {} on {}", from.engine, from.device),
+        format!("pipeline      {}", values.pipeline),
         format!("input_size    {:?} ({})", values.input_size.value, values.input_size.source),
         format!("interpolation {} ({})", values.interpolation.value, values.interpolation.source),
         format!("crop_pct      {} ({})", values.crop_pct.value, values.crop_pct.source),

@@ -101,7 +101,7 @@ pub enum ConvertError {
         reason: String,
     },
     /// Class names that do not fit the checkpoint's classes.
-    #[error("--labels: {0}")]
+    #[error("`Conversion::with_labels`: {0}")]
     Labels(#[from] LabelError),
     /// How a library prepares images.
     #[error(transparent)]

@@ -64,10 +64,9 @@ pub(super) fn config(
         (cfg.mean, cfg.std) = (Some(mean.to_vec()), Some(std.to_vec()));
     }
     let [_, height, width] = *cfg.input_size.get_or_insert([3, 224, 224]);
-    for size in [&mut cfg.input_size, &mut cfg.test_input_size, &mut cfg.min_input_size] {
-        if let Some([in_chans, ..]) = size {
-            *in_chans = network.in_chans;
-        }
+    let sizes = [&mut cfg.input_size, &mut cfg.test_input_size, &mut cfg.min_input_size];
+    for [in_chans, ..] in sizes.into_iter().flatten() {
+        *in_chans = network.in_chans;
     }
     cfg.num_classes = Some(network.num_classes);
     cfg.pool_size = Some(vec![height.div_ceil(STRIDE), width.div_ceil(STRIDE)]);

@@ -52,6 +52,9 @@ impl LabelNames {
     }
 }
 
+/// A line to its index and its name, where it has both.
+type Form = fn(&str) -> Option<(String, String)>;
+
 fn at(line: usize, reason: impl Into<String>) -> LabelError {
     LabelError::File { line, reason: reason.into() }
 }
@@ -118,8 +121,7 @@ fn lines(text: &str) -> Result<LabelNames, LabelError> {
     {
         return table(&lines[1..], columns);
     }
-    let forms: [fn(&str) -> Option<(String, String)>; 2] = [index_first, index_last];
-    for form in forms {
+    for form in [index_first as Form, index_last] {
         let parsed = lines.iter().map(|(line, text)| (*line, form(text)));
         let pairs: Vec<_> =
             parsed.clone().filter_map(|(line, p)| p.map(|(i, n)| (line, i, n))).collect();

@@ -1,3 +1,5 @@
+use std::fmt;
+
 /// Whose steps prepare images.
 ///
 /// | | timm | transformers |
@@ -16,4 +18,13 @@ pub enum Pipeline {
     Timm,
     /// transformers' image processors on torchvision's tensors.
     Transformers,
+}
+
+impl fmt::Display for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timm => "timm",
+            Self::Transformers => "transformers",
+        })
+    }
 }

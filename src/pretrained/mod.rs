@@ -22,5 +22,6 @@ pub use cfg::{CfgOrigin, OneOrMany, PretrainedCfg};
 pub use config::{ClassFunction, ModelConfig, read_labels};
 pub use error::PretrainedError;
 pub use name::ModelName;
-pub use resolve::{PreprocessingOptions, Resolved, ResolvedPreprocessing, ValueSource};
+pub(crate) use resolve::PreprocessingOptions;
+pub use resolve::{Resolved, ResolvedPreprocessing, ValueSource};
 pub use table::{Found, all, architectures, find, glob, retired, timm_version};

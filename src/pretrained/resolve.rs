@@ -74,21 +74,21 @@ pub struct ResolvedPreprocessing {
 ///
 /// What is `None` stays as the configuration has it.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct PreprocessingOptions {
+pub(crate) struct PreprocessingOptions {
     /// Takes the size and the crop of training, not those that score best in testing.
-    pub train_size: bool,
+    pub(crate) train_size: bool,
     /// Height and width of the network's input.
-    pub img_size: Option<[usize; 2]>,
+    pub(crate) img_size: Option<[usize; 2]>,
     /// Resize filter: `nearest`, `bilinear`, `bicubic` or `lanczos`.
-    pub interpolation: Option<String>,
+    pub(crate) interpolation: Option<String>,
     /// The part of the resized image that the crop keeps.
-    pub crop_pct: Option<f64>,
+    pub(crate) crop_pct: Option<f64>,
     /// `center`, `squash` or `border`.
-    pub crop_mode: Option<String>,
+    pub(crate) crop_mode: Option<String>,
     /// Mean of each channel, or one for all, of pixels from 0 to 1.
-    pub mean: Option<Vec<f64>>,
+    pub(crate) mean: Option<Vec<f64>>,
     /// Standard deviation of each channel, or one for all, of pixels from 0 to 1.
-    pub std: Option<Vec<f64>>,
+    pub(crate) std: Option<Vec<f64>>,
 }
 
 impl ResolvedPreprocessing {
@@ -166,7 +166,7 @@ fn fit(
     }
     Ok(Some(format!(
         "{key} {text} is for {given} channels and the network takes {in_chans}: {value:.4?} is used; \
-         --{key} says another"
+         `ClassifierBuilder::{key}` sets another"
     )))
 }
 

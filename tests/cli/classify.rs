@@ -289,7 +289,7 @@ fn preprocessing_can_be_asked_for() {
         (&["--img-size", "9999"], 3, "8192"),
         (&["--crop-mode", "centre"], 2, "center, squash, border"),
         (&["--interpolation", "random"], 2, "for training"),
-        (&["--mean", "0.5,0.5"], 3, "mean has 2 values and the network takes 3 channels"),
+        (&["--mean", "0.5,0.5"], 3, "--mean has 2 values and the network takes 3 channels"),
         (&["--std", "0"], 3, "std"),
         (&["--mean", "0.5", COFFEE], 2, "images stand before this option"),
     ] {
@@ -311,7 +311,7 @@ fn a_configuration_of_three_channels_is_made_to_fit_one() {
     assert!(
         run.stderr.contains("note: mean [0.2, 0.4, 0.6] (mean in config.json) is for 3 channels")
     );
-    assert!(run.stderr.contains("--mean says another"), "{}", run.stderr);
+    assert!(run.stderr.contains("--mean sets another"), "{}", run.stderr);
     assert!(run.stderr.contains("input_size    [1, 96, 96]"), "{}", run.stderr);
     let run = effnet(["classify", COFFEE, "--mean", "0.5", "--std", "0.5"].iter().chain(&model));
     assert!(!run.stderr.contains("note:"), "{}", run.stderr);
