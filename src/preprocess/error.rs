@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use thiserror::Error;
 
+use super::decode::FORMATS;
 use super::image::ColorMode;
 
 /// A buffer whose length does not fit its image's size.
@@ -25,6 +26,12 @@ pub struct ImageSizeError {
     pub actual: u64,
 }
 
+fn known_formats() -> String {
+    let names: Vec<_> =
+        FORMATS.iter().filter(|format| format.is_decoded()).map(|format| format.name).collect();
+    names.join(", ")
+}
+
 /// Why [`decode`](super::decode()) refused a file.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -35,13 +42,20 @@ pub enum DecodeError {
     /// The content is of no image format that is known here.
     #[error(
         "not an image of a known format (by its content; file names don't count); \
-         known: JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, QOI, ICO, TGA"
+         known: {}",
+        known_formats()
     )]
     UnknownFormat,
+    /// A format that is known by name but has no decoder here.
+    #[error("{format} is not decoded; convert it to PNG or JPEG")]
+    NotDecoded {
+        /// The file's format.
+        format: &'static str,
+    },
     /// The header announces more pixels than [`Limits::max_pixels`](super::Limits::max_pixels).
     #[error(
         "the header announces {width}x{height} pixels, more than the limit of {limit}; \
-         raise `Limits::max_pixels` if the file is to be trusted"
+         raise max_pixels if the file is to be trusted"
     )]
     TooManyPixels {
         /// Width in the header.
@@ -54,7 +68,7 @@ pub enum DecodeError {
     /// Decoding would take more memory than [`Limits::max_alloc`](super::Limits::max_alloc).
     #[error(
         "decoding this {format} image would take more memory than the limit of {limit} bytes; \
-         raise `Limits::max_alloc` if the file is to be trusted"
+         raise max_alloc if the file is to be trusted"
     )]
     TooMuchMemory {
         /// The file's format.
@@ -68,6 +82,15 @@ pub enum DecodeError {
          or set `DecodeOptions::lenient` to keep what is there"
     )]
     Truncated {
+        /// The file's format.
+        format: &'static str,
+    },
+    /// The file is whole, but its pixels are damaged.
+    #[error(
+        "the pixels of the {format} file are damaged; get an intact copy, or decode leniently to \
+         keep what is right"
+    )]
+    Damaged {
         /// The file's format.
         format: &'static str,
     },
@@ -91,7 +114,28 @@ pub enum DecodeError {
     },
 }
 
+/// A setting of [`DecodeOptions`](super::DecodeOptions) that decides about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecodeSetting {
+    /// [`Limits::max_pixels`](super::Limits::max_pixels).
+    MaxPixels,
+    /// [`Limits::max_alloc`](super::Limits::max_alloc).
+    MaxAlloc,
+    /// [`DecodeOptions::lenient`](super::DecodeOptions::lenient).
+    Lenient,
+}
+
 impl DecodeError {
+    /// The setting that could let the file in, for callers that have their own name for it.
+    pub fn setting(&self) -> Option<DecodeSetting> {
+        match self {
+            Self::TooManyPixels { .. } => Some(DecodeSetting::MaxPixels),
+            Self::TooMuchMemory { .. } => Some(DecodeSetting::MaxAlloc),
+            Self::Truncated { .. } | Self::Damaged { .. } => Some(DecodeSetting::Lenient),
+            _ => None,
+        }
+    }
+
     /// A decoder's own words, on one line.
     pub(super) fn corrupt(format: &'static str, reason: &dyn Display) -> Self {
         Self::Corrupt { format, reason: one_line(&reason.to_string()) }

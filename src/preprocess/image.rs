@@ -57,6 +57,7 @@ pub struct Image {
     width: u32,
     height: u32,
     data: Vec<u8>,
+    clipped: bool,
 }
 
 impl Image {
@@ -80,7 +81,7 @@ impl Image {
                 actual: data.len() as u64,
             });
         }
-        Ok(Self { mode, width, height, data })
+        Ok(Self { mode, width, height, data, clipped: false })
     }
 
     /// An image of the `image` crate as Pillow's `convert(mode)` makes it: 16-bit colour keeps its
@@ -105,6 +106,17 @@ impl Image {
         };
         let data = Raster::new(self.width, self.height, samples).into_data(mode);
         Self { mode, data, ..self }
+    }
+
+    pub(super) fn with_clipped(mut self, clipped: bool) -> Self {
+        self.clipped = clipped;
+        self
+    }
+
+    /// Whether the file held grey levels above 255, of 16 or more bits or floats, which became
+    /// white, as in Pillow: such a picture is better scaled to 8 bits first.
+    pub fn is_clipped(&self) -> bool {
+        self.clipped
     }
 
     /// What the channels are.
@@ -152,12 +164,20 @@ pub struct Pixels {
     width: usize,
     height: usize,
     data: Vec<u8>,
+    clipped: bool,
 }
 
 impl Pixels {
-    pub(super) fn new(channels: usize, width: usize, height: usize, data: Vec<u8>) -> Self {
+    /// Pixels of an image, of the size of a transform.
+    pub(super) fn new(image: &Image, width: usize, height: usize, data: Vec<u8>) -> Self {
+        let channels = image.channels();
         debug_assert_eq!(data.len(), width * height * channels);
-        Self { channels, width, height, data }
+        Self { channels, width, height, data, clipped: image.clipped }
+    }
+
+    /// Whether the image's grey levels were clipped: see [`Image::is_clipped`].
+    pub fn is_clipped(&self) -> bool {
+        self.clipped
     }
 
     /// Number of channels, 1, 3 or 4.

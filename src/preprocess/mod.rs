@@ -12,22 +12,26 @@
 //! # What is equal to Pillow, and what is not
 //!
 //! Resize, crop and normalize are equal to the last bit, for every interpolation and crop mode.
-//! Decoding is equal byte for byte on 214 of the 219 test files that Pillow reads: JPEG (every
-//! subsampling, progressive, arithmetic, restart markers, grey, CMYK and YCCK), PNG (every depth and
-//! colour type, Adam7), WebP (lossy too), GIF, BMP, TIFF, PNM, QOI, ICO, TGA. The rest, measured:
+//! Decoding gives Pillow's bytes in each of the three modes, or an error that names what is not
+//! read; [`FORMATS`] lists what is decoded. What is known to be refused or different:
 //!
-//! | file | difference |
+//! | file | |
 //! | --- | --- |
-//! | BMP with run-length jumps | skipped pixels are black, in Pillow of colour 0 |
 //! | TIFF that holds JPEG | 1.2% of bytes, by 1 level |
-//! | TIFF with a palette or in CIELab | refused as unsupported |
-//! | ICO with a 24-bit bitmap that has no mask | refused as corrupt |
-//! | PNG with damaged data, leniently | what follows the damage (2% of bytes) |
-//! | JPEG cut within a scan's header, leniently | the scans before it; Pillow gives black |
+//! | TIFF with a palette or in CIELab | refused |
+//! | JPEG without two restart markers in a row | refused |
+//! | JPEG without an end whose last bits are its last bytes | refused, read leniently |
+//! | GIF with a grey palette of its first frame beside a global one | refused |
+//! | PNG whose first animation frame is smaller than the image | refused |
+//! | TGA without a palette of kind 1, or with one of another kind | refused |
+//! | BMP with run lengths of two colours, black and white | refused |
 //!
-//! As in Pillow, alpha and colour profiles are ignored, 16-bit grey is clipped to 0..=255 (other
-//! 16-bit images keep the high byte), a TIFF is always turned as its orientation tag says, and other
-//! files only with [`DecodeOptions::exif_orientation`].
+//! As in Pillow, colour profiles are ignored, 16-bit grey and floats are clipped to 0..=255 (see
+//! [`Image::is_clipped`]; other 16-bit images keep the high byte), a TIFF is always turned as its
+//! orientation tag says, and other files only with [`DecodeOptions::exif_orientation`].
+//!
+//! From any bytes decoding takes at most [`Limits::max_alloc`], shared by all decoders of the
+//! process, and a time that the file's length and [`Limits::max_pixels`] bound.
 //!
 //! ```
 //! use effnet::preprocess::{ColorMode, EvalTransform, Image, PreprocessConfig};
@@ -50,8 +54,8 @@ mod raster;
 mod resize;
 mod transform;
 
-pub use decode::{DecodeOptions, Limits, decode};
-pub use error::{DecodeError, ImageSizeError, TransformError};
+pub use decode::{DecodeOptions, FORMATS, Format, Limits, decode};
+pub use error::{DecodeError, DecodeSetting, ImageSizeError, TransformError};
 pub use image::{ColorMode, Image, Pixels};
 pub use pipeline::Pipeline;
 pub use resize::{Interpolation, resize};

@@ -42,9 +42,53 @@ impl Raster {
         Self { width, height, samples, transparent: None }
     }
 
+    /// The same with one transparent colour, for grey and RGB.
+    pub(super) fn with_transparent(mut self, colour: Option<[u8; 3]>) -> Self {
+        self.transparent = colour;
+        self
+    }
+
+    /// As RGBA with another alpha, a byte a pixel, where there is one.
+    pub(super) fn with_alpha(self, alpha: Option<Vec<u8>>) -> Self {
+        let Some(alpha) = alpha else {
+            return self;
+        };
+        let (width, height) = (self.width, self.height);
+        let mut data = self.into_data(ColorMode::Rgba);
+        for (pixel, alpha) in data.as_chunks_mut::<4>().0.iter_mut().zip(alpha) {
+            pixel[3] = alpha;
+        }
+        Self::new(width, height, Samples::Rgba(data))
+    }
+
+    /// The same, with left and right changed.
+    pub(super) fn mirrored(mut self) -> Self {
+        let width = self.width as usize;
+        fn mirror(data: &mut [u8], row: usize, pixel: usize) {
+            for row in data.chunks_exact_mut(row * pixel) {
+                row.reverse();
+                row.chunks_exact_mut(pixel).for_each(<[u8]>::reverse);
+            }
+        }
+        match &mut self.samples {
+            Samples::Wide(data) => data.chunks_exact_mut(width).for_each(<[i32]>::reverse),
+            Samples::Float(data) => data.chunks_exact_mut(width).for_each(<[f32]>::reverse),
+            Samples::Grey(data) | Samples::Palette(data, _) => mirror(data, width, 1),
+            Samples::GreyAlpha(data) => mirror(data, width, 2),
+            Samples::Rgb(data) | Samples::YCbCr(data) => mirror(data, width, 3),
+            Samples::Rgba(data) | Samples::Cmyk(data) => mirror(data, width, 4),
+        }
+        self
+    }
+
     pub(super) fn into_image(self, mode: ColorMode) -> Result<Image, ImageSizeError> {
         let (width, height) = (self.width, self.height);
-        Image::new(mode, width, height, self.into_data(mode))
+        let clipped = match &self.samples {
+            Samples::Wide(data) => data.iter().any(|level| *level > 255),
+            Samples::Float(data) => data.iter().any(|level| *level >= 256.0),
+            _ => false,
+        };
+        Ok(Image::new(mode, width, height, self.into_data(mode))?.with_clipped(clipped))
     }
 
     pub(super) fn into_data(self, mode: ColorMode) -> Vec<u8> {
@@ -59,6 +103,11 @@ impl Raster {
             _ => data,
         }
     }
+}
+
+/// The bytes of pixels. The count is known, so that the loops stay simple.
+fn flat<const N: usize>(pixels: impl ExactSizeIterator<Item = [u8; N]>) -> Vec<u8> {
+    pixels.collect::<Vec<_>>().into_flattened()
 }
 
 fn to_grey(samples: Samples) -> Vec<u8> {
@@ -85,19 +134,14 @@ fn to_grey(samples: Samples) -> Vec<u8> {
 fn to_rgb(samples: Samples) -> Vec<u8> {
     match samples {
         Samples::Rgb(data) => data,
-        Samples::Rgba(data) => {
-            data.as_chunks::<4>().0.iter().flat_map(|p| [p[0], p[1], p[2]]).collect()
+        Samples::Rgba(data) => flat(data.as_chunks::<4>().0.iter().map(|p| [p[0], p[1], p[2]])),
+        Samples::Palette(data, colours) => {
+            let colours = colours.map(|[r, g, b, _]| [r, g, b]);
+            flat(data.into_iter().map(|index| colours[usize::from(index)]))
         }
-        Samples::Palette(data, colours) => data
-            .into_iter()
-            .flat_map(|index| {
-                let [r, g, b, _] = colours[usize::from(index)];
-                [r, g, b]
-            })
-            .collect(),
         Samples::Cmyk(data) => cmyk_to_rgb(&data),
         Samples::YCbCr(data) => ycbcr_to_rgb(&data),
-        grey => to_grey(grey).into_iter().flat_map(|level| [level; 3]).collect(),
+        grey => flat(to_grey(grey).into_iter().map(|level| [level; 3])),
     }
 }
 
@@ -105,14 +149,14 @@ fn to_rgba(samples: Samples) -> Vec<u8> {
     match samples {
         Samples::Rgba(data) => data,
         Samples::GreyAlpha(data) => {
-            data.as_chunks::<2>().0.iter().flat_map(|p| [p[0], p[0], p[0], p[1]]).collect()
+            flat(data.as_chunks::<2>().0.iter().map(|p| [p[0], p[0], p[0], p[1]]))
         }
         Samples::Palette(data, colours) => {
-            data.into_iter().flat_map(|index| colours[usize::from(index)]).collect()
+            flat(data.into_iter().map(|index| colours[usize::from(index)]))
         }
         opaque => {
             let rgb = to_rgb(opaque);
-            rgb.as_chunks::<3>().0.iter().flat_map(|p| [p[0], p[1], p[2], 255]).collect()
+            flat(rgb.as_chunks::<3>().0.iter().map(|p| [p[0], p[1], p[2], 255]))
         }
     }
 }

@@ -170,14 +170,14 @@ impl EvalTransform {
         let window = Window { x: x.offset, y: y.offset, width: x.kept, height: y.kept };
         let kept = resize_window(image, size, (pipeline, self.config.interpolation), window);
         if x.kept == width && y.kept == height {
-            return Ok(Pixels::new(channels, width, height, kept));
+            return Ok(Pixels::new(image, width, height, kept));
         }
         let mut data = self.fill().repeat(width * height);
         let rows = data.chunks_exact_mut(width * channels).skip(y.before);
         for (row, kept) in rows.zip(kept.chunks_exact(x.kept * channels)) {
             row[x.before * channels..][..kept.len()].copy_from_slice(kept);
         }
-        Ok(Pixels::new(channels, width, height, data))
+        Ok(Pixels::new(image, width, height, data))
     }
 
     /// Width and height that the image is resized to before the crop.

@@ -9,6 +9,7 @@ use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
 use super::DecodeOptions;
+use super::budget::Job;
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::raster::{Raster, Samples};
 
@@ -16,7 +17,7 @@ const FORMAT: &str = "TIFF";
 
 pub(super) fn decode(
     bytes: &[u8],
-    options: &DecodeOptions,
+    options: &Job<'_>,
 ) -> Result<(Raster, Orientation), DecodeError> {
     let explain = |error| explain(error, options);
     let limit = usize::try_from(options.limits.max_alloc).unwrap_or(usize::MAX);
@@ -25,13 +26,10 @@ pub(super) fn decode(
     limits.intermediate_buffer_size = limit;
     let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(explain)?.with_limits(limits);
     let (width, height) = decoder.dimensions().map_err(explain)?;
-    options.limits.check_pixels(width.into(), height.into())?;
     let color = decoder.colortype().map_err(explain)?;
     let pixels = u64::from(width) * u64::from(height);
-    options.limits.check_memory(
-        FORMAT,
-        pixels * (u64::from(color.num_samples()) * u64::from(color.bit_depth().div_ceil(8)) + 3),
-    )?;
+    let bytes = u64::from(color.num_samples()) * u64::from(color.bit_depth().div_ceil(8));
+    options.admit(FORMAT, width.into(), height.into(), bytes)?;
     let orientation = decoder.find_tag_unsigned::<u8>(Tag::Orientation).unwrap_or(None);
     let planes = decoder.find_tag_unsigned::<u16>(Tag::PlanarConfiguration).unwrap_or(None);
     let mut samples = DecodingResult::U8(Vec::new());
