@@ -6,7 +6,7 @@ use candle_nn::VarBuilder;
 use super::decoders::Decoders;
 use super::described::Described;
 use super::resolve::{Resolver, Source};
-use super::{Classifier, Inner, Preprocessor, Provenance};
+use super::{Classifier, Description, Inner, Preprocessor, Provenance};
 use crate::Error;
 use crate::arch::{Network, NetworkOptions};
 use crate::engine::{
@@ -289,6 +289,25 @@ impl ClassifierBuilder {
     pub fn build_preprocessor(self) -> Result<Preprocessor, Error> {
         let described = self.resolver.describe(self.model.as_deref(), self.weights.as_deref())?;
         self.preprocessor_of(&described)
+    }
+
+    /// Finds the model as [`build`](Self::build) does and says what it is, without its network. The model's
+    /// own weights are not downloaded.
+    ///
+    /// # Errors
+    ///
+    /// A model that is not there, or preprocessing values that contradict each other.
+    pub fn describe(self) -> Result<Description, Error> {
+        let described = self.resolver.describe(self.model.as_deref(), self.weights.as_deref())?;
+        let (preprocessing, more) = described.preprocessing(&self.preprocessing)?;
+        Ok(Description {
+            num_classes: self.num_classes.unwrap_or(described.num_classes),
+            in_chans: described.in_chans,
+            arch: described.arch,
+            model: described.name,
+            preprocessing,
+            notes: described.notes.into_iter().chain(more).collect(),
+        })
     }
 
     fn preprocessor_of(&self, described: &Described) -> Result<Preprocessor, Error> {

@@ -14,6 +14,31 @@ use crate::pretrained::{
 use crate::text::file_name;
 use crate::weights::{Checkpoint, Normalization};
 
+/// What a model is, without its network.
+///
+/// ```
+/// let b1 = effnet::Classifier::builder().model("efficientnet_b1.ft_in1k").describe()?;
+/// assert_eq!((b1.arch.name, b1.num_classes), ("efficientnet_b1", 1000));
+/// assert_eq!(b1.preprocessing.input_size.value, [3, 256, 256]);
+/// # Ok::<(), effnet::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Description {
+    /// The model's full name.
+    pub model: String,
+    /// Its architecture, with what its configuration or its weights have in another way than timm's row.
+    pub arch: Arch,
+    /// Channels of its input.
+    pub in_chans: usize,
+    /// Outputs of its classifier; 0 without one.
+    pub num_classes: usize,
+    /// How its images are prepared, and where each value comes from.
+    pub preprocessing: ResolvedPreprocessing,
+    /// What the user may want to know.
+    pub notes: Vec<String>,
+}
+
 /// A model, described: everything but its tensors.
 #[derive(Debug)]
 pub(super) struct Described {

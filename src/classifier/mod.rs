@@ -15,6 +15,7 @@ mod preprocessor;
 mod resolve;
 
 pub use builder::ClassifierBuilder;
+pub use described::Description;
 pub use input::Input;
 pub use prediction::{Outcome, Prediction, Record};
 pub use preprocessor::Preprocessor;

@@ -5,18 +5,18 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::Done;
+use super::model::NamedModel;
 use super::output::{Stdout, stdout};
-use super::{Done, NoModel};
 use crate::arch::NetworkOptions;
 use crate::convert::{LibraryModel, library_models};
-use crate::pretrained;
 use crate::weights::{Convention, MappedTensor, Renaming};
 
 /// Show how other libraries name and lay out a model's tensors
 #[derive(Debug, Args)]
 pub(super) struct Map {
-    /// timm's name of an architecture
-    model: String,
+    #[command(flatten)]
+    model: NamedModel,
     /// Convention to show; all that cover the model if absent
     #[arg(long, value_name = "CONVENTION")]
     to: Option<String>,
@@ -71,8 +71,7 @@ impl Column {
 
 impl Map {
     pub(super) fn run(self) -> Result<Done> {
-        let found = pretrained::find(&self.model).map_err(|e| NoModel(e.to_string()))?;
-        let timm = found.cfg.architecture.clone().unwrap_or_default();
+        let timm = self.model.describe()?.arch.name;
         let names: Vec<&str> = match &self.to {
             Some(name) => vec![name],
             None => Convention::names().collect(),

@@ -4,17 +4,45 @@ use clap::{Args, ValueEnum};
 use super::NoModel;
 use super::output::complain;
 use crate::engine::{Dtype, EngineChoice};
-use crate::{Classifier, ClassifierBuilder, Preprocessor};
+use crate::{Classifier, ClassifierBuilder, Description, Preprocessor};
 
 /// Which model, and what runs it.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
-    /// Model: a timm name (`effnet models` lists them), a hub repository ORG/REPO[@REVISION], or a
-    /// folder with config.json; the bundled one if absent
+    /// Model: a timm name (`effnet models` lists them), a hub repository ORG/REPO[@REVISION], a folder
+    /// with config.json, or a checkpoint file; the bundled one if absent
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
     #[command(flatten)]
     load: LoadArgs,
+}
+
+/// Which model, where its network is not needed.
+#[derive(Debug, Args)]
+pub(super) struct NamedModel {
+    /// Model: a timm name (`effnet models` lists them), a hub repository ORG/REPO[@REVISION], a folder
+    /// with config.json, or a checkpoint file
+    #[arg(value_name = "MODEL")]
+    model: String,
+    #[cfg(feature = "hub")]
+    #[command(flatten)]
+    hub: super::hub::HubArgs,
+}
+
+impl NamedModel {
+    /// What it is; its notes are told.
+    pub(super) fn describe(&self) -> Result<Description> {
+        let builder = Classifier::builder().model(&self.model);
+        // Where the hub cannot be opened, a model that needs it meets the same error again.
+        #[cfg(feature = "hub")]
+        let builder = match self.hub.open() {
+            Ok(hub) => builder.hub(hub),
+            Err(_) => builder,
+        };
+        let description = builder.describe().map_err(|e| NoModel(e.to_string()))?;
+        tell(&description.notes);
+        Ok(description)
+    }
 }
 
 /// How a model is loaded, and what runs it.
@@ -23,7 +51,7 @@ pub(super) struct LoadArgs {
     /// Checkpoint to load instead of the model's own weights, or seeded:N for generated ones
     #[arg(long, value_name = "FILE|seeded:N")]
     pub(super) weights: Option<String>,
-    /// Number of classes, where the checkpoint's differs from the model's; 0 for no classifier
+    /// Number of classes of generated weights, or what the checkpoint is to have; 0 for no classifier
     #[arg(long, value_name = "N")]
     num_classes: Option<usize>,
     /// Engine to run on

@@ -1,12 +1,12 @@
 use std::io::Write;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::output::{Stdout, complain, stdout};
-use super::{Done, NoModel, dot, svg};
-use crate::arch::{self, Arch, DepthMultiplier};
-use crate::pretrained;
+use super::model::NamedModel;
+use super::output::{Stdout, stdout};
+use super::{Done, dot, svg};
+use crate::arch::{Arch, DepthMultiplier, NetworkOptions};
 use crate::summary::{Figures, Summary};
 
 /// Describe a network: shapes, parameters and operations, layer by layer
@@ -14,8 +14,8 @@ use crate::summary::{Figures, Summary};
 /// MACs and activations are fvcore's counts, those of timm's `benchmark.py --bench profile`.
 #[derive(Debug, Args)]
 pub(super) struct SummaryArgs {
-    /// Architecture, with or without a tag (`effnet models` lists them)
-    model: String,
+    #[command(flatten)]
+    model: NamedModel,
     /// Side of the input image in pixels; that of the model if absent
     #[arg(long, value_name = "S")]
     img_size: Option<usize>,
@@ -44,22 +44,19 @@ enum Format {
 
 impl SummaryArgs {
     pub(super) fn run(self) -> Result<Done> {
-        let found = pretrained::find(&self.model).map_err(|e| NoModel(e.to_string()))?;
-        if let Some(note) = &found.note {
-            complain(&format!("note: {note}"));
-        }
-        let name = found.cfg.architecture.clone().unwrap_or_default();
-        let Some(arch) = arch::find(&name) else { bail!("no architecture is named {name:?}") };
+        let found = self.model.describe()?;
         let arch = Arch {
-            channel_multiplier: self.width.unwrap_or(arch.channel_multiplier),
-            depth_multiplier: self.depth.map_or(arch.depth_multiplier, DepthMultiplier::Uniform),
-            ..*arch
+            channel_multiplier: self.width.unwrap_or(found.arch.channel_multiplier),
+            depth_multiplier: self
+                .depth
+                .map_or(found.arch.depth_multiplier, DepthMultiplier::Uniform),
+            ..found.arch
         };
-        let [in_chans, height, width] = found.cfg.resolve(false).input_size.value;
-        let options = arch::NetworkOptions {
-            in_chans,
-            num_classes: found.cfg.num_classes(),
-            ..arch::NetworkOptions::default()
+        let [_, height, width] = found.preprocessing.input_size.value;
+        let options = NetworkOptions {
+            in_chans: found.in_chans,
+            num_classes: found.num_classes,
+            ..NetworkOptions::default()
         };
         let (height, width) = self.img_size.map_or((height, width), |size| (size, size));
         let mut summary = Summary::new(&arch.network(&options)?, height, width)?;
