@@ -9,7 +9,7 @@ use super::report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
 use super::{Checkpoint, MappedTensor, Renaming, WeightsError};
 
 /// The suffix of a counter that PyTorch's batch norm saves and no inference reads.
-const COUNTER: &str = ".num_batches_tracked";
+pub(super) const COUNTER: &str = ".num_batches_tracked";
 
 /// Builds a model from a checkpoint, strictly.
 ///

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use safetensors::Dtype;
 
 use super::entry::{Entry, Header};
+use super::load::COUNTER;
 
 /// How a key stands to what is beside it.
 #[derive(Clone, Copy, PartialEq)]
@@ -212,7 +213,9 @@ fn leave_measures(header: &mut Header) -> Option<String> {
     let layers = Layers::of(header);
     let of_layers = header.entries.iter().filter(|entry| layers.has(entry));
     let roots: HashSet<_> = of_layers.filter_map(|entry| root(&entry.name)).collect();
-    let is_measure = |name: &str| root(name).is_some_and(|root| !roots.contains(&root));
+    let is_measure = |name: &str| {
+        !name.ends_with(COUNTER) && root(name).is_some_and(|root| !roots.contains(&root))
+    };
     let names = header.entries.iter().map(|entry| entry.name.as_str());
     let mut left_out: Vec<_> =
         names.filter(|name| is_measure(name)).map(|name| format!("`{name}`")).collect();
