@@ -53,9 +53,16 @@ fn marked(error: std::io::Error) -> std::io::Error {
 
 /// Whether standard output's reader went away, as `head` does when it has what it wanted.
 pub(super) fn is_closed(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|cause| {
-        cause.kind() == std::io::ErrorKind::BrokenPipe
-            && cause.get_ref().is_some_and(|inner| inner.is::<Unwritable>())
+    error.chain().any(|cause| {
+        let io = match cause.downcast_ref::<csv::Error>().map(csv::Error::kind) {
+            // Not told as its source.
+            Some(csv::ErrorKind::Io(error)) => Some(error),
+            _ => cause.downcast_ref::<std::io::Error>(),
+        };
+        io.is_some_and(|error| {
+            error.kind() == std::io::ErrorKind::BrokenPipe
+                && error.get_ref().is_some_and(|inner| inner.is::<Unwritable>())
+        })
     })
 }
 
