@@ -13,12 +13,10 @@ use serde_json::Value;
 const INEXACT: &[(&str, usize, u8)] = &[
     // Pillow paints the pixels that a run-length jump skips in colour 0, `image` black.
     ("bmp_8_rle.bmp", 162, 189),
-    // JPEG inside TIFF goes through `zune-jpeg`.
-    ("tiff_jpeg.tiff", 50, 1),
 ];
 
 /// Files that Pillow reads and this library refuses, saying so.
-const REFUSED: &[&str] = &["ico_bmp24.ico", "tiff_lab.tiff", "tiff_palette.tiff"];
+const REFUSED: &[&str] = &["ico_bmp24.ico", "tiff_lab.tiff"];
 
 /// Broken files of which Pillow's lenient mode keeps other pixels.
 const LENIENT_INEXACT: &[&str] = &[

@@ -111,7 +111,11 @@ fn sniff(bytes: &[u8]) -> Option<(ImageFormat, &'static str)> {
         }
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => (ImageFormat::Gif, "GIF"),
         [b'B', b'M', ..] => (ImageFormat::Bmp, "BMP"),
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => (ImageFormat::Tiff, "TIFF"),
+        // Two more headers than the standard has: Pillow reads them.
+        [b'I', b'I', 42 | 43, 0, ..]
+        | [b'M', b'M', 0, 42 | 43, ..]
+        | [b'I', b'I', 0, 42, ..]
+        | [b'M', b'M', 42, 0, ..] => (ImageFormat::Tiff, "TIFF"),
         [b'P', b'1'..=b'6', ..] => (ImageFormat::Pnm, "PNM"),
         [b'q', b'o', b'i', b'f', ..] => (ImageFormat::Qoi, "QOI"),
         [0, 0, 1, 0, ..] => (ImageFormat::Ico, "ICO"),
