@@ -80,132 +80,205 @@ pub(super) fn read(
     image: &mut Pixels,
     limits: &Limits,
 ) -> Result<(), DecodeError> {
-    if !tags.standard {
-        return Err(corrupt(&"its header"));
+    Reader::new(tags, format, codec, image, limits)?.read(image)
+}
+
+struct Reader<'a> {
+    file: &'a [u8],
+    format: &'a Format,
+    codec: &'a Codec<'a>,
+    grid: Grid,
+    /// Planes that are read: 1 where the pixels' samples stand together.
+    planes: usize,
+    /// Samples of a pixel, and bytes of a row, in a strip or tile.
+    samples: usize,
+    row_bytes: usize,
+    /// Bytes of the largest strip or tile.
+    most: usize,
+    ycbcr: Option<YCbCr>,
+    predictor: Predictor,
+    unpack: Unpack,
+    /// Which byte of a sample of 16 bits is the high one.
+    high: usize,
+    /// What the image leaves of the memory.
+    limits: Limits,
+}
+
+/// A strip or tile, and the part of the image that it has.
+struct Place {
+    row: usize,
+    column: usize,
+    left: usize,
+    top: usize,
+    across: usize,
+    down: usize,
+    /// Rows that it stores.
+    rows: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(
+        tags: &Directory<'a>,
+        format: &'a Format,
+        codec: &'a Codec<'a>,
+        image: &Pixels,
+        limits: &Limits,
+    ) -> Result<Self, DecodeError> {
+        if !tags.standard {
+            return Err(corrupt(&"its header"));
+        }
+        if tags.order == Order::Big && format.signed_or_float && format.depth > 8 {
+            let reason = "compressed, big-endian, signed or floating; Pillow swaps its bytes twice";
+            return Err(unsupported(&reason));
+        }
+        let grid = Grid::read(tags, image.width, image.height)?;
+        let bands = format.mode.bands();
+        let planes = if format.separate && bands > 1 { bands } else { 1 };
+        let ycbcr = match format.photometric {
+            6 if !codec.gives_rgb(format) => Some(YCbCr::read(tags, format, grid.tiled)?),
+            _ => None,
+        };
+        let samples = if format.separate { 1 } else { format.stored_samples };
+        let row_bytes = (grid.across * samples * format.depth).div_ceil(8);
+        let unpack = Unpack::pixels(format, tags.order, false);
+        if ycbcr.is_none() && (grid.across * unpack.bits() / planes).div_ceil(8) != row_bytes {
+            let reason = "samples that neither RGB nor alpha need, in separate planes";
+            return Err(unsupported(&reason));
+        }
+        let predictor = match &ycbcr {
+            // Packed with its chroma, a sample has no left neighbour of its own.
+            Some(ycbcr) if ycbcr.is_subsampled() => Predictor::none(tags, codec)?,
+            _ => Predictor::read(tags, format, codec, samples, row_bytes)?,
+        };
+        let order = predictor.order_after(tags.order);
+        let mut this = Self {
+            file: tags.file,
+            format,
+            codec,
+            planes,
+            samples,
+            row_bytes,
+            most: 0,
+            ycbcr,
+            predictor,
+            unpack: unpack.with_order(order),
+            high: usize::from(order == Order::Little && format.depth == 16),
+            limits: *limits,
+            grid,
+        };
+        this.most = this
+            .bytes(this.grid.down)
+            .ok_or_else(|| unsupported(&"blocks of chroma that libtiff cuts"))?;
+        let buffers = (this.most as u64).saturating_mul(4);
+        let rows = codec.row_bytes(this.grid.across);
+        let memory = (image.data.len() as u64 * 2).saturating_add(buffers).saturating_add(rows);
+        limits.check_memory(super::FORMAT, memory)?;
+        this.limits.max_alloc -= memory;
+        this.check_overlap()?;
+        Ok(this)
     }
-    if tags.order == Order::Big && format.signed_or_float && format.depth > 8 {
-        let reason = "compressed, big-endian, signed or floating; Pillow swaps its bytes twice";
-        return Err(unsupported(&reason));
+
+    /// Bytes of so many rows of a strip or tile.
+    fn bytes(&self, rows: usize) -> Option<usize> {
+        match &self.ycbcr {
+            Some(ycbcr) if !self.format.separate => ycbcr.chunk_bytes(self.grid.across, rows),
+            _ => Some(self.row_bytes.saturating_mul(rows)),
+        }
     }
-    let (width, height) = (image.width, image.height);
-    let grid = Grid::read(tags, width, height)?;
-    let bands = format.mode.bands();
-    let planes = if format.separate && bands > 1 { bands } else { 1 };
-    let ycbcr = match format.photometric {
-        6 if !codec.gives_rgb(format) => Some(YCbCr::read(tags, format, grid.tiled)?),
-        _ => None,
-    };
-    // Samples of a pixel in a chunk.
-    let samples = if format.separate { 1 } else { format.stored_samples };
-    let row_bytes = |pixels: usize| (pixels * samples * format.depth).div_ceil(8);
-    let size = |rows: usize| match &ycbcr {
-        Some(ycbcr) if !format.separate => ycbcr.chunk_bytes(grid.across, rows),
-        _ => Some(row_bytes(grid.across) * rows),
-    };
-    let unpack = Unpack::pixels(format, tags.order, false);
-    if ycbcr.is_none()
-        && (grid.across * unpack.bits() / planes).div_ceil(8) != row_bytes(grid.across)
-    {
-        return Err(unsupported(&"samples that neither RGB nor alpha need, in separate planes"));
+
+    fn chunks(&self) -> usize {
+        let planes = if self.format.separate { self.format.stored_samples } else { 1 };
+        self.grid.columns * self.grid.rows * planes
     }
-    let most = size(grid.down).ok_or_else(|| unsupported(&"blocks of chroma that libtiff cuts"))?;
-    let chunks = grid.columns * grid.rows * if format.separate { format.stored_samples } else { 1 };
-    limits.check_memory(super::FORMAT, image.data.len() as u64 * 2 + most as u64 * 4)?;
-    check_overlap(&grid, tags.file.len(), most, chunks, codec.table_bytes())?;
-    let predictor = match &ycbcr {
-        // Packed with its chroma, a sample has no left neighbour of its own.
-        Some(ycbcr) if ycbcr.is_subsampled() => Predictor::none(tags, codec)?,
-        _ => Predictor::read(tags, format, codec, samples, row_bytes(grid.across))?,
-    };
-    let order = predictor.order_after(tags.order);
-    let unpack = unpack.with_order(order);
-    let high = usize::from(order == Order::Little && format.depth == 16);
-    let mut buffer = vec![0u8; most];
-    let mut planar = vec![Vec::new(); if ycbcr.is_some() && format.separate { 3 } else { 0 }];
-    for row in 0..grid.rows {
-        let top = row * grid.down;
-        let rows = grid.chunk_rows(row, height);
-        for column in 0..grid.columns {
-            let left = column * grid.across;
-            let (across, down) = (grid.across.min(width - left), rows.min(height - top));
-            let planes = if planar.is_empty() { planes } else { planar.len() };
-            for layer in 0..planes {
-                let index = (layer * grid.rows + row) * grid.columns + column;
-                let mut data = grid.data(tags.file, index, chunks == 1)?;
-                let flipped: Vec<u8>;
-                if format.reversed && codec.bits_are_turned_first() {
-                    flipped = data.iter().map(|byte| byte.reverse_bits()).collect();
-                    data = &flipped;
-                }
-                let length = size(rows).unwrap_or(most);
-                let chunk = Chunk {
-                    width: grid.across,
-                    height: rows,
-                    most_height: if grid.tiled || row + 1 < grid.rows {
-                        rows
-                    } else {
-                        grid.down.next_multiple_of(16)
-                    },
-                    samples,
-                    depth: format.depth,
-                    row_bytes: row_bytes(grid.across),
-                    tiled: grid.tiled,
-                    odd: grid.offsets[index] % 2 == 1,
-                    ycbcr: format.photometric == 6 && codec.gives_rgb(format),
-                };
-                codec.decode(data, &chunk, &mut buffer[..length], limits)?;
-                predictor.undo(&mut buffer[..length]);
-                if let Some(plane) = planar.get_mut(layer) {
-                    plane.clone_from(&buffer);
-                    continue;
-                }
-                if let Some(ycbcr) = &ycbcr {
-                    ycbcr.to_rgb(&buffer, grid.across, (left, top), (across, down), image);
-                    continue;
-                }
-                let packed = buffer.chunks_exact(chunk.row_bytes).take(down);
-                for (y, packed) in packed.enumerate() {
-                    let pixel = image.mode.bytes();
-                    let start = ((top + y) * width + left) * pixel;
-                    let out = &mut image.data[start..][..across * pixel];
-                    if planes == 1 {
-                        unpack.row(packed, out);
-                    } else {
-                        plane(packed, format.depth / 8, high, out, bands, layer);
-                    }
+
+    fn read(&self, image: &mut Pixels) -> Result<(), DecodeError> {
+        let grid = &self.grid;
+        // libtiff decodes all into one buffer too: what a codec leaves out keeps its value.
+        let mut buffers =
+            vec![vec![0u8; self.most]; if self.ycbcr.is_some() { self.planes } else { 1 }];
+        for index in 0..grid.rows * grid.columns {
+            let (row, column) = (index / grid.columns, index % grid.columns);
+            let (left, top) = (column * grid.across, row * grid.down);
+            let rows = grid.chunk_rows(row, image.height);
+            let across = grid.across.min(image.width - left);
+            let down = rows.min(image.height - top);
+            let place = Place { row, column, left, top, across, down, rows };
+            for plane in 0..self.planes {
+                let buffer = if self.ycbcr.is_some() { plane } else { 0 };
+                self.decode(&place, plane, &mut buffers[buffer])?;
+                if self.ycbcr.is_none() {
+                    self.store(&place, plane, &buffers[0], image);
                 }
             }
-            if let (Some(ycbcr), [y, cb, cr]) = (&ycbcr, &planar[..]) {
-                let planes = [&y[..], cb, cr];
-                ycbcr.planes_to_rgb(planes, grid.across, (left, top), (across, down), image);
+            let (origin, size) = ((left, top), (across, down));
+            match (&self.ycbcr, &buffers[..]) {
+                (Some(ycbcr), [chunk]) => ycbcr.to_rgb(chunk, grid.across, origin, size, image),
+                (Some(ycbcr), [y, cb, cr]) => {
+                    ycbcr.planes_to_rgb([y, cb, cr], grid.across, origin, size, image);
+                }
+                _ => {}
+            }
+        }
+        // Planes of an alpha that is not known to be unassociated are divided by it.
+        let unassociated = matches!(self.format.extra, Some(2 | 999));
+        if self.planes == 4 && self.format.mode == Mode::Rgba && !unassociated {
+            divide_by_alpha(&mut image.data);
+        }
+        Ok(())
+    }
+
+    fn decode(&self, place: &Place, plane: usize, buffer: &mut [u8]) -> Result<(), DecodeError> {
+        let grid = &self.grid;
+        let index = (plane * grid.rows + place.row) * grid.columns + place.column;
+        let mut data = grid.data(self.file, index, self.chunks() == 1)?;
+        let turned: Vec<u8>;
+        if self.format.reversed && self.codec.bits_are_turned_first() {
+            turned = data.iter().map(|byte| byte.reverse_bits()).collect();
+            data = &turned;
+        }
+        let last = !grid.tiled && place.row + 1 == grid.rows;
+        let chunk = Chunk {
+            width: grid.across,
+            height: place.rows,
+            most_height: if last { grid.down.next_multiple_of(16) } else { place.rows },
+            samples: self.samples,
+            depth: self.format.depth,
+            row_bytes: self.row_bytes,
+            tiled: grid.tiled,
+            odd: grid.offsets[index] % 2 == 1,
+            ycbcr: self.format.photometric == 6 && self.codec.gives_rgb(self.format),
+        };
+        let out = &mut buffer[..self.bytes(place.rows).unwrap_or(self.most)];
+        self.codec.decode(data, &chunk, out, &self.limits)?;
+        self.predictor.undo(out);
+        Ok(())
+    }
+
+    fn store(&self, place: &Place, plane_index: usize, buffer: &[u8], image: &mut Pixels) {
+        let (pixel, bands) = (image.mode.bytes(), self.format.mode.bands());
+        for (y, packed) in buffer.chunks_exact(self.row_bytes).take(place.down).enumerate() {
+            let start = ((place.top + y) * image.width + place.left) * pixel;
+            let out = &mut image.data[start..][..place.across * pixel];
+            if self.planes == 1 {
+                self.unpack.row(packed, out);
+            } else {
+                plane(packed, self.format.depth / 8, self.high, out, bands, plane_index);
             }
         }
     }
-    // Planes of an alpha that is not known to be unassociated are divided by it.
-    if planes == 4 && format.mode == Mode::Rgba && !matches!(format.extra, Some(2 | 999)) {
-        divide_by_alpha(&mut image.data);
-    }
-    Ok(())
-}
 
-/// Strips of an honest file do not share bytes, but for small ones of one colour: what they take
-/// together is bounded, and with it the time.
-fn check_overlap(
-    grid: &Grid,
-    file: usize,
-    most: usize,
-    chunks: usize,
-    tables: usize,
-) -> Result<(), DecodeError> {
-    let offered: u64 = grid
-        .counts
-        .iter()
-        .take(chunks)
-        .map(|count| (*count).min(file as u64) + tables as u64)
-        .fold(0, u64::saturating_add);
-    let chunk = 10 * most as u64 + 4096;
-    if offered > file as u64 + chunk.saturating_mul(chunks as u64) {
-        return Err(corrupt(&"its strips or tiles overlap"));
+    /// Strips of an honest file do not share bytes, but for small ones of one colour: what they
+    /// take together is bounded, and with it the time.
+    fn check_overlap(&self) -> Result<(), DecodeError> {
+        let chunks = self.chunks();
+        let size = self.file.len() as u64;
+        let offered = self.grid.counts.iter().take(chunks).map(|count| (*count).min(size));
+        let tables = (self.codec.table_bytes() as u64).saturating_mul(chunks as u64);
+        let offered = offered.fold(tables, u64::saturating_add);
+        let share = (self.most as u64).saturating_mul(10).saturating_add(4096);
+        if offered > size.saturating_add(share.saturating_mul(chunks as u64)) {
+            return Err(corrupt(&"its strips or tiles overlap"));
+        }
+        Ok(())
     }
-    Ok(())
 }

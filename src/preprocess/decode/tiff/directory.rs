@@ -1,5 +1,7 @@
 //! The file's header and its first directory of tags, read as Pillow's `TiffImagePlugin` does.
 
+use std::collections::BTreeMap;
+
 use super::{corrupt, unsupported};
 use crate::preprocess::error::DecodeError;
 
@@ -56,7 +58,6 @@ impl Order {
 }
 
 struct Entry<'a> {
-    tag: u16,
     kind: u16,
     data: &'a [u8],
 }
@@ -67,7 +68,7 @@ pub(super) struct Directory<'a> {
     pub(super) order: Order,
     /// Whether the header is as the standard has it. Pillow reads two others, libtiff does not.
     pub(super) standard: bool,
-    entries: Vec<Entry<'a>>,
+    entries: BTreeMap<u16, Entry<'a>>,
 }
 
 /// Bytes of a value of each type that Pillow knows; it passes over tags of other types.
@@ -89,7 +90,7 @@ impl<'a> Directory<'a> {
         let big = version == 43;
         let first = if big { number_at(file, order, 8, 8)? } else { order.number(&header[4..]) };
         let standard = matches!(version, 42 | 43);
-        let mut directory = Self { file, order, standard, entries: Vec::new() };
+        let mut directory = Self { file, order, standard, entries: BTreeMap::new() };
         directory.read_entries(first, big)?;
         Ok(directory)
     }
@@ -103,7 +104,7 @@ impl<'a> Directory<'a> {
         let mut outside = 0u64;
         let mut broken = false;
         for index in 0..count {
-            let at = first + head as u64 + index.saturating_mul(size);
+            let at = first.saturating_add(head as u64).saturating_add(index.saturating_mul(size));
             let entry = slice_at(file, at, size)?;
             let tag = order.number(&entry[..2]) as u16;
             let kind = order.number(&entry[2..4]) as u16;
@@ -111,7 +112,7 @@ impl<'a> Directory<'a> {
             let Some(unit) = value_size(kind) else {
                 continue;
             };
-            if self.entries.iter().any(|known| known.tag == tag) {
+            if self.entries.contains_key(&tag) {
                 continue;
             }
             // Pillow reads nothing behind a tag whose values lie outside of the file, libtiff does.
@@ -120,7 +121,7 @@ impl<'a> Directory<'a> {
             }
             let bytes = order.number(count).saturating_mul(unit);
             if bytes <= field as u64 {
-                self.entries.push(Entry { tag, kind, data: &value[..bytes as usize] });
+                self.entries.insert(tag, Entry { kind, data: &value[..bytes as usize] });
                 continue;
             }
             outside = outside.saturating_add(bytes);
@@ -128,7 +129,9 @@ impl<'a> Directory<'a> {
                 continue;
             }
             match slice_at(file, order.number(value), bytes) {
-                Ok(data) => self.entries.push(Entry { tag, kind, data }),
+                Ok(data) => {
+                    self.entries.insert(tag, Entry { kind, data });
+                }
                 Err(_) => broken = true,
             }
         }
@@ -136,7 +139,7 @@ impl<'a> Directory<'a> {
     }
 
     fn entry(&self, tag: u16) -> Option<&Entry<'a>> {
-        self.entries.iter().find(|entry| entry.tag == tag)
+        self.entries.get(&tag)
     }
 
     pub(super) fn has(&self, tag: u16) -> bool {

@@ -42,7 +42,7 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, 
         _ => format.mode,
     };
     let pixels = width as u64 * height as u64;
-    options.limits.check_memory(FORMAT, pixels * (mode.bytes() as u64 + 3))?;
+    options.limits.check_memory(FORMAT, pixels.saturating_mul(mode.bytes() as u64 + 3))?;
     let mut image = Pixels::new(mode, width, height);
     match codec {
         Codec::None => raw::read(&tags, &format, &mut image, options.lenient)?,

@@ -16,6 +16,17 @@ struct Part {
     height: usize,
     layer: usize,
     offset: u64,
+    /// Bytes of a row of these pixels, and from one row to the next.
+    row: usize,
+    stride: usize,
+}
+
+/// The file, and how its rows are packed.
+struct Source<'a> {
+    file: &'a [u8],
+    format: &'a Format,
+    unpack: Unpack,
+    lenient: bool,
 }
 
 /// `lenient`: whether rows beyond the end of the file stay at zero.
@@ -68,19 +79,15 @@ pub(super) fn read(
     } else {
         Unpack::pixels(format, tags.order, format.reversed)
     };
+    let source = Source { file: tags.file, format, unpack, lenient };
     for (index, offset) in offsets.iter().enumerate() {
         let (layer, place) = (index / (columns * rows), index % (columns * rows));
         let (left, top) = (place % columns * across, place / columns * down);
-        let part = Part {
-            left,
-            top,
-            width: across.min(width - left),
-            height: down.min(height - top),
-            layer,
-            offset: *offset,
-        };
-        let row = (part.width * bits as usize).div_ceil(8);
-        part.read(tags.file, row, stride(left, row), format, &unpack, image, lenient)?;
+        let (width, height) = (across.min(width - left), down.min(height - top));
+        let row = (width * bits as usize).div_ceil(8);
+        let stride = stride(left, row);
+        source
+            .read(&Part { left, top, width, height, layer, offset: *offset, row, stride }, image)?;
     }
     Ok(())
 }
@@ -89,6 +96,8 @@ pub(super) fn read(
 fn check_planes(format: &Format, strips: bool) -> Result<(), DecodeError> {
     let known = match format.mode {
         Mode::Bilevel => true,
+        // The luma of YCbCr alone, whose rows Pillow takes for a third as long.
+        Mode::Grey if format.photometric == 6 => false,
         Mode::Grey | Mode::Palette | Mode::Rgb | Mode::Lab | Mode::Cmyk => format.depth == 8,
         Mode::Rgba => {
             let alpha = matches!(format.extra, Some(2 | 999)) || strips && format.extra.is_none();
@@ -99,34 +108,24 @@ fn check_planes(format: &Format, strips: bool) -> Result<(), DecodeError> {
     if known { Ok(()) } else { Err(unsupported(&"such samples in separate planes, uncompressed")) }
 }
 
-impl Part {
-    fn read(
-        &self,
-        file: &[u8],
-        row: usize,
-        stride: usize,
-        format: &Format,
-        unpack: &Unpack,
-        image: &mut Pixels,
-        lenient: bool,
-    ) -> Result<(), DecodeError> {
-        if stride < row {
+impl Source<'_> {
+    fn read(&self, part: &Part, image: &mut Pixels) -> Result<(), DecodeError> {
+        if part.stride < part.row {
             return Err(corrupt(&"tile rows too short"));
         }
-        let pixel = format.mode.bytes();
-        let bands = format.mode.bands();
-        let begin = usize::try_from(self.offset).unwrap_or(usize::MAX);
-        for y in 0..self.height {
-            let at = begin.saturating_add(y * stride);
-            let Some(packed) = file.get(at..at.saturating_add(row)) else {
-                return if lenient { Ok(()) } else { Err(truncated()) };
+        let (pixel, bands) = (self.format.mode.bytes(), self.format.mode.bands());
+        let begin = usize::try_from(part.offset).unwrap_or(usize::MAX);
+        for y in 0..part.height {
+            let at = begin.saturating_add(y.saturating_mul(part.stride));
+            let Some(packed) = self.file.get(at..at.saturating_add(part.row)) else {
+                return if self.lenient { Ok(()) } else { Err(truncated()) };
             };
-            let start = ((self.top + y) * image.width + self.left) * pixel;
-            let out = &mut image.data[start..][..self.width * pixel];
-            if format.separate && bands > 1 {
-                plane(packed, 1, 0, out, bands, self.layer);
+            let start = ((part.top + y) * image.width + part.left) * pixel;
+            let out = &mut image.data[start..][..part.width * pixel];
+            if self.format.separate && bands > 1 {
+                plane(packed, 1, 0, out, bands, part.layer);
             } else {
-                unpack.row(packed, out);
+                self.unpack.row(packed, out);
             }
         }
         Ok(())

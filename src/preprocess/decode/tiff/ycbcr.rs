@@ -133,7 +133,7 @@ impl YCbCr {
     /// Bytes of a strip or tile. None where libtiff loses some to rounding.
     pub(super) fn chunk_bytes(&self, width: usize, rows: usize) -> Option<usize> {
         let row = self.block_row(width);
-        row.is_multiple_of(self.down).then(|| row * rows.div_ceil(self.down))
+        row.is_multiple_of(self.down).then(|| row.saturating_mul(rows.div_ceil(self.down)))
     }
 
     /// A chunk of packed blocks, `width` pixels wide, to the part of the image that begins at

@@ -98,6 +98,14 @@ impl<'a> Codec<'a> {
         }
     }
 
+    /// Bytes that it needs beside its input and output, for rows of `width` pixels.
+    pub(super) fn row_bytes(&self, width: usize) -> u64 {
+        match self {
+            Self::Fax(_) => width as u64 * 16,
+            _ => 0,
+        }
+    }
+
     /// Fills `out`, or fails. What JPEG and Group 4 leave out keeps its value, as in libtiff.
     pub(super) fn decode(
         &self,
