@@ -323,7 +323,6 @@ def tags():
     make("one_bits_per_sample.tiff", rgb, 8, tags={258: (3, [8])})
     make("two_photometrics.tiff", grey, 8, tags={262: (3, [1, 1])})
     make("rows_beyond.tiff", rgb, 8, tags={278: (4, [2**32 - 1])})
-    make("few_strips_raw.tiff", rgb, 1, rows=4, tags={273: (4, [8]), 279: (4, [19 * 3 * 4])})
     make("short_colour_map.tiff", palette, 1, tags={320: (3, [int(v) for v in RNG.integers(0, 65536, 30)])})
     make("no_colour_map.tiff", palette, 8, tags={320: None})
     make("bigtiff.tiff", rgb, 8, big=True, rows=5)

@@ -26,7 +26,14 @@ struct Grid {
 
 impl Grid {
     fn read(tags: &Directory, width: usize, height: usize) -> Result<Self, DecodeError> {
-        let tiled = tags.has(tag::TILE_WIDTH) && tags.has(tag::TILE_LENGTH);
+        let tiled = tags.has(tag::TILE_WIDTH);
+        let both = |first, second| tags.has(first) && tags.has(second);
+        if tiled != tags.has(tag::TILE_LENGTH)
+            || both(tag::STRIP_OFFSETS, tag::TILE_OFFSETS)
+            || both(tag::STRIP_BYTE_COUNTS, tag::TILE_BYTE_COUNTS)
+        {
+            return Err(corrupt(&"tags of both strips and tiles"));
+        }
         let number = |tag| tags.number(tag).map(Option::unwrap_or_default);
         let (across, down) = if tiled {
             (number(tag::TILE_WIDTH)?, number(tag::TILE_LENGTH)?)
@@ -57,14 +64,24 @@ impl Grid {
         if self.tiled { self.down } else { self.down.min(height - row * self.down) }
     }
 
-    /// The compressed bytes of a chunk; for a single strip of no known length all to the end of
-    /// the file.
-    fn data<'a>(&self, file: &'a [u8], index: usize, one: bool) -> Result<&'a [u8], DecodeError> {
+    /// The compressed bytes of a chunk. `rest`: what libtiff thinks that a single strip of no known
+    /// length has, all bytes but those of tags.
+    fn data<'a>(
+        &self,
+        file: &'a [u8],
+        index: usize,
+        rest: Option<u64>,
+    ) -> Result<&'a [u8], DecodeError> {
         let begin = self.offsets.get(index).and_then(|at| usize::try_from(*at).ok());
         let begin = begin.filter(|at| *at <= file.len()).ok_or_else(truncated)?;
         match self.counts.get(index).copied().unwrap_or_default() {
-            0 if one && !self.tiled && begin > 0 => Ok(&file[begin..]),
-            0 => Err(corrupt(&"a strip or tile of no bytes")),
+            0 => match rest {
+                Some(rest) if begin > 0 => {
+                    let rest = usize::try_from(rest).unwrap_or(usize::MAX);
+                    Ok(&file[begin..file.len().min(begin.saturating_add(rest))])
+                }
+                _ => Err(corrupt(&"a strip or tile of no bytes")),
+            },
             count => {
                 let end = usize::try_from(count).ok().and_then(|count| begin.checked_add(count));
                 end.and_then(|end| file.get(begin..end)).ok_or_else(truncated)
@@ -85,6 +102,8 @@ pub(super) fn read(
 
 struct Reader<'a> {
     file: &'a [u8],
+    /// Bytes of the file that are not of tags, where it has one strip.
+    rest: Option<u64>,
     format: &'a Format,
     codec: &'a Codec<'a>,
     grid: Grid,
@@ -153,6 +172,7 @@ impl<'a> Reader<'a> {
         let order = predictor.order_after(tags.order);
         let mut this = Self {
             file: tags.file,
+            rest: None,
             format,
             codec,
             planes,
@@ -175,6 +195,9 @@ impl<'a> Reader<'a> {
         limits.check_memory(super::FORMAT, memory)?;
         this.limits.max_alloc -= memory;
         this.check_overlap()?;
+        if this.chunks() == 1 && !this.grid.tiled {
+            this.rest = Some((tags.file.len() as u64).saturating_sub(tags.overhead));
+        }
         Ok(this)
     }
 
@@ -230,7 +253,7 @@ impl<'a> Reader<'a> {
     fn decode(&self, place: &Place, plane: usize, buffer: &mut [u8]) -> Result<(), DecodeError> {
         let grid = &self.grid;
         let index = (plane * grid.rows + place.row) * grid.columns + place.column;
-        let mut data = grid.data(self.file, index, self.chunks() == 1)?;
+        let mut data = grid.data(self.file, index, self.rest)?;
         let turned: Vec<u8>;
         if self.format.reversed && self.codec.bits_are_turned_first() {
             turned = data.iter().map(|byte| byte.reverse_bits()).collect();

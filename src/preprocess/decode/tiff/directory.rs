@@ -68,6 +68,8 @@ pub(super) struct Directory<'a> {
     pub(super) order: Order,
     /// Whether the header is as the standard has it. Pillow reads two others, libtiff does not.
     pub(super) standard: bool,
+    /// Bytes of the header, of the directory, and of the values that stand outside of it.
+    pub(super) overhead: u64,
     entries: BTreeMap<u16, Entry<'a>>,
 }
 
@@ -90,7 +92,7 @@ impl<'a> Directory<'a> {
         let big = version == 43;
         let first = if big { number_at(file, order, 8, 8)? } else { order.number(&header[4..]) };
         let standard = matches!(version, 42 | 43);
-        let mut directory = Self { file, order, standard, entries: BTreeMap::new() };
+        let mut directory = Self { file, order, standard, overhead: 0, entries: BTreeMap::new() };
         directory.read_entries(first, big)?;
         Ok(directory)
     }
@@ -101,6 +103,7 @@ impl<'a> Directory<'a> {
         // where the values are.
         let (head, size, field) = if big { (8, 20, 8) } else { (2, 12, 4) };
         let count = number_at(file, order, first, head)?;
+        self.overhead = count.saturating_mul(size).saturating_add(if big { 32 } else { 14 });
         let mut outside = 0u64;
         let mut broken = false;
         for index in 0..count {
@@ -125,7 +128,12 @@ impl<'a> Directory<'a> {
                 continue;
             }
             outside = outside.saturating_add(bytes);
+            self.overhead = self.overhead.saturating_add(bytes);
             if outside > file.len() as u64 {
+                // Pillow passes over it, libtiff may take a part.
+                if is_known(tag) {
+                    return Err(corrupt(&"a tag is larger than the file"));
+                }
                 continue;
             }
             match slice_at(file, order.number(value), bytes) {
@@ -166,6 +174,15 @@ impl<'a> Directory<'a> {
     /// The first number of a tag.
     pub(super) fn number(&self, tag: u16) -> Result<Option<u64>, DecodeError> {
         Ok(self.numbers(tag)?.first().copied())
+    }
+
+    /// The number of a tag that libtiff does not take if it has more than one.
+    pub(super) fn single(&self, tag: u16) -> Result<Option<u64>, DecodeError> {
+        match *self.numbers(tag)? {
+            [] if !self.has(tag) => Ok(None),
+            [number] if number <= u64::from(u32::MAX) => Ok(Some(number)),
+            _ => Err(corrupt(&format!("tag {tag} has not one small value"))),
+        }
     }
 
     /// The numbers or fractions of a tag.

@@ -172,7 +172,7 @@ impl Format {
             [value] => value,
             _ => 0,
         };
-        let fill_order = tags.number(tag::FILL_ORDER)?.unwrap_or(1);
+        let fill_order = tags.single(tag::FILL_ORDER)?.unwrap_or(1);
         let mut formats = tags.numbers(tag::SAMPLE_FORMAT)?;
         formats.dedup();
         let format = match *formats {

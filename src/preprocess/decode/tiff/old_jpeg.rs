@@ -21,7 +21,8 @@ pub(super) fn read(
         return Err(unsupported(&"old JPEG of other than strips of YCbCr"));
     }
     let in_parts = || unsupported(&"old JPEG in parts");
-    if strips.len() > 1 {
+    let rows = tags.number(tag::ROWS_PER_STRIP)?.unwrap_or(u64::MAX);
+    if strips.len() > 1 || rows < image.height as u64 {
         return Err(in_parts());
     }
     let begin = tags.number(tag::JPEG_STREAM)?.ok_or_else(in_parts)?;

@@ -90,7 +90,7 @@ impl Predictor {
 }
 
 fn number(tags: &Directory, codec: &Codec) -> Result<u64, DecodeError> {
-    let number = if codec.has_predictor() { tags.number(tag::PREDICTOR)? } else { None };
+    let number = if codec.has_predictor() { tags.single(tag::PREDICTOR)? } else { None };
     Ok(number.unwrap_or(1))
 }
 

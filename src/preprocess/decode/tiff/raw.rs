@@ -1,5 +1,4 @@
-//! Uncompressed pixels, read as Pillow's own decoder does: no byte counts, and a strip that is
-//! missing leaves its pixels at zero.
+//! Uncompressed pixels, read as Pillow's own decoder does, which looks at no byte counts.
 
 use super::directory::{Directory, tag};
 use super::mode::{Format, Mode};
@@ -29,7 +28,7 @@ struct Source<'a> {
     lenient: bool,
 }
 
-/// `lenient`: whether rows beyond the end of the file stay at zero.
+/// `lenient`: whether rows beyond the end of the file, and missing strips, stay at zero.
 pub(super) fn read(
     tags: &Directory,
     format: &Format,
@@ -73,6 +72,10 @@ pub(super) fn read(
     let (columns, rows) = (width.div_ceil(across), height.div_ceil(down));
     if offsets.len() > columns * rows * layers {
         return Err(unsupported(&"more strips or tiles than the image has room for"));
+    }
+    // Pillow leaves their pixels as its memory was.
+    if offsets.len() < columns * rows * layers && !lenient {
+        return Err(truncated());
     }
     let unpack = if format.separate {
         Unpack::band(format)

@@ -11,6 +11,7 @@ use crate::preprocess::error::DecodeError;
 
 /// As many as libtiff reads.
 const MAX_SCANS: usize = 100;
+const START_OF_IMAGE: &[u8] = b"\xff\xd8";
 const START_OF_SCAN: u8 = 0xda;
 /// Adobe's marker that says of which colours the components are: YCbCr.
 const IS_YCBCR: &[u8] = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x01";
@@ -22,7 +23,10 @@ pub(super) fn decode(
     out: &mut [u8],
     limits: &Limits,
 ) -> Result<(), DecodeError> {
-    let mut stream = b"\xff\xd8".to_vec();
+    if !data.starts_with(START_OF_IMAGE) {
+        return Err(corrupt(&"a strip or tile holds no JPEG"));
+    }
+    let mut stream = START_OF_IMAGE.to_vec();
     copy_segments(tables, &mut stream)?;
     let scan = copy_segments(data, &mut stream)?.ok_or_else(truncated)?;
     if chunk.ycbcr {
@@ -47,7 +51,6 @@ pub(super) fn decode(
         return Err(corrupt(&"a strip or tile holds a JPEG larger than itself"));
     }
     let mut decoder = Decoder::new_with_limits(&stream, limits).map_err(|error| explain(&error))?;
-    // libjpeg goes on after damage, with a warning; libtiff does not look at it.
     decoder.set_lenient(true);
     if width < chunk.width || height < chunk.height {
         out.fill(0);
@@ -154,13 +157,15 @@ fn check(decoder: &Decoder, chunk: &Chunk) -> Result<(), DecodeError> {
     }
 }
 
-/// The one recovery that libjpeg does not know is a grey picture in place of an error.
+/// libjpeg goes on after damage, with a warning, in a way of its own.
 fn check_warnings(warnings: &[DecodeWarning]) -> Result<(), DecodeError> {
-    let recovered = warnings.iter().find_map(|warning| match warning {
-        DecodeWarning::UnsupportedRecovered { detail } => Some(detail),
-        _ => None,
-    });
-    recovered.map_or(Ok(()), |detail| Err(unsupported(detail)))
+    let is_damage = |warning: &&DecodeWarning| {
+        !matches!(
+            warning,
+            DecodeWarning::ExtraneousData { .. } | DecodeWarning::TruncatedData { .. }
+        )
+    };
+    warnings.iter().find(is_damage).map_or(Ok(()), |warning| Err(corrupt(warning)))
 }
 
 fn explain(error: &JpegError) -> DecodeError {

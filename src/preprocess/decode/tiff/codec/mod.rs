@@ -54,7 +54,7 @@ pub(super) enum Codec<'a> {
 
 impl<'a> Codec<'a> {
     pub(super) fn read(tags: &Directory<'a>) -> Result<Self, DecodeError> {
-        let t4 = || tags.number(tag::T4_OPTIONS).map(Option::unwrap_or_default);
+        let t4 = || tags.single(tag::T4_OPTIONS).map(Option::unwrap_or_default);
         Ok(match tags.number(tag::COMPRESSION)?.unwrap_or(1) {
             1 => Self::None,
             2 => Self::Fax(fax::Coding::Rows { words: false }),
