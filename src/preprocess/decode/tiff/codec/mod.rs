@@ -162,11 +162,13 @@ fn deflate(data: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
 
 fn lzw(data: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
     // Before TIFF 5.0 codes began at the other end of a byte, and grew a code later.
-    let old = matches!(data, [0, second, ..] if second & 1 == 1);
-    let codes = if old {
-        Configuration::new(BitOrder::Lsb, 8)
-    } else {
-        Configuration::with_tiff_size_switch(BitOrder::Msb, 8)
+    // Either begins with the code that clears the table; libtiff reads no other.
+    let codes = match data {
+        [0, second, ..] if second & 1 == 1 => Configuration::new(BitOrder::Lsb, 8),
+        [128, second, ..] if second & 128 == 0 => {
+            Configuration::with_tiff_size_switch(BitOrder::Msb, 8)
+        }
+        _ => return Err(corrupt(&"a bad LZW code")),
     };
     let mut decoder = codes.with_yield_on_full_buffer(true).build();
     let (mut read, mut written) = (0, 0);
