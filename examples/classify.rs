@@ -11,7 +11,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for path in std::env::args().skip(1) {
         println!("{path}");
         for p in classifier.classify(&path, 3)? {
-            println!("  {:5.1}%  {}", p.probability * 100.0, p.label.unwrap_or_default());
+            println!(
+                "  {:5.1}%  {}",
+                p.probability.unwrap_or_default() * 100.0,
+                p.label.unwrap_or_default()
+            );
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use crate::engine::EngineError;
 use crate::labels::LabelError;
 use crate::preprocess::{DecodeError, ImageSizeError, TransformError};
 use crate::pretrained::PretrainedError;
+use crate::text::file_name;
 use crate::weights::WeightsError;
 
 /// Anything that can go wrong between a model's name and its predictions.
@@ -33,6 +34,31 @@ pub enum Error {
     /// The model's class labels.
     #[error(transparent)]
     Labels(#[from] LabelError),
+    /// Class names that were asked for and do not fit the model.
+    #[error("`ClassifierBuilder::labels`: {0}")]
+    GivenLabels(LabelError),
+    /// A network without classifier was asked for classes.
+    #[error(
+        "{model} has no classifier: its outputs are features, not classes; `Classifier::embed` returns them"
+    )]
+    NoClassifier {
+        /// The model.
+        model: String,
+    },
+    /// The softmax of one output is always 1.
+    #[error(
+        "{model} has one output, whose softmax is always 1: `ClassifierBuilder::activation` takes \
+         sigmoid (the default here) or none"
+    )]
+    OneOutput {
+        /// The model.
+        model: String,
+    },
+    /// Probabilities were asked of outputs that are no logits.
+    #[error(
+        "the activation none makes no probabilities: ask for the logits, or give `ClassifierBuilder::activation` sigmoid or softmax"
+    )]
+    NoProbabilities,
     /// The model's preprocessing.
     #[error("{model}: {source}")]
     Preprocessing {
@@ -46,8 +72,8 @@ pub enum Error {
     Engine(#[from] EngineError),
     /// A model without weights: timm lists the architecture, nobody has published weights.
     #[error(
-        "{model} has no pretrained weights: name a checkpoint with --weights FILE, \
-         or `seeded:N` for generated ones"
+        "{model} has no pretrained weights: set `ClassifierBuilder::weights` to a checkpoint, \
+         or to `seeded:N` for generated ones"
     )]
     Untrained {
         /// The model.
@@ -61,21 +87,41 @@ pub enum Error {
     },
     /// Weights that are on the hub, in a program without the feature `hub`.
     #[error(
-        "the weights of {model} are on the Hugging Face hub, and this program was built without \
+        "{repo} is on the Hugging Face hub, and this program was built without \
          the feature `hub`: download config.json and model.safetensors of https://huggingface.co/{repo} into a folder \
-         and name the folder, or name the weights alone with --weights FILE"
+         and name the folder, or set `ClassifierBuilder::weights` to the weights alone"
     )]
     NeedsHub {
-        /// The model.
-        model: String,
         /// Its repository on the hub.
         repo: String,
+    },
+    /// A file of another number of classes than the caller's.
+    #[error(
+        "{file}: its classifier has {found} classes, the model was built for {asked}: \
+         set `ClassifierBuilder::num_classes` to {found}"
+    )]
+    NumClasses {
+        /// The file.
+        file: String,
+        /// Classes of its classifier.
+        found: usize,
+        /// Classes that were asked for.
+        asked: usize,
+    },
+    /// A checkpoint as the model, and another as its weights.
+    #[error(
+        "{}: this is a file of weights, and another is given: name one of them",
+        file_name(model)
+    )]
+    TwoCheckpoints {
+        /// The file that was named as the model.
+        model: PathBuf,
     },
     /// No model was named, and none is inside the program.
     #[error("name a model: this program was built without the feature `bundled`")]
     NoModel,
     /// An argument of a `config.json` that would change the network in a way not supported here.
-    #[error("{}: model_args.{key} = {value:?} is not supported", file.display())]
+    #[error("{}: model_args.{key} = {value:?} is not supported", file_name(file))]
     ModelArg {
         /// The configuration file.
         file: PathBuf,

@@ -1,8 +1,8 @@
 //! EfficientNet-family image classification on Candle, with timm's names and timm's answers.
 //!
 //! ```text
-//! bytes -> RgbImage -> pixels (H,W,3) u8 -> batch (N,3,H,W) f32 -> logits (N,C) -> Vec<Prediction>
-//!         preprocess::decode  ::EvalTransform                  engine            labels
+//! bytes -> Image -> pixels (H,W,C) u8 -> batch (N,C,H,W) f32 -> logits (N,classes) -> Vec<Prediction>
+//!   preprocess::decode  ::EvalTransform               engine                  labels
 //! ```
 //!
 //! [`Classifier`] goes the whole way:
@@ -41,9 +41,11 @@ pub mod models;
 pub mod preprocess;
 pub mod pretrained;
 pub mod summary;
+mod text;
+mod threads;
 pub mod weights;
 
 pub use classifier::{
-    Classifier, ClassifierBuilder, Input, Outcome, Prediction, Provenance, Record,
+    Classifier, ClassifierBuilder, Input, Outcome, Prediction, Preprocessor, Provenance, Record,
 };
 pub use error::Error;

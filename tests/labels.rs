@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use effnet::labels::ClassifierActivation::{self, None as Nothing, Sigmoid, Softmax};
 use effnet::labels::{LabelError, LabelNames, LabelSet, Subset, label_set_for, top_k};
 use serde_json::Value;
 
@@ -157,34 +158,150 @@ fn names_that_do_not_fit_are_errors() {
 
 #[test]
 fn top_k_is_stable_in_order_and_arithmetic() {
-    let best = top_k(&[0.5, 2.0, 2.0, -1.0, 2.0], 4).unwrap();
+    let best = top_k(&[0.5, 2.0, 2.0, -1.0, 2.0], Softmax, 4).unwrap();
     let order: Vec<_> = best.iter().map(|s| s.index).collect();
     assert_eq!(order, [1, 2, 4, 0]);
     // torch.softmax of the same logits in float64.
-    assert!((best[0].probability - 0.305_537_82).abs() < 1e-6, "{}", best[0].probability);
+    assert!((best[0].probability.unwrap() - 0.305_537_82).abs() < 1e-6, "{best:?}");
     assert_eq!(best[3].logit, 0.5);
 
     // exp overflows f32 above 88 and f64 above 709.
-    let best = top_k(&[1000.0, 999.0], 2).unwrap();
-    assert!((best[0].probability - 0.731_058_6).abs() < 1e-6);
-    let best = top_k(&[f32::MIN, f32::MAX], 2).unwrap();
-    assert_eq!((best[0].index, best[0].probability, best[1].probability), (1, 1.0, 0.0));
+    let best = top_k(&[1000.0, 999.0], Softmax, 2).unwrap();
+    assert!((best[0].probability.unwrap() - 0.731_058_6).abs() < 1e-6);
+    let best = top_k(&[f32::MIN, f32::MAX], Softmax, 2).unwrap();
+    assert_eq!(
+        (best[0].index, best[0].probability, best[1].probability),
+        (1, Some(1.0), Some(0.0))
+    );
 
     // A million equal logits: a sum in f32 would be off.
-    let best = top_k(&vec![0.25; 1 << 20], 3).unwrap();
+    let best = top_k(&vec![0.25; 1 << 20], Softmax, 3).unwrap();
     assert_eq!(best.iter().map(|s| s.index).collect::<Vec<_>>(), [0, 1, 2]);
-    assert_eq!(best[0].probability, 1.0 / (1 << 20) as f32);
+    assert_eq!(best[0].probability, Some(1.0 / (1 << 20) as f32));
 
-    assert_eq!(top_k(&[-0.0, 0.0], 1).unwrap()[0].index, 0);
+    assert_eq!(top_k(&[-0.0, 0.0], Softmax, 1).unwrap()[0].index, 0);
 }
 
 #[test]
 fn top_k_at_its_edges() {
-    assert_eq!(top_k(&[1.0, 2.0], 9).unwrap().len(), 2);
-    assert!(top_k(&[1.0, 2.0], 0).unwrap().is_empty());
-    assert!(top_k(&[], 5).unwrap().is_empty());
+    assert_eq!(top_k(&[1.0, 2.0], Softmax, 9).unwrap().len(), 2);
+    assert!(top_k(&[1.0, 2.0], Softmax, 0).unwrap().is_empty());
+    assert!(top_k(&[], Softmax, 5).unwrap().is_empty());
     for (bad, text) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf"), (f32::NEG_INFINITY, "-inf")] {
-        let error = top_k(&[0.0, bad], 1).unwrap_err();
+        let error = top_k(&[0.0, bad], Softmax, 1).unwrap_err();
         assert_eq!(error, LabelError::NotFinite { index: 1, value: text.into() });
+    }
+}
+
+#[test]
+fn a_sigmoid_is_of_each_class_alone() {
+    // torch.sigmoid of the same logits in float64.
+    let best = top_k(&[-1.5, 2.0, 0.25], Sigmoid, 3).unwrap();
+    let found: Vec<_> = best.iter().map(|s| (s.index, s.probability.unwrap())).collect();
+    for ((index, probability), expected) in
+        found.iter().zip([(1, 0.880_797_08), (2, 0.562_176_5), (0, 0.182_425_52)])
+    {
+        assert_eq!(*index, expected.0);
+        assert!((probability - expected.1).abs() < 1e-6, "{found:?}");
+    }
+    // Far out nothing overflows.
+    let best = top_k(&[f32::MAX, f32::MIN], Sigmoid, 2).unwrap();
+    assert_eq!((best[0].probability, best[1].probability), (Some(1.0), Some(0.0)));
+}
+
+#[test]
+fn one_output_makes_two_classes() {
+    let pair = top_k(&[2.0], Sigmoid, 5).unwrap();
+    let found: Vec<_> = pair.iter().map(|s| (s.index, s.logit)).collect();
+    assert_eq!(found, [(1, 2.0), (0, -2.0)]);
+    assert!((pair[0].probability.unwrap() - 0.880_797_08).abs() < 1e-6);
+    assert!((pair[1].probability.unwrap() - 0.119_202_92).abs() < 1e-6);
+    assert_eq!(top_k(&[-2.0], Sigmoid, 1).unwrap()[0].index, 0);
+
+    // Two names are negative and positive, one is the positive's.
+    let name = |names: &[&str], index: usize| {
+        let set = label_set_for(1, Some(&list(names)), None).unwrap().unwrap();
+        set.get(index).unwrap().label.to_owned()
+    };
+    assert_eq!(
+        (name(&["ham", "spam"], 0), name(&["ham", "spam"], 1)),
+        ("ham".into(), "spam".into())
+    );
+    assert_eq!((name(&["spam"], 0), name(&["spam"], 1)), ("not spam".into(), "spam".into()));
+    assert!(label_set_for(1, Some(&list(&["a", "b", "c"])), None).is_err());
+    assert!(label_set_for(1, None, None).unwrap().is_none());
+}
+
+#[test]
+fn none_makes_no_probabilities() {
+    let best = top_k(&[0.5, 7.0], Nothing, 2).unwrap();
+    assert_eq!((best[0].index, best[0].logit, best[0].probability), (1, 7.0, None));
+    let alone = top_k(&[0.5], Nothing, 2).unwrap();
+    assert_eq!((alone.len(), alone[0].index, alone[0].logit), (1, 0, 0.5));
+}
+
+#[test]
+fn activations_have_names() {
+    for activation in ClassifierActivation::ALL {
+        assert_eq!(activation.to_string().parse(), Ok(activation));
+    }
+    let error = "relu".parse::<ClassifierActivation>().unwrap_err();
+    assert_eq!(error.to_string(), "unknown activation \"relu\": expected softmax, sigmoid or none");
+}
+
+#[test]
+fn files_of_labels_are_read_in_every_form() {
+    for text in [
+        "cat\ndog\nred, panda\n",
+        "\u{feff}cat\r\ndog\r\nred, panda\r\n\r\n",
+        "0 cat\n1 dog\n2 red, panda",
+        "0,cat\n1,dog\n2,\"red, panda\"",
+        "0: cat\n1: dog\n2: red, panda",
+        "02\tred, panda\n00\tcat\n01\tdog",
+        "cat,0\ndog,1\n\"red, panda\",2",
+        "index,name\n2,\"red, panda\"\n0,cat\n1,dog",
+        "Label;Count;Index\ncat;9;0\ndog;8;1\nred, panda;7;2",
+        r#"["cat", "dog", "red, panda"]"#,
+        r#"{"0": "cat", "1": "dog", "2": "red, panda"}"#,
+        r#"{"red, panda": 2, "cat": 0, "dog": 1}"#,
+        r#"{"model_type": "efficientnet", "id2label": {"0": "cat", "1": "dog", "2": "red, panda"}}"#,
+        r#"{"architecture": "efficientnet_b0", "label_names": ["cat", "dog", "red, panda"]}"#,
+    ] {
+        let names = LabelNames::parse(text).unwrap_or_else(|e| panic!("{text:?}: {e}"));
+        assert_eq!(names.in_order().unwrap(), ["cat", "dog", "red, panda"], "{text:?}");
+    }
+    // Folders of digits, as MNIST has them: the values are the indices.
+    let digits = LabelNames::parse(r#"{"7": 0, "3": 1}"#).unwrap();
+    assert_eq!(digits.in_order().unwrap(), ["7", "3"]);
+    // A name may begin with a number, and an index may not be there at all.
+    let names = LabelNames::parse("3 musketeers\ntitanic").unwrap();
+    assert_eq!(names.in_order().unwrap(), ["3 musketeers", "titanic"]);
+    // timm's ImageNet lists: names with commas are no tables.
+    let lemmas = LabelNames::parse("tench, Tinca tinca\ngoldfish, Carassius auratus").unwrap();
+    assert_eq!(lemmas.in_order().unwrap()[0], "tench, Tinca tinca");
+}
+
+#[test]
+fn files_of_labels_are_refused_with_their_line() {
+    for (text, expected) in [
+        ("", "line 1: no names"),
+        ("  \n", "line 1: no names"),
+        ("[]", "line 1: no names"),
+        ("cat\n\ndog", "line 2: empty; expected a name"),
+        ("0 cat\n1 dog\nbird", "line 3: expected an index and a name, as in the lines before"),
+        ("0 cat\n0 dog", "line 2: index 0 is \"cat\" and \"dog\""),
+        ("0 cat\n2 dog", "no name for class 1"),
+        ("index,name\n0,cat\none,dog", "line 3: \"one\" is not a class index"),
+        ("index,name\n0,cat\n1,", "line 3: expected an index and a name, as the header says"),
+        ("[\"cat\",\n 3]", "line 1: expected a list of names"),
+        ("[\"cat\",\n", "line 2: not JSON"),
+        (r#"{"cat": 0, "dog": "one"}"#, "expected index to name, or name to index"),
+        (r#"{"cat": 0, "dog": 0}"#, "index 0 is"),
+        (r#"{"cat": -1}"#, "expected index to name, or name to index"),
+        (r#"{"zero": "cat"}"#, "label key \"zero\" is not a class index"),
+    ] {
+        let error = LabelNames::parse(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text:?}: {error}");
+        assert!(!error.contains('\n'), "{error}");
     }
 }

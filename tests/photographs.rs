@@ -126,9 +126,11 @@ fn batches_and_clones_give_the_same_answers() {
         assert_eq!(indices(a), indices(b.as_ref().unwrap()));
     }
     let mut streamed = Vec::new();
-    classifier.classify_each(&paths, 2, 5, |path, result| {
+    let each = |path: &std::path::PathBuf, result: Result<Vec<Prediction>, _>| {
         streamed.push((path.clone(), indices(&result.unwrap())));
-    });
+        Ok::<(), ()>(())
+    };
+    classifier.classify_each(&paths, 2, 5, each).unwrap();
     let expected: Vec<_> = paths.iter().cloned().zip(alone.iter().map(|p| indices(p))).collect();
     assert_eq!(streamed, expected);
     let answers: Vec<Vec<usize>> = std::thread::scope(|scope| {
@@ -149,7 +151,13 @@ fn every_form_of_input_gives_the_same_answer() {
     let bytes = std::fs::read(&path).unwrap();
     let image = image::load_from_memory(&bytes).unwrap();
     let (width, height) = (image.width(), image.height());
-    let rgb = preprocess::RgbImage::new(width, height, image.to_rgb8().into_raw()).unwrap();
+    let rgb = preprocess::Image::new(
+        preprocess::ColorMode::Rgb,
+        width,
+        height,
+        image.to_rgb8().into_raw(),
+    )
+    .unwrap();
     let expected = classifier.logits(&path).unwrap();
     assert_eq!(classifier.logits(&bytes).unwrap(), expected);
     assert_eq!(classifier.logits(&image).unwrap(), expected);
@@ -168,7 +176,9 @@ fn views() -> (Vec<image::DynamicImage>, Vec<image::DynamicImage>) {
     let (mut whole, mut windows) = (Vec::new(), Vec::new());
     for (name, _) in goldens() {
         let bytes = std::fs::read(folder().join(name)).unwrap();
-        let decoded = preprocess::decode(&bytes, &DecodeOptions::default()).unwrap();
+        let decoded =
+            preprocess::decode(&bytes, preprocess::ColorMode::Rgb, &DecodeOptions::default())
+                .unwrap();
         let (w, h) = (decoded.width(), decoded.height());
         let pixels = image::RgbImage::from_raw(w, h, decoded.into_data()).unwrap();
         let photograph = image::DynamicImage::from(pixels);

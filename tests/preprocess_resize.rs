@@ -6,7 +6,7 @@
 mod preprocess_support;
 
 use effnet::preprocess::{
-    CropMode, EvalTransform, Interpolation, PreprocessConfig, RgbImage, resize,
+    ColorMode, CropMode, EvalTransform, Image, Interpolation, Pipeline, PreprocessConfig, resize,
 };
 use preprocess_support::{goldens, noise, sha256};
 use serde_json::Value;
@@ -15,21 +15,28 @@ fn number(value: &Value) -> u32 {
     value.as_u64().unwrap() as u32
 }
 
-fn three(value: &Value) -> [f64; 3] {
-    std::array::from_fn(|i| value[i].as_f64().unwrap())
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+/// Noise in the mode that a golden names.
+fn noise_of(mode: &Value, width: &Value, height: &Value, seed: &Value) -> Image {
+    let modes = [ColorMode::L, ColorMode::Rgb, ColorMode::Rgba];
+    let mode = modes.into_iter().find(|known| *mode == known.to_string()).unwrap();
+    noise(mode, number(width), number(height), u64::from(number(seed)))
 }
 
 #[test]
 fn resizes_as_pillow_does() {
     let goldens = goldens("resize.json");
     let cases = goldens["resize"].as_array().unwrap();
-    assert!(cases.len() >= 140);
+    assert!(cases.len() >= 420);
     let mut wrong = Vec::new();
     for case in cases {
         let interpolation: Interpolation = case[0].as_str().unwrap().parse().unwrap();
-        let image = noise(number(&case[2]), number(&case[3]), u64::from(number(&case[1])));
-        let resized = resize(&image, number(&case[4]), number(&case[5]), interpolation).unwrap();
-        if sha256(resized.data()) != case[6] {
+        let image = noise_of(&case[1], &case[3], &case[4], &case[2]);
+        let resized = resize(&image, number(&case[5]), number(&case[6]), interpolation).unwrap();
+        if sha256(resized.data()) != case[7] {
             wrong.push(case.to_string());
         }
     }
@@ -40,21 +47,26 @@ fn resizes_as_pillow_does() {
 fn transforms_as_timm_does() {
     let goldens = goldens("resize.json");
     let cases = goldens["transform"].as_array().unwrap();
-    assert!(cases.len() >= 200);
+    assert!(cases.len() >= 600);
     let mut wrong = Vec::new();
     for case in cases {
         let size = &case["input_size"];
         let transform = EvalTransform::new(PreprocessConfig {
-            input_size: (3, number(&size[0]) as usize, number(&size[1]) as usize),
+            pipeline: Pipeline::Timm,
+            input_size: (
+                numbers(&case["mean"]).len(),
+                number(&size[0]) as usize,
+                number(&size[1]) as usize,
+            ),
             interpolation: case["interpolation"].as_str().unwrap().parse().unwrap(),
             crop_pct: case["crop_pct"].as_f64().unwrap(),
             crop_mode: case["crop_mode"].as_str().unwrap().parse().unwrap(),
-            mean: three(&case["mean"]),
-            std: three(&case["std"]),
+            mean: numbers(&case["mean"]),
+            std: numbers(&case["std"]),
         })
         .unwrap();
         let size = &case["image"];
-        let image = noise(number(&size[0]), number(&size[1]), u64::from(number(&case["seed"])));
+        let image = noise_of(&case["mode"], &size[0], &size[1], &case["seed"]);
         let pixels = transform.pixels(&image);
         if case.get("error").is_some() {
             assert!(pixels.is_err(), "timm refuses {case}");
@@ -75,10 +87,10 @@ fn transforms_as_timm_does() {
 
 #[test]
 fn one_changed_byte_is_caught() {
-    let image = noise(320, 240, 0);
+    let image = noise(ColorMode::Rgb, 320, 240, 0);
     let mut data = image.data().to_vec();
     data[320 * 120 * 3 + 160 * 3] ^= 0x80;
-    let changed = RgbImage::new(320, 240, data).unwrap();
+    let changed = Image::new(ColorMode::Rgb, 320, 240, data).unwrap();
     let transform = EvalTransform::new(PreprocessConfig::default()).unwrap();
     assert_ne!(sha256(image.data()), sha256(changed.data()));
     assert_ne!(
@@ -92,10 +104,12 @@ fn extreme_shapes_stay_small() {
     // Resized in full, the first would take 25 GB and the second 11 GB.
     let transform = EvalTransform::new(PreprocessConfig::default()).unwrap();
     for (width, height) in [(1, 200_000), (200_000, 2)] {
-        let image = RgbImage::new(width, height, vec![7; (width * height * 3) as usize]).unwrap();
+        let image =
+            Image::new(ColorMode::Rgb, width, height, vec![7; (width * height * 3) as usize])
+                .unwrap();
         assert!(transform.pixels(&image).unwrap().data().iter().all(|byte| *byte == 7));
     }
-    let image = RgbImage::new(1, 30_000_000, vec![7; 90_000_000]).unwrap();
+    let image = Image::new(ColorMode::Rgb, 1, 30_000_000, vec![7; 90_000_000]).unwrap();
     let message = transform.pixels(&image).unwrap_err().to_string();
     assert!(message.contains("1x30000000"), "{message}");
 }
@@ -105,15 +119,16 @@ fn configurations_that_cannot_work_are_refused_by_name() {
     let refused = |config: PreprocessConfig| EvalTransform::new(config).unwrap_err().to_string();
     let default = PreprocessConfig::default;
     for (message, word) in [
-        (refused(PreprocessConfig { input_size: (1, 224, 224), ..default() }), "1 channels"),
+        (refused(PreprocessConfig { input_size: (2, 224, 224), ..default() }), "2 channels"),
+        (refused(PreprocessConfig { input_size: (1, 224, 224), ..default() }), "mean"),
         (refused(PreprocessConfig { input_size: (3, 0, 224), ..default() }), "input_size"),
         (refused(PreprocessConfig { input_size: (3, 224, 1 << 40), ..default() }), "input_size"),
         (refused(PreprocessConfig { crop_pct: 0.0, ..default() }), "crop_pct"),
         (refused(PreprocessConfig { crop_pct: -1.0, ..default() }), "crop_pct"),
         (refused(PreprocessConfig { crop_pct: f64::NAN, ..default() }), "crop_pct"),
         (refused(PreprocessConfig { crop_pct: 1e-9, ..default() }), "crop_pct"),
-        (refused(PreprocessConfig { std: [1.0, 0.0, 1.0], ..default() }), "std"),
-        (refused(PreprocessConfig { mean: [f64::INFINITY; 3], ..default() }), "mean"),
+        (refused(PreprocessConfig { std: vec![1.0, 0.0, 1.0], ..default() }), "std"),
+        (refused(PreprocessConfig { mean: vec![f64::INFINITY; 3], ..default() }), "mean"),
         ("random".parse::<Interpolation>().unwrap_err().to_string(), "training"),
         ("cubic".parse::<Interpolation>().unwrap_err().to_string(), "\"cubic\""),
         ("centre".parse::<CropMode>().unwrap_err().to_string(), "\"centre\""),
@@ -128,11 +143,15 @@ fn a_buffer_of_the_wrong_size_is_refused() {
     let transform = EvalTransform::new(PreprocessConfig::default()).unwrap();
     let other = PreprocessConfig { input_size: (3, 240, 240), ..PreprocessConfig::default() };
     let other = EvalTransform::new(other).unwrap();
-    let pixels = transform.pixels(&noise(10, 10, 0)).unwrap();
+    let pixels = transform.pixels(&noise(ColorMode::Rgb, 10, 10, 0)).unwrap();
     assert!(transform.normalize(&pixels, &mut vec![0.0; transform.input_len() - 1]).is_err());
     assert!(other.normalize(&pixels, &mut vec![0.0; other.input_len()]).is_err());
-    assert!(resize(&noise(3, 3, 0), 0, 3, Interpolation::Nearest).is_err());
-    assert!(resize(&noise(3, 3, 0), u32::MAX, u32::MAX, Interpolation::Bicubic).is_err());
-    assert!(RgbImage::new(2, 2, vec![0; 11]).is_err());
-    assert!(RgbImage::new(0, 2, Vec::new()).is_err());
+    assert!(resize(&noise(ColorMode::Rgb, 3, 3, 0), 0, 3, Interpolation::Nearest).is_err());
+    assert!(
+        resize(&noise(ColorMode::Rgb, 3, 3, 0), u32::MAX, u32::MAX, Interpolation::Bicubic)
+            .is_err()
+    );
+    assert!(transform.pixels(&noise(ColorMode::L, 10, 10, 0)).is_err());
+    assert!(Image::new(ColorMode::Rgb, 2, 2, vec![0; 11]).is_err());
+    assert!(Image::new(ColorMode::Rgb, 0, 2, Vec::new()).is_err());
 }

@@ -5,7 +5,7 @@
 
 mod preprocess_support;
 
-use effnet::preprocess::{DecodeError, DecodeOptions, Limits, RgbImage, decode};
+use effnet::preprocess::{ColorMode, DecodeError, DecodeOptions, Image, Limits, decode};
 use preprocess_support::{Noise, folder, goldens, sha256};
 
 /// What Pillow reads and this library refuses, with words of the error.
@@ -37,8 +37,8 @@ fn read(name: &str) -> Vec<u8> {
     std::fs::read(folder().join("tiff").join(name)).unwrap()
 }
 
-fn open(name: &str) -> Result<RgbImage, DecodeError> {
-    decode(&read(name), &DecodeOptions::default())
+fn open(name: &str) -> Result<Image, DecodeError> {
+    decode(&read(name), ColorMode::Rgb, &DecodeOptions::default())
 }
 
 fn names() -> Vec<String> {
@@ -105,10 +105,18 @@ fn limits_hold_for_every_way_to_read() {
     for name in ["raw_p2u8x3.tiff", "deflate_p2u8x3.tiff", "c34925_p2u8x3.tiff", "jpeg_rgb.tiff"] {
         let bytes = read(name);
         let few = Limits { max_pixels: 54, ..Limits::default() };
-        let result = decode(&bytes, &DecodeOptions { limits: few, ..DecodeOptions::default() });
+        let result = decode(
+            &bytes,
+            ColorMode::Rgb,
+            &DecodeOptions { limits: few, ..DecodeOptions::default() },
+        );
         assert!(matches!(result, Err(DecodeError::TooManyPixels { limit: 54, .. })), "{name}");
         let little = Limits { max_alloc: 100, ..Limits::default() };
-        let result = decode(&bytes, &DecodeOptions { limits: little, ..DecodeOptions::default() });
+        let result = decode(
+            &bytes,
+            ColorMode::Rgb,
+            &DecodeOptions { limits: little, ..DecodeOptions::default() },
+        );
         assert!(matches!(result, Err(DecodeError::TooMuchMemory { limit: 100, .. })), "{name}");
     }
 }
@@ -116,10 +124,10 @@ fn limits_hold_for_every_way_to_read() {
 #[test]
 fn a_cut_file_without_compression_keeps_its_rows_leniently() {
     let bytes = read("cut.tiff");
-    let strict = decode(&bytes, &DecodeOptions::default());
+    let strict = decode(&bytes, ColorMode::Rgb, &DecodeOptions::default());
     assert!(matches!(strict, Err(DecodeError::Truncated { .. })), "{strict:?}");
     let lenient = DecodeOptions { lenient: true, ..DecodeOptions::default() };
-    let image = decode(&bytes, &lenient).unwrap();
+    let image = decode(&bytes, ColorMode::Rgb, &lenient).unwrap();
     assert_ne!(image.data()[0], 0);
     assert_eq!(image.data().last(), Some(&0));
 }
@@ -148,7 +156,7 @@ fn damaged_files_neither_panic_nor_swell() {
                 }
             }
             let options = DecodeOptions { limits, lenient: round % 4 == 1, ..Default::default() };
-            match decode(&bytes, &options) {
+            match decode(&bytes, ColorMode::Rgb, &options) {
                 Ok(_) => decoded += 1,
                 Err(error) => {
                     let text = error.to_string();

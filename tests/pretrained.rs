@@ -35,7 +35,7 @@ fn differences(golden: &Value) -> Vec<String> {
             found.push(name.clone());
         }
         for (key, use_train_size) in [("train", true), ("test", false)] {
-            let resolved = cfg.resolve(use_train_size).unwrap();
+            let resolved = cfg.resolve(use_train_size);
             let ours = serde_json::json!({
                 "input_size": resolved.input_size.value,
                 "interpolation": resolved.interpolation.value,

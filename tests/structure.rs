@@ -91,3 +91,28 @@ fn a_file_is_one_room() {
         assert!(lines <= 450, "{} has {lines} lines: it is two rooms", path.display());
     }
 }
+
+/// Whoever calls the library has setters; the command puts its options in their place.
+#[test]
+fn errors_name_settings_that_the_command_has_as_options() {
+    let settings = include_str!("../src/cli/settings.rs");
+    let mut broken = Vec::new();
+    for (path, code) in sources().iter().filter(|(path, _)| !path.starts_with("cli")) {
+        for line in lines_with(code, &[" --", "`"]) {
+            let option = line.split(" --").skip(1).any(|rest| {
+                rest.starts_with(|c: char| c.is_ascii_lowercase()) && line.contains('"')
+            });
+            let unknown = line.split('`').skip(1).step_by(2).any(|name| {
+                let is_setting =
+                    ["Builder::", "Limits::", "Options::"].iter().any(|t| name.contains(t));
+                is_setting && !settings.contains(&format!("`{name}`"))
+            });
+            if option || unknown {
+                broken.push(format!("{}: {}", path.display(), line.trim()));
+            }
+        }
+    }
+    // Until it is said without: the command's own words in an error of `convert`.
+    broken.retain(|line| !line.starts_with("convert/error.rs"));
+    assert!(broken.is_empty(), "name settings, and their options in cli/settings.rs: {broken:#?}");
+}

@@ -11,6 +11,8 @@ use effnet::arch::{self, Arch, DepthMultiplier};
 use effnet::summary::{Summary, SummaryError};
 
 const COUNTS: &str = include_str!("goldens/counts.tsv");
+/// By `tests/parity/models/num_features.py`.
+const NUM_FEATURES: &str = include_str!("goldens/num_features.tsv");
 const LAYOUTS: &str = include_str!("goldens/layouts.tsv");
 
 fn summary(arch: &Arch) -> Summary {
@@ -64,4 +66,15 @@ fn an_image_of_no_use_is_refused() {
     assert_eq!(Summary::new(&b0, 1, 1).unwrap().total.parameters, 5_288_548);
     let error = Summary::new(&network("mobilenetv4_conv_aa_medium"), 16, 64).unwrap_err();
     assert!(error.to_string().contains("nothing is left of it at `blocks."), "{error}");
+}
+
+#[test]
+fn features_are_timms_num_features() {
+    let rows: Vec<(&str, &str)> =
+        NUM_FEATURES.lines().map(|line| line.split_once('\t').unwrap()).collect();
+    assert_eq!(rows.len(), arch::all().len());
+    for (name, expected) in rows {
+        let network = arch::find(name).unwrap().network(&Default::default()).unwrap();
+        assert_eq!(network.feature_chs().to_string(), expected, "{name}");
+    }
 }

@@ -4,48 +4,17 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use effnet::arch::NetworkOptions;
-use effnet::convert::{Conversion, Dtype, library_models, recognize};
+use effnet::convert::{Conversion, Dtype, recognize};
 use effnet::pretrained::{ModelConfig, ValueSource};
-use effnet::weights::{
-    Checkpoint, Convention, NamedTensor, Values, bundled, seeded, write_safetensors,
-};
+use effnet::weights::{Checkpoint, Convention, NamedTensor, Values, bundled, write_safetensors};
 use effnet::{Classifier, Error};
 
-/// A library's file of generated values, each name by `rename`.
-fn generated(
-    folder: &Path,
-    (convention, model): (&str, &str),
-    num_classes: usize,
-    rename: impl Fn(&str) -> String,
-) -> PathBuf {
-    let convention = Convention::named(convention).unwrap();
-    let model = library_models(&convention).find(|m| m.covered.name == model).unwrap();
-    let options = NetworkOptions { num_classes, ..Default::default() };
-    let renaming = model.renaming(&model.network(&options).unwrap()).unwrap();
-    let mut tensors: Vec<(String, Vec<usize>, Vec<f32>)> = renaming
-        .tensors()
-        .iter()
-        .map(|tensor| {
-            let values = seeded::tensor(0, &tensor.canonical, &tensor.shape);
-            let shape = tensor.foreign_shape.clone();
-            (rename(&tensor.foreign), shape, tensor.to_foreign(values))
-        })
-        .collect();
-    // A counter, as PyTorch saves one beside every norm.
-    if convention.name() == "torchvision" {
-        tensors.push((rename("features.0.1.num_batches_tracked"), vec![], vec![7.0]));
-    }
-    let named: Vec<_> = tensors
-        .iter()
-        .map(|(name, shape, values)| NamedTensor { name, shape, values: Values::F32(values) })
-        .collect();
-    let path = folder.join("generated.safetensors");
-    write_safetensors(&path, &named, &BTreeMap::new()).unwrap();
-    path
-}
+#[path = "weights_support/generated.rs"]
+mod generated;
+
+use generated::generated;
 
 const SMALL: (&str, &str) = ("torchvision", "mobilenet_v3_small");
 
@@ -149,12 +118,15 @@ fn a_classifier_of_another_size_is_told_of_in_any_layout() {
         let builder = builder.model("tf_efficientnet_lite0").weights(file.to_str().unwrap());
         builder.build().map_err(Box::new)
     };
-    let error = build(Classifier::builder()).unwrap_err().to_string();
+    // The file says how many there are; another number is refused.
+    for builder in [Classifier::builder(), Classifier::builder().num_classes(7)] {
+        assert_eq!(build(builder).unwrap().num_classes(), 7);
+    }
+    let error = build(Classifier::builder().num_classes(1000)).unwrap_err().to_string();
     assert!(
         error.ends_with("has 7 classes, the model was built for 1000: set num_classes to 7"),
         "{error}"
     );
-    assert_eq!(build(Classifier::builder().num_classes(7)).unwrap().num_classes(), 7);
 }
 
 #[test]

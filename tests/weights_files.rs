@@ -190,14 +190,18 @@ fn values_that_are_not_finite_are_found_wherever_they_are() {
 
 #[test]
 fn types_that_hold_no_weights_are_refused_by_name() {
-    for (dtype, width) in
-        [("I8", 1), ("U8", 1), ("I64", 8), ("F64", 8), ("BOOL", 1), ("F8_E4M3", 1)]
-    {
+    for (dtype, width) in [("I8", 1), ("U8", 1), ("I64", 8), ("BOOL", 1), ("F8_E4M3", 1)] {
         let error = raw(dtype, &vec![0; width * 3], 3).read_f32("w").unwrap_err();
         let expected =
-            format!("raw: tensor `w` is stored as {dtype}: store it as F32, F16 or BF16");
+            format!("raw: tensor `w` is stored as {dtype}: store it as F32, F16, BF16 or F64");
         assert_eq!(error.to_string(), expected);
     }
+    let doubles = [0.1_f64, -1e-50, 16777217.0, 3.0e38];
+    let bytes: Vec<u8> = doubles.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let rounded = [0.1_f32, -0.0, 16777216.0, 3.0e38];
+    assert_eq!(raw("F64", &bytes, 4).read_f32("w").unwrap(), rounded);
+    let error = raw("F64", &1e39_f64.to_le_bytes(), 1).read_f32("w").unwrap_err();
+    assert!(matches!(error, WeightsError::NonFinite { index: 0, .. }), "{error}");
     let file = raw("F32", &[0; 12], 3);
     let error = file.tensor("w", DType::U8, &Device::Cpu).unwrap_err();
     assert!(matches!(error, WeightsError::TargetDtype { dtype: "u8" }), "{error}");

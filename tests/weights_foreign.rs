@@ -89,7 +89,7 @@ impl Golden {
         let mut values: Vec<f32> =
             (0..n * c * h * w).map(|i| (2.0 * uniform.at(i)) as f32).collect();
         if self.pixels {
-            let cfg = covered.preprocessing.clone().unwrap().resolve(false).unwrap();
+            let cfg = covered.preprocessing.clone().unwrap().resolve(false);
             for (i, value) in values.iter_mut().enumerate() {
                 let channel = i / (h * w) % c;
                 let pixel = (uniform.at(i) + 1.0) as f32 * 127.5;
@@ -171,6 +171,11 @@ fn transformers() {
 }
 
 #[test]
+fn wzmiaomiao() {
+    all_equal("wzmiaomiao");
+}
+
+#[test]
 fn keras() {
     all_equal("keras");
 }
@@ -242,7 +247,7 @@ fn axes_exchanged_in_a_layout_show_in_the_logits() {
 /// A library's file is recognised as what it is, or among a few that are alike in names and shapes.
 #[test]
 fn every_recorded_model_is_recognised() {
-    for library in ["torchvision", "efficientnet-pytorch", "transformers", "keras"] {
+    for library in ["torchvision", "efficientnet-pytorch", "transformers", "wzmiaomiao", "keras"] {
         for (model, golden) in Golden::all_of(library) {
             let named = |name: &str| name.rsplit('/').next() == Some(model.as_str());
             match recognize(&golden.checkpoint(), None, None) {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use difference::difference;
-use effnet::weights::{Checkpoint, WeightsError, seeded::Uniform};
+use effnet::weights::{Activation, Checkpoint, WeightsError, seeded::Uniform};
 
 fn path(name: &str) -> PathBuf {
     Path::new("tests/data/keras").join(name)
@@ -125,8 +125,7 @@ fn every_hostile_file_is_refused_at_once_and_by_name() {
         ("cyclic.h5", "its group `layer/again` is, or shares its members with, one met before"),
         ("cyclic_latest.h5", "its group `layer/again` is, or shares its members with"),
         ("deep.h5", "too many groups in groups: more than 32"),
-        ("int8.h5", "tensor `layer/kernel` is stored as I8: store it as F32, F16 or BF16"),
-        ("double.h5", "tensor `layer/kernel` is stored as F64: store it as F32, F16 or BF16"),
+        ("int8.h5", "tensor `layer/kernel` is stored as I8: store it as F32, F16, BF16 or F64"),
         ("big_endian.h5", "tensor `layer/layer/kernel` is stored as big-endian numbers"),
         ("lzf.h5", "the compression filter 32000"),
         ("other.h5", "an HDF5 file without layers as Keras writes them"),
@@ -140,6 +139,9 @@ fn every_hostile_file_is_refused_at_once_and_by_name() {
             "tensor `layer/layer/kernel` needs 4398046511104 bytes, only 12 are there",
         ),
         ("huge_chunked.h5", "needs 4398046511104 bytes; more than 268435456 are refused"),
+        ("large_chunk.h5", "tensor `layer/kernel` has chunks of the impossible shape [67108864]"),
+        ("long_chunk.h5", "tensor `layer/layer/kernel` has a chunk that is longer packed"),
+        ("bombs.h5", "its tensors have 83886080 bytes and the file "),
         ("unwritten.h5", "tensor `layer/kernel` has 0 chunks of 1024"),
         ("heap.h5", "a group with a fractal heap"),
         ("truncated.h5", "it was cut off"),
@@ -149,6 +151,13 @@ fn every_hostile_file_is_refused_at_once_and_by_name() {
         let error = refusal(name);
         assert!(error.contains(message), "{error}");
     }
+}
+
+#[test]
+fn doubles_are_converted() {
+    let file = open("double.h5");
+    assert_eq!(file.dtype("layer/kernel").as_deref(), Some("F64"));
+    assert_eq!(file.read_f32("layer/kernel").unwrap(), [0.0, 0.0]);
 }
 
 #[test]
@@ -211,5 +220,68 @@ fn refusals_are_typed() {
         let error = Checkpoint::open(path(name)).unwrap_err();
         assert_eq!(matches!(error, WeightsError::Zip { .. }), is_zip, "{error}");
         assert_eq!(matches!(error, WeightsError::Keras { .. }), !is_zip, "{error}");
+    }
+}
+
+/// The classifier that a file has, after what stands between it and the features, is the linear map
+/// that Keras computes.
+#[test]
+fn what_stands_between_features_and_classes_is_folded_into_the_classifier() {
+    let expected = open("heads/expected.safetensors");
+    for (name, dense_only, activation, size) in [
+        ("norm.keras", false, Activation::Softmax, [3, 8, 8]),
+        ("norm.h5", false, Activation::Softmax, [3, 8, 8]),
+        ("bare_norm.keras", false, Activation::None, [3, 8, 8]),
+        ("bare_norm.h5", false, Activation::None, [3, 8, 8]),
+        ("one.keras", true, Activation::Sigmoid, [3, 8, 8]),
+        ("one.h5", true, Activation::Sigmoid, [3, 8, 8]),
+        ("resized.keras", true, Activation::Softmax, [3, 10, 12]),
+    ] {
+        let file = open(&format!("heads/{name}"));
+        let case = name.split('.').next().unwrap();
+        for variable in ["kernel", "bias"] {
+            let found = file.read_f32(&format!("mine/{variable}")).unwrap();
+            let wanted = expected.read_f32(&format!("{case}/{variable}")).unwrap();
+            assert_eq!(found.len(), wanted.len(), "{name}");
+            for (found, wanted) in found.iter().zip(wanted) {
+                assert!((found - wanted).abs() < 2e-6, "{name}: {found} and {wanted}");
+            }
+        }
+        let mut names: Vec<_> = file.names().filter(|name| !name.starts_with("stem_")).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["mine/bias", "mine/kernel"], "{name}");
+        let note = file.note().unwrap_or_default();
+        assert_eq!(note.contains("`features_bn` was folded into"), !dense_only, "{name}: {note}");
+        assert_eq!(note.contains("has no bias, which is 0"), case == "bare_norm", "{name}: {note}");
+        let declared = file.declared();
+        assert_eq!(declared.activation.as_ref().unwrap().value, activation, "{name}");
+        assert_eq!(declared.input_size.as_ref().unwrap().value, size, "{name}");
+        let classes = declared.num_classes.as_ref().unwrap();
+        let bias = file.shape("mine/bias").unwrap();
+        assert_eq!((&[classes.value][..], &*classes.place), (bias, "layer `mine`"), "{name}");
+    }
+    for (name, activation) in
+        [("softmax.h5", Activation::Softmax), ("sigmoid.h5", Activation::Sigmoid)]
+    {
+        let said = open(&format!("heads/{name}")).declared().activation.clone().unwrap();
+        assert_eq!((said.value, &*said.place), (activation, "layer `mine`"), "{name}");
+    }
+    assert_eq!(open("plain.weights.h5").declared().activation, None);
+    // Which of two is the classifier, the file does not say.
+    let two = open("heads/two.h5");
+    assert_eq!(two.declared().num_classes, None);
+    assert!(two.shape("hidden/kernel").is_some() && two.shape("mine/kernel").is_some());
+}
+
+#[test]
+fn a_head_that_is_not_one_linear_layer_is_refused_by_name() {
+    for (name, message) in [
+        ("largest.h5", "its layer `largest` is a GlobalMaxPooling2D: only the mean"),
+        ("layer_norm.h5", "its layer `norm` is a LayerNormalization: after the network's"),
+        ("relu.h5", "its layer `relu` is a ReLU: after the network's features"),
+        ("tanh.h5", "its layer `mine` is a Dense: its activation \"tanh\" is not computed"),
+    ] {
+        let error = refusal(&format!("heads/{name}"));
+        assert!(error.contains(message), "{error}");
     }
 }

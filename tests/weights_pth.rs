@@ -1,6 +1,6 @@
 //! PyTorch files: read as the same tensors stored as safetensors are, and nothing in them is run.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "weights_support/difference.rs"]
 mod difference;
@@ -20,7 +20,11 @@ fn refusal(name: &str) -> String {
     let error = Checkpoint::open(path(name)).unwrap_err();
     // A bound against hanging, far above what any takes.
     assert!(started.elapsed() < Duration::from_secs(1), "{name}");
-    assert!(matches!(error, WeightsError::Torch { .. } | WeightsError::Zip { .. }), "{error}");
+    let is_typed = matches!(
+        error,
+        WeightsError::Torch { .. } | WeightsError::Zip { .. } | WeightsError::Repeated { .. }
+    );
+    assert!(is_typed, "{error}");
     assert!(error.to_string().contains(name), "{error}");
     error.to_string()
 }
@@ -91,7 +95,7 @@ fn every_hostile_file_is_refused_at_once_and_by_name() {
         ("compressed.pth", "is compressed"),
         ("huge.pth", "tensor `w` of shape [1099511627776] reaches beyond its storage of 2 values"),
         ("huge_storage.pth", "storage `0` has 8 bytes where its pickle says 4398046511104"),
-        ("huge_repeated.pth", "tensor `w` of shape [1099511627776] reaches beyond"),
+        ("huge_repeated.pth", "its tensors have 4398046511104 bytes and the file"),
         ("overflow.pth", "tensor `w` of shape [4611686018427387904, 4611686018427387904]"),
         ("stride.pth", "tensor `w` of shape [2] reaches beyond its storage"),
         ("offset.pth", "tensor `w` of shape [2] reaches beyond its storage"),
@@ -112,12 +116,11 @@ fn every_hostile_file_is_refused_at_once_and_by_name() {
 fn a_type_that_holds_no_weights_is_refused_when_it_is_asked_for() {
     let checkpoint = Checkpoint::open(path("types.pth")).unwrap();
     assert_eq!(checkpoint.read_f32("bn.weight").unwrap(), [1.0, -2.0, 0.5]);
-    for (tensor, dtype) in [("int8", "I8"), ("f64", "F64")] {
-        let error = checkpoint.read_f32(tensor).unwrap_err();
-        assert!(matches!(error, WeightsError::UnsupportedDtype { .. }), "{error}");
-        let error = error.to_string();
-        assert!(error.contains(tensor) && error.contains(dtype), "{error}");
-    }
+    assert_eq!(checkpoint.read_f32("f64").unwrap(), [0.0, 0.0]);
+    let error = checkpoint.read_f32("int8").unwrap_err();
+    assert!(matches!(error, WeightsError::UnsupportedDtype { .. }), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("int8") && error.contains("I8"), "{error}");
 }
 
 /// No change of a byte and no cut makes the reader panic, take long, or read outside the file.
@@ -149,4 +152,126 @@ fn a_dict_made_of_pairs_as_python_2_did_is_read() {
     let checkpoint = Checkpoint::open(path("python2.pth")).unwrap();
     assert_eq!(checkpoint.names().collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(checkpoint.read_f32("b").unwrap(), [0.0, 0.0]);
+}
+
+fn text(text: &str) -> Vec<u8> {
+    [b"X", &u32::try_from(text.len()).unwrap().to_le_bytes()[..], text.as_bytes()].concat()
+}
+
+/// An older file around a pickle, with one storage `0` of `count` floats, all 0, if that is not none.
+fn legacy(pickle: &[u8], count: usize) -> Vec<u8> {
+    let mut file =
+        b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}.".to_vec();
+    file.extend([b"\x80\x02", pickle, b"."].concat());
+    if count == 0 {
+        file.extend(b"\x80\x02].");
+        return file;
+    }
+    file.extend([b"\x80\x02](", &*text("0"), b"e."].concat());
+    file.extend((count as u64).to_le_bytes());
+    file.resize(file.len() + 4 * count, 0);
+    file
+}
+
+/// A call that makes a tensor of all `count` floats of the storage; the function is remembered as 1,
+/// its arguments as 2.
+fn tensor(count: u32) -> Vec<u8> {
+    let number = [b"J", &count.to_le_bytes()[..]].concat();
+    let storage = [
+        b"(",
+        &*text("storage"),
+        b"ctorch\nFloatStorage\n",
+        &text("0"),
+        &text("cpu"),
+        &number,
+        b"tQ",
+    ];
+    let function = b"ctorch._utils\n_rebuild_tensor_v2\nq\x01(";
+    [function, &*storage.concat(), b"K\x00", &number, b"\x85K\x01\x85\x89Ntq\x02R"].concat()
+}
+
+/// A dict of `w` and of what more is put into it.
+fn dict(count: u32, more: &[u8]) -> Vec<u8> {
+    [b"}(", &*text("w"), &tensor(count), more, b"u"].concat()
+}
+
+#[test]
+fn what_asks_for_much_is_refused_or_costs_little() {
+    let many =
+        |n: usize, item: &dyn Fn(usize) -> Vec<u8>| (0..n).flat_map(item).collect::<Vec<u8>>();
+    let key = |i: usize| text(&format!("{i:06}"));
+    let again = b"h\x01h\x02R";
+    // A dict of many values that is a value of another many times.
+    let wide = [b"}q\x03(", &*many(2000, &|i| [key(i), b"N".to_vec()].concat()), b"u"].concat();
+    let shared = many(2000, &|i| [key(i), b"h\x03".to_vec()].concat());
+    // One long text in a list of class names many times.
+    let long = [&*text(&"x".repeat(1 << 20)), b"q\x03"].concat();
+    let names = [&*text("classes"), b"](", &long, &b"h\x03".repeat(100_000), b"e"].concat();
+    // A long key before each of many tensors.
+    let long_key = [
+        text(&"k".repeat(1 << 20)),
+        b"}(".to_vec(),
+        many(50_000, &|i| [key(i), again.to_vec()].concat()),
+        b"u".to_vec(),
+    ]
+    .concat();
+    let called = b"cos\nsystem\nq\x03".to_vec();
+    for (name, pickle, count, refused) in [
+        (
+            "views",
+            dict(1 << 14, &many(1100, &|i| [key(i), again.to_vec()].concat())),
+            1 << 14,
+            Some("its tensors have 72155136 bytes and the file"),
+        ),
+        (
+            "tensors",
+            [dict(1, b""), [again, &b"0"[..]].concat().repeat(140_000)].concat(),
+            1,
+            Some("too many tensors"),
+        ),
+        ("values", dict(1, &[key(0), wide, shared].concat()), 1, Some("too many values")),
+        ("names", dict(1, &names), 1, None),
+        ("keys", dict(1, &long_key), 1, None),
+        (
+            "length",
+            [b"\x8b".to_vec(), u32::MAX.to_le_bytes().to_vec()].concat(),
+            1,
+            Some("has no end"),
+        ),
+        (
+            "bytes",
+            [b"\x8e".to_vec(), u64::MAX.to_le_bytes().to_vec()].concat(),
+            1,
+            Some("has no end"),
+        ),
+        ("tuples", [b")".to_vec(), b"\x85".repeat(2_000_000)].concat(), 0, Some("no dictionary")),
+        (
+            "calls",
+            [called, b"0h\x03)R".repeat(500_000)].concat(),
+            0,
+            Some("what it holds is made by `os.system`"),
+        ),
+        ("instructions", b"N0".repeat(4_000_000), 0, Some("too many instructions")),
+        (
+            "objects",
+            dict(1, &many(60_000, &|i| [key(i), b"cos\nsystem\n)R".to_vec()].concat())),
+            1,
+            None,
+        ),
+    ] {
+        let started = Instant::now();
+        let file = Checkpoint::from_bytes("hostile", legacy(&pickle, count));
+        match (file, refused) {
+            (Ok(file), None) => {
+                assert_eq!(file.names().collect::<Vec<_>>(), ["w"], "{name}");
+                assert_eq!(file.declared().classes, None, "{name}");
+            }
+            (Err(error), Some(message)) => {
+                assert!(error.to_string().contains(message), "{name}: {error}");
+            }
+            (found, _) => panic!("{name}: {found:?}"),
+        }
+        // A bound against hanging, far above what any takes.
+        assert!(started.elapsed() < Duration::from_secs(10), "{name}");
+    }
 }

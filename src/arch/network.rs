@@ -94,6 +94,16 @@ pub struct Network {
 }
 
 impl Network {
+    /// Channels of the last feature map, timm's `num_features`: those of the last block where the head
+    /// widens them only after the pool.
+    #[must_use]
+    pub fn feature_chs(&self) -> usize {
+        match self.stages.iter().flatten().next_back() {
+            Some(last) if self.head.pools_first() => last.out_chs(),
+            _ => self.num_features,
+        }
+    }
+
     /// The stem's convolution.
     ///
     /// ```

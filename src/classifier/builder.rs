@@ -3,16 +3,19 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
-use super::resolve::{Resolved, Resolver, Source};
-use super::{Classifier, Inner, Provenance};
+use super::decoders::Decoders;
+use super::described::Described;
+use super::resolve::{Resolver, Source};
+use super::{Classifier, Inner, Preprocessor, Provenance};
 use crate::Error;
 use crate::arch::{Network, NetworkOptions};
 use crate::engine::{
     CandleEngine, CpuEngine, CpuError, CpuOptions, Dtype, Engine, EngineChoice, EngineError,
 };
+use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
 use crate::models::EfficientNet;
-use crate::preprocess::{DecodeOptions, EvalTransform, PreprocessConfig};
-use crate::pretrained::ResolvedPreprocessing;
+use crate::preprocess::{CropMode, DecodeOptions, Interpolation};
+use crate::pretrained::{PreprocessingOptions, Resolved, ValueSource};
 use crate::weights::{WeightsError, load, seeded};
 
 /// What a [`Classifier`] is made from; every setting has a default.
@@ -34,7 +37,9 @@ pub struct ClassifierBuilder {
     engine: EngineChoice,
     dtype: Dtype,
     device: Option<String>,
-    train_size: bool,
+    labels: Option<LabelNames>,
+    activation: Option<ClassifierActivation>,
+    preprocessing: PreprocessingOptions,
     decode: DecodeOptions,
     resolver: Resolver,
 }
@@ -80,7 +85,9 @@ impl ClassifierBuilder {
         self
     }
 
-    /// Threads for inference on a CPU; all cores by default.
+    /// The most threads that work at once, on decoding or on inference on a CPU; the two take turns
+    /// then. By default inference has all cores, and decoding goes on beside it. Where the system starts
+    /// fewer threads, fewer are used.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
@@ -99,7 +106,80 @@ impl ClassifierBuilder {
     /// its published accuracy was measured at.
     #[must_use]
     pub fn train_size(mut self, train_size: bool) -> Self {
-        self.train_size = train_size;
+        self.preprocessing.train_size = train_size;
+        self
+    }
+
+    /// Height and width of the network's input in pixels, in place of the model's.
+    #[must_use]
+    pub fn img_size(mut self, height: usize, width: usize) -> Self {
+        self.preprocessing.img_size = Some([height, width]);
+        self
+    }
+
+    /// The filter of the resize, in place of the model's.
+    #[must_use]
+    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
+        self.preprocessing.interpolation = Some(interpolation.to_string());
+        self
+    }
+
+    /// The share of the resized image that the crop keeps, in place of the model's: above 0, usually
+    /// 0.875 to 1.
+    #[must_use]
+    pub fn crop_pct(mut self, crop_pct: f64) -> Self {
+        self.preprocessing.crop_pct = Some(crop_pct);
+        self
+    }
+
+    /// How an image is fitted to the input size, in place of the model's way.
+    #[must_use]
+    pub fn crop_mode(mut self, crop_mode: CropMode) -> Self {
+        self.preprocessing.crop_mode = Some(crop_mode.to_string());
+        self
+    }
+
+    /// The mean that is subtracted from pixels of 0 to 1, in place of the model's: one value for all
+    /// channels, or one a channel.
+    #[must_use]
+    pub fn mean(mut self, mean: impl Into<Vec<f64>>) -> Self {
+        self.preprocessing.mean = Some(mean.into());
+        self
+    }
+
+    /// The standard deviation that divides what is left, in place of the model's: one value for all
+    /// channels, or one a channel.
+    #[must_use]
+    pub fn std(mut self, std: impl Into<Vec<f64>>) -> Self {
+        self.preprocessing.std = Some(std.into());
+        self
+    }
+
+    /// The classes' names, in place of the model's: one a class. For a network of one output two, the
+    /// negative's first, or the positive's alone.
+    ///
+    /// ```
+    /// # #[cfg(feature = "bundled")] {
+    /// use effnet::Classifier;
+    /// use effnet::labels::LabelNames;
+    /// let names = LabelNames::parse("cat\ndog")?; // or effnet::pretrained::read_labels(path)?
+    /// let builder = Classifier::builder().weights("seeded:0").num_classes(2).labels(names);
+    /// let best = &builder.build()?.classify("examples/images/coffee.png", 1)?[0];
+    /// assert!(["cat", "dog"].contains(&best.label.as_deref().unwrap()));
+    /// # }
+    /// # Ok::<(), effnet::Error>(())
+    /// ```
+    #[must_use]
+    pub fn labels(mut self, labels: LabelNames) -> Self {
+        self.labels = Some(labels);
+        self
+    }
+
+    /// What makes probabilities of the outputs, in place of what the model's configuration says; by
+    /// default softmax, and sigmoid for one output.
+    #[must_use]
+    pub fn activation(mut self, activation: ClassifierActivation) -> Self {
+        self.activation = Some(activation);
         self
     }
 
@@ -125,16 +205,32 @@ impl ClassifierBuilder {
     /// A model, checkpoint or device that is not there or does not fit; a missing, unexpected or
     /// misshapen tensor, all of them listed; preprocessing values that make no image.
     pub fn build(self) -> Result<Classifier, Error> {
-        let resolved = self.resolver.resolve(self.model.as_deref(), self.weights.as_deref())?;
-        let num_classes = self.num_classes.unwrap_or(resolved.num_classes);
+        let (described, mut source) =
+            self.resolver.resolve(self.model.as_deref(), self.weights.as_deref())?;
+        let num_classes = self.num_classes.unwrap_or(described.num_classes);
+        if let Source::Foreign(checkpoint, found) = &mut source {
+            **found = found.clone().with_classes(num_classes)?;
+            let found = found.network.num_classes;
+            if found != num_classes {
+                let file = checkpoint.file().to_owned();
+                return Err(Error::NumClasses { file, found, asked: num_classes });
+            }
+        }
         let options =
-            NetworkOptions { in_chans: resolved.in_chans, num_classes, ..Default::default() };
-        let network = resolved.arch.network(&options)?;
+            NetworkOptions { in_chans: described.in_chans, num_classes, ..Default::default() };
+        let network = described.arch.network(&options)?;
         let device = device(self.device.as_deref().unwrap_or("auto"))?;
-        let preprocessing = resolved.preprocessing(self.train_size)?;
-        let transform = transform(&preprocessing)
-            .map_err(|source| Error::Preprocessing { model: resolved.name.clone(), source })?;
-        let Resolved { name, cfg, labels, mut notes, revision, source, .. } = resolved;
+        let activation = self.activation_of(&described, num_classes)?;
+        let preprocessor = self.preprocessor_of(&described)?;
+        let Described { cfg, labels, revision, .. } = described;
+        let labels = match &self.labels {
+            Some(names) => {
+                label_set_for(num_classes, Some(names), None).map_err(Error::GivenLabels)?
+            }
+            // Names of other classes would be wrong names.
+            None => labels.filter(|labels| labels.len() == classes(num_classes)),
+        };
+        let mut notes = preprocessor.notes.clone();
         let (engine, note) = self.load_engine(&source, &network, &device)?;
         notes.extend(note);
         if self.dtype != engine.dtype() {
@@ -154,26 +250,72 @@ impl ClassifierBuilder {
             Source::Seeded(seed) => (format!("seeded:{seed}"), None),
         };
         let provenance = Provenance {
-            model: name,
+            model: preprocessor.model.clone(),
             architecture: network.name.clone(),
             tag: cfg.tag,
             revision,
             weights,
             engine: engine.name(),
             device: format!("{:?}", device.location()),
-            preprocessing,
+            preprocessing: preprocessor.values.clone(),
+            activation,
             notes,
         };
         Ok(Classifier(Arc::new(Inner {
             network,
             engine,
-            transform,
-            // Names of other classes would be wrong names.
-            labels: labels.filter(|labels| labels.len() == num_classes),
-            decode: self.decode,
+            preprocessor,
+            labels,
+            decoders: Decoders::new(self.threads),
             provenance,
             checkpoint,
         })))
+    }
+
+    /// Finds the model as [`build`](Self::build) does and makes what prepares its images. Nothing that
+    /// only the network needs is read or downloaded: not the model's own weights.
+    ///
+    /// # Errors
+    ///
+    /// A model that is not there; preprocessing values that make no image.
+    ///
+    /// ```
+    /// use effnet::Classifier;
+    /// let preprocessor = Classifier::builder().model("efficientnet_b1.ft_in1k").build_preprocessor()?;
+    /// let pixels = preprocessor.pixels("examples/images/coffee.png")?;
+    /// assert_eq!((pixels.height(), pixels.width()), (256, 256));
+    /// # Ok::<(), effnet::Error>(())
+    /// ```
+    pub fn build_preprocessor(self) -> Result<Preprocessor, Error> {
+        let described = self.resolver.describe(self.model.as_deref(), self.weights.as_deref())?;
+        self.preprocessor_of(&described)
+    }
+
+    fn preprocessor_of(&self, described: &Described) -> Result<Preprocessor, Error> {
+        let (values, more) = described.preprocessing(&self.preprocessing)?;
+        let notes = described.notes.iter().cloned().chain(more).collect();
+        let mut decode = self.decode;
+        decode.exif_orientation |= described.turns_exif;
+        Preprocessor::new(described.name.clone(), values, decode, notes)
+    }
+
+    /// What makes probabilities of the outputs: what was asked for, else what the configuration says,
+    /// else what goes with their number.
+    fn activation_of(
+        &self,
+        described: &Described,
+        outputs: usize,
+    ) -> Result<Resolved<ClassifierActivation>, Error> {
+        let asked = self.activation.map(|value| Resolved { value, source: ValueSource::Option });
+        let by_number = || Resolved {
+            value: ClassifierActivation::for_outputs(outputs),
+            source: if outputs == 1 { ValueSource::OneOutput } else { ValueSource::Default },
+        };
+        let activation = asked.or(described.activation.clone()).unwrap_or_else(by_number);
+        if outputs == 1 && activation.value == ClassifierActivation::Softmax {
+            return Err(Error::OneOutput { model: described.name.clone() });
+        }
+        Ok(activation)
     }
 
     /// The engine, and a note where it is not the one that a user would expect.
@@ -198,7 +340,7 @@ impl ClassifierBuilder {
                 };
                 // Candle's error type cannot carry the engine's, which says more.
                 let mut refusal = None;
-                let lowered = load_tensors(source, network, device, |vb| {
+                let lowered = load_tensors(source, device, |vb| {
                     CpuEngine::new(network, &vb, options).map_err(|error| {
                         let text = error.to_string();
                         refusal = Some(error);
@@ -221,32 +363,21 @@ impl ClassifierBuilder {
             _ => {}
         }
         let build = |vb: VarBuilder<'_>| EfficientNet::new(network, &vb);
-        let model = load_tensors(source, network, device, build)?;
+        let model = load_tensors(source, device, build)?;
         let in_chans = network.in_chans;
         let engine = CandleEngine::new(model, in_chans, device.clone(), self.threads)?;
         Ok((Box::new(engine), note))
     }
 }
 
-/// The preprocessing's values as the transform takes them.
-fn transform(
-    values: &ResolvedPreprocessing,
-) -> Result<EvalTransform, crate::preprocess::TransformError> {
-    let [channels, height, width] = values.input_size.value;
-    EvalTransform::new(PreprocessConfig {
-        input_size: (channels, height, width),
-        interpolation: values.interpolation.value.parse()?,
-        crop_pct: values.crop_pct.value,
-        crop_mode: values.crop_mode.value.parse()?,
-        mean: values.mean.value,
-        std: values.std.value,
-    })
+/// How many classes the outputs make.
+fn classes(outputs: usize) -> usize {
+    if outputs == 1 { 2 } else { outputs }
 }
 
 /// Hands the source's tensors to `build`, strictly.
 fn load_tensors<M>(
     source: &Source,
-    network: &Network,
     device: &Device,
     build: impl FnOnce(VarBuilder<'_>) -> candle_core::Result<M>,
 ) -> Result<M, Error> {
@@ -259,9 +390,8 @@ fn load_tensors<M>(
             })?)
         }
         Source::Checkpoint(checkpoint) => Ok(load(checkpoint, None, DType::F32, device, build)?.0),
-        Source::Foreign(checkpoint, names) => {
-            let renaming = names.renaming(checkpoint, network)?;
-            Ok(load(checkpoint, Some(&renaming), DType::F32, device, build)?.0)
+        Source::Foreign(checkpoint, found) => {
+            Ok(load(checkpoint, Some(&found.renaming), DType::F32, device, build)?.0)
         }
     }
 }

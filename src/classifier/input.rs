@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use ::image::DynamicImage;
 
 use crate::Error;
-use crate::preprocess::{DecodeOptions, EvalTransform, Pixels, RgbImage, decode};
+use crate::preprocess::{DecodeOptions, EvalTransform, Image, Pixels, decode};
+use crate::text::file_name;
 
 /// An image in any of the forms that a classifier takes.
 #[derive(Debug, Clone, Copy)]
@@ -17,8 +18,8 @@ pub enum Input<'a> {
     Encoded(&'a [u8]),
     /// An image of the `image` crate.
     Image(&'a DynamicImage),
-    /// Raw RGB.
-    Rgb(&'a RgbImage),
+    /// A decoded image.
+    Decoded(&'a Image),
 }
 
 macro_rules! input_from {
@@ -45,9 +46,9 @@ impl<'a> From<&'a DynamicImage> for Input<'a> {
     }
 }
 
-impl<'a> From<&'a RgbImage> for Input<'a> {
-    fn from(image: &'a RgbImage) -> Self {
-        Self::Rgb(image)
+impl<'a> From<&'a Image> for Input<'a> {
+    fn from(image: &'a Image) -> Self {
+        Self::Decoded(image)
     }
 }
 
@@ -55,38 +56,43 @@ impl Input<'_> {
     /// What error messages call the image.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Path(path) => path.display().to_string(),
-            Self::Encoded(_) | Self::Image(_) | Self::Rgb(_) => "image".to_owned(),
+            Self::Path(path) => file_name(path),
+            Self::Encoded(_) | Self::Image(_) | Self::Decoded(_) => "image".to_owned(),
         }
     }
 
-    /// Decodes, resizes and crops.
+    /// Decodes to the transform's mode, resizes and crops.
     pub(super) fn pixels(
         &self,
         options: &DecodeOptions,
         transform: &EvalTransform,
     ) -> Result<Pixels, Error> {
         let decode_error = |source| Error::Decode { image: self.name(), source };
+        let mode = transform.mode();
         let decoded;
-        let rgb = match *self {
-            Self::Rgb(image) => image,
+        let image = match *self {
+            Self::Decoded(image) if image.mode() == mode => image,
+            Self::Decoded(image) => {
+                decoded = image.clone().convert(mode);
+                &decoded
+            }
             Self::Path(path) => {
                 let bytes = read(path)?;
-                decoded = decode(&bytes, options).map_err(decode_error)?;
+                decoded = decode(&bytes, mode, options).map_err(decode_error)?;
                 &decoded
             }
             Self::Encoded(bytes) => {
-                decoded = decode(bytes, options).map_err(decode_error)?;
+                decoded = decode(bytes, mode, options).map_err(decode_error)?;
                 &decoded
             }
             Self::Image(image) => {
                 let size_error = |source| Error::ImageSize { image: self.name(), source };
-                decoded = RgbImage::try_from(image).map_err(size_error)?;
+                decoded = Image::from_dynamic(image, mode).map_err(size_error)?;
                 &decoded
             }
         };
         let transform_error = |source| Error::Transform { image: self.name(), source };
-        transform.pixels(rgb).map_err(transform_error)
+        transform.pixels(image).map_err(transform_error)
     }
 }
 
@@ -94,7 +100,7 @@ impl Input<'_> {
 const MAX_FILE: u64 = 1 << 30;
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let error = |source| Error::Read { image: path.display().to_string(), source };
+    let error = |source| Error::Read { image: file_name(path), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(error)?;
     if file.metadata().map_err(error)?.is_dir() {

@@ -5,24 +5,30 @@
 //! ```
 
 mod builder;
+mod declared;
+mod decoders;
+mod described;
+mod each;
 mod input;
 mod prediction;
+mod preprocessor;
 mod resolve;
 
 pub use builder::ClassifierBuilder;
 pub use input::Input;
 pub use prediction::{Outcome, Prediction, Record};
+pub use preprocessor::Preprocessor;
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
+use self::decoders::Decoders;
+use self::each::Row;
 use crate::Error;
 use crate::arch::Network;
 use crate::engine::{Array, Engine, Images, Outputs, Wanted};
-use crate::labels::{LabelSet, top_k};
-use crate::preprocess::{DecodeOptions, EvalTransform, Pixels};
-use crate::pretrained::ResolvedPreprocessing;
+use crate::labels::{ClassifierActivation, LabelSet, top_k};
+use crate::preprocess::{EvalTransform, Pixels};
+use crate::pretrained::{Resolved, ResolvedPreprocessing};
 use crate::weights::Checkpoint;
 
 /// A loaded model with its preprocessing and labels.
@@ -45,9 +51,9 @@ pub struct Classifier(Arc<Inner>);
 struct Inner {
     network: Network,
     engine: Box<dyn Engine>,
-    transform: EvalTransform,
+    preprocessor: Preprocessor,
     labels: Option<LabelSet>,
-    decode: DecodeOptions,
+    decoders: Decoders,
     provenance: Provenance,
     checkpoint: Option<Checkpoint>,
 }
@@ -72,6 +78,8 @@ pub struct Provenance {
     pub device: String,
     /// The preprocessing's values and where each comes from.
     pub preprocessing: ResolvedPreprocessing,
+    /// What makes probabilities of the outputs, and what says so.
+    pub activation: Resolved<ClassifierActivation>,
     /// What the user may want to know: a retired name, keys of a configuration that were ignored.
     pub notes: Vec<String>,
 }
@@ -83,62 +91,19 @@ impl Classifier {
         ClassifierBuilder::default()
     }
 
-    /// The `k` most probable classes of an image, best first; fewer where the model has fewer.
+    /// The `k` most probable classes of an image, best first; fewer where the model has fewer. A
+    /// network with one output has two classes, see [`top_k`](crate::labels::top_k()).
     ///
     /// # Errors
     ///
-    /// An image that cannot be read, or an engine that fails.
+    /// An image that cannot be read, an engine that fails, or a network without classifier.
     pub fn classify<'a>(
         &self,
         image: impl Into<Input<'a>>,
         k: usize,
     ) -> Result<Vec<Prediction>, Error> {
+        self.check_classifier()?;
         self.top_k(&self.logits(image)?, k)
-    }
-
-    /// [`classify`](Self::classify) for many images in one batch: decoding runs on all cores, an
-    /// image that fails does not stop the others. Results are in the order of `images`.
-    pub fn classify_batch<'a, I>(
-        &self,
-        images: &'a [I],
-        k: usize,
-    ) -> Vec<Result<Vec<Prediction>, Error>>
-    where
-        I: Sync,
-        Input<'a>: From<&'a I>,
-    {
-        self.infer(self.prepare(images), k)
-    }
-
-    /// Classifies any number of images in batches of `batch_size`; while one batch is in the
-    /// network, the next is decoded. `each` gets every image with its result, in order.
-    pub fn classify_each<'a, I>(
-        &self,
-        images: &'a [I],
-        batch_size: usize,
-        k: usize,
-        mut each: impl FnMut(&'a I, Result<Vec<Prediction>, Error>),
-    ) where
-        I: Sync,
-        Input<'a>: From<&'a I>,
-    {
-        let mut chunks = images.chunks(batch_size.max(1));
-        let Some(mut current) = chunks.next() else { return };
-        let mut prepared = self.prepare(current);
-        loop {
-            let next = chunks.next();
-            let (results, prepared_next) = std::thread::scope(|scope| {
-                let decoding = next.map(|chunk| scope.spawn(|| self.prepare(chunk)));
-                let results = self.infer(std::mem::take(&mut prepared), k);
-                (results, decoding.map(|handle| handle.join()))
-            });
-            current.iter().zip(results).for_each(|(image, result)| each(image, result));
-            match (next, prepared_next) {
-                (Some(chunk), Some(Ok(next))) => (current, prepared) = (chunk, next),
-                (_, Some(Err(panic))) => std::panic::resume_unwind(panic),
-                _ => return,
-            }
-        }
     }
 
     /// The network's outputs for an image, one a class.
@@ -147,21 +112,21 @@ impl Classifier {
     ///
     /// As [`classify`](Self::classify).
     pub fn logits<'a>(&self, image: impl Into<Input<'a>>) -> Result<Vec<f32>, Error> {
-        self.batch_logits(&self.normalized(image.into())?, 1)
+        self.rows(&self.0.preprocessor.input(image)?, 1, Row::Logits)
     }
 
-    /// The probability of every class: the softmax of [`logits`](Self::logits).
+    /// The probability of every class: the softmax of [`logits`](Self::logits), or the sigmoid of
+    /// each. Of a network with one output there are two, the positive class's last.
     ///
     /// # Errors
     ///
-    /// As [`classify`](Self::classify).
+    /// As [`classify`](Self::classify); outputs of which no probabilities are made.
     pub fn probabilities<'a>(&self, image: impl Into<Input<'a>>) -> Result<Vec<f32>, Error> {
-        let logits = self.logits(image)?;
-        let mut probabilities = vec![0.0; logits.len()];
-        for scored in top_k(&logits, logits.len())? {
-            probabilities[scored.index] = scored.probability;
-        }
-        Ok(probabilities)
+        self.check_classifier()?;
+        let mut classes = top_k(&self.logits(image)?, self.activation(), usize::MAX)?;
+        classes.sort_unstable_by_key(|scored| scored.index);
+        let probabilities = classes.into_iter().map(|scored| scored.probability);
+        probabilities.collect::<Option<_>>().ok_or(Error::NoProbabilities)
     }
 
     /// The pooled features that the classifier reads (timm's `pre_logits`): an embedding.
@@ -170,9 +135,7 @@ impl Classifier {
     ///
     /// As [`classify`](Self::classify).
     pub fn embed<'a>(&self, image: impl Into<Input<'a>>) -> Result<Vec<f32>, Error> {
-        let wanted = Wanted { pre_logits: true, ..Wanted::default() };
-        let outputs = self.run_one(image.into(), wanted)?;
-        Ok(outputs.pre_logits.map(|array| array.data).unwrap_or_default())
+        self.rows(&self.0.preprocessor.input(image)?, 1, Row::PreLogits)
     }
 
     /// The feature map at the end of each resolution, each (1, C, h, w), coarsest last.
@@ -181,7 +144,8 @@ impl Classifier {
     ///
     /// As [`classify`](Self::classify).
     pub fn feature_maps<'a>(&self, image: impl Into<Input<'a>>) -> Result<Vec<Array>, Error> {
-        let outputs = self.run_one(image.into(), Wanted { stages: true, ..Wanted::default() })?;
+        let wanted = Wanted { stages: true, ..Wanted::default() };
+        let outputs = self.run_batch(&self.0.preprocessor.input(image)?, 1, wanted)?;
         Ok(outputs.stages)
     }
 
@@ -191,7 +155,7 @@ impl Classifier {
     ///
     /// An image that cannot be read.
     pub fn pixels<'a>(&self, image: impl Into<Input<'a>>) -> Result<Pixels, Error> {
-        image.into().pixels(&self.0.decode, &self.0.transform)
+        self.0.preprocessor.pixels(image)
     }
 
     /// Runs the network on images that are already normalized, of any size.
@@ -207,11 +171,15 @@ impl Classifier {
     ///
     /// # Errors
     ///
-    /// Logits that are not finite.
+    /// Logits that are not finite, or a network without classifier.
     pub fn top_k(&self, logits: &[f32], k: usize) -> Result<Vec<Prediction>, Error> {
+        self.check_classifier()?;
         let labels = self.0.labels.as_ref();
-        let scored = top_k(logits, k)?;
-        Ok(scored.into_iter().map(|scored| Prediction::new(scored, labels)).collect())
+        let scored = top_k(logits, self.activation(), k)?;
+        // The labels of one output are those of a pair of classes, whether or not it is made one.
+        let is_alone = logits.len() == 1 && self.activation() == ClassifierActivation::None;
+        let positive = usize::from(is_alone);
+        Ok(scored.into_iter().map(|s| Prediction::new(s, s.index + positive, labels)).collect())
     }
 
     /// The JSON form of a result.
@@ -228,7 +196,7 @@ impl Classifier {
         Record { image: image.into(), model: self.0.provenance.model.clone(), outcome }
     }
 
-    /// Number of classes; 0 where the network has no classifier.
+    /// Number of outputs; 0 where the network has no classifier. Of one output two classes are made.
     #[must_use]
     pub fn num_classes(&self) -> usize {
         self.0.network.num_classes
@@ -255,7 +223,7 @@ impl Classifier {
     /// The preprocessing of images.
     #[must_use]
     pub fn transform(&self) -> &EvalTransform {
-        &self.0.transform
+        self.0.preprocessor.transform()
     }
 
     /// How the results come about.
@@ -271,60 +239,20 @@ impl Classifier {
         self.0.checkpoint.as_ref().map(Checkpoint::digest)
     }
 
-    fn normalized(&self, image: Input<'_>) -> Result<Vec<f32>, Error> {
-        let transform = &self.0.transform;
-        let pixels = image.pixels(&self.0.decode, transform)?;
-        let mut input = vec![0.0; transform.input_len()];
-        let error = |source| Error::Transform { image: image.name(), source };
-        transform.normalize(&pixels, &mut input).map_err(error)?;
-        Ok(input)
+    fn activation(&self) -> ClassifierActivation {
+        self.0.provenance.activation.value
     }
 
-    fn run_one(&self, image: Input<'_>, wanted: Wanted) -> Result<Outputs, Error> {
-        self.run_batch(&self.normalized(image)?, 1, wanted)
+    /// That the outputs are classes.
+    fn check_classifier(&self) -> Result<(), Error> {
+        match self.num_classes() {
+            0 => Err(Error::NoClassifier { model: self.0.provenance.model.clone() }),
+            _ => Ok(()),
+        }
     }
 
     fn run_batch(&self, input: &[f32], n: usize, wanted: Wanted) -> Result<Outputs, Error> {
-        let (channels, height, width) = self.0.transform.config().input_size;
+        let (channels, height, width) = self.transform().config().input_size;
         self.run(Images::new(input, [n, channels, height, width])?, wanted)
-    }
-
-    /// The logits of `n` prepared images, one row after the other.
-    fn batch_logits(&self, input: &[f32], n: usize) -> Result<Vec<f32>, Error> {
-        let outputs = self.run_batch(input, n, Wanted { logits: true, ..Wanted::default() })?;
-        Ok(outputs.logits.map(|array| array.data).unwrap_or_default())
-    }
-
-    fn prepare<'a, I>(&self, images: &'a [I]) -> Vec<Result<Vec<f32>, Error>>
-    where
-        I: Sync,
-        Input<'a>: From<&'a I>,
-    {
-        images.par_iter().map(|image| self.normalized(image.into())).collect()
-    }
-
-    /// One result for each prepared image, the good ones in one batch.
-    fn infer(
-        &self,
-        prepared: Vec<Result<Vec<f32>, Error>>,
-        k: usize,
-    ) -> Vec<Result<Vec<Prediction>, Error>> {
-        let mut batch = Vec::new();
-        let good = prepared.iter().flatten().count();
-        prepared.iter().flatten().for_each(|input| batch.extend_from_slice(input));
-        let logits = if good == 0 { Ok(Vec::new()) } else { self.batch_logits(&batch, good) };
-        let logits = match logits {
-            Ok(logits) => logits,
-            // Rare and fatal to the batch: each image meets the error in a run of its own.
-            Err(_) => {
-                let alone = |input: Vec<f32>| self.top_k(&self.batch_logits(&input, 1)?, k);
-                return prepared.into_iter().map(|input| input.and_then(alone)).collect();
-            }
-        };
-        let mut rows = logits.chunks_exact((logits.len() / good.max(1)).max(1));
-        prepared
-            .into_iter()
-            .map(|input| input.and_then(|_| self.top_k(rows.next().unwrap_or_default(), k)))
-            .collect()
     }
 }

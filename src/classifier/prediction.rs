@@ -11,15 +11,17 @@ pub struct Prediction {
     pub synset: Option<String>,
     /// Its name: `espresso`; absent where the model has no labels.
     pub label: Option<String>,
-    /// Softmax over all classes, in [0, 1].
-    pub probability: f32,
-    /// The network's output.
+    /// In [0, 1]: softmax over all classes, or the sigmoid of `logit`; absent where the outputs are no
+    /// logits ([`ClassifierActivation::None`](crate::labels::ClassifierActivation::None)).
+    pub probability: Option<f32>,
+    /// The network's output; for class 0 of a network with one output, that output negated.
     pub logit: f32,
 }
 
 impl Prediction {
-    pub(super) fn new(scored: Scored, labels: Option<&LabelSet>) -> Self {
-        let label = labels.and_then(|labels| labels.get(scored.index));
+    /// `class` is what `labels` know the scored output as.
+    pub(super) fn new(scored: Scored, class: usize, labels: Option<&LabelSet>) -> Self {
+        let label = labels.and_then(|labels| labels.get(class));
         Self {
             index: scored.index,
             synset: label.and_then(|label| label.synset).map(str::to_owned),

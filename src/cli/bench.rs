@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::model::LoadArgs;
-use super::table::align;
-use super::{Done, complain, memory};
+use super::output::{Stdout, complain, stdout};
+use super::{Done, in_one, memory};
 use crate::Classifier;
 use crate::engine::{Images, Isa, Wanted};
 use crate::summary::Summary;
@@ -106,7 +106,7 @@ impl Bench {
                 Ok(figures) => measured.push(figures),
                 Err(error) => {
                     if let Some(earlier) = failed.replace(error) {
-                        complain(&format!("error: {earlier:#}"));
+                        complain(&format!("error: {}", in_one(&earlier)));
                     }
                 }
             }
@@ -114,17 +114,16 @@ impl Bench {
         let done = match failed {
             Some(error) if measured.is_empty() => return Err(error),
             Some(error) => {
-                complain(&format!("error: {error:#}"));
+                complain(&format!("error: {}", in_one(&error)));
                 Done::Some
             }
             None => Done::All,
         };
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         match self.format {
             Format::Table => table(&measured, &mut out)?,
             Format::Json => {
-                serde_json::to_writer_pretty(&mut out, &measured).map_err(std::io::Error::from)?;
-                writeln!(out)?;
+                out.write_json(&measured)?;
             }
         }
         out.flush()?;
@@ -252,7 +251,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn table(measured: &[Figures], out: &mut impl Write) -> std::io::Result<()> {
+fn table(measured: &[Figures], out: &mut Stdout) -> std::io::Result<()> {
     let header = [
         "MODEL",
         "BATCH",
@@ -291,9 +290,7 @@ fn table(measured: &[Figures], out: &mut impl Write) -> std::io::Result<()> {
             f.max_rss_mb.map_or_else(unknown, |mb| format!("{mb:.0}")),
         ]
     }));
-    for line in align(&rows, &[1, 2, 3, 7, 8, 9, 10, 11, 12, 13, 14]) {
-        writeln!(out, "{line}")?;
-    }
+    out.write_table(&rows, &[1, 2, 3, 7, 8, 9, 10, 11, 12, 13, 14])?;
     for figures in measured {
         let Some(steps) = &figures.steps else { continue };
         writeln!(out, "\n{}", figures.model)?;
@@ -302,9 +299,7 @@ fn table(measured: &[Figures], out: &mut impl Write) -> std::io::Result<()> {
             [s.step.clone(), format!("{:.3}", s.median_ms), format!("{:.1}%", s.share * 100.0)]
         };
         let rows: Vec<_> = std::iter::once(header).chain(steps.iter().map(row)).collect();
-        for line in align(&rows, &[1, 2]) {
-            writeln!(out, "{line}")?;
-        }
+        out.write_table(&rows, &[1, 2])?;
     }
     Ok(())
 }

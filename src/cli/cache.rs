@@ -6,9 +6,11 @@ use indicatif::HumanBytes;
 
 use super::download::repository;
 use super::hub::{CacheArgs, no_model};
-use super::table::{align, printable};
-use super::{Done, NoModel, complain};
+use super::output::{Stdout, complain, stdout};
+use super::table::printable;
+use super::{Done, NoModel};
 use crate::hub::{CachedModel, FileState, Hub};
+use crate::text::file_name;
 
 /// List, check or remove downloaded models
 ///
@@ -67,10 +69,9 @@ fn ls(hub: &Hub) -> Result<Done> {
             model.files.len().to_string(),
         ]);
     }
-    let mut out = std::io::stdout().lock();
-    for line in align(&rows, &[1, 3]) {
-        writeln!(out, "{line}")?;
-    }
+    let mut out = stdout();
+    out.write_table(&rows, &[1, 3])?;
+    out.flush()?;
     Ok(Done::All)
 }
 
@@ -79,13 +80,13 @@ fn verify(hub: &Hub, names: &[String]) -> Result<Done> {
     if !names.is_empty() {
         let repos = names.iter().map(|name| Ok(repository(name)?.0)).collect::<Result<Vec<_>>>()?;
         if let Some(repo) = repos.iter().find(|repo| models.iter().all(|m| m.repo != **repo)) {
-            let place = hub.cache_dir().display();
+            let place = file_name(hub.cache_dir());
             return Err(NoModel(format!("{repo}: not in the cache {place}")).into());
         }
         models.retain(|model| repos.contains(&model.repo));
     }
     let mut done = Done::All;
-    let mut out = std::io::stdout().lock();
+    let mut out = stdout();
     for model in &models {
         if !verify_model(hub, model, &mut out)? {
             done = Done::Some;
@@ -95,7 +96,7 @@ fn verify(hub: &Hub, names: &[String]) -> Result<Done> {
 }
 
 /// Whether all files of a model are sound.
-fn verify_model(hub: &Hub, model: &CachedModel, out: &mut impl Write) -> Result<bool> {
+fn verify_model(hub: &Hub, model: &CachedModel, out: &mut Stdout) -> Result<bool> {
     let mut all_sound = true;
     for file in &model.files {
         let state = hub.verify(file).map_err(no_model)?;
@@ -106,11 +107,13 @@ fn verify_model(hub: &Hub, model: &CachedModel, out: &mut impl Write) -> Result<
             FileState::Unnamed => "no checksum",
         };
         writeln!(out, "{word:<12}{} {}", printable(&model.repo), printable(&file.name))?;
+        // A file takes long to read; whoever watches sees each.
+        out.flush()?;
         if matches!(state, FileState::Corrupt | FileState::Missing) {
             all_sound = false;
             complain(&format!(
                 "error: {} is {word}: run `effnet cache rm {}` and download it again",
-                file.path.display(),
+                file_name(&file.path),
                 model.repo,
             ));
         }

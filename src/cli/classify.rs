@@ -1,13 +1,19 @@
-use std::io::{BufWriter, Write};
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::images::{self, DecodeArgs, Image};
+use super::images::{DecodeArgs, Image};
 use super::model::ModelArgs;
-use super::table::{align, bar, printable};
-use super::{Done, complain};
-use crate::{Classifier, Outcome, Prediction, Record};
+use super::output::{complain, is_one_terminal, stdout, width};
+use super::preprocessing::PreprocessingArgs;
+use super::table::{align, bar, printable, widest};
+use super::{Done, NoModel, found, settings};
+use crate::labels::ClassifierActivation;
+use crate::pretrained::read_labels;
+use crate::{Classifier, Error, Outcome, Prediction, Record};
 
 /// Name what images show
 ///
@@ -16,21 +22,31 @@ use crate::{Classifier, Outcome, Prediction, Record};
 pub(super) struct Classify {
     /// Images: files, folders (searched recursively), glob patterns, or - for standard input
     #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<String>,
+    images: Vec<OsString>,
     /// How many classes to name
-    #[arg(short = 'k', long, default_value_t = 5, value_name = "K")]
-    top_k: usize,
+    #[arg(short = 'k', long, default_value_t = 5, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    top_k: u32,
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Images that go through the network together
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch_size: u16,
+    /// File of the classes' names: one a line, an index and a name a line, CSV with a header, a JSON
+    /// list or map, PyTorch's class_to_idx, or a config.json; the model's own names if absent
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// What makes probabilities of the outputs: softmax (one class holds), sigmoid (each class by
+    /// itself) or none; what the model says if absent
+    #[arg(long, value_name = "NAME")]
+    activation: Option<ClassifierActivation>,
     /// Say on standard error how the results come about
     #[arg(short, long)]
     verbose: bool,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    preprocessing: PreprocessingArgs,
     #[command(flatten)]
     decode: DecodeArgs,
 }
@@ -43,38 +59,59 @@ enum Format {
     Json,
     /// One object a line
     Jsonl,
-    /// One line a prediction: image,model,rank,index,synset,label,probability,logit,error
+    /// One line a prediction: image, model, rank, index, synset, label,
+    /// probability, logit, error
     Csv,
 }
 
 impl Classify {
     pub(super) fn run(self) -> Result<Done> {
-        let images = images::find(&self.images)?;
+        let found = found::find(&self.images);
         let options = self.decode.options();
-        let train_size = self.decode.train_size;
-        let classifier = self.model.load(|b| b.decode_options(options).train_size(train_size))?;
+        let labels = self.labels.as_deref().map(read_labels).transpose();
+        let labels = labels.map_err(|e| NoModel(format!("--labels: {e}")))?;
+        let classifier = self.model.load(|builder| {
+            let mut builder = self.preprocessing.apply(builder.decode_options(options));
+            if let Some(labels) = labels {
+                builder = builder.labels(labels);
+            }
+            match self.activation {
+                Some(activation) => builder.activation(activation),
+                None => builder,
+            }
+        })?;
+        if classifier.num_classes() == 0 {
+            let model = classifier.provenance().model.clone();
+            return Err(NoModel(Error::NoClassifier { model }.to_string()).into());
+        }
         if self.verbose {
             explain(&classifier);
         }
-        let mut writer = Writer::new(self.format, BufWriter::new(std::io::stdout().lock()))?;
+        let model = &classifier.provenance().model;
+        let mut writer = Writer::new(self.format, stdout())?;
         let mut done = Done::All;
-        let mut written = Ok(());
-        classifier.classify_each(
-            &images,
-            self.batch_size.into(),
-            self.top_k,
-            |image: &Image, result| {
-                if written.is_err() {
-                    return;
-                }
-                if let Err(error) = &result {
-                    done = Done::Some;
+        let mut answer = |mut record: Record| {
+            if let Outcome::Error(error) = &mut record.outcome {
+                done = Done::Some;
+                *error = settings::as_options(error);
+                if !is_one_terminal() {
                     complain(&format!("error: {error}"));
                 }
-                written = writer.write(&classifier.record(image.name(), result));
-            },
-        );
-        written?;
+            }
+            writer.write(&record)
+        };
+        let mut images = 0;
+        let (batch_size, k) = (self.batch_size.into(), self.top_k as usize);
+        classifier.classify_each(&found.images, batch_size, k, |image: &Image, result| {
+            for failed in found.failed_before(images) {
+                answer(failed.record(model))?;
+            }
+            images += 1;
+            answer(classifier.record(image.name(), result))
+        })?;
+        for failed in found.failed_before(images) {
+            answer(failed.record(model))?;
+        }
         writer.finish()?;
         Ok(done)
     }
@@ -89,19 +126,21 @@ fn explain(classifier: &Classifier) {
         format!("weights       {}", from.weights),
         format!("sha256        {}", classifier.weights_digest().unwrap_or("none: generated")),
         format!("engine        {} on {}", from.engine, from.device),
+        format!("pipeline      {}", values.pipeline),
         format!("input_size    {:?} ({})", values.input_size.value, values.input_size.source),
         format!("interpolation {} ({})", values.interpolation.value, values.interpolation.source),
         format!("crop_pct      {} ({})", values.crop_pct.value, values.crop_pct.source),
         format!("crop_mode     {} ({})", values.crop_mode.value, values.crop_mode.source),
         format!("mean          {:?} ({})", values.mean.value, values.mean.source),
         format!("std           {:?} ({})", values.std.value, values.std.source),
+        format!("activation    {} ({})", from.activation.value, from.activation.source),
     ];
     lines.iter().for_each(|line| complain(line));
 }
 
 /// Writes records in one of the formats.
 enum Writer<W: Write> {
-    Table { out: W, is_first: bool },
+    Table { out: W, is_first: bool, width: usize },
     Json { out: W, is_first: bool },
     Jsonl { out: W },
     Csv(Box<csv::Writer<W>>),
@@ -110,7 +149,7 @@ enum Writer<W: Write> {
 impl<W: Write> Writer<W> {
     fn new(format: Format, mut out: W) -> Result<Self> {
         Ok(match format {
-            Format::Table => Self::Table { out, is_first: true },
+            Format::Table => Self::Table { out, is_first: true, width: width() },
             Format::Json => {
                 out.write_all(b"[")?;
                 Self::Json { out, is_first: true }
@@ -136,13 +175,11 @@ impl<W: Write> Writer<W> {
 
     fn write(&mut self, record: &Record) -> Result<()> {
         match self {
-            Self::Table { out, is_first } => {
+            Self::Table { out, is_first, width } => {
                 if !std::mem::replace(is_first, false) {
                     writeln!(out)?;
                 }
-                write_table(out, record)?;
-                // Whoever watches sees each image when it is done.
-                out.flush()?;
+                write_table(out, record, *width)?;
             }
             Self::Json { out, is_first } => {
                 out.write_all(if std::mem::replace(is_first, false) { b"\n" } else { b",\n" })?;
@@ -151,44 +188,62 @@ impl<W: Write> Writer<W> {
             Self::Jsonl { out } => {
                 serde_json::to_writer(&mut *out, record).map_err(std::io::Error::from)?;
                 writeln!(out)?;
-                out.flush()?;
             }
             Self::Csv(csv) => write_csv(csv, record)?,
         }
-        Ok(())
+        // Whoever watches sees each image when it is done, and a reader that went away is noticed.
+        self.flush()
     }
 
-    fn finish(self) -> Result<()> {
+    fn finish(mut self) -> Result<()> {
+        if let Self::Json { out, .. } = &mut self {
+            out.write_all(b"\n]\n")?;
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<()> {
         match self {
-            Self::Json { mut out, .. } => {
-                out.write_all(b"\n]\n")?;
-                out.flush()?;
+            Self::Table { out, .. } | Self::Json { out, .. } | Self::Jsonl { out } => {
+                out.flush()?
             }
-            Self::Table { mut out, .. } | Self::Jsonl { mut out } => out.flush()?,
-            Self::Csv(mut csv) => csv.flush()?,
+            Self::Csv(csv) => csv.flush()?,
         }
         Ok(())
     }
 }
 
-fn write_table(out: &mut impl Write, record: &Record) -> Result<()> {
-    const BAR: usize = 20;
-    writeln!(out, "{}  ({})", printable(&record.image), printable(&record.model))?;
+fn write_table(out: &mut impl Write, record: &Record, width: usize) -> Result<()> {
+    /// The bar's columns where there is room, and those with less than which it says nothing.
+    const BAR: (usize, usize) = (20, 5);
+    let title = [[printable(&record.image), format!("({})", printable(&record.model))]];
+    for line in align(&title, &[], width) {
+        writeln!(out, "{line}")?;
+    }
     match &record.outcome {
         Outcome::Error(error) => writeln!(out, "  error: {}", printable(error))?,
         Outcome::Predictions(predictions) => {
             let row = |(i, p): (usize, &Prediction)| {
-                [
+                vec![
                     format!("  {}", i + 1),
                     p.index.to_string(),
                     p.synset.clone().unwrap_or_default(),
                     printable(p.label.as_deref().unwrap_or_default()),
-                    format!("{:.1}%", p.probability * 100.0),
-                    bar(p.probability, BAR),
+                    match p.probability {
+                        Some(probability) => format!("{:.1}%", probability * 100.0),
+                        None => format!("{:.4}", p.logit),
+                    },
                 ]
             };
-            let rows: Vec<_> = predictions.iter().enumerate().map(row).collect();
-            for line in align(&rows, &[0, 1, 4]) {
+            let right = [0, 1, 4];
+            let mut rows: Vec<_> = predictions.iter().enumerate().map(row).collect();
+            let room = width.saturating_sub(widest(&align(&rows, &right, width)) + 2);
+            if room >= BAR.1 {
+                let bars =
+                    predictions.iter().map(|p| bar(p.probability.unwrap_or(0.0), room.min(BAR.0)));
+                rows.iter_mut().zip(bars).for_each(|(row, bar)| row.push(bar));
+            }
+            for line in align(&rows, &right, width) {
                 writeln!(out, "{line}")?;
             }
         }
@@ -211,13 +266,12 @@ fn write_csv<W: Write>(csv: &mut csv::Writer<W>, record: &Record) -> Result<()> 
                     &p.index.to_string(),
                     p.synset.as_deref().unwrap_or_default(),
                     p.label.as_deref().unwrap_or_default(),
-                    &p.probability.to_string(),
+                    &p.probability.map(|p| p.to_string()).unwrap_or_default(),
                     &p.logit.to_string(),
                     "",
                 ])?;
             }
         }
     }
-    csv.flush()?;
     Ok(())
 }

@@ -4,8 +4,10 @@ use anyhow::Result;
 use clap::Args;
 
 use super::hub::{HubArgs, no_model};
-use super::{Done, NoModel, complain};
+use super::output::{complain, stdout};
+use super::{Done, NoModel};
 use crate::pretrained::{self, ModelName};
+use crate::text::file_name;
 
 /// Download models from the Hugging Face hub
 ///
@@ -25,7 +27,7 @@ pub(super) struct Download {
 impl Download {
     pub(super) fn run(self) -> Result<Done> {
         let hub = self.hub.open()?;
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         for model in &self.models {
             let (repo, revision) = repository(model)?;
             let revision = match (revision, &self.revision) {
@@ -40,7 +42,8 @@ impl Download {
                 complain(&format!("note: {note}"));
             }
             let folder = files.config.parent().unwrap_or(&files.config);
-            writeln!(out, "{}", folder.display())?;
+            writeln!(out, "{}", file_name(folder))?;
+            out.flush()?;
         }
         Ok(Done::All)
     }
@@ -59,8 +62,9 @@ pub(super) fn repository(model: &str) -> Result<(String, Option<String>)> {
             let untrained = || NoModel(format!("{model}: nobody has published weights for it"));
             Ok((repo.ok_or_else(untrained)?, None))
         }
-        ModelName::Folder(folder) => {
-            let text = format!("{}: a folder, not a model of the hub", folder.display());
+        ModelName::Folder(path) | ModelName::File(path) => {
+            let text =
+                format!("{}: it is on this machine already, not on the hub", file_name(&path));
             Err(NoModel(text).into())
         }
     }

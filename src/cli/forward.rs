@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::Done;
 use super::model::ModelArgs;
 use crate::engine::{Array, Images, Wanted};
+use crate::text::file_name;
 use crate::weights::{Checkpoint, NamedTensor, Values, write_safetensors};
 
 /// Run a network on a tensor, and write its outputs
@@ -42,10 +43,10 @@ impl Forward {
         let classifier = self.model.load(|builder| builder)?;
         let file = Checkpoint::open(&self.input)?;
         let Some(shape) = file.shape("input") else {
-            bail!("{}: no tensor `input`", self.input.display());
+            bail!("{}: no tensor `input`", file_name(&self.input));
         };
         let Ok(shape) = <[usize; 4]>::try_from(shape) else {
-            bail!("{}: `input` is {shape:?}, not (N, C, H, W)", self.input.display());
+            bail!("{}: `input` is {shape:?}, not (N, C, H, W)", file_name(&self.input));
         };
         let data = file.read_f32("input")?;
         let wants = |name| self.outputs.contains(&name);
@@ -55,10 +56,10 @@ impl Forward {
             features: wants(OutputName::Features),
             stages: wants(OutputName::Stages),
         };
-        let images = Images::new(&data, shape).with_context(|| self.input.display().to_string())?;
+        let images = Images::new(&data, shape).with_context(|| file_name(&self.input))?;
         let outputs = classifier
             .run(images, wanted)
-            .with_context(|| format!("{}: `input`", self.input.display()))?;
+            .with_context(|| format!("{}: `input`", file_name(&self.input)))?;
         let named = [
             ("logits", &outputs.logits),
             ("pre_logits", &outputs.pre_logits),

@@ -8,9 +8,12 @@ use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{NoModel, complain};
+use super::NoModel;
+use super::output::complain;
+use super::table::printable;
 use crate::hub::{Hub, HubBuilder, HubError, Progress, ProgressEvent};
 use crate::pretrained::{ModelConfig, PretrainedCfg};
+use crate::text::file_name;
 
 /// Where the cache is.
 #[derive(Debug, Clone, Args)]
@@ -114,7 +117,7 @@ impl Progress for Bar {
                 }
                 // Bytes of an earlier run would make the first seconds look fast.
                 new.reset_eta();
-                new.set_message(format!("{repo} {file}"));
+                new.set_message(printable(&format!("{repo} {file}")));
                 *bar = Some(new);
             }
             ProgressEvent::Advanced { position } => {
@@ -128,7 +131,7 @@ impl Progress for Bar {
             ProgressEvent::Waiting { lock } => {
                 say(&format!(
                     "note: another process downloads this: waiting for {}",
-                    lock.display()
+                    file_name(lock)
                 ));
             }
             ProgressEvent::Finished => {

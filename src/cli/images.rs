@@ -1,14 +1,12 @@
-//! Images on the command line: how they are found, and how they are decoded.
+//! Images on the command line, and how they are decoded.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
 use clap::Args;
-use walkdir::WalkDir;
 
 use crate::Input;
 use crate::preprocess::{DecodeOptions, Limits};
+use crate::text::file_name;
 
 /// How images are decoded.
 #[derive(Debug, Args)]
@@ -22,9 +20,6 @@ pub(super) struct DecodeArgs {
     /// Refuse images of more pixels than this
     #[arg(long, value_name = "N")]
     max_pixels: Option<u64>,
-    /// Use the image size that the model was trained at, not the one it is best tested at
-    #[arg(long)]
-    pub(super) train_size: bool,
 }
 
 impl DecodeArgs {
@@ -49,7 +44,7 @@ impl Image {
     /// What results call the image.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) => file_name(path),
             Self::Stdin(_) => "-".to_owned(),
         }
     }
@@ -62,72 +57,4 @@ impl<'a> From<&'a Image> for Input<'a> {
             Image::Stdin(bytes) => bytes.into(),
         }
     }
-}
-
-/// Endings by which a folder's images are told from its other files. A file that is named itself
-/// is read whatever its name is.
-const EXTENSIONS: [&str; 18] = [
-    "bmp", "gif", "ico", "jfif", "jpe", "jpeg", "jpg", "pbm", "pgm", "png", "pnm", "ppm", "qoi",
-    "tga", "tif", "tiff", "webp", "apng",
-];
-
-/// Standard input beyond this is no image of any use.
-const MAX_STDIN: u64 = 1 << 30;
-
-/// The images that `arguments` stand for, in order: files, folders (all images below them, by
-/// name), glob patterns, and `-` for standard input. A file that is not there stays in the list
-/// and fails in its turn.
-pub(super) fn find(arguments: &[String]) -> Result<Vec<Image>> {
-    let mut images = Vec::new();
-    let mut stdin_taken = false;
-    for argument in arguments {
-        let path = Path::new(argument);
-        if argument == "-" {
-            if std::mem::replace(&mut stdin_taken, true) {
-                bail!("- (standard input) can be read only once");
-            }
-            let mut bytes = Vec::new();
-            let read = std::io::stdin().lock().take(MAX_STDIN + 1).read_to_end(&mut bytes);
-            read.context("cannot read standard input")?;
-            if bytes.len() as u64 > MAX_STDIN {
-                bail!("standard input is larger than 1 GiB");
-            }
-            images.push(Image::Stdin(bytes));
-        } else if path.is_dir() {
-            let found = in_folder(path);
-            if found.is_empty() {
-                bail!("{argument}: no images in this folder");
-            }
-            images.extend(found);
-        } else if !path.exists() && argument.contains(['*', '?', '[']) {
-            let found = matching(argument)?;
-            if found.is_empty() {
-                bail!("{argument}: no file matches this pattern");
-            }
-            images.extend(found);
-        } else {
-            images.push(Image::File(path.to_owned()));
-        }
-    }
-    Ok(images)
-}
-
-fn in_folder(folder: &Path) -> Vec<Image> {
-    let is_image = |path: &Path| {
-        path.extension().and_then(|e| e.to_str()).is_some_and(|extension| {
-            EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
-        })
-    };
-    WalkDir::new(folder)
-        .sort_by_file_name()
-        .into_iter()
-        .filter_map(Result::ok)
-        .filter(|entry| entry.path().is_file() && is_image(entry.path()))
-        .map(|entry| Image::File(entry.into_path()))
-        .collect()
-}
-
-fn matching(pattern: &str) -> Result<Vec<Image>> {
-    let paths = glob::glob(pattern).with_context(|| format!("{pattern}: not a glob pattern"))?;
-    Ok(paths.filter_map(Result::ok).filter(|p| p.is_file()).map(Image::File).collect())
 }

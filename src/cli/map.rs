@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::table::align;
+use super::output::{Stdout, stdout};
 use super::{Done, NoModel};
 use crate::arch::NetworkOptions;
 use crate::convert::{LibraryModel, library_models};
@@ -93,13 +93,12 @@ impl Map {
             bail!("the convention `{to}` does not cover {timm}: it covers {covered}");
         };
         let tensors = first.renaming.tensors();
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         match self.format {
             Format::Table => table(tensors, &columns, &mut out)?,
             Format::Json => {
                 let list: Vec<_> = tensors.iter().map(|tensor| object(tensor, &columns)).collect();
-                serde_json::to_writer_pretty(&mut out, &list).map_err(std::io::Error::from)?;
-                writeln!(out)?;
+                out.write_json(&list)?;
             }
         }
         out.flush()?;
@@ -116,11 +115,7 @@ fn object<'a>(tensor: &'a MappedTensor, columns: &'a [Column]) -> Tensor<'a> {
     Tensor { name: &tensor.canonical, shape: &tensor.shape, names: named.collect() }
 }
 
-fn table(
-    tensors: &[MappedTensor],
-    columns: &[Column],
-    out: &mut impl Write,
-) -> std::io::Result<()> {
+fn table(tensors: &[MappedTensor], columns: &[Column], out: &mut Stdout) -> std::io::Result<()> {
     let shape = |shape: &[usize]| shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
     let foreign: Vec<_> = columns.iter().filter(|c| c.convention != "timm").collect();
     let mut header = vec!["TIMM".to_owned(), "SHAPE".to_owned()];
@@ -135,8 +130,6 @@ fn table(
         }));
         rows.push(row);
     }
-    for line in align(&rows, &[]) {
-        writeln!(out, "{line}")?;
-    }
+    out.write_table(&rows, &[])?;
     Ok(())
 }

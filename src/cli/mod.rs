@@ -9,7 +9,9 @@ mod convert;
 mod dot;
 #[cfg(feature = "hub")]
 mod download;
+mod embed;
 mod forward;
+mod found;
 #[cfg(feature = "hub")]
 mod hub;
 mod images;
@@ -17,14 +19,22 @@ mod map;
 mod memory;
 mod model;
 mod models;
+mod output;
 mod preprocess;
+mod preprocessing;
+mod settings;
 mod summary;
 mod svg;
 mod table;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use self::output::complain;
+use crate::text::file_name;
 
 /// EfficientNet-family image classification with timm's names and timm's answers.
 #[derive(Debug, Parser)]
@@ -37,6 +47,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Classify(classify::Classify),
+    Embed(embed::Embed),
     Models(models::Models),
     Preprocess(preprocess::Preprocess),
     Forward(forward::Forward),
@@ -74,8 +85,13 @@ const NO_MODEL: u8 = 3;
 /// Exit codes: 0 all well, 1 some inputs failed, 2 usage, 3 model or weights unavailable.
 #[must_use]
 pub fn run() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return not_a_command(&answer),
+    };
+    let result = match cli.command {
         Command::Classify(command) => command.run(),
+        Command::Embed(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Preprocess(command) => command.run(),
         Command::Forward(command) => command.run(),
@@ -91,25 +107,42 @@ pub fn run() -> ExitCode {
     match result {
         Ok(Done::All) => ExitCode::SUCCESS,
         Ok(Done::Some) => ExitCode::from(SOME_FAILED),
-        // A reader that went away, such as `head`, has had what it wanted.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("error: {error:#}"));
+            complain(&format!("error: {}", in_one(&error)));
             let no_model = error.downcast_ref::<NoModel>().is_some();
             ExitCode::from(if no_model { NO_MODEL } else { SOME_FAILED })
         }
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+/// What there is to say where the arguments are no command: help, the version, what is wrong.
+fn not_a_command(answer: &clap::Error) -> ExitCode {
+    let is_failure = answer.use_stderr();
+    let is_obeyed = |argument: OsString| file_name(Path::new(&argument)).as_str() != argument;
+    if is_failure && std::env::args_os().any(is_obeyed) {
+        // It quotes an argument that a terminal would obey.
+        complain(answer.to_string().trim_end());
+    } else if let Err(error) = answer.print()
+        && !is_failure
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        complain(&format!("error: cannot write to standard output: {error}"));
+        return ExitCode::from(SOME_FAILED);
+    }
+    ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(SOME_FAILED))
 }
 
-/// Writes a line to standard error; where that fails there is nobody left to tell.
-fn complain(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{line}");
+/// An error and its causes, each said once: an error's own text may tell its cause.
+fn in_one(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }

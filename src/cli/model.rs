@@ -1,10 +1,10 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::{NoModel, complain};
-use crate::Classifier;
-use crate::ClassifierBuilder;
+use super::NoModel;
+use super::output::complain;
 use crate::engine::{Dtype, EngineChoice};
+use crate::{Classifier, ClassifierBuilder, Preprocessor};
 
 /// Which model, and what runs it.
 #[derive(Debug, Args)]
@@ -90,6 +90,17 @@ impl ModelArgs {
     ) -> Result<Classifier> {
         self.load.load(self.model, configure)
     }
+
+    /// What prepares the model's images, as [`load`](Self::load) has it.
+    pub(super) fn preprocessor(
+        self,
+        configure: impl FnOnce(ClassifierBuilder) -> ClassifierBuilder,
+    ) -> Result<Preprocessor> {
+        let builder = configure(self.load.builder(self.model));
+        let preprocessor = builder.build_preprocessor().map_err(|e| NoModel(e.to_string()))?;
+        tell(preprocessor.notes());
+        Ok(preprocessor)
+    }
 }
 
 impl LoadArgs {
@@ -99,6 +110,13 @@ impl LoadArgs {
         model: Option<String>,
         configure: impl FnOnce(ClassifierBuilder) -> ClassifierBuilder,
     ) -> Result<Classifier> {
+        let classifier =
+            configure(self.builder(model)).build().map_err(|e| NoModel(e.to_string()))?;
+        tell(&classifier.provenance().notes);
+        Ok(classifier)
+    }
+
+    fn builder(self, model: Option<String>) -> ClassifierBuilder {
         let mut builder = Classifier::builder()
             .device(self.device)
             .engine(self.engine.into())
@@ -120,10 +138,12 @@ impl LoadArgs {
         if let Ok(hub) = self.hub.open() {
             builder = builder.hub(hub);
         }
-        let classifier = configure(builder).build().map_err(|e| NoModel(e.to_string()))?;
-        for note in &classifier.provenance().notes {
-            complain(&format!("note: {note}"));
-        }
-        Ok(classifier)
+        builder
+    }
+}
+
+fn tell(notes: &[String]) {
+    for note in notes {
+        complain(&format!("note: {note}"));
     }
 }

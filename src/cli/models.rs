@@ -5,7 +5,8 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::Done;
-use super::table::align;
+use super::output::stdout;
+use super::table::printable;
 use crate::arch;
 use crate::pretrained::{self, PretrainedCfg};
 
@@ -54,7 +55,7 @@ struct Row {
 
 impl Row {
     fn new(cfg: &PretrainedCfg) -> Result<Self> {
-        let values = cfg.resolve(false)?;
+        let values = cfg.resolve(false);
         Ok(Self {
             name: cfg.name(),
             built: cfg.architecture.as_deref().is_some_and(|name| arch::find(name).is_some()),
@@ -70,12 +71,12 @@ impl Row {
     fn cells(&self) -> [String; 6] {
         let [_, h, w] = self.input_size;
         [
-            self.name.clone(),
+            printable(&self.name),
             format!("{h}x{w}"),
             self.crop_pct.to_string(),
             self.interpolation.clone(),
             self.num_classes.to_string(),
-            if self.weights { self.license.clone().unwrap_or_default() } else { "-".to_owned() },
+            self.license.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     }
 }
@@ -99,19 +100,16 @@ impl Models {
         if rows.is_empty() {
             bail!("no model matches {:?}; `effnet models` lists them all", self.glob);
         }
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         match self.format {
             Format::Json => {
-                serde_json::to_writer_pretty(&mut out, &rows).map_err(std::io::Error::from)?;
-                writeln!(out)?;
+                out.write_json(&rows)?;
             }
             Format::Table => {
                 let header = ["MODEL", "SIZE", "CROP", "INTERPOLATION", "CLASSES", "LICENSE"];
                 let mut cells = vec![header.map(str::to_owned)];
                 cells.extend(rows.iter().map(Row::cells));
-                for line in align(&cells, &[1, 2, 4]) {
-                    writeln!(out, "{line}")?;
-                }
+                out.write_table(&cells, &[1, 2, 4])?;
             }
         }
         out.flush()?;

@@ -1,12 +1,16 @@
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 
-use super::images::{self, DecodeArgs};
+use super::images::DecodeArgs;
 use super::model::ModelArgs;
-use super::{Done, complain};
+use super::output::complain;
+use super::preprocessing::PreprocessingArgs;
+use super::{Done, found};
+use crate::text::file_name;
 use crate::weights::{NamedTensor, Values, write_safetensors};
 
 /// Write what a network would see of images
@@ -17,28 +21,35 @@ use crate::weights::{NamedTensor, Values, write_safetensors};
 pub(super) struct Preprocess {
     /// Images: files, folders (searched recursively), glob patterns, or - for standard input
     #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<String>,
+    images: Vec<OsString>,
     /// File to write
     #[arg(short, long, value_name = "FILE.safetensors")]
     output: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
+    preprocessing: PreprocessingArgs,
+    #[command(flatten)]
     decode: DecodeArgs,
 }
 
 impl Preprocess {
     pub(super) fn run(self) -> Result<Done> {
-        let images = images::find(&self.images)?;
+        let found = found::find(&self.images);
+        let images = &found.images;
         let options = self.decode.options();
-        let train_size = self.decode.train_size;
-        let classifier = self.model.load(|b| b.decode_options(options).train_size(train_size))?;
-        let transform = classifier.transform();
+        let preprocessor =
+            self.model.preprocessor(|b| self.preprocessing.apply(b.decode_options(options)))?;
+        let transform = preprocessor.transform();
         let (channels, height, width) = transform.config().input_size;
         let (mut pixels, mut input) = (Vec::new(), Vec::new());
         let mut done = Done::All;
-        for image in &images {
-            match classifier.pixels(image) {
+        for failed in found.failed() {
+            done = Done::Some;
+            complain(&format!("error: {}", failed.error()));
+        }
+        for image in images {
+            match preprocessor.pixels(image) {
                 Ok(image) => {
                     let start = input.len();
                     input.resize(start + transform.input_len(), 0.0);
@@ -52,14 +63,14 @@ impl Preprocess {
             }
         }
         if done == Done::Some {
-            complain(&format!("error: {} is not written", self.output.display()));
+            complain(&format!("error: {} is not written", file_name(&self.output)));
             return Ok(done);
         }
         let n = images.len();
         let tensors = [
             NamedTensor {
                 name: "pixels",
-                shape: &[n, height, width, 3],
+                shape: &[n, height, width, channels],
                 values: Values::U8(&pixels),
             },
             NamedTensor {

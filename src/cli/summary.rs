@@ -3,8 +3,8 @@ use std::io::Write;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use super::table::align;
-use super::{Done, NoModel, complain, dot, svg};
+use super::output::{Stdout, complain, stdout};
+use super::{Done, NoModel, dot, svg};
 use crate::arch::{self, Arch, DepthMultiplier};
 use crate::pretrained;
 use crate::summary::{Figures, Summary};
@@ -55,7 +55,7 @@ impl SummaryArgs {
             depth_multiplier: self.depth.map_or(arch.depth_multiplier, DepthMultiplier::Uniform),
             ..*arch
         };
-        let [in_chans, height, width] = found.cfg.resolve(false)?.input_size.value;
+        let [in_chans, height, width] = found.cfg.resolve(false).input_size.value;
         let options = arch::NetworkOptions {
             in_chans,
             num_classes: found.cfg.num_classes(),
@@ -68,12 +68,11 @@ impl SummaryArgs {
                 summary.architecture.push_str(&format!(" {what} {factor}"));
             }
         }
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         match self.format {
             Format::Table => table(&summary, &mut out)?,
             Format::Json => {
-                serde_json::to_writer_pretty(&mut out, &summary).map_err(std::io::Error::from)?;
-                writeln!(out)?;
+                out.write_json(&summary)?;
             }
             Format::Dot => dot::write(&summary, &mut out)?,
             Format::Svg => svg::write(&summary, &mut out)?,
@@ -83,7 +82,7 @@ impl SummaryArgs {
     }
 }
 
-fn table(summary: &Summary, out: &mut impl Write) -> std::io::Result<()> {
+fn table(summary: &Summary, out: &mut Stdout) -> std::io::Result<()> {
     let header = ["LAYER", "KIND", "OUTPUT", "PARAMETERS", "MACS", "ACTIVATIONS"];
     let cells = |name: &str, kind: &str, output: String, figures: Figures| {
         let Figures { parameters, macs, activations } = figures;
@@ -96,9 +95,7 @@ fn table(summary: &Summary, out: &mut impl Write) -> std::io::Result<()> {
     let layers = blocks.flat_map(|block| &block.layers);
     rows.extend(layers.map(|l| cells(&l.name, &l.kind, shape(l.output), l.figures)));
     rows.push(cells("total", "", String::new(), summary.total));
-    for line in align(&rows, &[2, 3, 4, 5]) {
-        writeln!(out, "{line}")?;
-    }
+    out.write_table(&rows, &[2, 3, 4, 5])?;
     Ok(())
 }
 

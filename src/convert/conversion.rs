@@ -8,6 +8,8 @@ use half::{bf16, f16};
 use super::model::{LibraryModel, shapes};
 use super::{ConvertError, Recognized, folder};
 use crate::arch::{Network, NetworkOptions, PadType};
+use crate::labels::LabelNames;
+use crate::pretrained::ModelConfig;
 use crate::weights::{
     Checkpoint, Convention, Covered, NamedTensor, Renaming, Values, WeightsError, write_safetensors,
 };
@@ -54,6 +56,8 @@ pub struct Conversion<'a> {
     target: Covered,
     renaming: Renaming,
     differences: Vec<String>,
+    config: Option<&'a ModelConfig>,
+    labels: Option<LabelNames>,
 }
 
 impl FromStr for Dtype {
@@ -131,7 +135,31 @@ impl<'a> Conversion<'a> {
         })?;
         let renaming = model.renaming_of(network, &tensors)?;
         let target = model.covered.clone();
-        Ok(Self { checkpoint, source, convention: to.to_owned(), target, renaming, differences })
+        Ok(Self {
+            checkpoint,
+            source,
+            convention: to.to_owned(),
+            target,
+            renaming,
+            differences,
+            config: None,
+            labels: None,
+        })
+    }
+
+    /// Keeps what the `config.json` beside the checkpoint says: preprocessing, labels, arguments.
+    #[must_use]
+    pub fn with_config(mut self, config: &'a ModelConfig) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Writes these names of the classes into `config.json`, in place of those that the checkpoint's own
+    /// has.
+    #[must_use]
+    pub fn with_labels(mut self, labels: LabelNames) -> Self {
+        self.labels = Some(labels);
+        self
     }
 
     /// The model by the name of the library that is written for.
@@ -202,7 +230,8 @@ impl<'a> Conversion<'a> {
     /// As [`write`](Self::write), and if timm cannot build the model.
     pub fn write_folder(&self, path: impl AsRef<Path>, dtype: Dtype) -> Result<(), ConvertError> {
         let path = path.as_ref();
-        let config = folder::config(self.source)?;
+        let config =
+            folder::config(self.checkpoint, self.source, self.config, self.labels.as_ref())?;
         std::fs::create_dir_all(path)
             .map_err(|source| ConvertError::Write { path: path.to_owned(), source })?;
         self.write(path.join("model.safetensors"), dtype)?;

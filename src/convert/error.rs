@@ -1,4 +1,6 @@
+use super::LeftOver;
 use crate::arch::ArchError;
+use crate::labels::LabelError;
 use crate::pretrained::PretrainedError;
 use crate::weights::{ConventionError, Mismatch, WeightsError};
 
@@ -47,7 +49,15 @@ pub enum ConvertError {
         /// `ARCHITECTURE (MODEL, CONVENTION)` of each.
         candidates: Vec<String>,
     },
-    /// A file of a model that computes otherwise than the one asked for.
+    /// A network with layers beside it that are not one linear classifier.
+    #[error("{file}: {left_over}")]
+    LeftOver {
+        /// The file.
+        file: String,
+        /// The layers.
+        left_over: LeftOver,
+    },
+    /// A file of a model that computes in another way than the one asked for.
     #[error(
         "{file}: these are the weights of {model}, which computes as {timm}, not as {asked}: name {timm}, or no model"
     )]
@@ -90,6 +100,9 @@ pub enum ConvertError {
         /// Why.
         reason: String,
     },
+    /// Class names that do not fit the checkpoint's classes.
+    #[error("`Conversion::with_labels`: {0}")]
+    Labels(#[from] LabelError),
     /// How a library prepares images.
     #[error(transparent)]
     Preprocessing(#[from] PretrainedError),

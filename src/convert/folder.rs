@@ -5,15 +5,50 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{ConvertError, Recognized};
-use crate::pretrained::{self, ModelArgs, PretrainedCfg};
-use crate::weights::replace;
+use super::{ConvertError, Recognized, model};
+use crate::arch::NetworkOptions;
+use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
+use crate::preprocess::Pipeline;
+use crate::pretrained::{self, ModelArgs, ModelConfig, PretrainedCfg};
+use crate::weights::{Checkpoint, Normalization, replace};
 
 /// The total stride of every network of the family.
 const STRIDE: usize = 32;
 
-/// The `config.json` with which timm builds the network and prepares images as the library does.
-pub(super) fn config(source: &Recognized) -> Result<Value, ConvertError> {
+impl Recognized {
+    /// The same with what the `config.json` beside the checkpoint says of the network: it goes before
+    /// what the tensors' names do.
+    ///
+    /// # Errors
+    /// If the network cannot be built so.
+    pub fn with_config(mut self, config: &ModelConfig) -> Result<Self, ConvertError> {
+        let mut arch = model::arch(&self.model)?;
+        if let Some(channel_multiplier) = config.channel_multiplier {
+            arch.channel_multiplier = channel_multiplier;
+            self.model.channel_multiplier = Some(channel_multiplier);
+        }
+        config.model_args.apply(&mut arch).map_err(|(key, reason)| ConvertError::ModelArg {
+            model: self.model.name.clone(),
+            key,
+            reason,
+        })?;
+        self.network = arch.network(&NetworkOptions {
+            in_chans: self.network.in_chans,
+            num_classes: self.network.num_classes,
+            ..NetworkOptions::default()
+        })?;
+        Ok(self)
+    }
+}
+
+/// The `config.json` with which timm builds the network and this program answers as it does for the
+/// checkpoint: with `own`, the configuration beside it, and the names of `labels` for its classes.
+pub(super) fn config(
+    checkpoint: &Checkpoint,
+    source: &Recognized,
+    own: Option<&ModelConfig>,
+    labels: Option<&LabelNames>,
+) -> Result<Value, ConvertError> {
     let model = &source.model;
     if let Some(width) = model.channel_multiplier {
         return Err(ConvertError::NoTimmModel {
@@ -22,41 +57,118 @@ pub(super) fn config(source: &Recognized) -> Result<Value, ConvertError> {
         });
     }
     let network = &source.network;
-    let row = row_cfg(&model.timm);
-    let mut cfg = match &model.preprocessing {
-        None => row,
-        // One size: that of the library.
-        Some(own) => {
-            let resolved = own.resolve(false)?.or(row.resolve(false)?);
-            PretrainedCfg {
-                input_size: Some(resolved.input_size.value),
-                interpolation: Some(resolved.interpolation.value),
-                crop_pct: Some(resolved.crop_pct.value),
-                crop_mode: Some(resolved.crop_mode.value),
-                mean: Some(resolved.mean.value.to_vec()),
-                std: Some(resolved.std.value.to_vec()),
-                ..PretrainedCfg::default()
-            }
-        }
-    };
-    let [_, height, width] = cfg.input_size.unwrap_or([3, 224, 224]);
-    cfg.input_size = Some([network.in_chans, height, width]);
+    let mut cfg = prepared(source, own);
+    if let Some(Normalization { mean, std, .. }) = checkpoint.normalization()
+        && network.in_chans == mean.len()
+    {
+        (cfg.mean, cfg.std) = (Some(mean.to_vec()), Some(std.to_vec()));
+    }
+    let [_, height, width] = *cfg.input_size.get_or_insert([3, 224, 224]);
+    let sizes = [&mut cfg.input_size, &mut cfg.test_input_size, &mut cfg.min_input_size];
+    for [in_chans, ..] in sizes.into_iter().flatten() {
+        *in_chans = network.in_chans;
+    }
     cfg.num_classes = Some(network.num_classes);
     cfg.pool_size = Some(vec![height.div_ceil(STRIDE), width.div_ceil(STRIDE)]);
+    let mut descriptions = cfg.label_descriptions.take();
+    let mut names = cfg
+        .label_names
+        .take()
+        .filter(|_| own.is_some_and(|own| own.num_classes == network.num_classes));
+    if let Some(labels) = labels {
+        label_set_for(network.num_classes, Some(labels), None)?;
+        (names, descriptions) = (Some(labels.clone()), None);
+    }
     let mut config = json!({
         "architecture": model.timm,
         "num_classes": network.num_classes,
-        "num_features": network.num_features,
+        "num_features": network.feature_chs(),
         "pretrained_cfg": pretrained_cfg(&cfg),
     });
-    let mut args = model.model_args.clone();
-    if network.in_chans != 3 {
-        args.in_chans = Some(network.in_chans);
+    if let Some(names) = names {
+        config["label_names"] = json!(names);
+        if let Some(descriptions) = descriptions {
+            config["label_descriptions"] = json!(descriptions);
+        }
     }
-    if args != ModelArgs::default() {
-        config["model_args"] = without_nulls(serde_json::to_value(args).unwrap_or_default());
+    let args = model_args(source, own);
+    if args.as_object().is_some_and(|args| !args.is_empty()) {
+        config["model_args"] = args;
+    }
+    if let Some(own) = own {
+        for (key, value) in said_beside_timm(own) {
+            config[key] = json!(value);
+        }
     }
     Ok(config)
+}
+
+/// How images are prepared: as the checkpoint's own configuration says, its library, timm's row.
+fn prepared(source: &Recognized, own: Option<&ModelConfig>) -> PretrainedCfg {
+    let row = row_cfg(&source.model.timm);
+    let library = source.model.preprocessing.as_ref().map(|library| {
+        let resolved = library.resolve(false).or(row.resolve(false));
+        // One size: that of the library.
+        PretrainedCfg {
+            input_size: Some(resolved.input_size.value),
+            interpolation: Some(resolved.interpolation.value),
+            crop_pct: Some(resolved.crop_pct.value),
+            crop_mode: Some(resolved.crop_mode.value),
+            mean: Some(resolved.mean.value),
+            std: Some(resolved.std.value),
+            ..PretrainedCfg::default()
+        }
+    });
+    match (own, library) {
+        (None, library) => library.unwrap_or(row),
+        (Some(own), library) => {
+            let mut cfg = own.pretrained_cfg.clone();
+            // These name another model than the one that is written.
+            (cfg.architecture, cfg.file, cfg.source, cfg.hf_hub_filename) =
+                (None, None, None, None);
+            if let Some(library) = library {
+                cfg.fill_from(&library);
+            }
+            cfg
+        }
+    }
+}
+
+/// Arguments of the library's arithmetic, and over them those of the checkpoint's configuration.
+fn model_args(source: &Recognized, own: Option<&ModelConfig>) -> Value {
+    let object = |args: &ModelArgs| without_nulls(serde_json::to_value(args).unwrap_or_default());
+    let mut args = object(&source.model.model_args);
+    if let (Value::Object(args), Some(Value::Object(own))) =
+        (&mut args, own.map(|own| object(&own.model_args)))
+    {
+        args.extend(own);
+    }
+    let network = &source.network;
+    if network.in_chans != 3 || args.get("in_chans").is_some() {
+        args["in_chans"] = json!(network.in_chans);
+    }
+    if args.get("num_classes").is_some() {
+        args["num_classes"] = json!(network.num_classes);
+    }
+    args
+}
+
+/// What timm's file has no word for, by the keys that [`ModelConfig`] reads; timm passes over them.
+fn said_beside_timm(own: &ModelConfig) -> Vec<(&'static str, &'static str)> {
+    let mut said = Vec::new();
+    match own.activation.map(|activation| activation.value) {
+        Some(ClassifierActivation::Sigmoid) => {
+            said.push(("problem_type", "multi_label_classification"));
+        }
+        Some(ClassifierActivation::None) => said.push(("problem_type", "regression")),
+        _ => {}
+    }
+    match (own.pretrained_cfg.pipeline, own.turns_exif) {
+        (Pipeline::Transformers, _) => said.push(("pipeline", "transformers")),
+        (Pipeline::Timm, true) => said.push(("model_type", "timm_wrapper")),
+        (Pipeline::Timm, false) => {}
+    }
+    said
 }
 
 /// Writes a `config.json`, whole or not at all.

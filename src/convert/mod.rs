@@ -23,15 +23,18 @@
 //! # Ok::<(), effnet::convert::ConvertError>(())
 //! ```
 
+mod candidate;
 mod conversion;
 mod error;
 mod folder;
+mod head;
 mod model;
 mod recognize;
 
 pub use conversion::{Conversion, Dtype, Moved};
 pub use error::ConvertError;
+pub use head::LeftOver;
 pub use model::{LibraryModel, library_models};
 pub use recognize::{Recognized, recognize};
 
-pub(crate) use recognize::Names;
+pub(crate) use recognize::{Identified, identify};

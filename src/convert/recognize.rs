@@ -1,29 +1,17 @@
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use super::ConvertError;
-use super::conversion::{CONVENTION, MODEL};
-use super::model::{LibraryModel, TIMM, shapes};
+use super::candidate::{CLASSIFIER_BIAS, CLASSIFIER_WEIGHT, Candidate, Prefixes, STEM};
+use super::model::{LibraryModel, TIMM};
 use crate::arch::{Arch, Network, NetworkOptions};
 use crate::pretrained;
-use crate::weights::{
-    Checkpoint, Convention, Covered, MappedTensor, Mismatch, Misshapen, Missing, Renaming,
-    Unexpected, nearest,
-};
+use crate::weights::{Checkpoint, Convention, Covered, Mismatch, Renaming, nearest};
 
-/// The tensor by which a model is looked for: the first of every network of the family.
-const STEM: &str = "conv_stem.weight";
-const CLASSIFIER_BIAS: &str = "classifier.bias";
-/// The classes of a classifier of ImageNet's with a background class.
-const IMAGENET_WITH_BACKGROUND: usize = 1001;
 /// How many names of a file are shown when none is known.
 const SHOWN: usize = 3;
-
-/// The library's model whose names a checkpoint has.
-#[derive(Clone, Debug)]
-pub(crate) struct Names {
-    pub(crate) convention: String,
-    pub(crate) model: Covered,
-}
+/// What the names of a network start with in timm.
+const ROOTS: [&str; 7] =
+    ["conv_stem", "bn1", "blocks", "conv_head", "norm_head", "bn2", "classifier"];
 
 /// What a checkpoint was recognised as.
 #[derive(Clone, Debug)]
@@ -39,16 +27,83 @@ pub struct Recognized {
     pub renaming: Renaming,
     /// Whether the file's classifier has a background class, which `network` does not have.
     pub has_background: bool,
+    /// What the user may want to know: a prefix of all names, a classifier by another name, tensors
+    /// that are not used, and what was chosen because the file says it. A line each.
+    pub notes: Vec<String>,
+}
+
+/// A checkpoint of a known architecture.
+#[derive(Debug)]
+pub(crate) enum Identified {
+    /// By timm's own names, and nothing else in it.
+    Timm {
+        /// Channels of the input.
+        in_chans: usize,
+        /// Outputs of the classifier; 0 without one.
+        num_classes: usize,
+    },
+    /// By names that have to be mapped.
+    Mapped(Box<Recognized>),
+}
+
+/// Finds how a checkpoint names the tensors of timm's `architecture`, and what of the network it
+/// decides. Whether all of them are there, loading says.
+///
+/// # Errors
+/// As [`recognize`]; and if the tensors are those of a model that computes in another way.
+pub(crate) fn identify(
+    checkpoint: &Checkpoint,
+    architecture: &str,
+) -> Result<Identified, ConvertError> {
+    // A start with timm's own file reads no convention.
+    if let Some(plain) = plain(checkpoint) {
+        return Ok(plain);
+    }
+    let asked = match recognize(checkpoint, None, Some(architecture)) {
+        Ok(found) => return Ok(Identified::Mapped(Box::new(found))),
+        Err(error) => error,
+    };
+    // What it is instead says more than what it lacks.
+    match recognize(checkpoint, None, None) {
+        Ok(found) => Err(ConvertError::OtherModel {
+            file: checkpoint.file().to_owned(),
+            model: format!("{} of {}", found.model.name, found.convention),
+            timm: found.model.timm,
+            asked: architecture.to_owned(),
+        }),
+        Err(_) => Err(asked),
+    }
+}
+
+/// A checkpoint all of whose names are timm's, without a prefix and with timm's classifier or none.
+fn plain(checkpoint: &Checkpoint) -> Option<Identified> {
+    let &[_, in_chans, ..] = checkpoint.shape(STEM)? else { return None };
+    let root = |name: &str| name.split_once('.').is_some_and(|(root, _)| ROOTS.contains(&root));
+    if !checkpoint.names().all(root) {
+        return None;
+    }
+    let of_classifier = checkpoint.names().filter(|name| name.starts_with("classifier."));
+    let num_classes = match of_classifier.count() {
+        0 => 0,
+        2 => {
+            checkpoint.shape(CLASSIFIER_WEIGHT)?;
+            *checkpoint.shape(CLASSIFIER_BIAS)?.first()?
+        }
+        _ => return None,
+    };
+    Some(Identified::Timm { in_chans, num_classes })
 }
 
 /// Recognises a checkpoint by its names and shapes.
 ///
 /// `convention` and `architecture` narrow the search; an architecture goes by timm's name or by the
-/// library's.
+/// library's. Names may have any one prefix in front, and the classifier may be any single linear
+/// layer. Where no architecture is given, and the tensors are those of several models, what the file
+/// says of itself decides.
 ///
 /// # Errors
 /// Names of no known convention; tensors of no covered model, with what differs from the nearest
-/// one; tensors of several models.
+/// one; tensors of several models; layers beside the network's that are no such classifier.
 ///
 /// ```
 /// # #[cfg(feature = "bundled")] {
@@ -76,38 +131,47 @@ pub fn recognize(
     if models.is_empty() {
         return Err(unknown_model(architecture.unwrap_or_default(), &conventions));
     }
-    let has_stem = |fits: bool| {
-        models.iter().filter_map(move |&model| Candidate::new(checkpoint, model, fits).transpose())
+    let mut prefixes = Prefixes::new(checkpoint);
+    let mut with_stem = |fits: bool| {
+        let new = |&model| Candidate::new(checkpoint, &mut prefixes, model, fits).transpose();
+        models.iter().filter_map(new).collect::<Result<Vec<_>, _>>()
     };
-    let mut candidates = has_stem(true).collect::<Result<Vec<_>, _>>()?;
+    let mut candidates = with_stem(true)?;
     if candidates.is_empty() {
         // A stem that is no model's is told of by its shape.
-        candidates = has_stem(false).collect::<Result<_, _>>()?;
+        candidates = with_stem(false)?;
     }
     let tried = candidates.len();
     let mut exact = Vec::new();
-    let mut near: Option<(LibraryModel<'_>, Mismatch)> = None;
+    let mut near: Option<(Candidate<'_>, Mismatch)> = None;
     for candidate in candidates {
-        let model = candidate.model;
         let mismatch = candidate.compare(checkpoint);
         if mismatch.findings() == 0 {
             exact.push(candidate);
         } else if near.as_ref().is_none_or(|(_, best)| mismatch.findings() < best.findings()) {
-            near = Some((model, mismatch));
+            near = Some((candidate, mismatch));
         }
     }
-    choose(checkpoint, &mut exact);
+    let note = choose(checkpoint, &mut exact);
     match (exact.pop(), near) {
-        (Some(only), _) if exact.is_empty() => Ok(only.into_recognized()),
+        (Some(only), _) if exact.is_empty() => {
+            let mut recognized = only.into_recognized(checkpoint);
+            recognized.notes.extend(note);
+            Ok(recognized)
+        }
         (Some(last), _) => Err(ConvertError::Ambiguous {
             file: checkpoint.file().to_owned(),
             candidates: exact.iter().chain([&last]).map(|c| c.model.describe()).collect(),
         }),
-        (None, Some((model, mut mismatch))) => {
+        (None, Some((candidate, mut mismatch))) => {
+            if let Some(left_over) = candidate.left_over(checkpoint, &mismatch) {
+                let file = checkpoint.file().to_owned();
+                return Err(ConvertError::LeftOver { file, left_over });
+            }
             mismatch.find_nearest();
             Err(ConvertError::NoModel {
-                convention: model.family.convention().to_owned(),
-                model: model.covered.name.clone(),
+                convention: candidate.model.family.convention().to_owned(),
+                model: candidate.model.covered.name.clone(),
                 tried,
                 mismatch: Box::new(mismatch),
             })
@@ -120,58 +184,45 @@ pub fn recognize(
     }
 }
 
-impl Names {
-    /// The model whose names a checkpoint has, of those that compute as timm's `architecture` does;
-    /// `None` if they are timm's own names. Whether the tensors fit, loading says.
-    ///
-    /// # Errors
-    /// If they are nobody's, or those of a model that computes otherwise.
-    pub(crate) fn find(
-        checkpoint: &Checkpoint,
-        architecture: &str,
-    ) -> Result<Option<Self>, ConvertError> {
-        // The names of timm alone; a start without a foreign file reads no convention.
-        if checkpoint.shape(STEM).is_some() {
-            return Ok(None);
-        }
-        for name in Convention::names().filter(|name| *name != TIMM) {
-            let convention = Convention::named(name)?;
-            let mut models =
-                super::library_models(&convention).filter(|m| is_named(m, architecture));
-            let has_names = |model: &LibraryModel<'_>| {
-                let network = model.network(&NetworkOptions::default());
-                let stem = network.and_then(|network| stem(model, &network));
-                stem.is_ok_and(|stem| checkpoint.shape(&stem.foreign).is_some())
-            };
-            if let Some(model) = models.find(has_names) {
-                return Ok(Some(Self {
-                    convention: name.to_owned(),
-                    model: model.covered.clone(),
-                }));
-            }
-        }
-        let found = recognize(checkpoint, None, None)?;
-        Err(ConvertError::OtherModel {
-            file: checkpoint.file().to_owned(),
-            model: format!("{} of {}", found.model.name, found.convention),
-            timm: found.model.timm,
-            asked: architecture.to_owned(),
-        })
-    }
-
-    /// Whether they are timm's own.
+impl Recognized {
+    /// Whether the names are timm's own.
     pub(crate) fn is_timm(&self) -> bool {
         self.convention == TIMM
     }
 
-    /// timm's row with what the library has otherwise.
+    /// timm's row with what the library has in its own way.
     pub(crate) fn arch(&self) -> Result<Arch, ConvertError> {
         super::model::arch(&self.model)
     }
 
-    /// What the library does otherwise than timm does for the row; a line for the user.
-    pub(crate) fn note(&self, file: &str) -> String {
+    /// The same for `num_classes` that the caller asks for: where the library's classifiers may have a
+    /// background class and this one has exactly one class more, the first is left out.
+    pub(crate) fn with_classes(mut self, num_classes: usize) -> Result<Self, ConvertError> {
+        if self.has_background || self.network.num_classes != num_classes + 1 {
+            return Ok(self);
+        }
+        let convention = Convention::named(&self.convention)?;
+        let model = super::library_models(&convention).find(|m| *m.covered == self.model);
+        if let Some(model) = model.filter(|model| model.family.has_background()) {
+            let options = NetworkOptions {
+                in_chans: self.network.in_chans,
+                num_classes,
+                ..NetworkOptions::default()
+            };
+            self.network = model.network(&options)?;
+            let renaming = model.renaming(&self.network)?.under(self.renaming.prefix());
+            self.renaming = renaming.with_background_class();
+            self.has_background = true;
+        }
+        Ok(self)
+    }
+
+    /// What the library does in another way than timm does for the row; a line for the user.
+    pub(crate) fn describe(&self, file: &str) -> String {
         let Covered { name, timm, model_args, channel_multiplier, preprocessing, .. } = &self.model;
+        if self.is_timm() {
+            return format!("{file}: recognised as {timm}");
+        }
         let mut note = format!("{file}: {name} of {}, which computes as {timm}", self.convention);
         let mut differences = model_args.describe();
         differences.extend(channel_multiplier.map(|width| format!("width {width}")));
@@ -183,36 +234,13 @@ impl Names {
         }
         note
     }
-
-    /// The names of the tensors of `network` in the file.
-    pub(crate) fn renaming(
-        &self,
-        checkpoint: &Checkpoint,
-        network: &Network,
-    ) -> Result<Renaming, ConvertError> {
-        let convention = Convention::named(&self.convention)?;
-        let mut models = super::library_models(&convention);
-        let model = models.find(|model| *model.covered == self.model);
-        let model = model.ok_or_else(|| unknown_model(&self.model.name, &[]))?;
-        let renaming = model.renaming(network)?;
-        let bias = renaming.foreign(CLASSIFIER_BIAS).and_then(|name| checkpoint.shape(name));
-        let has_background =
-            model.family.has_background() && bias == Some(&[network.num_classes + 1]);
-        Ok(if has_background { renaming.with_background_class() } else { renaming })
-    }
-}
-
-impl Recognized {
-    pub(crate) fn names(&self) -> Names {
-        Names { convention: self.convention.clone(), model: self.model.clone() }
-    }
 }
 
 fn is_named(model: &LibraryModel<'_>, name: &str) -> bool {
     model.covered.timm == name || model.covered.name == name
 }
 
-fn unknown_model(name: &str, conventions: &[Convention]) -> ConvertError {
+pub(super) fn unknown_model(name: &str, conventions: &[Convention]) -> ConvertError {
     if let ([convention], Ok(found)) = (conventions, pretrained::find(name)) {
         let covered: BTreeSet<_> = convention.covered().map(|(_, c)| c.timm.clone()).collect();
         return ConvertError::NotCovered {
@@ -226,112 +254,28 @@ fn unknown_model(name: &str, conventions: &[Convention]) -> ConvertError {
     ConvertError::UnknownModel { name: name.to_owned(), nearest: nearest(name, names) }
 }
 
-/// Leaves one of several models where the file itself, written by this program, says which.
-fn choose(checkpoint: &Checkpoint, exact: &mut Vec<Candidate<'_>>) {
-    let said = |key: &str| checkpoint.metadata().get(key).map(String::as_str);
-    let Some(name) = said(MODEL) else { return };
-    let convention = said(CONVENTION).unwrap_or(TIMM);
-    let is_said = |candidate: &Candidate<'_>| {
-        let LibraryModel { family, covered } = candidate.model;
-        let without_tag = name.split('.').next() == Some(&covered.name);
-        let is_name = covered.name == name || (convention == TIMM && without_tag);
-        family.convention() == convention && is_name
-    };
-    if exact.iter().any(is_said) {
-        exact.retain(is_said);
+/// Leaves one of several models where the file itself says which, and tells so.
+fn choose(checkpoint: &Checkpoint, exact: &mut Vec<Candidate<'_>>) -> Option<String> {
+    if exact.len() < 2 {
+        return None;
     }
-}
-
-/// A model whose stem the file names.
-struct Candidate<'a> {
-    model: LibraryModel<'a>,
-    network: Network,
-    renaming: Renaming,
-    has_background: bool,
-}
-
-impl<'a> Candidate<'a> {
-    /// `None` if the file lacks the model's stem or, where it has to fit, has one of another shape.
-    fn new(
-        checkpoint: &Checkpoint,
-        model: LibraryModel<'a>,
-        stem_fits: bool,
-    ) -> Result<Option<Self>, ConvertError> {
-        let mut options = NetworkOptions::default();
-        let network = model.network(&options)?;
-        let stem = stem(&model, &network)?;
-        let Some(found) = checkpoint.shape(&stem.foreign) else { return Ok(None) };
-        match in_chans(found, &stem.foreign_shape) {
-            Some(in_chans) => options.in_chans = in_chans,
-            None if stem_fits => return Ok(None),
-            None => {}
-        }
-        // A name that counts modules needs those before it.
-        let listed = match model.family.counts_modules() {
-            true => shapes(&network)?,
-            false => vec![(CLASSIFIER_BIAS.to_owned(), vec![options.num_classes])],
+    let declared = checkpoint.declared();
+    let convention = declared.convention.as_ref().map(|said| said.value.as_str());
+    declared.architectures.iter().find_map(|said| {
+        // A name that timm has retired stands for its successor, and a tag does not change the tensors.
+        let current =
+            pretrained::find(&said.value).ok().and_then(|f| f.cfg.architecture.as_deref());
+        let is_said = |candidate: &Candidate<'_>| {
+            let LibraryModel { family, covered } = candidate.model;
+            let named = [Some(said.value.as_str()), current];
+            convention.is_none_or(|name| name == family.convention())
+                && named.contains(&Some(covered.name.as_str()))
         };
-        let renaming = model.renaming_of(&network, &listed)?;
-        let bias = renaming.foreign(CLASSIFIER_BIAS);
-        let classes = bias.and_then(|bias| checkpoint.shape(bias));
-        let classes = classes.and_then(|shape| shape.first()).copied().unwrap_or(0);
-        let has_background = model.family.has_background() && classes == IMAGENET_WITH_BACKGROUND;
-        options.num_classes = classes - usize::from(has_background);
-        let network = model.network(&options)?;
-        let renaming = model.renaming_of(&network, &shapes(&network)?)?;
-        let renaming = if has_background { renaming.with_background_class() } else { renaming };
-        Ok(Some(Self { model, network, renaming, has_background }))
-    }
-
-    /// What differs between the model's tensors and the file's.
-    fn compare(&self, checkpoint: &Checkpoint) -> Mismatch {
-        let mut mismatch = Mismatch::new(checkpoint.file());
-        let mut used = HashSet::new();
-        for tensor in self.renaming.tensors() {
-            used.insert(tensor.foreign.as_str());
-            match checkpoint.shape(&tensor.foreign) {
-                None => mismatch.missing.push(Missing::new(&tensor.canonical, &tensor.foreign)),
-                Some(found) if found != tensor.foreign_shape => {
-                    let expected = &tensor.foreign_shape;
-                    mismatch.misshapen.push(Misshapen::new(&tensor.canonical, found, expected));
-                }
-                Some(_) => mismatch.applied += 1,
-            }
+        if !exact.iter().any(is_said) {
+            return None;
         }
-        let unused = checkpoint.names().filter(|name| !used.contains(name));
-        let unexpected = unused.filter(|name| !self.renaming.ignores(name));
-        mismatch.unexpected = unexpected.map(Unexpected::new).collect();
-        mismatch
-    }
-
-    fn into_recognized(self) -> Recognized {
-        Recognized {
-            convention: self.model.family.convention().to_owned(),
-            model: self.model.covered.clone(),
-            network: self.network,
-            renaming: self.renaming,
-            has_background: self.has_background,
-        }
-    }
-}
-
-/// The input channels of a stem of the shape `found`: of its shape only they depend on more than the
-/// model, whose stem for three has the shape `expected`.
-fn in_chans(found: &[usize], expected: &[usize]) -> Option<usize> {
-    let differing: Vec<_> = found.iter().zip(expected).filter(|(a, b)| a != b).collect();
-    match differing[..] {
-        _ if found.len() != expected.len() => None,
-        [] => Some(NetworkOptions::default().in_chans),
-        [(&in_chans, &3)] if in_chans > 0 => Some(in_chans),
-        _ => None,
-    }
-}
-
-/// The stem of a model's network by the library's name.
-fn stem(model: &LibraryModel<'_>, network: &Network) -> Result<MappedTensor, ConvertError> {
-    let k = network.stem_kernel_size;
-    let shape = vec![network.stem_chs, network.in_chans, k, k];
-    let renaming = model.renaming_of(network, &[(STEM.to_owned(), shape)])?;
-    let tensor = renaming.tensors().first().cloned();
-    tensor.ok_or_else(|| unknown_model(STEM, &[]))
+        exact.retain(is_said);
+        let (file, place, name) = (checkpoint.file(), &said.place, &said.value);
+        Some(format!("{file}: its `{place}` says that it is {name}"))
+    })
 }

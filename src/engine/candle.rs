@@ -1,9 +1,12 @@
 //! The network as Candle modules, run as they are, on any device: the oracle of other engines.
 
+use std::num::NonZero;
+
 use candle_core::{DType, Device, Tensor};
 
 use super::{Array, Engine, EngineError, Images, Outputs, Wanted};
 use crate::models::EfficientNet;
+use crate::threads;
 
 /// Runs the module tree on a Candle device.
 #[derive(Debug)]
@@ -11,28 +14,30 @@ pub struct CandleEngine {
     model: EfficientNet,
     in_chans: usize,
     device: Device,
-    pool: Option<rayon::ThreadPool>,
+    pool: rayon::ThreadPool,
 }
 
 impl CandleEngine {
     /// An engine for `model`, which takes images of `in_chans` channels and lives on `device`.
     ///
-    /// `threads` bounds the threads of a CPU; `None` leaves them to Candle, which takes all cores.
+    /// `threads` bounds the threads of a CPU; all cores for `None`, and fewer where the system starts
+    /// fewer.
     ///
     /// # Errors
     ///
-    /// If the threads cannot be started.
+    /// If not one thread can be started.
     pub fn new(
         model: EfficientNet,
         in_chans: usize,
         device: Device,
         threads: Option<usize>,
     ) -> Result<Self, EngineError> {
-        let pool = threads.map(|threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            pool.map_err(|source| EngineError::Threads { threads, source })
-        });
-        Ok(Self { model, in_chans, device, pool: pool.transpose()? })
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = threads.unwrap_or_else(cores);
+        // Of its own in any case: rayon's global pool panics where the system starts fewer threads.
+        let pool =
+            threads::pool(threads).map_err(|source| EngineError::Threads { threads, source })?;
+        Ok(Self { model, in_chans, device, pool })
     }
 
     fn forward(&self, images: Images<'_>, wanted: Wanted) -> Result<Outputs, EngineError> {
@@ -62,15 +67,11 @@ impl Engine for CandleEngine {
         if found != self.in_chans {
             return Err(EngineError::Channels { expected: self.in_chans, found });
         }
-        match &self.pool {
-            Some(pool) => pool.install(|| self.forward(images, wanted)),
-            None => self.forward(images, wanted),
-        }
+        self.pool.install(|| self.forward(images, wanted))
     }
 
     fn threads(&self) -> usize {
-        let pool = self.pool.as_ref();
-        pool.map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads)
+        self.pool.current_num_threads()
     }
 }
 

@@ -1,14 +1,17 @@
 //! One HTTP request at a time: timeouts, proxies, and a token that stays with its origin.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body, Proxy};
+use ureq::unversioned::transport::DefaultConnector;
+use ureq::{Agent, Body, Proxy, Timeout};
 
 use super::HubError;
 use super::builder::Limits;
 use super::env::{Env, Token};
+use super::resolver::SystemResolver;
 use super::url::{Origin, Url};
 
 /// The longest chain of redirects.
@@ -89,7 +92,7 @@ impl Client {
             .root_certs(RootCerts::PlatformVerifier)
             .unversioned_rustls_crypto_provider(provider)
             .build();
-        let agent = |proxy: &Option<Proxy>| {
+        let config = |proxy: &Option<Proxy>| {
             Agent::config_builder()
                 .http_status_as_error(false)
                 .max_redirects(0)
@@ -98,11 +101,12 @@ impl Client {
                 .accept_encoding("identity")
                 .tls_config(tls.clone())
                 .proxy(proxy.clone())
-                .timeout_resolve(Some(limits.stall_timeout))
-                .timeout_connect(Some(limits.stall_timeout))
+                .timeout_resolve(Some(limits.connect_timeout))
                 .timeout_send_request(Some(limits.stall_timeout))
                 .build()
-                .new_agent()
+        };
+        let agent = |proxy: &Option<Proxy>| {
+            Agent::with_parts(config(proxy), DefaultConnector::default(), SystemResolver)
         };
         Ok(Self {
             endpoint,
@@ -138,7 +142,7 @@ impl Client {
     /// One request, no redirect followed.
     ///
     /// # Errors
-    /// [`HubError::Network`] or [`HubError::Tls`]; an answer of any status is an answer.
+    /// [`HubError::Unreachable`], [`HubError::Network`] or [`HubError::Tls`]; an answer of any status is an answer.
     pub(super) fn send(&self, repo: &str, ask: Ask, url: &Url) -> Result<Response<Body>, HubError> {
         let agent = if url.is_secure() { &self.https } else { &self.http };
         let mut request = match ask {
@@ -153,13 +157,18 @@ impl Client {
         }
         let config = request.config();
         let request = match ask {
-            Ask::Head => config.timeout_global(Some(self.limits.head_timeout)).build(),
+            Ask::Head => config
+                .timeout_connect(Some(self.limits.connect_timeout))
+                .timeout_global(Some(self.limits.head_timeout))
+                .build(),
+            // By then there is a network; a storage host may be slow.
             Ask::Get(_) => config
+                .timeout_connect(Some(self.limits.stall_timeout))
                 .timeout_recv_response(Some(self.limits.stall_timeout))
                 .timeout_per_read(Some(self.limits.stall_timeout))
                 .build(),
         };
-        request.call().map_err(|error| failure(repo, url, &error))
+        request.call().map_err(|error| failure(repo, ask, url, &error))
     }
 
     /// A request whose redirects are followed. Gives the last answer and the URL it came from.
@@ -228,7 +237,7 @@ pub(super) fn busy(repo: &str, url: &Url, answer: &Response<Body>) -> Option<Hub
 }
 
 /// The error of a request without an answer. No text of the transport that may quote the URL.
-fn failure(repo: &str, url: &Url, error: &ureq::Error) -> HubError {
+fn failure(repo: &str, ask: Ask, url: &Url, error: &ureq::Error) -> HubError {
     let (repo, host) = (repo.to_owned(), url.host());
     if let Some(cause) = tls_cause(error) {
         return HubError::Tls { repo, host, cause };
@@ -244,7 +253,30 @@ fn failure(repo: &str, url: &Url, error: &ureq::Error) -> HubError {
         }
         _ => "no connection".to_owned(),
     };
+    if is_unreachable(ask, error) {
+        return HubError::Unreachable { repo, host, cause };
+    }
     HubError::Network { repo, host, cause }
+}
+
+/// Whether a request met nobody, so that the next would not either.
+fn is_unreachable(ask: Ask, error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
+        // A question is short: who has not answered by now is not there.
+        ureq::Error::Timeout(_) => ask == Ask::Head,
+        ureq::Error::Io(error) => matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::NetworkDown
+                | ErrorKind::HostUnreachable
+                | ErrorKind::AddrNotAvailable
+                | ErrorKind::TimedOut
+        ),
+        _ => false,
+    }
 }
 
 fn tls_cause(error: &ureq::Error) -> Option<String> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::pretrained::PretrainedError;
+use crate::text::file_name;
 
 /// Why a file of the hub cannot be had. No message holds a token, nor the query of a URL, which on
 /// storage hosts is a signature.
@@ -98,7 +99,7 @@ pub enum HubError {
     },
     /// Offline, and not in the cache.
     #[error(
-        "{repo}: {file} at revision {revision} is not in the cache {}, and this is offline: run `effnet download {repo}{}` where there is a network", .cache.display(), at(.revision)
+        "{repo}: {file} at revision {revision} is not in the cache {}, and this is offline: run `effnet download {repo}{}` where there is a network", file_name(.cache), at(.revision)
     )]
     Offline {
         /// `org/name`.
@@ -110,7 +111,19 @@ pub enum HubError {
         /// The cache.
         cache: PathBuf,
     },
-    /// No connection could be made, it broke, or its answer never came.
+    /// Nobody was met at the hub's address, or it has none: there may be no network.
+    #[error(
+        "{repo}: {host} cannot be reached ({cause}): check the network, HF_ENDPOINT and the proxy settings; without a network, `HubBuilder::offline` takes a model that is in the cache, and `ClassifierBuilder::model(folder)` one in a folder with config.json and model.safetensors"
+    )]
+    Unreachable {
+        /// `org/name`.
+        repo: String,
+        /// The host and port.
+        host: String,
+        /// What went wrong.
+        cause: String,
+    },
+    /// A connection broke, or its answer never came.
     #[error("{repo}: {host}: {cause}: check the network, HF_ENDPOINT and the proxy settings")]
     Network {
         /// `org/name`.
@@ -223,13 +236,19 @@ pub enum HubError {
         limit: u64,
     },
     /// The disk is full.
-    #[error("{}: the disk is full: make room (`effnet cache ls` lists models) or choose another cache folder; what has come so far is kept", path.display())]
+    #[error(
+        "{}: the disk is full: make room (`effnet cache ls` lists models) or choose another cache folder; what has come so far is kept",
+        file_name(path)
+    )]
     DiskFull {
         /// What could not be written.
         path: PathBuf,
     },
     /// The cache cannot be written.
-    #[error("{}: cannot be written ({source}): choose another cache folder with --cache-dir or HF_HUB_CACHE", path.display())]
+    #[error(
+        "{}: cannot be written ({source}): choose another cache folder by `HubBuilder::cache_dir` or HF_HUB_CACHE",
+        file_name(path)
+    )]
     ReadOnly {
         /// What could not be written.
         path: PathBuf,
@@ -237,7 +256,7 @@ pub enum HubError {
         source: io::Error,
     },
     /// Another failure of the file system.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", file_name(path))]
     Io {
         /// The file.
         path: PathBuf,
@@ -246,7 +265,7 @@ pub enum HubError {
     },
     /// Another process has held the lock without any visible progress.
     #[error(
-        "{}: another process holds this lock and nothing has moved for {} seconds: end that process", lock.display(), waited.as_secs()
+        "{}: another process holds this lock and nothing has moved for {} seconds: end that process", file_name(lock), waited.as_secs()
     )]
     Locked {
         /// The lock file.
@@ -294,7 +313,8 @@ impl HubError {
     pub(super) fn leaves_the_cache(&self) -> bool {
         matches!(
             self,
-            Self::Network { .. }
+            Self::Unreachable { .. }
+                | Self::Network { .. }
                 | Self::Tls { .. }
                 | Self::NotAHub { .. }
                 | Self::Server { .. }
@@ -309,7 +329,13 @@ impl HubError {
 
     /// Whether the same request may succeed a moment later.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(self, Self::Network { .. } | Self::Server { .. } | Self::RateLimited { .. })
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Network { .. }
+                | Self::Server { .. }
+                | Self::RateLimited { .. }
+        )
     }
 }
 
@@ -329,7 +355,7 @@ mod tests {
         assert!(text(io::ErrorKind::QuotaExceeded).contains("the disk is full"));
         for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
             assert!(text(kind).contains("/c/x: cannot be written"), "{}", text(kind));
-            assert!(text(kind).contains("--cache-dir"));
+            assert!(text(kind).contains("HubBuilder::cache_dir"));
         }
     }
 }

@@ -9,6 +9,7 @@ use super::metadata::is_commit;
 use super::model::check_repo;
 use super::verify::Checksum;
 use super::{Hub, HubError};
+use crate::text::file_name;
 
 /// A model repository in the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +100,7 @@ impl Hub {
         let cache = RepoCache::new(self.cache_dir(), &repo);
         let folder = cache.folder().to_owned();
         if !folder.is_dir() {
-            let reason = format!("not in the cache {}", self.cache_dir().display());
+            let reason = format!("not in the cache {}", file_name(self.cache_dir()));
             return Err(HubError::Name { name: repo, reason });
         }
         let model = cached_model(repo, folder)?;

@@ -14,6 +14,8 @@ use super::{Download, HubBuilder, HubError, Progress, lock};
 use crate::pretrained::{self, ModelConfig, ModelName, PretrainedError};
 
 const CONFIG: &str = "config.json";
+/// Beside transformers' `config.json`.
+const PROCESSOR: &str = "preprocessor_config.json";
 const WEIGHTS: &str = "model.safetensors";
 const PICKLE: &str = "pytorch_model.bin";
 
@@ -49,6 +51,22 @@ pub struct ModelFiles {
     pub config: PathBuf,
     /// Its `model.safetensors`, or `pytorch_model.bin` where that is all there is.
     pub weights: PathBuf,
+    /// What to tell the user: that the hub could not be asked, and the cache was used.
+    pub note: Option<String>,
+}
+
+/// The files of a model that say what it is, all of one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigFiles {
+    /// `org/name`.
+    pub repo: String,
+    /// The revision that was asked for; `main` if none was.
+    pub revision: String,
+    /// The commit that the revision is at: 40 hexadecimal digits.
+    pub commit: String,
+    /// Its `config.json`.
+    pub config: PathBuf,
     /// What to tell the user: that the hub could not be asked, and the cache was used.
     pub note: Option<String>,
 }
@@ -105,6 +123,25 @@ impl Hub {
         Download::spawn(move |cancel| inner.model_files(&repo, revision.as_deref(), cancel))
     }
 
+    /// What says which model is in `repo` and how its images are prepared, as
+    /// [`model_files`](Self::model_files) without the weights.
+    ///
+    /// # Errors
+    /// As [`model_files`](Self::model_files).
+    pub fn config_files(
+        &self,
+        repo: &str,
+        revision: Option<&str>,
+    ) -> Result<ConfigFiles, HubError> {
+        let files = self.inner.config_files(repo, revision, &Cancel::default())?;
+        let cache = RepoCache::new(&self.inner.cache_dir, &files.repo);
+        // A revision that is known may be of a commit whose weights are here: it stays.
+        if cache.commit(&files.revision).is_none() {
+            cache.note_commit(&files.revision, &files.commit);
+        }
+        Ok(files)
+    }
+
     /// One file of a repository, at most `limit` bytes long.
     ///
     /// # Errors
@@ -152,17 +189,17 @@ pub(super) fn check_repo(repo: &str, revision: Option<&str>) -> Result<(String, 
         ModelName::Hub { repo, revision } => {
             Ok((repo, revision.unwrap_or_else(|| "main".to_owned())))
         }
-        ModelName::Timm(_) | ModelName::Folder(_) => Err(refuse()),
+        ModelName::Timm(_) | ModelName::Folder(_) | ModelName::File(_) => Err(refuse()),
     }
 }
 
 impl Inner {
-    fn model_files(
+    fn config_files(
         &self,
         repo: &str,
         revision: Option<&str>,
         cancel: &Cancel,
-    ) -> Result<ModelFiles, HubError> {
+    ) -> Result<ConfigFiles, HubError> {
         let (repo, revision) = check_repo(repo, revision)?;
         let target = Target { repo: &repo, file: CONFIG, revision: &revision };
         let config = self.file(target, MAX_CONFIG, cancel).map_err(|error| match error {
@@ -181,13 +218,38 @@ impl Inner {
             },
             error => error,
         })?;
-        ModelConfig::from_file(&config.path).map_err(|error| not_this_family(&repo, error))?;
+        let not_read = |error| not_this_family(&repo, error);
+        if ModelConfig::has_preprocessor(&config.path).map_err(not_read)? {
+            let target = Target { repo: &repo, file: PROCESSOR, revision: &config.commit };
+            match self.file(target, MAX_CONFIG, cancel) {
+                Ok(_) | Err(HubError::NoFile { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        ModelConfig::from_file(&config.path).map_err(not_read)?;
+        Ok(ConfigFiles {
+            commit: config.commit,
+            config: config.path,
+            note: config.note,
+            repo,
+            revision,
+        })
+    }
+
+    fn model_files(
+        &self,
+        repo: &str,
+        revision: Option<&str>,
+        cancel: &Cancel,
+    ) -> Result<ModelFiles, HubError> {
+        let ConfigFiles { repo, revision, commit, config, note } =
+            self.config_files(repo, revision, cancel)?;
         let fetch = |file| {
-            let target = Target { repo: &repo, file, revision: &config.commit };
+            let target = Target { repo: &repo, file, revision: &commit };
             self.file(target, MAX_WEIGHTS, cancel)
         };
         let cache = RepoCache::new(&self.cache_dir, &repo);
-        let has = |file| cache.get(&config.commit, file).is_some();
+        let has = |file| cache.get(&commit, file).is_some();
         let weights = if !has(WEIGHTS) && has(PICKLE) {
             // A commit's files never change: no need to ask for the other again.
             fetch(PICKLE)
@@ -210,12 +272,12 @@ impl Inner {
             error => error,
         })?;
         // Only now: a revision never points to a commit whose files are not all there.
-        cache.note_commit(&revision, &config.commit);
+        cache.note_commit(&revision, &commit);
         Ok(ModelFiles {
-            commit: config.commit,
-            config: config.path,
+            commit,
+            config,
             weights: weights.path,
-            note: config.note.or(weights.note),
+            note: note.or(weights.note),
             repo,
             revision,
         })
@@ -245,9 +307,18 @@ impl Inner {
             Ok(metadata) => metadata,
             Err(error) if error.leaves_the_cache() => match cached() {
                 Some(found) => {
-                    let note = format!("{error}; using the copy in the cache");
+                    let why = match &error {
+                        // What to do without a network is done.
+                        HubError::Unreachable { repo, host, cause } => {
+                            format!("{repo}: {host} cannot be reached ({cause})")
+                        }
+                        other => other.to_string(),
+                    };
+                    let note = format!("{why}; using the copy in the cache");
                     return Ok(Found { note: Some(note), ..found });
                 }
+                // Without a network a moment changes nothing.
+                None if matches!(error, HubError::Unreachable { .. }) => return Err(error),
                 None => head_again(context, target, error)?,
             },
             Err(error) => return Err(error),

@@ -118,7 +118,9 @@ fn give_up(target: Target<'_>, cause: HubError, got: u64, size: u64, attempts: u
 /// The cause alone, where the error around it would repeat the repository and the remedy.
 fn describe(error: &HubError) -> String {
     match error {
-        HubError::Network { host, cause, .. } | HubError::Tls { host, cause, .. } => {
+        HubError::Unreachable { host, cause, .. }
+        | HubError::Network { host, cause, .. }
+        | HubError::Tls { host, cause, .. } => {
             format!("{host}: {cause}")
         }
         HubError::Server { host, status, .. } => format!("{host}: HTTP status {status}"),

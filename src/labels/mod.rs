@@ -7,10 +7,13 @@
 //! An ImageNet class is a WordNet 3.0 noun synset: an id (`n` and eight digits), its lemmas, and a
 //! definition. A fine-tuned model brings its own names in its `config.json`, and these win.
 
+mod activation;
+mod file;
 mod imagenet;
 mod set;
 mod top_k;
 
+pub use activation::ClassifierActivation;
 pub use imagenet::Subset;
 pub use set::{Label, LabelNames, LabelSet, label_set_for};
 pub use top_k::{Scored, top_k};
@@ -27,7 +30,7 @@ pub enum LabelError {
     },
     /// The model's own label names are not as many as its classes.
     #[error(
-        "label_names has {names} names but the model has {num_classes} classes: give one name for each class, or none"
+        "{names} label names, but the model has {num_classes} classes: give one name for each class, or none"
     )]
     Count {
         /// How many names there are.
@@ -36,22 +39,20 @@ pub enum LabelError {
         num_classes: usize,
     },
     /// A key of an index-to-name map is not a class index.
-    #[error(
-        "label_names key {key:?} is not a class index: keys are \"0\", \"1\", ... without gaps"
-    )]
+    #[error("label key {key:?} is not a class index: keys are \"0\", \"1\", ... without gaps")]
     Index {
         /// The key as it was given.
         key: String,
     },
     /// An index-to-name map says the same index twice (`"1"` and `"01"`).
-    #[error("label_names gives class {index} twice")]
+    #[error("the labels give class {index} twice")]
     DuplicateIndex {
         /// The index.
         index: usize,
     },
     /// An index-to-name map leaves an index out.
     #[error(
-        "label_names names {names} classes but has no name for class {index}: keys are \"0\", \"1\", ... without gaps"
+        "the labels name {names} classes but has no name for class {index}: keys are \"0\", \"1\", ... without gaps"
     )]
     MissingIndex {
         /// The first index without a name.
@@ -63,6 +64,20 @@ pub enum LabelError {
     #[error("label_descriptions has no entry for label {name:?}")]
     MissingDescription {
         /// The name without a description.
+        name: String,
+    },
+    /// A file of class names that is in none of the forms that are read.
+    #[error("line {line}: {reason}")]
+    File {
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A name that is no activation.
+    #[error("unknown activation {name:?}: expected softmax, sigmoid or none")]
+    UnknownActivation {
+        /// The name as it was given.
         name: String,
     },
     /// A logit is NaN or infinitely large: the scores mean nothing.

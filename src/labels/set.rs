@@ -144,6 +144,17 @@ impl LabelSet {
         Ok(Self(Rows::Own(rows)))
     }
 
+    /// The negative class's name before that of the only one, the positive class.
+    fn with_complement(self) -> Self {
+        let complement = self
+            .get(0)
+            .map(|only| OwnRow { name: format!("not {}", only.label), description: None });
+        match self.0 {
+            Rows::Own(rows) => Self(Rows::Own(complement.into_iter().chain(rows).collect())),
+            imagenet @ Rows::Imagenet(_) => Self(imagenet),
+        }
+    }
+
     /// How many classes the list names.
     pub fn len(&self) -> usize {
         match &self.0 {
@@ -188,7 +199,8 @@ impl OwnRow {
 }
 
 /// The names of a model's classes: its own where it has them, else those of the ImageNet subset
-/// with as many classes, else none (a class is then only an index).
+/// with as many classes, else none (a class is then only an index). For a model of one output the set
+/// has two: of two names the negative class's is the first, one name is the positive class's.
 ///
 /// # Errors
 /// [`LabelError::Count`] with both counts when the model's own names do not fit, and what
@@ -201,10 +213,15 @@ pub fn label_set_for(
     let Some(label_names) = label_names else {
         return Ok(Subset::from_num_classes(num_classes).map(LabelSet::imagenet));
     };
-    if label_names.len() != num_classes {
+    let is_pair = num_classes == 1 && label_names.len() == 2;
+    if label_names.len() != num_classes && !is_pair {
         return Err(LabelError::Count { names: label_names.len(), num_classes });
     }
-    LabelSet::from_names(label_names, label_descriptions).map(Some)
+    let mut set = LabelSet::from_names(label_names, label_descriptions)?;
+    if num_classes == 1 && label_names.len() == 1 {
+        set = set.with_complement();
+    }
+    Ok(Some(set))
 }
 
 fn first_lemma(lemmas: &str) -> &str {

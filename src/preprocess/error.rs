@@ -4,21 +4,32 @@ use std::fmt::Display;
 
 use thiserror::Error;
 
+use super::decode::FORMATS;
+use super::image::ColorMode;
+
 /// A buffer whose length does not fit its image's size.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "an RGB image of {width}x{height} pixels needs width and height above zero and \
-     {expected} bytes (3 a pixel, row by row), but {actual} were given"
+    "an image of mode {mode} and {width}x{height} pixels needs width and height above zero and \
+     {expected} bytes (row by row), but {actual} were given"
 )]
 pub struct ImageSizeError {
+    /// What the channels are.
+    pub mode: ColorMode,
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// `width * height * 3`.
+    /// `width * height * channels`.
     pub expected: u64,
     /// Length of the buffer that was given, in bytes.
     pub actual: u64,
+}
+
+fn known_formats() -> String {
+    let names: Vec<_> =
+        FORMATS.iter().filter(|format| format.is_decoded()).map(|format| format.name).collect();
+    names.join(", ")
 }
 
 /// Why [`decode`](super::decode()) refused a file.
@@ -31,13 +42,20 @@ pub enum DecodeError {
     /// The content is of no image format that is known here.
     #[error(
         "not an image of a known format (by its content; file names don't count); \
-         known: JPEG, PNG, WebP, GIF, BMP, TIFF, PNM, QOI, ICO, TGA"
+         known: {}",
+        known_formats()
     )]
     UnknownFormat,
+    /// A format that is known by name but has no decoder here.
+    #[error("{format} is not decoded; convert it to PNG or JPEG")]
+    NotDecoded {
+        /// The file's format.
+        format: &'static str,
+    },
     /// The header announces more pixels than [`Limits::max_pixels`](super::Limits::max_pixels).
     #[error(
         "the header announces {width}x{height} pixels, more than the limit of {limit}; \
-         raise `Limits::max_pixels` if the file is to be trusted"
+         raise max_pixels if the file is to be trusted"
     )]
     TooManyPixels {
         /// Width in the header.
@@ -50,7 +68,7 @@ pub enum DecodeError {
     /// Decoding would take more memory than [`Limits::max_alloc`](super::Limits::max_alloc).
     #[error(
         "decoding this {format} image would take more memory than the limit of {limit} bytes; \
-         raise `Limits::max_alloc` if the file is to be trusted"
+         raise max_alloc if the file is to be trusted"
     )]
     TooMuchMemory {
         /// The file's format.
@@ -61,9 +79,18 @@ pub enum DecodeError {
     /// The file ends before its last pixel.
     #[error(
         "the {format} file is truncated: it ends before its last pixel; get the whole file, \
-         or decode leniently to keep what is there"
+         or set `DecodeOptions::lenient` to keep what is there"
     )]
     Truncated {
+        /// The file's format.
+        format: &'static str,
+    },
+    /// The file is whole, but its pixels are damaged.
+    #[error(
+        "the pixels of the {format} file are damaged; get an intact copy, or decode leniently to \
+         keep what is right"
+    )]
+    Damaged {
         /// The file's format.
         format: &'static str,
     },
@@ -87,7 +114,28 @@ pub enum DecodeError {
     },
 }
 
+/// A setting of [`DecodeOptions`](super::DecodeOptions) that decides about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecodeSetting {
+    /// [`Limits::max_pixels`](super::Limits::max_pixels).
+    MaxPixels,
+    /// [`Limits::max_alloc`](super::Limits::max_alloc).
+    MaxAlloc,
+    /// [`DecodeOptions::lenient`](super::DecodeOptions::lenient).
+    Lenient,
+}
+
 impl DecodeError {
+    /// The setting that could let the file in, for callers that have their own name for it.
+    pub fn setting(&self) -> Option<DecodeSetting> {
+        match self {
+            Self::TooManyPixels { .. } => Some(DecodeSetting::MaxPixels),
+            Self::TooMuchMemory { .. } => Some(DecodeSetting::MaxAlloc),
+            Self::Truncated { .. } | Self::Damaged { .. } => Some(DecodeSetting::Lenient),
+            _ => None,
+        }
+    }
+
     /// A decoder's own words, on one line.
     pub(super) fn corrupt(format: &'static str, reason: &dyn Display) -> Self {
         Self::Corrupt { format, reason: one_line(&reason.to_string()) }
@@ -118,10 +166,10 @@ pub enum TransformError {
     /// A crop mode that timm does not have.
     #[error("unknown crop_mode {0:?}; known: center, squash, border")]
     UnknownCropMode(String),
-    /// A number of channels other than three.
+    /// A number of channels that no kind of image has.
     #[error(
-        "input_size {0:?} has {channels} channels, but images are prepared as RGB, with 3; \
-         fill the input tensor yourself for this model", channels = .0.0
+        "input_size {0:?} has {channels} channels, but images are prepared as L, RGB or RGBA, \
+         with 1, 3 or 4; fill the input tensor yourself for this model", channels = .0.0
     )]
     Channels((usize, usize, usize)),
     /// A height or width that is zero or beyond all use.
@@ -131,12 +179,25 @@ pub enum TransformError {
     #[error("crop_pct is {0}, but must be above 0 and leave a resize of 1 to 65535 a side")]
     CropPct(f64),
     /// A mean or a standard deviation that no pixel can be normalized by.
-    #[error("mean {mean:?} and std {std:?} must be finite, and std not zero as f32")]
+    #[error(
+        "mean {mean:?} and std {std:?} must have a finite value for each of the {channels} channels, \
+         and std none that is zero as f32"
+    )]
     MeanStd {
+        /// Channels of the input.
+        channels: usize,
         /// The means given.
-        mean: [f64; 3],
+        mean: Vec<f64>,
         /// The standard deviations given.
-        std: [f64; 3],
+        std: Vec<f64>,
+    },
+    /// An image of another mode than the transform's.
+    #[error("the image is of mode {actual}, but this transform takes {expected}; convert it first")]
+    Mode {
+        /// The transform's.
+        expected: ColorMode,
+        /// The image's.
+        actual: ColorMode,
     },
     /// An image so narrow or so long that a side of the resize is out of Pillow's range.
     #[error(

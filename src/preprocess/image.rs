@@ -1,33 +1,132 @@
 //! The two kinds of 8-bit images of the flow.
 
+use std::fmt;
+
 use image::DynamicImage;
 
 use super::error::ImageSizeError;
+use super::raster::{Raster, Samples};
 
-/// A decoded image: 8-bit RGB, row by row from the top, `(height, width, 3)`.
+/// What the channels of an image are, by Pillow's names (`Image.convert(mode)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ColorMode {
+    /// Grey, 1 channel. Colour becomes luma: (19595 R + 38470 G + 7471 B + 32768) / 65536.
+    L,
+    /// Red, green, blue. Alpha is dropped.
+    #[default]
+    Rgb,
+    /// Red, green, blue, alpha. Alpha is 255 where a file has none.
+    Rgba,
+}
+
+impl ColorMode {
+    /// The mode that a network of `channels` input channels takes (timm's `in_chans`): 1, 3 or 4.
+    pub fn from_channels(channels: usize) -> Option<Self> {
+        match channels {
+            1 => Some(Self::L),
+            3 => Some(Self::Rgb),
+            4 => Some(Self::Rgba),
+            _ => None,
+        }
+    }
+
+    /// Bytes of a pixel.
+    pub fn channels(self) -> usize {
+        match self {
+            Self::L => 1,
+            Self::Rgb => 3,
+            Self::Rgba => 4,
+        }
+    }
+}
+
+impl fmt::Display for ColorMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::L => "L",
+            Self::Rgb => "RGB",
+            Self::Rgba => "RGBA",
+        })
+    }
+}
+
+/// A decoded image: 8 bits a channel, row by row from the top, `(height, width, channels)`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RgbImage {
+pub struct Image {
+    mode: ColorMode,
     width: u32,
     height: u32,
     data: Vec<u8>,
+    clipped: bool,
 }
 
-impl RgbImage {
-    /// Takes raw RGB bytes, `width * height * 3` of them, row by row from the top.
+impl Image {
+    /// Takes raw bytes, `width * height * mode.channels()` of them, row by row from the top.
     ///
     /// # Errors
     /// [`ImageSizeError`] if a side is zero or the length does not fit.
-    pub fn new(width: u32, height: u32, data: Vec<u8>) -> Result<Self, ImageSizeError> {
-        let expected = u128::from(width) * u128::from(height) * 3;
+    pub fn new(
+        mode: ColorMode,
+        width: u32,
+        height: u32,
+        data: Vec<u8>,
+    ) -> Result<Self, ImageSizeError> {
+        let expected = u128::from(width) * u128::from(height) * mode.channels() as u128;
         if expected == 0 || data.len() as u128 != expected {
             return Err(ImageSizeError {
+                mode,
                 width,
                 height,
                 expected: u64::try_from(expected).unwrap_or(u64::MAX),
                 actual: data.len() as u64,
             });
         }
-        Ok(Self { width, height, data })
+        Ok(Self { mode, width, height, data, clipped: false })
+    }
+
+    /// An image of the `image` crate as Pillow's `convert(mode)` makes it: 16-bit colour keeps its
+    /// high byte, but 16-bit grey without alpha (Pillow's mode `I;16`) and floats are clipped to
+    /// 0 to 255.
+    ///
+    /// # Errors
+    /// [`ImageSizeError`] if a side is zero.
+    pub fn from_dynamic(image: &DynamicImage, mode: ColorMode) -> Result<Self, ImageSizeError> {
+        Raster::from(image).into_image(mode)
+    }
+
+    /// The same picture in another mode, as Pillow's `convert(mode)` makes it.
+    pub fn convert(self, mode: ColorMode) -> Self {
+        if self.mode == mode {
+            return self;
+        }
+        let samples = match self.mode {
+            ColorMode::L => Samples::Grey(self.data),
+            ColorMode::Rgb => Samples::Rgb(self.data),
+            ColorMode::Rgba => Samples::Rgba(self.data),
+        };
+        let data = Raster::new(self.width, self.height, samples).into_data(mode);
+        Self { mode, data, ..self }
+    }
+
+    pub(super) fn with_clipped(mut self, clipped: bool) -> Self {
+        self.clipped = clipped;
+        self
+    }
+
+    /// Whether the file held grey levels above 255, of 16 or more bits or floats, which became
+    /// white, as in Pillow: such a picture is better scaled to 8 bits first.
+    pub fn is_clipped(&self) -> bool {
+        self.clipped
+    }
+
+    /// What the channels are.
+    pub fn mode(&self) -> ColorMode {
+        self.mode
+    }
+
+    /// Number of channels, 1, 3 or 4.
+    pub fn channels(&self) -> usize {
+        self.mode.channels()
     }
 
     /// Width in pixels, at least 1.
@@ -40,36 +139,50 @@ impl RgbImage {
         self.height
     }
 
-    /// The bytes, `(height, width, 3)`.
+    /// The bytes, `(height, width, channels)`.
     pub fn data(&self) -> &[u8] {
         &self.data
     }
 
-    /// Gives the bytes away, `(height, width, 3)`.
+    /// Gives the bytes away, `(height, width, channels)`.
     pub fn into_data(self) -> Vec<u8> {
         self.data
     }
 }
 
-impl std::fmt::Debug for RgbImage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RgbImage({}x{})", self.width, self.height)
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Image({} {}x{})", self.mode, self.width, self.height)
     }
 }
 
-/// An image after resize and crop, ready to be normalized: 8-bit RGB, `(height, width, 3)`, of a
+/// An image after resize and crop, ready to be normalized: `(height, width, channels)` u8, of a
 /// transform's input size. Only [`EvalTransform::pixels`](super::EvalTransform::pixels) makes them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pixels {
+    channels: usize,
     width: usize,
     height: usize,
     data: Vec<u8>,
+    clipped: bool,
 }
 
 impl Pixels {
-    pub(super) fn new(width: usize, height: usize, data: Vec<u8>) -> Self {
-        debug_assert_eq!(data.len(), width * height * 3);
-        Self { width, height, data }
+    /// Pixels of an image, of the size of a transform.
+    pub(super) fn new(image: &Image, width: usize, height: usize, data: Vec<u8>) -> Self {
+        let channels = image.channels();
+        debug_assert_eq!(data.len(), width * height * channels);
+        Self { channels, width, height, data, clipped: image.clipped }
+    }
+
+    /// Whether the image's grey levels were clipped: see [`Image::is_clipped`].
+    pub fn is_clipped(&self) -> bool {
+        self.clipped
+    }
+
+    /// Number of channels, 1, 3 or 4.
+    pub fn channels(&self) -> usize {
+        self.channels
     }
 
     /// Width in pixels.
@@ -82,73 +195,19 @@ impl Pixels {
         self.height
     }
 
-    /// The bytes, `(height, width, 3)`.
+    /// The bytes, `(height, width, channels)`.
     pub fn data(&self) -> &[u8] {
         &self.data
     }
 
-    /// Gives the bytes away, `(height, width, 3)`.
+    /// Gives the bytes away, `(height, width, channels)`.
     pub fn into_data(self) -> Vec<u8> {
         self.data
     }
 }
 
-impl std::fmt::Debug for Pixels {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Pixels({}x{})", self.width, self.height)
-    }
-}
-
-impl TryFrom<DynamicImage> for RgbImage {
-    type Error = ImageSizeError;
-
-    /// As Pillow's `convert("RGB")`: see the conversion from a reference. An 8-bit RGB image is
-    /// moved, not copied.
-    fn try_from(image: DynamicImage) -> Result<Self, Self::Error> {
-        match image {
-            DynamicImage::ImageRgb8(image) => {
-                Self::new(image.width(), image.height(), image.into_raw())
-            }
-            other => Self::try_from(&other),
-        }
-    }
-}
-
-impl TryFrom<&DynamicImage> for RgbImage {
-    type Error = ImageSizeError;
-
-    /// As Pillow's `convert("RGB")`: alpha is dropped, grey is repeated, 16-bit colour keeps its
-    /// high byte; but 16-bit grey without alpha (Pillow's mode `I;16`) and floats are clipped to
-    /// 0 to 255.
-    fn try_from(image: &DynamicImage) -> Result<Self, Self::Error> {
-        let high = |value: u16| (value >> 8) as u8;
-        let data: Vec<u8> = match image {
-            DynamicImage::ImageRgb8(image) => image.as_raw().clone(),
-            DynamicImage::ImageRgba8(image) => {
-                image.pixels().flat_map(|p| [p[0], p[1], p[2]]).collect()
-            }
-            DynamicImage::ImageLuma8(image) => image.pixels().flat_map(|p| [p[0]; 3]).collect(),
-            DynamicImage::ImageLumaA8(image) => image.pixels().flat_map(|p| [p[0]; 3]).collect(),
-            DynamicImage::ImageLuma16(image) => {
-                image.pixels().flat_map(|p| [p[0].min(255) as u8; 3]).collect()
-            }
-            DynamicImage::ImageLumaA16(image) => {
-                image.pixels().flat_map(|p| [high(p[0]); 3]).collect()
-            }
-            DynamicImage::ImageRgb16(image) => image.pixels().flat_map(|p| p.0.map(high)).collect(),
-            DynamicImage::ImageRgba16(image) => {
-                image.pixels().flat_map(|p| [p[0], p[1], p[2]].map(high)).collect()
-            }
-            // `as` truncates and clips.
-            DynamicImage::ImageRgb32F(image) => {
-                image.pixels().flat_map(|p| p.0.map(|v| v as u8)).collect()
-            }
-            other => other
-                .to_rgba32f()
-                .pixels()
-                .flat_map(|p| [p[0], p[1], p[2]].map(|v| v as u8))
-                .collect(),
-        };
-        Self::new(image.width(), image.height(), data)
+impl fmt::Debug for Pixels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pixels({}x{}x{})", self.width, self.height, self.channels)
     }
 }

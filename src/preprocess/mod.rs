@@ -1,28 +1,29 @@
 //! From an encoded image to a network's input, with the bytes that Pillow and timm give.
 //!
 //! ```text
-//! encoded bytes -> RgbImage -> Pixels (H, W, 3) u8 -> input (3, H, W) f32
-//!          decode()   EvalTransform::pixels   EvalTransform::normalize
+//! bytes -> Image -> Pixels (H, W, C) u8 -> input (C, H, W) f32
+//!      decode() EvalTransform::pixels    EvalTransform::normalize
 //! ```
 //!
 //! Each arrow takes the type that the one before it gives, so a wrong order does not compile.
-//! The arithmetic follows Pillow 13.0.0 (`Image.open(...).convert("RGB")`, `Image.resize`) and
+//! The arithmetic follows Pillow 13.0.0 (`Image.open(...).convert(mode)`, `Image.resize`) and
 //! timm 1.0.31 (`timm/data/transforms_factory.py`, `transforms_imagenet_eval`).
 //!
 //! # What is equal to Pillow, and what is not
 //!
 //! Resize, crop and normalize are equal to the last bit, for every interpolation and crop mode.
-//! Decoding is equal byte for byte on 216 of the 219 test files that Pillow reads: JPEG (every
-//! subsampling, progressive, arithmetic, restart markers, grey, CMYK and YCCK), PNG (every depth and
-//! colour type, Adam7), WebP (lossy too), GIF, BMP, TIFF, PNM, QOI, ICO, TGA. The rest, measured:
+//! Decoding gives Pillow's bytes in each of the three modes, or an error that names what is not
+//! read; [`FORMATS`] lists what is decoded. What is known to be refused or different:
 //!
-//! | file | difference |
+//! | file | |
 //! | --- | --- |
-//! | BMP with run-length jumps | skipped pixels are black, in Pillow of colour 0 |
 //! | TIFF of the kinds below | refused, saying which |
-//! | ICO with a 24-bit bitmap that has no mask | refused as corrupt |
-//! | PNG with damaged data, leniently | what follows the damage (2% of bytes) |
-//! | JPEG cut within a scan's header, leniently | the scans before it; Pillow gives black |
+//! | JPEG without two restart markers in a row | refused |
+//! | JPEG without an end whose last bits are its last bytes | refused, read leniently |
+//! | GIF with a grey palette of its first frame beside a global one | refused |
+//! | PNG whose first animation frame is smaller than the image | refused |
+//! | TGA without a palette of kind 1, or with one of another kind | refused |
+//! | BMP with run lengths of two colours, black and white | refused |
 //!
 //! Every TIFF that Pillow reads gives the same bytes, but for these, which are refused by name:
 //!
@@ -34,15 +35,18 @@
 //! - YCbCr of subsampled chroma with a Predictor, or in blocks of 4x4 that do not fill its rows;
 //! - damaged data where libtiff goes on with a warning (fax codes), strips that share their bytes.
 //!
-//! As in Pillow, alpha and colour profiles are ignored, 16-bit grey is clipped to 0..=255 (other
-//! 16-bit images keep the high byte), a TIFF is always turned as its orientation tag says, and other
-//! files only with [`DecodeOptions::exif_orientation`].
+//! As in Pillow, colour profiles are ignored, 16-bit grey and floats are clipped to 0..=255 (see
+//! [`Image::is_clipped`]; other 16-bit images keep the high byte), a TIFF is always turned as its
+//! orientation tag says, and other files only with [`DecodeOptions::exif_orientation`].
+//!
+//! From any bytes decoding takes at most [`Limits::max_alloc`], shared by all decoders of the
+//! process, and a time that the file's length and [`Limits::max_pixels`] bound.
 //!
 //! ```
-//! use effnet::preprocess::{EvalTransform, PreprocessConfig, RgbImage};
+//! use effnet::preprocess::{ColorMode, EvalTransform, Image, PreprocessConfig};
 //!
 //! let transform = EvalTransform::new(PreprocessConfig::default())?;
-//! let image = RgbImage::new(2, 1, vec![255, 0, 0, 0, 0, 255])?;
+//! let image = Image::new(ColorMode::Rgb, 2, 1, vec![255, 0, 0, 0, 0, 255])?;
 //! let pixels = transform.pixels(&image)?;
 //! assert_eq!((pixels.height(), pixels.width()), (224, 224));
 //! let mut input = vec![0f32; transform.input_len()];
@@ -54,11 +58,14 @@ mod decode;
 mod error;
 mod exif;
 mod image;
+mod pipeline;
+mod raster;
 mod resize;
 mod transform;
 
-pub use decode::{DecodeOptions, Limits, decode};
-pub use error::{DecodeError, ImageSizeError, TransformError};
-pub use image::{Pixels, RgbImage};
+pub use decode::{DecodeOptions, FORMATS, Format, Limits, decode};
+pub use error::{DecodeError, DecodeSetting, ImageSizeError, TransformError};
+pub use image::{ColorMode, Image, Pixels};
+pub use pipeline::Pipeline;
 pub use resize::{Interpolation, resize};
 pub use transform::{CropMode, EvalTransform, PreprocessConfig};

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::decode::Limits;
 use super::error::TransformError;
-use super::image::{Pixels, RgbImage};
+use super::image::{ColorMode, Image, Pixels};
+use super::pipeline::Pipeline;
 use super::resize::{Interpolation, Window, resize_window};
 
 /// How an image is fitted to the input size (timm's `crop_mode`).
@@ -45,7 +47,9 @@ impl fmt::Display for CropMode {
 /// What a `pretrained_cfg` of timm says about its model's input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreprocessConfig {
-    /// Channels, height, width. Only 3 channels (RGB) can be prepared.
+    /// Whose resize and crop.
+    pub pipeline: Pipeline,
+    /// Channels, height, width. 1 channel is grey, 3 are RGB, 4 are RGBA.
     pub input_size: (usize, usize, usize),
     /// The filter of the resize.
     pub interpolation: Interpolation,
@@ -53,10 +57,10 @@ pub struct PreprocessConfig {
     pub crop_pct: f64,
     /// How the image is fitted to the input size.
     pub crop_mode: CropMode,
-    /// Subtracted from values in 0 to 1, one a channel (R, G, B).
-    pub mean: [f64; 3],
-    /// Divides what is left, one a channel (R, G, B).
-    pub std: [f64; 3],
+    /// Subtracted from values in 0 to 1, one a channel.
+    pub mean: Vec<f64>,
+    /// Divides what is left, one a channel.
+    pub std: Vec<f64>,
 }
 
 impl Default for PreprocessConfig {
@@ -64,12 +68,13 @@ impl Default for PreprocessConfig {
     /// standard deviation.
     fn default() -> Self {
         Self {
+            pipeline: Pipeline::Timm,
             input_size: (3, 224, 224),
             interpolation: Interpolation::Bicubic,
             crop_pct: 0.875,
             crop_mode: CropMode::Center,
-            mean: [0.485, 0.456, 0.406],
-            std: [0.229, 0.224, 0.225],
+            mean: vec![0.485, 0.456, 0.406],
+            std: vec![0.229, 0.224, 0.225],
         }
     }
 }
@@ -83,10 +88,11 @@ const MAX_SCALE: f64 = 65_535.0;
 #[derive(Debug, Clone)]
 pub struct EvalTransform {
     config: PreprocessConfig,
+    mode: ColorMode,
     /// Height and width that the image is scaled to before the crop.
     scale_size: (usize, usize),
     /// The normalized value of each byte, one table a channel.
-    tables: [[f32; 256]; 3],
+    tables: Vec<[f32; 256]>,
 }
 
 impl EvalTransform {
@@ -96,9 +102,9 @@ impl EvalTransform {
     /// [`TransformError`] names the value that can't be used.
     pub fn new(config: PreprocessConfig) -> Result<Self, TransformError> {
         let (channels, height, width) = config.input_size;
-        if channels != 3 {
+        let Some(mode) = ColorMode::from_channels(channels) else {
             return Err(TransformError::Channels(config.input_size));
-        }
+        };
         let sides = 1..=MAX_SIDE;
         if !sides.contains(&height) || !sides.contains(&width) {
             return Err(TransformError::InputSize(config.input_size));
@@ -109,19 +115,23 @@ impl EvalTransform {
         if !(config.crop_pct > 0.0 && fits(scale_height) && fits(scale_width)) {
             return Err(TransformError::CropPct(config.crop_pct));
         }
-        let finite = |values: &[f64; 3]| values.iter().all(|v| (*v as f32).is_finite());
-        if !finite(&config.mean)
-            || !finite(&config.std)
+        let usable = |values: &[f64]| {
+            values.len() == channels && values.iter().all(|v| (*v as f32).is_finite())
+        };
+        if !usable(&config.mean)
+            || !usable(&config.std)
             || config.std.iter().any(|v| *v as f32 == 0.0)
         {
-            return Err(TransformError::MeanStd { mean: config.mean, std: config.std });
+            let PreprocessConfig { mean, std, .. } = config;
+            return Err(TransformError::MeanStd { channels, mean, std });
         }
         // torch divides, subtracts and divides in f32, in this order.
-        let tables = std::array::from_fn(|channel| {
-            let (mean, std) = (config.mean[channel] as f32, config.std[channel] as f32);
+        let table = |(mean, std): (&f64, &f64)| {
+            let (mean, std) = (*mean as f32, *std as f32);
             std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std)
-        });
-        Ok(Self { config, scale_size: (scale_height as usize, scale_width as usize), tables })
+        };
+        let tables = config.mean.iter().zip(&config.std).map(table).collect();
+        Ok(Self { config, mode, scale_size: (scale_height as usize, scale_width as usize), tables })
     }
 
     /// The configuration that this transform was made from.
@@ -129,7 +139,12 @@ impl EvalTransform {
         &self.config
     }
 
-    /// Number of values of one image's input: `3 * height * width`.
+    /// The mode of the images that this transform takes.
+    pub fn mode(&self) -> ColorMode {
+        self.mode
+    }
+
+    /// Number of values of one image's input: `channels * height * width`.
     pub fn input_len(&self) -> usize {
         let (channels, height, width) = self.config.input_size;
         channels * height * width
@@ -141,26 +156,32 @@ impl EvalTransform {
     /// whatever the image's shape: only what the crop keeps is computed.
     ///
     /// # Errors
-    /// [`TransformError::ResizedSide`] for an image that timm can't resize either.
-    pub fn pixels(&self, image: &RgbImage) -> Result<Pixels, TransformError> {
-        let (_, height, width) = self.config.input_size;
+    /// [`TransformError::ResizedSide`] for an image that timm can't resize either,
+    /// [`TransformError::Mode`] for one of another mode than [`mode`](Self::mode).
+    pub fn pixels(&self, image: &Image) -> Result<Pixels, TransformError> {
+        if image.mode() != self.mode {
+            return Err(TransformError::Mode { expected: self.mode, actual: image.mode() });
+        }
+        let (channels, height, width) = self.config.input_size;
         let size = self.resized(image)?;
-        let (x, y) = (Crop::center(size.0, width), Crop::center(size.1, height));
+        let pipeline = self.config.pipeline;
+        let crop = |size, crop| Crop::center(size, crop, pipeline);
+        let (x, y) = (crop(size.0, width), crop(size.1, height));
         let window = Window { x: x.offset, y: y.offset, width: x.kept, height: y.kept };
-        let kept = resize_window(image, size, self.config.interpolation, window);
+        let kept = resize_window(image, size, (pipeline, self.config.interpolation), window);
         if x.kept == width && y.kept == height {
-            return Ok(Pixels::new(width, height, kept));
+            return Ok(Pixels::new(image, width, height, kept));
         }
         let mut data = self.fill().repeat(width * height);
-        let rows = data.chunks_exact_mut(width * 3).skip(y.before);
-        for (row, kept) in rows.zip(kept.chunks_exact(x.kept * 3)) {
-            row[x.before * 3..][..kept.len()].copy_from_slice(kept);
+        let rows = data.chunks_exact_mut(width * channels).skip(y.before);
+        for (row, kept) in rows.zip(kept.chunks_exact(x.kept * channels)) {
+            row[x.before * channels..][..kept.len()].copy_from_slice(kept);
         }
-        Ok(Pixels::new(width, height, data))
+        Ok(Pixels::new(image, width, height, data))
     }
 
     /// Width and height that the image is resized to before the crop.
-    fn resized(&self, image: &RgbImage) -> Result<(u64, u64), TransformError> {
+    fn resized(&self, image: &Image) -> Result<(u64, u64), TransformError> {
         let (scale_height, scale_width) = self.scale_size;
         let (width, height) = (f64::from(image.width()), f64::from(image.height()));
         let (ratio_height, ratio_width) =
@@ -183,7 +204,10 @@ impl EvalTransform {
             }
         };
         let sides = 1.0..=f64::from(i32::MAX);
-        if !sides.contains(&new_width) || !sides.contains(&new_height) {
+        // torchvision makes the whole of it before the crop.
+        let is_too_large = self.config.pipeline == Pipeline::Transformers
+            && new_width * new_height > Limits::default().max_pixels as f64;
+        if !sides.contains(&new_width) || !sides.contains(&new_height) || is_too_large {
             return Err(TransformError::ResizedSide {
                 width: image.width(),
                 height: image.height(),
@@ -195,14 +219,15 @@ impl EvalTransform {
     }
 
     /// The colour around an image that is smaller than the crop.
-    fn fill(&self) -> [u8; 3] {
+    fn fill(&self) -> Vec<u8> {
+        let mean = |mean: &f64| (255.0 * mean).round_ties_even() as u8;
         match self.config.crop_mode {
-            CropMode::Border => self.config.mean.map(|mean| (255.0 * mean).round_ties_even() as u8),
-            CropMode::Center | CropMode::Squash => [0; 3],
+            CropMode::Border => self.config.mean.iter().map(mean).collect(),
+            CropMode::Center | CropMode::Squash => vec![0; self.mode.channels()],
         }
     }
 
-    /// Normalizes into one image's place in a batch: `(3, height, width)`, values
+    /// Normalizes into one image's place in a batch: `(channels, height, width)`, values
     /// `(byte / 255 - mean) / std` in f32, equal to torch's to the last bit.
     ///
     /// # Errors
@@ -213,18 +238,28 @@ impl EvalTransform {
                 return Err(TransformError::Length { what, expected: self.input_len(), actual });
             }
         }
-        let plane = input.len() / 3;
-        for (channel, (plane, table)) in input.chunks_exact_mut(plane).zip(&self.tables).enumerate()
-        {
-            for (value, pixel) in plane.iter_mut().zip(pixels.data().chunks_exact(3)) {
-                *value = table[usize::from(pixel[channel])];
-            }
+        match self.mode {
+            ColorMode::L => self.look_up::<1>(pixels.data(), input),
+            ColorMode::Rgb => self.look_up::<3>(pixels.data(), input),
+            ColorMode::Rgba => self.look_up::<4>(pixels.data(), input),
         }
         Ok(())
     }
+
+    /// Pixels of `C` channels to planes.
+    fn look_up<const C: usize>(&self, pixels: &[u8], input: &mut [f32]) {
+        let plane = input.len() / C;
+        for (channel, (plane, table)) in input.chunks_exact_mut(plane).zip(&self.tables).enumerate()
+        {
+            for (value, pixel) in plane.iter_mut().zip(pixels.as_chunks::<C>().0) {
+                *value = table[usize::from(pixel[channel])];
+            }
+        }
+    }
 }
 
-/// What one side of a centre crop keeps of a resized image (torchvision's `center_crop`).
+/// What one side of a centre crop keeps of a resized image (torchvision's `center_crop`, and that of
+/// transformers' image processors).
 struct Crop {
     /// First pixel kept.
     offset: u64,
@@ -235,13 +270,17 @@ struct Crop {
 }
 
 impl Crop {
-    fn center(size: u64, crop: usize) -> Self {
+    fn center(size: u64, crop: usize, pipeline: Pipeline) -> Self {
         match (crop as u64).checked_sub(size) {
             Some(missing) => {
                 Self { offset: 0, kept: size as usize, before: (missing / 2) as usize }
             }
             None => {
-                let offset = ((size - crop as u64) as f64 / 2.0).round_ties_even() as u64;
+                let half = (size - crop as u64) as f64 / 2.0;
+                let offset = match pipeline {
+                    Pipeline::Timm => half.round_ties_even() as u64,
+                    Pipeline::Transformers => half as u64,
+                };
                 Self { offset, kept: crop, before: 0 }
             }
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::labels::LabelNames;
+use crate::preprocess::Pipeline;
 
 /// The most classes that a configuration may ask for: more is a mistake or an attack.
 const MAX_CLASSES: usize = 1_000_000;
@@ -23,8 +24,12 @@ pub enum CfgOrigin {
     ModelTable,
     /// A `config.json`.
     ConfigJson,
+    /// transformers' `preprocessor_config.json`.
+    PreprocessorConfig,
     /// The naming convention of a foreign checkpoint, for the images of its library.
     Convention,
+    /// What a checkpoint says of itself, such as the arguments of the script that made it.
+    Checkpoint,
 }
 
 /// What is known about one set of weights, with timm's names.
@@ -36,6 +41,9 @@ pub struct PretrainedCfg {
     /// Where this configuration came from.
     #[serde(skip)]
     pub origin: CfgOrigin,
+    /// Whose steps prepare images.
+    #[serde(skip)]
+    pub pipeline: Pipeline,
 
     /// Architecture: `efficientnet_b0`.
     pub architecture: Option<String>,

@@ -8,8 +8,9 @@ use serde::de::DeserializeOwned;
 use serde::de::value::MapDeserializer;
 use serde_json::{Map, Value};
 
-use super::{CfgOrigin, ModelArgs, PretrainedCfg, PretrainedError, args, cfg, find};
-use crate::labels::{LabelSet, label_set_for};
+use super::{CfgOrigin, ModelArgs, PretrainedCfg, PretrainedError, args, cfg, find, transformers};
+use crate::labels::{ClassifierActivation, LabelError, LabelNames, LabelSet, label_set_for};
+use crate::preprocess::Pipeline;
 
 /// The largest `config.json` that is read, in bytes. ImageNet-21k's names and descriptions take 3 MB.
 const MAX_BYTES: u64 = 8 << 20;
@@ -24,8 +25,8 @@ pub struct ModelConfig {
     pub file: PathBuf,
     /// Architecture, by its present name.
     pub architecture: &'static str,
-    /// What to tell the user, where the file has a name that timm has retired.
-    pub note: Option<String>,
+    /// What to tell the user: that the file has a name that timm has retired, that it lacks something.
+    pub notes: Vec<String>,
     /// Number of classes; 0 for no classifier.
     pub num_classes: usize,
     /// Input channels.
@@ -36,25 +37,52 @@ pub struct ModelConfig {
     pub global_pool: Option<String>,
     /// How the network differs from the architecture's row.
     pub model_args: ModelArgs,
+    /// The width multiplier in place of the row's, for a model that is no row of timm's.
+    pub channel_multiplier: Option<f64>,
+    /// What makes probabilities of the outputs, where the file says it.
+    pub activation: Option<ClassFunction>,
+    /// Whether images are turned as their EXIF orientation says, as transformers' pipeline does.
+    pub turns_exif: bool,
     /// Preprocessing, labels and origin.
     pub pretrained_cfg: PretrainedCfg,
     /// Keys of the pretrained configuration that mean nothing to timm 1.0.31 nor here.
     pub ignored_keys: Vec<String>,
 }
 
+/// What makes probabilities of the outputs, and the key that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClassFunction {
+    /// The activation.
+    pub value: ClassifierActivation,
+    /// The key of the `config.json`.
+    pub key: &'static str,
+}
+
 impl ModelConfig {
-    /// Reads a `config.json`.
+    /// Reads a `config.json`, timm's or transformers', and beside the latter its
+    /// `preprocessor_config.json`.
     ///
     /// # Errors
     /// As [`from_slice`](Self::from_slice), and [`PretrainedError::Read`],
     /// [`PretrainedError::TooLarge`].
     pub fn from_file(file: &Path) -> Result<Self, PretrainedError> {
-        let failed = |source| PretrainedError::Read { file: file.to_owned(), source };
-        let mut bytes = Vec::new();
-        File::open(file)
-            .and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-            .map_err(failed)?;
-        Self::from_slice(&bytes, file)
+        let root = parse(&read(file)?, file)?;
+        let Some(kind) = transformers::Kind::of(&root) else {
+            return Self::from_root(root, file);
+        };
+        let processor = file.with_file_name(transformers::PROCESSOR);
+        let processor = match processor.exists() {
+            true => Some(parse(&read(&processor)?, &processor)?),
+            false => None,
+        };
+        transformers::read(kind, &root, processor.as_ref(), file)
+    }
+
+    /// Whether a `config.json` has a `preprocessor_config.json` beside it that belongs to it: whether it
+    /// is transformers'.
+    #[cfg(feature = "hub")]
+    pub(crate) fn has_preprocessor(file: &Path) -> Result<bool, PretrainedError> {
+        Ok(transformers::Kind::of(&parse(&read(file)?, file)?).is_some())
     }
 
     /// Reads the bytes of a `config.json`; `file` is what errors call it.
@@ -78,22 +106,25 @@ impl ModelConfig {
     /// let config = ModelConfig::from_slice(json.as_bytes(), "config.json".as_ref())?;
     /// assert_eq!((config.num_classes, config.in_chans), (2, 3));
     /// assert_eq!(config.labels()?.unwrap().get(1).unwrap().label, "dog");
-    /// let preprocessing = config.pretrained_cfg.resolve(false)?;
+    /// let preprocessing = config.pretrained_cfg.resolve(false);
     /// assert_eq!(preprocessing.crop_pct.source.to_string(), "crop_pct in config.json");
     /// # Ok::<(), effnet::pretrained::PretrainedError>(())
     /// ```
     pub fn from_slice(bytes: &[u8], file: &Path) -> Result<Self, PretrainedError> {
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(PretrainedError::TooLarge { file: file.to_owned(), limit: MAX_BYTES });
+        let root = parse(bytes, file)?;
+        match transformers::Kind::of(&root) {
+            Some(kind) => transformers::read(kind, &root, None, file),
+            None => Self::from_root(root, file),
         }
-        let root: Value = serde_json::from_slice(bytes)
-            .map_err(|source| PretrainedError::Json { file: file.to_owned(), source })?;
+    }
+
+    /// Reads timm's `config.json`, or one of `TimmWrapperForImageClassification`.
+    fn from_root(mut root: Map<String, Value>, file: &Path) -> Result<Self, PretrainedError> {
         let bad = |key: &str, reason: String| PretrainedError::Value {
             file: file.to_owned(),
             key: key.to_owned(),
             reason,
         };
-        let mut root = object(root).map_err(|reason| bad("the file", reason))?;
         let text = |root: &mut Map<String, Value>, key: &str| {
             take::<String>(root, key).map_err(|reason| bad(key, reason))
         };
@@ -108,6 +139,12 @@ impl ModelConfig {
                 format!("a name of {} bytes; expected at most {MAX_NAME}", architecture.len());
             return Err(bad("architecture", reason));
         }
+        // transformers keeps timm's file and adds to it; it prepares images at the size of training.
+        let is_wrapper = text(&mut root, "model_type")?.as_deref() == Some("timm_wrapper");
+        // Written by `convert` where timm's file has no word for it.
+        let pipeline = text(&mut root, "pipeline")?;
+        let problem_type = text(&mut root, "problem_type")?;
+        let activation = transformers::activation(problem_type.as_deref());
         let num_features = count(&mut root, "num_features")?;
         let global_pool = text(&mut root, "global_pool")?;
         let model_args = match root.remove("model_args") {
@@ -152,6 +189,17 @@ impl ModelConfig {
         let mut pretrained_cfg: PretrainedCfg =
             read_fields(fields).map_err(|(key, reason)| bad(&path(&key), reason))?;
         pretrained_cfg.origin = CfgOrigin::ConfigJson;
+        pretrained_cfg.pipeline = match pipeline.as_deref() {
+            None | Some("timm") => Pipeline::Timm,
+            Some("transformers") => Pipeline::Transformers,
+            Some(other) => {
+                let reason = format!("{other:?}; expected \"timm\" or \"transformers\"");
+                return Err(bad("pipeline", reason));
+            }
+        };
+        if is_wrapper {
+            (pretrained_cfg.test_input_size, pretrained_cfg.test_crop_pct) = (None, None);
+        }
 
         if let Some(num_classes) = model_args.num_classes {
             if stated_classes && pretrained_cfg.num_classes() != num_classes {
@@ -182,12 +230,15 @@ impl ModelConfig {
         Ok(Self {
             file: file.to_owned(),
             architecture,
-            note: found.note,
+            notes: found.note.into_iter().collect(),
             num_classes: pretrained_cfg.num_classes(),
             in_chans: pretrained_cfg.input_size.map_or(3, |size| size[0]),
             num_features,
             global_pool,
             model_args,
+            channel_multiplier: None,
+            activation,
+            turns_exif: is_wrapper || pretrained_cfg.pipeline == Pipeline::Transformers,
             pretrained_cfg,
             ignored_keys,
         })
@@ -203,6 +254,47 @@ impl ModelConfig {
         label_set_for(self.num_classes, names, cfg.label_descriptions.as_ref())
             .map_err(|source| PretrainedError::Labels { file: self.file.clone(), source })
     }
+}
+
+/// Class names from a file of the user's, see [`LabelNames::parse`].
+///
+/// # Errors
+/// [`PretrainedError::Read`], [`PretrainedError::TooLarge`], [`PretrainedError::Labels`] with the line
+/// that is wrong.
+pub fn read_labels(file: &Path) -> Result<LabelNames, PretrainedError> {
+    let bytes = read(file)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(PretrainedError::TooLarge { file: file.to_owned(), limit: MAX_BYTES });
+    }
+    let failed = |source| PretrainedError::Labels { file: file.to_owned(), source };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
+        failed(LabelError::File { line, reason: "not UTF-8 text".to_owned() })
+    })?;
+    LabelNames::parse(&text).map_err(failed)
+}
+
+/// The bytes of a configuration.
+fn read(file: &Path) -> Result<Vec<u8>, PretrainedError> {
+    let failed = |source| PretrainedError::Read { file: file.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(file).and_then(|f| f.take(MAX_BYTES + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// The object that a configuration is.
+fn parse(bytes: &[u8], file: &Path) -> Result<Map<String, Value>, PretrainedError> {
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(PretrainedError::TooLarge { file: file.to_owned(), limit: MAX_BYTES });
+    }
+    let root: Value = serde_json::from_slice(bytes)
+        .map_err(|source| PretrainedError::Json { file: file.to_owned(), source })?;
+    object(root).map_err(|reason| PretrainedError::Value {
+        file: file.to_owned(),
+        key: "the file".to_owned(),
+        reason,
+    })
 }
 
 fn read_args(value: Value, file: &Path) -> Result<ModelArgs, PretrainedError> {
@@ -223,7 +315,9 @@ fn read_args(value: Value, file: &Path) -> Result<ModelArgs, PretrainedError> {
 }
 
 /// Reads a struct of optional fields; an error names the field, which serde's own does not.
-fn read_fields<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, (String, String)> {
+pub(super) fn read_fields<T: DeserializeOwned>(
+    fields: Map<String, Value>,
+) -> Result<T, (String, String)> {
     for (key, value) in &fields {
         let alone = MapDeserializer::new(std::iter::once((key.as_str(), value)));
         T::deserialize(alone).map_err(|e: serde_json::Error| (key.clone(), e.to_string()))?;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::labels::LabelError;
+use crate::text::file_name;
 
 /// What can go wrong between a model's name and its configuration.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,7 @@ pub enum PretrainedError {
         reason: String,
     },
     /// A configuration file cannot be read.
-    #[error("cannot read {}: {source}", .file.display())]
+    #[error("cannot read {}: {source}", file_name(.file))]
     Read {
         /// The file.
         file: PathBuf,
@@ -59,7 +60,7 @@ pub enum PretrainedError {
         source: std::io::Error,
     },
     /// A configuration file is larger than any real one.
-    #[error("{} is larger than {limit} bytes: this is no model configuration", .file.display())]
+    #[error("{} is larger than {limit} bytes: this is not a configuration or a list of labels", file_name(.file))]
     TooLarge {
         /// The file.
         file: PathBuf,
@@ -67,7 +68,7 @@ pub enum PretrainedError {
         limit: u64,
     },
     /// A configuration file is not JSON.
-    #[error("{} is not valid JSON: {source}", .file.display())]
+    #[error("{} is not valid JSON: {source}", file_name(.file))]
     Json {
         /// The file.
         file: PathBuf,
@@ -75,7 +76,7 @@ pub enum PretrainedError {
         source: serde_json::Error,
     },
     /// A value of a configuration file is missing, of the wrong type, out of range or unknown.
-    #[error("{}: {key}: {reason}", .file.display())]
+    #[error("{}: {key}: {reason}", file_name(.file))]
     Value {
         /// The file.
         file: PathBuf,
@@ -85,7 +86,7 @@ pub enum PretrainedError {
         reason: String,
     },
     /// A model argument that changes the network in a way that is not implemented.
-    #[error("{}: model_args.{key} is not supported: the model would not compute what timm computes", .file.display())]
+    #[error("{}: model_args.{key} is not supported: the model would not compute what timm computes", file_name(.file))]
     UnknownModelArg {
         /// The file.
         file: PathBuf,
@@ -93,27 +94,32 @@ pub enum PretrainedError {
         key: String,
     },
     /// The architecture of a configuration file is not one of timm's.
-    #[error("{}: {source}", .file.display())]
+    #[error("{}: {source}", file_name(.file))]
     Architecture {
         /// The file.
         file: PathBuf,
         /// Which name, and the nearest ones.
         source: Box<PretrainedError>,
     },
-    /// The label names of a configuration file do not fit.
-    #[error("{}: {source}", .file.display())]
+    /// The label names of a file do not fit, or cannot be read.
+    #[error("{}: {source}", file_name(.file))]
     Labels {
         /// The file.
         file: PathBuf,
         /// Why.
         source: LabelError,
     },
-    /// Images cannot be prepared for a model whose input is not RGB.
+    /// A mean or a standard deviation that was asked for and is not one a channel.
     #[error(
-        "the model takes {channels} channels: an image has 3, so give it a tensor (`effnet forward`)"
+        "`ClassifierBuilder::{key}` has {values} values and the network takes {channels} channels: give \
+         one for all, or one a channel"
     )]
-    NotRgb {
-        /// Input channels of the model.
+    Channels {
+        /// `mean` or `std`.
+        key: &'static str,
+        /// How many values were given.
+        values: usize,
+        /// Input channels of the network.
         channels: usize,
     },
 }

@@ -15,11 +15,13 @@ mod error;
 mod name;
 mod resolve;
 mod table;
+mod transformers;
 
 pub use args::ModelArgs;
 pub use cfg::{CfgOrigin, OneOrMany, PretrainedCfg};
-pub use config::ModelConfig;
+pub use config::{ClassFunction, ModelConfig, read_labels};
 pub use error::PretrainedError;
 pub use name::ModelName;
+pub(crate) use resolve::PreprocessingOptions;
 pub use resolve::{Resolved, ResolvedPreprocessing, ValueSource};
 pub use table::{Found, all, architectures, find, glob, retired, timm_version};

@@ -12,6 +12,7 @@ use super::{PretrainedError, table};
 /// | `efficientnet_b0`, `efficientnet_b0.ra_in1k`, a retired name | [`Timm`](Self::Timm) |
 /// | `org/repo`, `org/repo@revision`, the same after `hf-hub:` (or timm's older `hf_hub:`) | [`Hub`](Self::Hub) |
 /// | `local-dir:PATH`, or the path of an existing folder | [`Folder`](Self::Folder) |
+/// | the path of an existing file | [`File`](Self::File) |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelName {
     /// A name for [`find`](super::find). It need not exist.
@@ -25,11 +26,13 @@ pub enum ModelName {
     },
     /// A folder with a `config.json` and weights.
     Folder(PathBuf),
+    /// A checkpoint that says or shows what it is.
+    File(PathBuf),
 }
 
 impl ModelName {
-    /// Reads a name. An existing folder goes before a hub repository of the same spelling, and a
-    /// name of the table before both; the prefixes are never ambiguous.
+    /// Reads a name. An existing folder or file goes before a hub repository of the same spelling, and a
+    /// name of the table before all; the prefixes are never ambiguous.
     ///
     /// # Errors
     /// [`PretrainedError::Name`] with the part that is wrong, [`PretrainedError::NoSuchFolder`].
@@ -69,6 +72,9 @@ impl ModelName {
         if Path::new(name).is_dir() {
             return Ok(Self::Folder(PathBuf::from(name)));
         }
+        if Path::new(name).exists() {
+            return Ok(Self::File(PathBuf::from(name)));
+        }
         let is_path = name.starts_with(['.', '/', '~'])
             || name.ends_with('/')
             || name.contains('\\')
@@ -99,6 +105,7 @@ impl fmt::Display for ModelName {
                 revision.iter().try_for_each(|r| write!(f, "@{r}"))
             }
             Self::Folder(path) => write!(f, "local-dir:{}", path.display()),
+            Self::File(path) => write!(f, "{}", path.display()),
         }
     }
 }

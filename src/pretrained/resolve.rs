@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{CfgOrigin, PretrainedCfg, PretrainedError};
+use crate::preprocess::Pipeline;
 
 /// Where a resolved value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,8 +13,16 @@ pub enum ValueSource {
     ModelTable(&'static str),
     /// The model's `config.json`, under this key.
     ConfigJson(&'static str),
+    /// transformers' `preprocessor_config.json`.
+    PreprocessorConfig,
     /// The naming convention of a foreign checkpoint: as the weights' library does, under this key.
     Convention(&'static str),
+    /// The file of the weights.
+    Checkpoint,
+    /// Whoever asked for the model: an option of the command, a setter of the library.
+    Option,
+    /// The network's only output, of which no softmax can be taken.
+    OneOutput,
     /// timm's default: nothing else says it.
     Default,
 }
@@ -23,7 +32,11 @@ impl fmt::Display for ValueSource {
         match self {
             Self::ModelTable(key) => write!(f, "{key} in the model table"),
             Self::ConfigJson(key) => write!(f, "{key} in config.json"),
+            Self::PreprocessorConfig => f.write_str("preprocessor_config.json"),
             Self::Convention(key) => write!(f, "{key} in the convention of the weights' names"),
+            Self::Checkpoint => f.write_str("the weights' file"),
+            Self::Option => f.write_str("as asked for"),
+            Self::OneOutput => f.write_str("the network has one output"),
             Self::Default => f.write_str("timm's default"),
         }
     }
@@ -41,7 +54,9 @@ pub struct Resolved<T> {
 /// How images are prepared for a model, each value with its source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResolvedPreprocessing {
-    /// Channels (always 3), height, width.
+    /// Whose steps: whose resize, whose crop.
+    pub pipeline: Pipeline,
+    /// Channels, height, width.
     pub input_size: Resolved<[usize; 3]>,
     /// Resize filter: `nearest`, `bilinear`, `bicubic` or `lanczos`.
     pub interpolation: Resolved<String>,
@@ -49,10 +64,31 @@ pub struct ResolvedPreprocessing {
     pub crop_pct: Resolved<f64>,
     /// `center`, `squash` or `border`.
     pub crop_mode: Resolved<String>,
-    /// Mean of red, green, blue, of pixels from 0 to 1.
-    pub mean: Resolved<[f64; 3]>,
-    /// Standard deviation of red, green, blue, of pixels from 0 to 1.
-    pub std: Resolved<[f64; 3]>,
+    /// Mean of each channel, of pixels from 0 to 1.
+    pub mean: Resolved<Vec<f64>>,
+    /// Standard deviation of each channel, of pixels from 0 to 1.
+    pub std: Resolved<Vec<f64>>,
+}
+
+/// What whoever asks for a model wants otherwise than its configuration says.
+///
+/// What is `None` stays as the configuration has it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct PreprocessingOptions {
+    /// Takes the size and the crop of training, not those that score best in testing.
+    pub(crate) train_size: bool,
+    /// Height and width of the network's input.
+    pub(crate) img_size: Option<[usize; 2]>,
+    /// Resize filter: `nearest`, `bilinear`, `bicubic` or `lanczos`.
+    pub(crate) interpolation: Option<String>,
+    /// The part of the resized image that the crop keeps.
+    pub(crate) crop_pct: Option<f64>,
+    /// `center`, `squash` or `border`.
+    pub(crate) crop_mode: Option<String>,
+    /// Mean of each channel, or one for all, of pixels from 0 to 1.
+    pub(crate) mean: Option<Vec<f64>>,
+    /// Standard deviation of each channel, or one for all, of pixels from 0 to 1.
+    pub(crate) std: Option<Vec<f64>>,
 }
 
 impl ResolvedPreprocessing {
@@ -62,6 +98,7 @@ impl ResolvedPreprocessing {
             if own.source == ValueSource::Default { base } else { own }
         }
         Self {
+            pipeline: self.pipeline,
             input_size: first(self.input_size, base.input_size),
             interpolation: first(self.interpolation, base.interpolation),
             crop_pct: first(self.crop_pct, base.crop_pct),
@@ -70,6 +107,67 @@ impl ResolvedPreprocessing {
             std: first(self.std, base.std),
         }
     }
+
+    /// The same with what `options` say, for a network of `in_chans` input channels. A mean or standard
+    /// deviation of other channels than these is made to fit, with a note.
+    ///
+    /// # Errors
+    /// [`PretrainedError::Channels`] if an option has other than one value or one a channel.
+    pub(crate) fn with(
+        mut self,
+        options: &PreprocessingOptions,
+        in_chans: usize,
+    ) -> Result<(Self, Vec<String>), PretrainedError> {
+        fn set<T: Clone>(value: &mut Resolved<T>, option: &Option<T>) {
+            if let Some(option) = option {
+                *value = Resolved { value: option.clone(), source: ValueSource::Option };
+            }
+        }
+        self.input_size.value[0] = in_chans;
+        let size = options.img_size.map(|[height, width]| [in_chans, height, width]);
+        set(&mut self.input_size, &size);
+        set(&mut self.interpolation, &options.interpolation);
+        set(&mut self.crop_pct, &options.crop_pct);
+        set(&mut self.crop_mode, &options.crop_mode);
+        set(&mut self.mean, &options.mean);
+        set(&mut self.std, &options.std);
+        let mut notes = Vec::new();
+        for (key, values) in [("mean", &mut self.mean), ("std", &mut self.std)] {
+            notes.extend(fit(key, values, in_chans)?);
+        }
+        Ok((self, notes))
+    }
+}
+
+/// Makes the values one a channel; a note where that changes them.
+fn fit(
+    key: &'static str,
+    values: &mut Resolved<Vec<f64>>,
+    in_chans: usize,
+) -> Result<Option<String>, PretrainedError> {
+    let Resolved { value, source } = values;
+    if value.len() == in_chans {
+        return Ok(None);
+    }
+    let given = value.len();
+    let average = value.iter().sum::<f64>() / given as f64;
+    if given == 1 {
+        *value = vec![average; in_chans];
+        return Ok(None);
+    }
+    if *source == ValueSource::Option {
+        return Err(PretrainedError::Channels { key, values: given, channels: in_chans });
+    }
+    let text = format!("{value:?} ({source})");
+    // A fourth channel, alpha or infrared, is like no colour; a grey one is like all.
+    value.resize(in_chans.max(given), average);
+    if in_chans < given {
+        *value = vec![average; in_chans];
+    }
+    Ok(Some(format!(
+        "{key} {text} is for {given} channels and the network takes {in_chans}: {value:.4?} is used; \
+         `ClassifierBuilder::{key}` sets another"
+    )))
 }
 
 impl PretrainedCfg {
@@ -78,39 +176,32 @@ impl PretrainedCfg {
     /// `test_input_size` and `test_crop_pct` hold where they are given, each on its own, as in the
     /// evaluation that timm's accuracies come from; `use_train_size` leaves both aside.
     ///
-    /// # Errors
-    /// [`PretrainedError::NotRgb`] if the input size, the mean or the standard deviation is not for
-    /// three channels. One mean or standard deviation for all channels is spread over the three.
-    ///
     /// ```
     /// let b1 = effnet::pretrained::find("efficientnet_b1.ft_in1k")?.cfg;
-    /// let test = b1.resolve(false)?;
+    /// let test = b1.resolve(false);
     /// assert_eq!((test.input_size.value, test.crop_pct.value), ([3, 256, 256], 1.0));
     /// assert_eq!(test.input_size.source.to_string(), "test_input_size in the model table");
-    /// let train = b1.resolve(true)?;
+    /// let train = b1.resolve(true);
     /// assert_eq!((train.input_size.value, train.crop_pct.value), ([3, 224, 224], 0.875));
     /// # Ok::<(), effnet::pretrained::PretrainedError>(())
     /// ```
-    pub fn resolve(&self, use_train_size: bool) -> Result<ResolvedPreprocessing, PretrainedError> {
+    pub fn resolve(&self, use_train_size: bool) -> ResolvedPreprocessing {
         let (test_input_size, test_crop_pct) =
             if use_train_size { (None, None) } else { (self.test_input_size, self.test_crop_pct) };
-        let input_size = self.pick(
-            [("test_input_size", test_input_size), ("input_size", self.input_size)],
-            [3, 224, 224],
-        );
-        if input_size.value[0] != 3 {
-            return Err(PretrainedError::NotRgb { channels: input_size.value[0] });
-        }
-        Ok(ResolvedPreprocessing {
-            input_size,
+        ResolvedPreprocessing {
+            pipeline: self.pipeline,
+            input_size: self.pick(
+                [("test_input_size", test_input_size), ("input_size", self.input_size)],
+                [3, 224, 224],
+            ),
             interpolation: self
                 .pick([("interpolation", self.interpolation.clone())], "bicubic".to_owned()),
             crop_pct: self
                 .pick([("test_crop_pct", test_crop_pct), ("crop_pct", self.crop_pct)], 0.875),
             crop_mode: self.pick([("crop_mode", self.crop_mode.clone())], "center".to_owned()),
-            mean: self.pick([("mean", rgb(self.mean.as_deref())?)], [0.485, 0.456, 0.406]),
-            std: self.pick([("std", rgb(self.std.as_deref())?)], [0.229, 0.224, 0.225]),
-        })
+            mean: self.pick([("mean", self.mean.clone())], vec![0.485, 0.456, 0.406]),
+            std: self.pick([("std", self.std.clone())], vec![0.229, 0.224, 0.225]),
+        }
     }
 
     /// The first value that is given, else the default.
@@ -124,20 +215,13 @@ impl PretrainedCfg {
                 let source = match self.origin {
                     CfgOrigin::ModelTable => ValueSource::ModelTable(key),
                     CfgOrigin::ConfigJson => ValueSource::ConfigJson(key),
+                    CfgOrigin::PreprocessorConfig => ValueSource::PreprocessorConfig,
                     CfgOrigin::Convention => ValueSource::Convention(key),
+                    CfgOrigin::Checkpoint => ValueSource::Checkpoint,
                 };
                 return Resolved { value, source };
             }
         }
         Resolved { value: default, source: ValueSource::Default }
-    }
-}
-
-fn rgb(values: Option<&[f64]>) -> Result<Option<[f64; 3]>, PretrainedError> {
-    match values {
-        None => Ok(None),
-        Some(&[one]) => Ok(Some([one; 3])),
-        Some(&[r, g, b]) => Ok(Some([r, g, b])),
-        Some(other) => Err(PretrainedError::NotRgb { channels: other.len() }),
     }
 }

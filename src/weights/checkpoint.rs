@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -10,12 +9,14 @@ use half::{bf16, f16};
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 
-use super::entry::{Body, Entry, Header};
+use super::entry::{Entry, Header};
 use super::report::nearest;
 use super::values::{self, Stored};
 use super::{
-    Hdf5Error, MappedTensor, Normalization, WeightsError, format, pickle, shards, wrappers,
+    Declared, Hdf5Error, MappedTensor, Normalization, TorchError, WeightsError, format, shards,
+    wrappers,
 };
+use crate::text::file_name;
 
 /// What a folder's weights are called, the first that is there.
 const IN_FOLDER: [&str; 3] =
@@ -25,17 +26,22 @@ const IN_FOLDER: [&str; 3] =
 /// a Keras one (`.keras`, `.weights.h5`, `.h5`), or the bytes of one; its content tells which, not its
 /// name. Or several safetensors files with an index (`*.index.json`).
 ///
-/// A PyTorch file is read without running anything of it: its pickle may name what tensors need and
-/// nothing else. What is no tensor there is ignored.
+/// A PyTorch file is read without running anything of it: what a name in its pickle would make, if it is
+/// not one that tensors need, is an object without behaviour. Only a tensor that depends on one cannot be
+/// read. Of a whole module in place of its state dict the parameters and buffers are taken.
 ///
-/// Of a training checkpoint the weights are found where timm looks for them (`state_dict_ema`,
-/// `model_ema`, `state_dict`, `model`, as dictionaries or as beginnings of names), without the prefixes
-/// `module.` and `_orig_mod.`; TensorFlow's averages (`/ExponentialMovingAverage`) stand in the place of
-/// their variables. [`note`](Self::note) says what was done.
+/// Of a training checkpoint the weights are found where timm and others put them (`state_dict_ema`,
+/// `model_ema`, `ema`, `state_dict`, `model_state_dict`, `model`, ..., averages first), whether these
+/// are keys of dictionaries or beginnings of names, without the prefixes `module.` and `_orig_mod.`, and
+/// without what optimizers, losses and metrics keep beside; TensorFlow's averages
+/// (`/ExponentialMovingAverage`) stand in the place of their variables. [`note`](Self::note) says what was
+/// done, and [`declared`](Self::declared) what else the file says about the model.
 ///
 /// Tensors of a Keras file have the names that Keras 3 gives them, `LAYER/VARIABLE`
 /// (`block2a_expand_conv/kernel`), whatever Keras wrote it: Keras 2's `:0` is taken off, and the
-/// numbers of the newer files become names. The optimizer's are left out.
+/// numbers of the newer files become names. The optimizer's are left out. Where a description stands
+/// beside them, a batch norm between the pooled features and the only `Dense` layer is folded into that
+/// layer, in f64.
 ///
 /// Opening parses and checks the header; the values of a tensor are read, converted and checked
 /// when it is asked for. Cloning is cheap: clones share the file.
@@ -84,10 +90,15 @@ impl Checkpoint {
         let path = path.as_ref();
         if path.is_dir() {
             let found = IN_FOLDER.iter().map(|name| path.join(name)).find(|file| file.exists());
-            let missing = || WeightsError::NoneInFolder { folder: path.to_owned() };
+            let missing = || match format::in_folder(path) {
+                Some((format, remedy)) => {
+                    WeightsError::OtherFormat { file: file_name(path), format, remedy }
+                }
+                None => WeightsError::NoneInFolder { folder: path.to_owned() },
+            };
             return Self::open(found.filter(|file| !file.is_dir()).ok_or_else(missing)?);
         }
-        let file = path.display().to_string();
+        let file = file_name(path);
         if shards::is_index(path) {
             let (header, shards) = shards::open(path, open_map)?;
             return Ok(Self::new(file, shards, header, None));
@@ -158,6 +169,11 @@ impl Checkpoint {
         &self.inner.header.metadata
     }
 
+    /// What the file says about its model besides the tensors. None of it has been compared with them.
+    pub fn declared(&self) -> &Declared {
+        &self.inner.header.declared
+    }
+
     /// How images are normalized, if layers of the model do it and the file says how, as Keras's do.
     pub fn normalization(&self) -> Option<Normalization> {
         self.inner.header.normalization
@@ -175,18 +191,28 @@ impl Checkpoint {
         })
     }
 
-    /// Reads the values of a tensor as f32, in row-major order. Exact: every f16 and bf16 is an f32.
+    /// Reads the values of a tensor as f32, in row-major order. Every f16 and bf16 is an f32; a f64 is
+    /// rounded to the nearest one.
     ///
     /// # Errors
-    /// If there is no such tensor, it is stored as something other than f32, f16 or bf16, or it
-    /// holds a value that is not finite.
+    /// If there is no such tensor, it is stored as something other than f32, f16, bf16 or f64, or it
+    /// holds a value that is not finite or beyond the range of f32.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
-        let entry = self.entry(name).ok_or_else(|| WeightsError::NoTensor {
-            file: self.inner.file.clone(),
-            tensor: name.to_owned(),
-            nearest: nearest(name, self.names()),
-        })?;
-        self.read(entry)
+        match self.entry(name) {
+            Some(entry) => self.read(entry),
+            None => Err(self.unreadable(name).unwrap_or_else(|| WeightsError::NoTensor {
+                file: self.inner.file.clone(),
+                tensor: name.to_owned(),
+                nearest: nearest(name, self.names()),
+            })),
+        }
+    }
+
+    /// Why the file has something by that name and no tensor that can be read, if so.
+    pub(crate) fn unreadable(&self, name: &str) -> Option<WeightsError> {
+        let reason = self.inner.header.unreadable.get(name)?.clone();
+        let source = TorchError::Tensor { tensor: name.to_owned(), reason };
+        Some(WeightsError::Torch { file: self.inner.file.clone(), source })
     }
 
     /// Reads a tensor in its stored shape as `dtype` onto `device`.
@@ -261,23 +287,11 @@ impl Checkpoint {
             tensor: tensor(),
             dtype: entry.dtype.to_string(),
         })?;
-        // Every parser has checked that the ranges of its entries lie inside their file.
         let whole = self.inner.shards[entry.shard].as_ref();
-        let bytes: Cow<'_, [u8]> = match &entry.body {
-            Body::Plain(range) => whole[range.clone()].into(),
-            Body::Strided(range, strides) => {
-                let bytes = &whole[range.clone()];
-                pickle::gather(bytes, &entry.shape, strides, stored.width()).into()
-            }
-            Body::Chunked(chunks) => chunks
-                .assemble(whole, &entry.shape)
-                .map_err(|reason| WeightsError::Keras {
-                    file: file(),
-                    source: Hdf5Error::Tensor { tensor: tensor(), reason: reason.to_owned() }
-                        .into(),
-                })?
-                .into(),
-        };
+        let bytes = entry.bytes(whole, stored.width()).map_err(|reason| WeightsError::Keras {
+            file: file(),
+            source: Hdf5Error::Tensor { tensor: tensor(), reason: reason.to_owned() }.into(),
+        })?;
         let values = values::to_f32(stored, &bytes);
         values.map_err(|found| WeightsError::NonFinite {
             file: file(),

@@ -1,12 +1,15 @@
 //! What a file's table of contents becomes, whatever the format.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use safetensors::Dtype;
 
 use super::Normalization;
+use super::declared::Declared;
 use super::hdf5::Chunks;
+use super::pickle;
 
 /// One tensor of a file.
 #[derive(Clone, Debug)]
@@ -28,6 +31,30 @@ pub(super) enum Body {
     Strided(Range<usize>, Vec<usize>),
     /// In pieces.
     Chunked(Chunks),
+    /// Not in the file: made of what is.
+    Made(Vec<u8>),
+}
+
+impl Entry {
+    /// The bytes of the values in row-major order, `width` bytes each, out of the whole file.
+    ///
+    /// # Errors
+    /// What is wrong with them, as the end of a sentence about the tensor.
+    pub(super) fn bytes<'a>(
+        &'a self,
+        whole: &'a [u8],
+        width: usize,
+    ) -> Result<Cow<'a, [u8]>, &'static str> {
+        // Every parser has checked that the ranges of its entries lie inside their file.
+        Ok(match &self.body {
+            Body::Plain(range) => whole[range.clone()].into(),
+            Body::Strided(range, strides) => {
+                pickle::gather(&whole[range.clone()], &self.shape, strides, width).into()
+            }
+            Body::Chunked(chunks) => chunks.assemble(whole, &self.shape)?.into(),
+            Body::Made(bytes) => bytes.into(),
+        })
+    }
 }
 
 impl Body {
@@ -38,6 +65,7 @@ impl Body {
                 *bytes = bytes.start + by..bytes.end + by;
             }
             Self::Chunked(chunks) => chunks.shift(by),
+            Self::Made(_) => {}
         }
     }
 }
@@ -52,6 +80,10 @@ pub(super) struct Header {
     pub(super) metadata: BTreeMap<String, String>,
     /// What the model does to images, where the file says it.
     pub(super) normalization: Option<Normalization>,
+    pub(super) declared: Declared,
+    /// What the file has where a tensor could be and is none that can be read: by its name, the end of
+    /// a sentence about it.
+    pub(super) unreadable: BTreeMap<String, String>,
 }
 
 impl Header {

@@ -3,13 +3,14 @@ use std::path::PathBuf;
 use super::{
     ConventionError, HeaderError, KerasError, Mismatch, ShardsError, TorchError, ZipError,
 };
+use crate::text::file_name;
 
 /// What can go wrong between a weights file and a model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
     /// The file does not exist or cannot be read.
-    #[error("{}: cannot read the weights: {source}", file.display())]
+    #[error("{}: cannot be read: {source}", file_name(file))]
     Read {
         /// The file.
         file: PathBuf,
@@ -17,7 +18,7 @@ pub enum WeightsError {
         source: std::io::Error,
     },
     /// The path is a folder, a pipe or a device.
-    #[error("{}: not a regular file: name the file of weights itself", file.display())]
+    #[error("{}: not a regular file: name the file itself", file_name(file))]
     NotAFile {
         /// The path.
         file: PathBuf,
@@ -25,7 +26,7 @@ pub enum WeightsError {
     /// The folder holds no weights.
     #[error(
         "{}: neither model.safetensors, alone or with an index, nor pytorch_model.bin in this folder: put the weights there, or name their file",
-        folder.display()
+        file_name(folder)
     )]
     NoneInFolder {
         /// The folder.
@@ -73,8 +74,20 @@ pub enum WeightsError {
         /// What is wrong with it.
         source: ZipError,
     },
+    /// The tensors have far more bytes than the file, which no training makes.
+    #[error(
+        "{file}: its tensors have {needed} bytes and the file {size}: they share or repeat values as no trained network's do"
+    )]
+    Repeated {
+        /// The file.
+        file: String,
+        /// Bytes of the file.
+        size: usize,
+        /// Bytes of all its tensors.
+        needed: usize,
+    },
     /// The files that an index names are not what it says.
-    #[error("{}: not a sound index of safetensors files: {source}", file.display())]
+    #[error("{}: not a sound index of safetensors files: {source}", file_name(file))]
     Shards {
         /// The index.
         file: PathBuf,
@@ -91,8 +104,8 @@ pub enum WeightsError {
         /// The nearest name in the file.
         nearest: Option<String>,
     },
-    /// A tensor is stored as something other than f32, f16 or bf16.
-    #[error("{file}: tensor `{tensor}` is stored as {dtype}: store it as F32, F16 or BF16")]
+    /// A tensor is stored as something other than f32, f16, bf16 or f64.
+    #[error("{file}: tensor `{tensor}` is stored as {dtype}: store it as F32, F16, BF16 or F64")]
     UnsupportedDtype {
         /// The file.
         file: String,
@@ -101,7 +114,7 @@ pub enum WeightsError {
         /// The type as safetensors writes it.
         dtype: String,
     },
-    /// A weight is NaN or infinite.
+    /// A weight is NaN or infinite, or a f64 beyond the range of f32.
     #[error(
         "{file}: tensor `{tensor}` holds {value} at index {index}: the file is damaged or its training diverged"
     )]
@@ -178,7 +191,7 @@ pub enum WeightsError {
         values: usize,
     },
     /// The file cannot be written.
-    #[error("{}: cannot write: {source}", file.display())]
+    #[error("{}: cannot write: {source}", file_name(file))]
     Write {
         /// The file.
         file: PathBuf,

@@ -10,6 +10,7 @@ use std::fmt;
 use safetensors::tensor::TensorInfo;
 use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 
+use super::declared::{Declared, is_container, is_field};
 use super::entry::{Body, Entry, Header};
 
 /// Bytes of the length that precedes the header.
@@ -25,6 +26,9 @@ const MAX_HEADER: usize = 16 << 20;
 /// The longest name of a tensor, and the most that is repeated of what the parser says: names and
 /// values of the file stand in messages.
 pub(super) const MAX_NAME: usize = 256;
+
+/// The longest text of the metadata that is read as JSON.
+const MAX_FACT: usize = 4 << 20;
 
 /// What is wrong with the header of a safetensors file.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +133,8 @@ pub(super) fn parse(file: &[u8]) -> Result<Header, HeaderError> {
     let start = LENGTH_BYTES + text.len();
     let data = file.len() - start;
     let mut end = 0;
-    let mut header = Header { metadata, ..Header::default() };
+    let declared = declared(&metadata);
+    let mut header = Header { metadata, declared, ..Header::default() };
     for (name, info) in tensors {
         check(&name, &info, end, data)?;
         end = info.data_offsets.1;
@@ -143,6 +148,17 @@ pub(super) fn parse(file: &[u8]) -> Result<Header, HeaderError> {
         return Err(HeaderError::Trailing { extra: data - end });
     }
     Ok(header)
+}
+
+/// What the header's free text says about the model: its values are texts, of which some are JSON.
+fn declared(metadata: &BTreeMap<String, String>) -> Declared {
+    let known = metadata.iter().filter(|(key, _)| is_field(key) || is_container(key));
+    let facts = known.map(|(key, text)| {
+        let is_json = text.starts_with(['[', '{']) && text.len() <= MAX_FACT;
+        let json = is_json.then(|| serde_json::from_str(text).ok()).flatten();
+        (key.clone(), json.unwrap_or_else(|| text.as_str().into()))
+    });
+    Declared::read(&facts.collect(), &format!("{METADATA}."))
 }
 
 /// Checks one tensor whose predecessor ends at `end`, in a file with `data` bytes of tensors.

@@ -165,7 +165,11 @@ impl Reader<'_> {
                 log.used.insert(found.in_file.to_owned());
             }
             None if !log.seen.contains(name) => {
-                log.missing.push(Missing::new(name, self.name_in_file(name).0));
+                let in_file = self.name_in_file(name).0;
+                log.missing.push(Missing::new(name, in_file));
+                if log.unusable.is_none() {
+                    log.unusable = self.checkpoint.unreadable(in_file);
+                }
             }
             None => {}
         }

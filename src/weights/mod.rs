@@ -31,6 +31,7 @@
 mod bundled;
 mod checkpoint;
 mod convention;
+mod declared;
 mod entry;
 mod error;
 mod format;
@@ -53,6 +54,7 @@ pub use checkpoint::Checkpoint;
 pub use convention::{
     Convention, ConventionError, Covered, Family, FillError, MappedTensor, Renaming, TemplateError,
 };
+pub use declared::{Activation, Declared, Said};
 pub use error::WeightsError;
 pub use hdf5::Hdf5Error;
 pub use header::HeaderError;

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::declared::Declared;
 use super::entry::Header;
 use super::header::{self, MAX_NAME, excerpt};
 use super::{HeaderError, WeightsError};
@@ -110,6 +111,9 @@ pub(super) fn open<B: AsRef<[u8]>>(
         let header = header::parse(file.as_ref())
             .map_err(|source| refuse(ShardsError::Header { shard: shard.to_owned(), source }))?;
         whole.metadata.extend(header.metadata);
+        if whole.declared == Declared::default() {
+            whole.declared = header.declared;
+        }
         for mut entry in header.entries {
             if index.weight_map.get(&entry.name).map(String::as_str) != Some(shard) {
                 let (tensor, shard) = (entry.name, shard.to_owned());

@@ -1,4 +1,4 @@
-//! Stored bytes to f32, every conversion exact: f16 and bf16 are subsets of f32.
+//! Stored bytes to f32. f16 and bf16 are subsets of it; f64 is rounded to the nearest, ties to even.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -13,6 +13,7 @@ pub(super) enum Stored {
     F32,
     F16,
     Bf16,
+    F64,
 }
 
 impl Stored {
@@ -22,6 +23,7 @@ impl Stored {
             Dtype::F32 => Some(Self::F32),
             Dtype::F16 => Some(Self::F16),
             Dtype::BF16 => Some(Self::Bf16),
+            Dtype::F64 => Some(Self::F64),
             _ => None,
         }
     }
@@ -29,6 +31,7 @@ impl Stored {
     /// Bytes of a value.
     pub(super) fn width(self) -> usize {
         match self {
+            Self::F64 => 8,
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,
         }
@@ -63,6 +66,12 @@ fn convert(stored: Stored, bytes: &[u8], out: &mut [f32]) {
             let (words, _) = bytes.as_chunks::<4>();
             for (value, word) in out.iter_mut().zip(words) {
                 *value = f32::from_le_bytes(*word);
+            }
+        }
+        Stored::F64 => {
+            let (words, _) = bytes.as_chunks::<8>();
+            for (value, word) in out.iter_mut().zip(words) {
+                *value = f64::from_le_bytes(*word) as f32;
             }
         }
         Stored::Bf16 => {

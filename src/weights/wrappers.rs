@@ -1,20 +1,69 @@
-//! What training wrappers put around the names of a network's tensors.
+//! What training puts around the names of a network's tensors: one table for all formats, whether a
+//! wrapper is a dictionary's key in a pickle or the beginning of names in safetensors.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+use safetensors::Dtype;
 
 use super::entry::{Entry, Header};
 
-/// Where training scripts put the weights, flattened into names; the first that is there wins, as in
-/// timm's `load_state_dict` (`timm/models/_helpers.py`). Averages come before the weights themselves.
-const KEYS: [&str; 5] = ["state_dict_ema", "model_ema", "ema_model", "state_dict", "model"];
-/// What wrappers put before every name (timm's `clean_state_dict`).
-const PREFIXES: [&str; 2] = ["_orig_mod.", "module."];
+/// How a key stands to what is beside it.
+#[derive(Clone, Copy, PartialEq)]
+enum Key {
+    /// Averages of the weights. What is beside them may belong to the network too.
+    Average,
+    /// Nothing beside it is of the network.
+    Sure,
+    /// May as well be the name of a module in a larger network.
+    Perhaps,
+}
+
+/// Where training scripts put the weights; the first that is there wins. Averages come before the
+/// weights themselves, as in timm's `load_state_dict` (`timm/models/_helpers.py`).
+const KEYS: [(&str, Key); 15] = [
+    ("state_dict_ema", Key::Average),
+    ("model_state_dict_ema", Key::Average),
+    ("ema_state_dict", Key::Average),
+    ("model_ema", Key::Average),
+    ("ema_model", Key::Average),
+    ("params_ema", Key::Average),
+    ("ema", Key::Average),
+    ("state_dict", Key::Sure),
+    ("model_state_dict", Key::Sure),
+    ("model_state", Key::Sure),
+    ("model_weights", Key::Sure),
+    ("net_state_dict", Key::Sure),
+    ("model", Key::Perhaps),
+    ("weights", Key::Perhaps),
+    ("params", Key::Perhaps),
+];
+/// What else training keeps, beside a network and never in one.
+const TRAINING: [&str; 13] = [
+    "optimizer",
+    "optimizer_state",
+    "optimizer_state_dict",
+    "optimizer_states",
+    "optim",
+    "opt",
+    "scheduler",
+    "lr_scheduler",
+    "lr_schedulers",
+    "scheduler_state_dict",
+    "scaler",
+    "amp_scaler",
+    "rng_state",
+];
+/// What wrappers put before every name (timm's `clean_state_dict`), and what they put anywhere.
+const PREFIX: &str = "module.";
+const SEGMENTS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 /// The counter that PyTorch's `AveragedModel` keeps beside the network.
 const AVERAGED: &str = "n_averaged";
 /// What TensorFlow puts after the name of a variable's average.
 const AVERAGE: &str = "/ExponentialMovingAverage";
 /// Wrappers inside wrappers that are taken off; a hostile file has no more.
 const DEPTH: usize = 4;
+/// How many names are written out.
+const LISTED: usize = 6;
 
 /// The header without the names' wrappers, and what was done.
 pub(super) fn strip(mut header: Header) -> (Header, Vec<String>) {
@@ -27,23 +76,80 @@ pub(super) fn strip(mut header: Header) -> (Header, Vec<String>) {
             break;
         }
     }
+    notes.extend(leave_training(&mut header));
+    notes.extend(leave_measures(&mut header));
     notes.extend(take_averages(&mut header));
     (header, notes)
 }
 
+/// Which tensors can belong to layers.
+struct Layers<'a> {
+    /// By the module's name: how many tensors of floats it has.
+    floats: HashMap<&'a str, usize>,
+}
+
+impl<'a> Layers<'a> {
+    fn of(header: &'a Header) -> Self {
+        let mut floats: HashMap<&str, usize> = HashMap::new();
+        for entry in header.entries.iter().filter(|entry| is_float(entry.dtype)) {
+            *floats.entry(module(&entry.name)).or_default() += 1;
+        }
+        Self { floats }
+    }
+
+    /// Whether a tensor can be a layer's: counts of metrics and the weights of classes in a loss are
+    /// none.
+    fn has(&self, entry: &Entry) -> bool {
+        let alone = self.floats.get(module(&entry.name)).is_none_or(|&count| count <= 1);
+        is_float(entry.dtype) && (entry.shape.len() > 1 || !alone)
+    }
+}
+
+fn is_float(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
+}
+
+/// The name of the module that a tensor is in.
+fn module(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(module, _)| module)
+}
+
+fn is_under(name: &str, key: &str) -> bool {
+    name.strip_prefix(key).and_then(|rest| rest.strip_prefix('.')).is_some_and(|s| !s.is_empty())
+}
+
+fn count_under(header: &Header, key: &str) -> usize {
+    header.entries.iter().filter(|entry| is_under(&entry.name, key)).count()
+}
+
 /// Leaves only what stands under one of [`KEYS`].
 fn take_key(header: &mut Header) -> Option<String> {
-    let under = |key: &str| {
-        let named =
-            header.entries.iter().filter_map(|e| e.name.strip_prefix(key)?.strip_prefix('.'));
-        named.filter(|name| !name.is_empty()).count()
+    let found: Vec<_> = KEYS
+        .iter()
+        .map(|&(key, kind)| (key, kind, count_under(header, key)))
+        .filter(|(_, _, count)| *count > 0)
+        .collect();
+    let weights = found.iter().filter(|(_, kind, _)| *kind != Key::Average);
+    let most = weights.map(|(_, _, count)| *count).max().unwrap_or(0);
+    // What is beside keys, and can be of the network.
+    let layers = Layers::of(header);
+    let is_beside = |entry: &&Entry| {
+        let name = &entry.name;
+        layers.has(entry)
+            && !found.iter().any(|(key, ..)| is_under(name, key))
+            && !TRAINING.iter().any(|key| is_under(name, key))
     };
-    let (key, count) = KEYS.iter().map(|key| (key, under(key))).find(|(_, count)| *count > 0)?;
+    let beside = header.entries.iter().filter(is_beside).count();
+    let is_taken = |&&(_, kind, count): &&(&str, Key, usize)| match kind {
+        // A few values of an average's own are not the averages.
+        Key::Average => beside == 0 && 2 * count >= most,
+        Key::Sure => true,
+        Key::Perhaps => beside == 0,
+    };
+    let &(key, _, count) = found.iter().find(is_taken)?;
     let beside = header.entries.len() - count;
-    let inside = |entry: Entry| {
-        let name = entry.name.strip_prefix(key)?.strip_prefix('.')?.to_owned();
-        (!name.is_empty()).then_some(Entry { name, ..entry })
-    };
+    let inside =
+        |name: &str| is_under(name, key).then(|| name.split_at(key.len() + 1).1.to_owned());
     rename(header, inside);
     let mut note = format!("the weights are those under `{key}`");
     if beside > 0 {
@@ -52,21 +158,25 @@ fn take_key(header: &mut Header) -> Option<String> {
     Some(note)
 }
 
-/// Takes [`PREFIXES`] off every name that has them, unless that would make two names one.
+/// Takes [`PREFIX`] and [`SEGMENTS`] off every name that has them, unless that would make two names one.
 fn take_prefixes(header: &mut Header) -> Option<String> {
     let strip = |name: &str| {
-        let prefix = PREFIXES.iter().find(|prefix| name.starts_with(**prefix))?;
-        name.strip_prefix(prefix)
-            .filter(|rest| !rest.is_empty())
-            .map(|rest| (*prefix, rest.to_owned()))
+        let without: Vec<_> = name.split('.').filter(|part| !SEGMENTS.contains(part)).collect();
+        let without = without.join(".");
+        let rest = without.strip_prefix(PREFIX).unwrap_or(&without);
+        (!rest.is_empty() && rest != name).then(|| rest.to_owned())
     };
     let mut found = HashSet::new();
     let mut names = HashSet::new();
     let mut count = 0;
     for entry in &header.entries {
         let name = match strip(&entry.name) {
-            Some((prefix, name)) => {
-                found.insert(prefix);
+            Some(name) => {
+                let segments = entry.name.split('.').filter(|part| SEGMENTS.contains(part));
+                found.extend(segments.map(|segment| format!("{segment}.")));
+                if entry.name.ends_with(&format!("{PREFIX}{name}")) {
+                    found.insert(PREFIX.to_owned());
+                }
                 count += 1;
                 name
             }
@@ -79,13 +189,44 @@ fn take_prefixes(header: &mut Header) -> Option<String> {
     if count == 0 {
         return None;
     }
-    rename(header, |entry| match strip(&entry.name) {
-        Some((_, name)) => Some(Entry { name, ..entry }),
-        None => (entry.name != AVERAGED).then_some(entry),
-    });
+    rename(header, |name| strip(name).or_else(|| (name != AVERAGED).then(|| name.to_owned())));
     let mut found: Vec<_> = found.into_iter().collect();
     found.sort_unstable();
     Some(format!("the prefix {} was taken off {count} names", found.join(" or ")))
+}
+
+/// Leaves out what only training needs.
+fn leave_training(header: &mut Header) -> Option<String> {
+    let is_training = |name: &str| TRAINING.iter().any(|key| is_under(name, key));
+    let count = header.entries.iter().filter(|entry| is_training(&entry.name)).count();
+    if count == 0 {
+        return None;
+    }
+    rename(header, |name| (!is_training(name)).then(|| name.to_owned()));
+    Some(format!("{count} tensors of the optimizer were left out"))
+}
+
+/// Leaves out modules beside the network that can have no layer: losses and metrics.
+fn leave_measures(header: &mut Header) -> Option<String> {
+    let root = |name: &str| name.split_once('.').map(|(root, _)| root.to_owned());
+    let layers = Layers::of(header);
+    let of_layers = header.entries.iter().filter(|entry| layers.has(entry));
+    let roots: HashSet<_> = of_layers.filter_map(|entry| root(&entry.name)).collect();
+    let is_measure = |name: &str| root(name).is_some_and(|root| !roots.contains(&root));
+    let names = header.entries.iter().map(|entry| entry.name.as_str());
+    let mut left_out: Vec<_> =
+        names.filter(|name| is_measure(name)).map(|name| format!("`{name}`")).collect();
+    // A network has a convolution.
+    let is_network = header.entries.iter().any(|entry| entry.shape.len() == 4);
+    if left_out.is_empty() || !is_network {
+        return None;
+    }
+    let more = left_out.len().saturating_sub(LISTED);
+    left_out.truncate(LISTED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let note = format!("inference does not use {}{more}", left_out.join(", "));
+    rename(header, |name| (!is_measure(name)).then(|| name.to_owned()));
+    Some(note)
 }
 
 /// Puts averages in the place of the variables that they are of.
@@ -95,16 +236,18 @@ fn take_averages(header: &mut Header) -> Option<String> {
     if averaged.is_empty() {
         return None;
     }
-    rename(header, |entry| match average(&entry.name) {
-        Some(name) => Some(Entry { name, ..entry }),
-        None => (!averaged.contains(&entry.name)).then_some(entry),
+    rename(header, |name| {
+        average(name).or_else(|| (!averaged.contains(name)).then(|| name.to_owned()))
     });
     Some(format!("averages ({AVERAGE}) stand in the place of {} variables", averaged.len()))
 }
 
-/// Renames or drops every entry.
-fn rename(header: &mut Header, new: impl FnMut(Entry) -> Option<Entry>) {
-    header.entries = std::mem::take(&mut header.entries).into_iter().filter_map(new).collect();
+/// Gives every tensor a new name or leaves it out.
+fn rename(header: &mut Header, new: impl Fn(&str) -> Option<String>) {
+    let entries = std::mem::take(&mut header.entries).into_iter();
+    header.entries = entries.filter_map(|e| Some(Entry { name: new(&e.name)?, ..e })).collect();
     let names = header.entries.iter().enumerate();
     header.index = names.map(|(i, entry)| (entry.name.clone(), i)).collect();
+    let unreadable = std::mem::take(&mut header.unreadable).into_iter();
+    header.unreadable = unreadable.filter_map(|(name, why)| Some((new(&name)?, why))).collect();
 }

@@ -1,3 +1,4 @@
+use effnet::weights::{NamedTensor, Values, write_safetensors};
 use serde_json::Value;
 
 use super::{effnet, effnet_with_stdin, fixture, str, write};
@@ -162,4 +163,187 @@ fn both_engines_agree_and_auto_says_when_it_falls_back() {
     let run = effnet(model.into_iter().chain(["--engine", "cpu"]));
     assert_eq!(run.code, 3);
     assert!(run.only_error().contains("the engine `candle` can"));
+}
+
+/// The predictions of one image by generated weights.
+fn predictions(args: &[&str]) -> Vec<Value> {
+    let model = ["classify", COFFEE, "-m", "test_efficientnet", "--weights", "seeded:0"];
+    let run = effnet([&model[..], &["--format", "json"], args].concat());
+    assert_eq!((run.code, &*run.stderr), (0, ""));
+    let list: Value = serde_json::from_str(&run.stdout).unwrap();
+    list[0]["predictions"].as_array().unwrap().clone()
+}
+
+#[test]
+fn one_output_is_two_classes_in_every_format() {
+    let pair = predictions(&["--num-classes", "1"]);
+    assert_eq!(pair.len(), 2);
+    let logit = |index: usize| {
+        let of = |p: &&Value| p["index"] == index;
+        pair.iter().find(of).unwrap()["logit"].as_f64().unwrap()
+    };
+    assert_eq!(logit(0), -logit(1));
+    for p in &pair {
+        let expected = 1.0 / (1.0 + (-p["logit"].as_f64().unwrap()).exp());
+        assert!((p["probability"].as_f64().unwrap() - expected).abs() < 1e-6, "{pair:?}");
+    }
+    assert!(pair[0]["probability"].as_f64() >= pair[1]["probability"].as_f64());
+
+    let model = ["classify", COFFEE, "-m", "test_efficientnet", "--weights", "seeded:0"];
+    let run = |args: &[&str]| effnet([&model[..], &["--num-classes", "1"], args].concat());
+    assert_eq!(run(&["--format", "jsonl"]).stdout.matches("\"probability\"").count(), 2);
+    let table = run(&[]).stdout;
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(!table.contains("100.0%"), "{table}");
+    assert_eq!(run(&["--format", "csv"]).stdout.lines().count(), 3);
+
+    let verbose = run(&["--verbose"]).stderr;
+    assert!(verbose.contains("activation    sigmoid (the network has one output)"), "{verbose}");
+    let softmax = run(&["--activation", "softmax"]);
+    assert_eq!(softmax.code, 3);
+    assert!(softmax.only_error().contains("has one output, whose softmax is always 1"));
+}
+
+#[test]
+fn an_activation_can_be_asked_for() {
+    let args = |activation| predictions(&["--num-classes", "3", "--activation", activation]);
+    let sum =
+        |list: &[Value]| -> f64 { list.iter().map(|p| p["probability"].as_f64().unwrap()).sum() };
+    assert!((sum(&args("softmax")) - 1.0).abs() < 1e-6);
+    let sigmoid = args("sigmoid");
+    for p in &sigmoid {
+        let expected = 1.0 / (1.0 + (-p["logit"].as_f64().unwrap()).exp());
+        assert!((p["probability"].as_f64().unwrap() - expected).abs() < 1e-6);
+    }
+    let none = args("none");
+    assert!(none.iter().all(|p| p["probability"].is_null()));
+    let order = |list: &[Value]| list.iter().map(|p| p["index"].clone()).collect::<Vec<_>>();
+    assert_eq!(order(&none), order(&sigmoid));
+    assert_eq!(predictions(&["--num-classes", "1", "--activation", "none"]).len(), 1);
+
+    let run = effnet(["classify", COFFEE, "--activation", "relu"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("expected softmax, sigmoid or none"), "{}", run.stderr);
+}
+
+#[test]
+fn features_are_not_shown_as_classes() {
+    let model = ["-m", "test_efficientnet", "--weights", "seeded:0", "--num-classes", "0"];
+    let run = effnet(["classify", COFFEE].iter().chain(&model));
+    assert_eq!((run.code, &*run.stdout), (3, ""));
+    let error = run.only_error();
+    assert!(error.contains("has no classifier") && error.contains("`effnet embed`"), "{error}");
+    let run = effnet(["embed", COFFEE].iter().chain(&model));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let line: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(line["embedding"].as_array().unwrap().len(), 256);
+}
+
+#[test]
+fn labels_of_ones_own_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let labels = write(&folder, "labels.txt", "cat\ndog\nbird\n");
+    let found = predictions(&["--num-classes", "3", "--labels", str(&labels)]);
+    for p in &found {
+        let expected = ["cat", "dog", "bird"][p["index"].as_u64().unwrap() as usize];
+        assert_eq!(p["label"], expected);
+    }
+    let pair = write(&folder, "pair.json", r#"{"ham": 0, "spam": 1}"#);
+    let found = predictions(&["--num-classes", "1", "--labels", str(&pair)]);
+    let label = |index: usize| found.iter().find(|p| p["index"] == index).unwrap()["label"].clone();
+    assert_eq!((label(0), label(1)), ("ham".into(), "spam".into()));
+
+    let model = ["-m", "test_efficientnet", "--weights", "seeded:0", "--num-classes", "3"];
+    let bad = write(&folder, "bad.txt", "0 cat\n0 dog\n");
+    for (file, expected) in [
+        (str(&pair), "2 label names, but the model has 3 classes"),
+        (str(&bad), "line 2: index 0 is \"cat\" and \"dog\""),
+        ("no/such.txt", "cannot read no/such.txt"),
+    ] {
+        let run = effnet(["classify", COFFEE, "--labels", file].iter().chain(&model));
+        assert_eq!(run.code, 3);
+        let error = run.only_error();
+        assert!(error.contains(expected) && error.contains("--labels"), "{error}");
+    }
+}
+
+#[test]
+fn preprocessing_can_be_asked_for() {
+    let args = ["--img-size", "96x64", "--crop-pct", "0.5", "--crop-mode", "squash"];
+    let more =
+        ["--interpolation", "nearest", "--mean", "0.1", "0.2", "0.3", "--std", "0.4,0.5,0.6"];
+    let run = effnet(["classify", COFFEE, "--verbose"].iter().chain(&args).chain(&more));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    for expected in [
+        "input_size    [3, 96, 64] (as asked for)",
+        "interpolation nearest (as asked for)",
+        "crop_pct      0.5 (as asked for)",
+        "crop_mode     squash (as asked for)",
+        "mean          [0.1, 0.2, 0.3] (as asked for)",
+        "std           [0.4, 0.5, 0.6] (as asked for)",
+    ] {
+        assert!(run.stderr.contains(expected), "{expected}: {}", run.stderr);
+    }
+    for (args, code, expected) in [
+        (&["--img-size", "0"][..], 2, "expected a side in pixels, or HEIGHTxWIDTH"),
+        (&["--img-size", "9999"], 3, "8192"),
+        (&["--crop-mode", "centre"], 2, "center, squash, border"),
+        (&["--interpolation", "random"], 2, "for training"),
+        (&["--mean", "0.5,0.5"], 3, "--mean has 2 values and the network takes 3 channels"),
+        (&["--std", "0"], 3, "std"),
+        (&["--mean", "0.5", COFFEE], 2, "images stand before this option"),
+    ] {
+        let run = effnet(["classify", COFFEE].iter().chain(args));
+        assert_eq!(run.code, code, "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains(expected), "{args:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_configuration_of_three_channels_is_made_to_fit_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = r#"{"architecture": "test_efficientnet", "num_classes": 2, "model_args": {"in_chans": 1},
+        "pretrained_cfg": {"input_size": [1, 96, 96], "mean": [0.2, 0.4, 0.6], "std": [0.1, 0.2, 0.3]}}"#;
+    write(&folder, "config.json", config);
+    let model = ["-m", str(folder.path()), "--weights", "seeded:0", "--verbose"];
+    let run = effnet(["classify", COFFEE].iter().chain(&model));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("note: mean [0.2, 0.4, 0.6] (mean in config.json) is for 3 channels")
+    );
+    assert!(run.stderr.contains("--mean sets another"), "{}", run.stderr);
+    assert!(run.stderr.contains("input_size    [1, 96, 96]"), "{}", run.stderr);
+    let run = effnet(["classify", COFFEE, "--mean", "0.5", "--std", "0.5"].iter().chain(&model));
+    assert!(!run.stderr.contains("note:"), "{}", run.stderr);
+    assert!(run.stderr.contains("mean          [0.5] (as asked for)"), "{}", run.stderr);
+}
+
+#[test]
+fn labels_that_the_weights_file_has_are_taken() {
+    let bundled = effnet::weights::bundled().unwrap();
+    let values: Vec<Vec<f32>> =
+        bundled.names().map(|name| bundled.read_f32(name).unwrap()).collect();
+    let tensors: Vec<NamedTensor<'_>> = bundled
+        .names()
+        .zip(&values)
+        .map(|(name, values)| NamedTensor {
+            name,
+            shape: bundled.shape(name).unwrap(),
+            values: Values::F32(values),
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.safetensors");
+    let names: Vec<String> = (0..1000).map(|i| format!("class {i}")).collect();
+    let metadata = [
+        ("arch".to_owned(), "tf_efficientnet_lite0".to_owned()),
+        ("class_names".to_owned(), serde_json::to_string(&names).unwrap()),
+    ];
+    write_safetensors(&path, &tensors, &metadata.into()).unwrap();
+    let args = ["classify", COFFEE, "-k", "1", "--format", "json", "-m", "tf_efficientnet_lite0"];
+    let run = effnet(args.iter().chain(&["--weights", str(&path)]));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("class_names` says"), "{}", run.stderr);
+    let list: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(list[0]["predictions"][0]["label"], "class 967");
 }

@@ -49,7 +49,7 @@ fn convert_says_what_went_where_and_the_result_classifies_alike() {
         let list: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
         list[0]["predictions"].clone()
     };
-    let expected = classify(&["--weights", str(&file)]);
+    let expected = classify(&["-m", "tf_efficientnet_lite0", "--weights", str(&file)]);
     assert_eq!(classify(&["--weights", str(&out)]), expected);
     assert_eq!(classify(&["-m", "tf_efficientnet_lite0", "--weights", str(&out)]), expected);
 
@@ -131,4 +131,55 @@ fn map_prints_names_side_by_side() {
     let run = effnet(["map", "efficientnet_b00"]);
     assert_eq!(run.code, 3);
     assert!(run.only_error().contains("did you mean"));
+}
+
+#[test]
+fn a_folder_is_converted_with_its_configuration_and_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("in"), folder.path().join("out"));
+    std::fs::create_dir(&input).unwrap();
+    std::fs::rename(lite0(&folder), input.join("model.safetensors")).unwrap();
+    let config = r#"{"architecture": "tf_efficientnet_lite0", "num_classes": 1000,
+        "pretrained_cfg": {"input_size": [3, 192, 192], "crop_pct": 0.75, "crop_mode": "squash",
+        "mean": [0.4, 0.5, 0.6], "std": [0.5, 0.5, 0.5]}}"#;
+    std::fs::write(input.join("config.json"), config).unwrap();
+    let names: Vec<String> = (0..1000).map(|i| format!("class {i}")).collect();
+    let labels = folder.path().join("labels.txt");
+    std::fs::write(&labels, names.join("\n")).unwrap();
+    // Two rows have these tensors: the folder says which.
+    let args = ["convert", str(&input), str(&output), "--to", "timm", "--folder"];
+    let run = effnet(args.iter().chain(&["--labels", str(&labels)]));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let best = |model: &std::path::Path| {
+        let run = effnet(["classify", COFFEE, "-k", "1", "--format", "json", "-m", str(model)]);
+        assert_eq!((run.code, &*run.stderr), (0, ""));
+        let list: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        list[0]["predictions"][0].clone()
+    };
+    let (before, after) = (best(&input), best(&output));
+    assert_eq!((&before["label"], &after["label"]), (&"espresso".into(), &"class 967".into()));
+    assert_eq!(before["logit"], after["logit"]);
+
+    for (more, code, expected) in [
+        (
+            &["--arch", "efficientnet_lite0"][..],
+            1,
+            "says tf_efficientnet_lite0, not efficientnet_lite0",
+        ),
+        (&["--labels", "no/such.txt"], 3, "--labels: cannot read no/such.txt"),
+    ] {
+        let run = effnet(args.iter().chain(more));
+        assert_eq!(run.code, code, "{}", run.stderr);
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+    }
+    std::fs::write(&labels, "ham\nspam").unwrap();
+    let run = effnet(args.iter().chain(&["--labels", str(&labels)]));
+    assert!(
+        run.stderr.contains("--labels: 2 label names, but the model has 1000"),
+        "{}",
+        run.stderr
+    );
+    let run =
+        effnet(["convert", str(&input), str(&output), "--to", "timm", "--labels", str(&labels)]);
+    assert!(run.only_error().contains("it goes with --folder"));
 }

@@ -45,6 +45,20 @@ fn limits_can_be_set() {
     let run = effnet(["classify", COFFEE, "--max-pixels", "1000"]);
     assert_eq!(run.code, FAILED);
     assert!(run.only_error().contains("coffee.png"));
+    assert!(run.only_error().contains("raise --max-pixels"), "{}", run.stderr);
+    assert!(!run.stderr.contains("Limits::"), "{}", run.stderr);
+    let run = effnet(["classify", &fixture("truncated_50.jpg"), "--format", "json"]);
+    assert!(run.only_error().contains("set --lenient"), "{}", run.stderr);
+    assert!(run.stdout.contains("set --lenient"), "{}", run.stdout);
+}
+
+#[test]
+fn the_thing_that_is_wrong_is_named_and_its_cause_said_once() {
+    let run = effnet(["forward", "-i", "no.safetensors", "-o", "out.safetensors"]);
+    assert_eq!(run.code, FAILED);
+    let error = run.only_error();
+    assert_eq!(error.matches("os error 2").count(), 1, "{error}");
+    assert!(error.contains("no.safetensors") && !error.contains("weights"), "{error}");
 }
 
 #[test]
@@ -105,7 +119,8 @@ fn a_nan_and_a_missing_tensor_are_named() {
         }
         Some(values)
     });
-    let run = effnet(["classify", COFFEE, "--weights", str(&file)]);
+    let model = "tf_efficientnet_lite0";
+    let run = effnet(["classify", COFFEE, "-m", model, "--weights", str(&file)]);
     assert_eq!(run.code, NO_MODEL);
     let error = run.only_error();
     assert!(error.contains("blocks.1.0.bn2.bias") && error.contains(str(&file)), "{error}");
@@ -191,6 +206,7 @@ fn usage_errors_exit_with_2() {
         &["classify", COFFEE, "--format", "xml"],
         &["classify", COFFEE, "--threads", "0"],
         &["classify", COFFEE, "--batch-size", "0"],
+        &["classify", COFFEE, "-k", "0"],
         &["nonsense"],
         &["forward"],
     ] {

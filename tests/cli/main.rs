@@ -7,9 +7,13 @@ mod bench;
 mod classify;
 mod convert;
 mod faults;
+mod folders;
 mod models;
+mod names;
+mod pipes;
 mod summary;
 mod tensors;
+mod width;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -20,6 +20,17 @@ fn the_list_holds_every_tag_once() {
 }
 
 #[test]
+fn the_table_has_the_licenses_of_the_json() {
+    let json = effnet(["models", "--format", "json"]);
+    let rows: Vec<Value> = serde_json::from_str(&json.stdout).unwrap();
+    let table = effnet(["models"]).stdout;
+    for (line, row) in table.lines().skip(1).zip(&rows) {
+        let license = line.split_whitespace().last().unwrap();
+        assert_eq!(license, row["license"].as_str().unwrap_or("-"), "{line}");
+    }
+}
+
+#[test]
 fn patterns_narrow_the_list() {
     let run = effnet(["models", "tf_efficientnetv2_b?"]);
     let names: Vec<&str> =

@@ -28,6 +28,27 @@ fn preprocess_writes_pixels_and_input() {
 }
 
 #[test]
+fn preprocess_needs_the_configuration_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.safetensors");
+    // There is neither a network nor a cache here.
+    let run = effnet(["preprocess", COFFEE, "-m", "efficientnet_b1", "-o", str(&out)]);
+    assert_eq!((run.code, &*run.stderr), (0, ""));
+    assert_eq!(Checkpoint::open(&out).unwrap().shape("input"), Some(&[1, 3, 288, 288][..]));
+
+    let model = tempfile::tempdir().unwrap();
+    let config =
+        r#"{"architecture": "efficientnet_b0", "pretrained_cfg": {"input_size": [3, 96, 64]}}"#;
+    super::write(&model, "config.json", config);
+    let run = effnet(["preprocess", COFFEE, "-m", str(model.path()), "-o", str(&out)]);
+    assert_eq!((run.code, &*run.stderr), (0, ""));
+    assert_eq!(Checkpoint::open(&out).unwrap().shape("pixels"), Some(&[1, 96, 64, 3][..]));
+    // Whoever wants the network is told that it is missing.
+    let run = effnet(["classify", COFFEE, "-m", str(model.path())]);
+    assert_eq!(run.code, 3);
+}
+
+#[test]
 fn preprocess_writes_nothing_if_an_image_fails() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out.safetensors");
@@ -89,4 +110,48 @@ fn forward_names_an_input_that_does_not_fit() {
         assert!(error.contains(str(&file)) && error.contains(expected), "{error}");
         assert!(!out.exists());
     }
+}
+
+#[test]
+fn embed_writes_pooled_features() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = ["-m", "test_efficientnet", "--weights", "seeded:0"];
+    let chelsea = "examples/images/chelsea.png";
+    let embed = |args: &[&str]| effnet([&["embed", COFFEE, chelsea], &model[..], args].concat());
+    let lines: Vec<serde_json::Value> =
+        embed(&[]).stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["image"]), (2, &COFFEE.into()));
+    assert_eq!(lines[0]["model"], "test_efficientnet.r160_in1k");
+    let row = |line: &serde_json::Value| -> Vec<f32> {
+        serde_json::from_value(line["embedding"].clone()).unwrap()
+    };
+    let classifier =
+        Classifier::builder().model("test_efficientnet").weights("seeded:0").build().unwrap();
+    let expected = classifier.embed(chelsea).unwrap();
+    assert_eq!(expected.len(), classifier.network().num_features);
+    assert!(expected.iter().zip(row(&lines[1])).all(|(a, b)| (a - b).abs() < 1e-5));
+
+    let list: serde_json::Value =
+        serde_json::from_str(&embed(&["--format", "json"]).stdout).unwrap();
+    assert_eq!(list, serde_json::Value::Array(lines.clone()));
+    let csv = embed(&["--format", "csv"]).stdout;
+    assert!(csv.starts_with("image,model,error,0,1,2,"), "{csv}");
+    assert_eq!(csv.lines().count(), 3);
+
+    let out = folder.path().join("out.safetensors");
+    let run = embed(&["--format", "safetensors", "-o", str(&out)]);
+    assert_eq!((run.code, &*run.stderr, &*run.stdout), (0, "", ""));
+    let file = Checkpoint::open(&out).unwrap();
+    assert_eq!(file.shape("embeddings"), Some(&[2, expected.len()][..]));
+    assert_eq!(file.read_f32("embeddings").unwrap()[expected.len()..], row(&lines[1]));
+    let images = format!("[{COFFEE:?},{chelsea:?}]");
+    assert_eq!(file.metadata().get("images"), Some(&images));
+    assert_eq!(embed(&["--format", "safetensors"]).code, 1);
+
+    // An image that fails keeps its place.
+    let text = fixture("text.jpg");
+    let run = effnet(["embed", COFFEE, &text].iter().chain(&model));
+    assert_eq!(run.code, 1);
+    assert!(run.only_error().contains("text.jpg"));
+    assert!(run.stdout.lines().nth(1).unwrap().contains("\"error\":"), "{}", run.stdout);
 }

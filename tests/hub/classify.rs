@@ -9,6 +9,9 @@ use super::*;
 
 const LITE0: &str = "org/lite0";
 const COFFEE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/images/coffee.png");
+/// Files as transformers writes them.
+const TRANSFORMERS: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/transformers/mobilenet_v2_lanczos");
 
 /// A repository with the weights that are inside the program, under a name of its own.
 fn lite0(num_classes: usize) -> Repo {
@@ -87,4 +90,35 @@ fn the_command_downloads_on_first_use() {
     assert_eq!((code, &*err), (Some(0), ""));
     assert!(out.contains("espresso"), "{out}");
     assert_eq!(run(&["--offline"]), (Some(0), out, String::new()));
+}
+
+#[test]
+fn images_are_prepared_by_the_configuration_alone() {
+    let scene = Scene::new();
+    let config = |name: &str| std::fs::read(Path::new(TRANSFORMERS).join(name)).unwrap();
+    let weights: &[u8] = b"not asked for";
+    let repo = Repo::new("org/v2")
+        .with("config.json", &config("config.json"))
+        .with("preprocessor_config.json", &config("preprocessor_config.json"))
+        .with(WEIGHTS, weights);
+    scene.server.add(repo);
+    scene.server.add(Repo::model("org/b0", 1000));
+    let preprocessor = |repo: &str| {
+        let builder = Classifier::builder().model(repo).hub(scene.hub());
+        builder.build_preprocessor().unwrap()
+    };
+    assert_eq!(preprocessor("org/b0").values().input_size.value, [3, 224, 224]);
+    let of_timm = scene.server.take_log();
+    assert!(of_timm.iter().all(|seen| !seen.path.contains("preprocessor")), "{of_timm:?}");
+    // transformers' own values, which are in its second file.
+    let values = preprocessor("org/v2").values().clone();
+    assert_eq!(values.interpolation.value, "lanczos");
+    assert_eq!(values.input_size.value, [3, 96, 128]);
+    let log = scene.server.take_log();
+    assert!(log.iter().any(|seen| seen.path.ends_with("preprocessor_config.json")), "{log:?}");
+    assert!(of_timm.iter().chain(&log).all(|seen| !seen.path.contains(WEIGHTS)), "{log:?}");
+    // And a second time without the network.
+    let offline = scene.builder().offline(true).build().unwrap();
+    let builder = Classifier::builder().model("org/v2").hub(offline);
+    assert_eq!(builder.build_preprocessor().unwrap().values(), &values);
 }

@@ -281,10 +281,42 @@ fn a_captive_portal_is_named() {
 fn no_server_at_all() {
     let scene = Scene::new();
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let hub = scene.builder().endpoint(format!("http://{gone}")).build().unwrap();
+    // Nobody there; no such host.
+    for (host, cause) in [(gone.to_string(), "refused"), ("no.invalid".to_owned(), "no such host")]
+    {
+        let hub =
+            scene.builder().endpoint(format!("http://{host}")).retry(5, LONG).build().unwrap();
+        let start = Instant::now();
+        let error = hub.model_files(MODEL, None).unwrap_err();
+        // Without a second attempt, and the pause before it.
+        assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
+        assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
+        let error = error.to_string();
+        assert!(error.contains(&host) && error.contains(cause), "{error}");
+        assert!(error.contains("HubBuilder::offline"), "{error}");
+    }
+    scene.assert_next_run_completes();
+}
+
+#[test]
+fn a_server_that_takes_no_connection() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _inside = runtime.enter();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = socket.listen(1).unwrap();
+    let address = full.local_addr().unwrap();
+    // The queue of a server that never accepts; beyond it the system drops what comes.
+    let connect = || std::net::TcpStream::connect_timeout(&address, SHORT);
+    let _queue: Vec<_> = std::iter::from_fn(|| connect().ok()).take(64).collect();
+    let scene = Scene::new();
+    let hub = scene.builder().endpoint(format!("http://{address}"));
+    let hub = hub.connect_timeout(SHORT).retry(5, LONG).build().unwrap();
+    let start = Instant::now();
     let error = hub.model_files(MODEL, None).unwrap_err();
-    assert!(matches!(error, HubError::Network { .. }), "{error}");
-    assert!(error.to_string().contains(&gone.to_string()), "{error}");
+    assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
+    assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("no answer in time"), "{error}");
     scene.assert_next_run_completes();
 }
 

@@ -161,3 +161,25 @@ fn killed_at_any_moment_the_next_run_completes() {
     }
     assert!(resumed >= 1, "no run went on from where another was killed");
 }
+
+#[test]
+fn without_a_network_the_command_says_at_once_what_is_left() {
+    let scene = Scene::new();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let start = Instant::now();
+    let mut command = effnet(&scene, &["classify", "examples/images/coffee.png", "-m", MODEL]);
+    let (code, out, err) = run(command.env("HF_ENDPOINT", format!("http://{gone}")));
+    assert_eq!((code, out.as_str()), (Some(3), ""));
+    // The five attempts of a server that is there take 15 seconds.
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    assert_eq!(err.lines().count(), 1, "{err}");
+    for part in ["--offline", "cache", "-m DIR", "HF_ENDPOINT", MODEL] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    // What is in the cache is used.
+    assert_eq!(run(&mut effnet(&scene, &["download", MODEL])).0, Some(0));
+    let mut command = effnet(&scene, &["download", MODEL]);
+    let (code, _, err) = run(command.env("HF_ENDPOINT", format!("http://{gone}")));
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.starts_with("note: ") && err.contains("using the copy in the cache"), "{err}");
+}

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use effnet::preprocess::RgbImage;
+use effnet::preprocess::{ColorMode, Image};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -37,11 +37,11 @@ impl Noise {
 }
 
 /// An image of noise: the generator's outputs as little-endian bytes.
-pub fn noise(width: u32, height: u32, seed: u64) -> RgbImage {
-    let length = (width * height * 3) as usize;
+pub fn noise(mode: ColorMode, width: u32, height: u32, seed: u64) -> Image {
+    let length = width as usize * height as usize * mode.channels();
     let mut generator = Noise(seed);
     let mut data: Vec<u8> =
         (0..length.div_ceil(8)).flat_map(|_| generator.next().to_le_bytes()).collect();
     data.truncate(length);
-    RgbImage::new(width, height, data).unwrap()
+    Image::new(mode, width, height, data).unwrap()
 }

@@ -100,7 +100,8 @@ impl CpuEngine {
         };
         let lowered = lower(network, vb, kernels, pairs)?;
         let threads = options.threads.unwrap_or_else(cores::physical).max(1);
-        let pool = Pool::new(threads, lowered.layers.len()).map_err(CpuError::Threads)?;
+        let pool = Pool::new(threads, lowered.layers.len());
+        let threads = pool.threads();
         let state = State { pool, plans: Vec::new(), arena: Floats::zeros(0) };
         Ok(Self {
             lowered,

@@ -10,7 +10,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 
 /// Rounds of waiting before a thread gives its core away.
 const SPINS: usize = 2_000;
@@ -101,12 +101,17 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Starts `threads - 1` threads, the caller being the first, for jobs of at most `steps` steps.
-    ///
-    /// # Errors
-    ///
-    /// The system's, if a thread does not start.
-    pub(super) fn new(threads: usize, steps: usize) -> std::io::Result<Self> {
+    /// Starts `threads - 1` threads, the caller being the first, for jobs of at most `steps` steps;
+    /// fewer where the system starts no more.
+    pub(super) fn new(threads: usize, steps: usize) -> Self {
+        Self::with(threads, steps, Builder::spawn)
+    }
+
+    fn with(
+        threads: usize,
+        steps: usize,
+        spawn: impl Fn(Builder, Box<dyn FnOnce() + Send>) -> std::io::Result<JoinHandle<()>>,
+    ) -> Self {
         let shared = Arc::new(Shared {
             open: std::sync::atomic::AtomicPtr::new(std::ptr::null_mut()),
             round: AtomicU64::new(0),
@@ -115,14 +120,22 @@ impl Pool {
             wake: Condvar::new(),
             stop: AtomicBool::new(false),
         });
-        let counters = (0..threads * steps).map(|_| Counter::default()).collect();
-        let mut pool = Self { shared, threads: Vec::new(), counters };
+        let mut pool = Self { shared, threads: Vec::new(), counters: Vec::new() };
         for thread in 1..threads {
             let shared = Arc::clone(&pool.shared);
-            let builder = std::thread::Builder::new().name(format!("effnet-{thread}"));
-            pool.threads.push(builder.spawn(move || shared.serve(thread))?);
+            let builder = Builder::new().name(format!("effnet-{thread}"));
+            match spawn(builder, Box::new(move || shared.serve(thread))) {
+                Ok(handle) => pool.threads.push(handle),
+                Err(_) => break,
+            }
         }
-        Ok(pool)
+        pool.counters = (0..pool.threads() * steps).map(|_| Counter::default()).collect();
+        pool
+    }
+
+    /// Threads that work on a job, the caller included.
+    pub(super) fn threads(&self) -> usize {
+        self.threads.len() + 1
     }
 
     /// Runs `job` to its end; `false` if a task panicked. `&mut`: one job at a time.
@@ -131,7 +144,7 @@ impl Pool {
         let open = Open {
             job,
             counters: &self.counters,
-            threads: self.threads.len() + 1,
+            threads: self.threads(),
             round: shared.round.fetch_add(1, SeqCst) + 1,
             failed: AtomicBool::new(false),
         };
@@ -275,7 +288,7 @@ mod tests {
     #[test]
     fn every_task_runs_once_and_steps_are_in_order() {
         for threads in [1, 2, 5] {
-            let mut pool = Pool::new(threads, 20).unwrap();
+            let mut pool = Pool::new(threads, 20);
             for _ in 0..200 {
                 let job =
                     Sums { cells: (0..20).map(|_| AtomicUsize::new(0)).collect(), fail: false };
@@ -288,8 +301,20 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_do_not_start_are_fewer_threads() {
+        let started = AtomicUsize::new(0);
+        let mut pool = Pool::with(5, 20, |builder, work| match started.fetch_add(1, Relaxed) {
+            0 | 1 => builder.spawn(work),
+            _ => Err(std::io::ErrorKind::WouldBlock.into()),
+        });
+        assert_eq!(pool.threads(), 3);
+        let job = Sums { cells: (0..20).map(|_| AtomicUsize::new(0)).collect(), fail: false };
+        assert!(pool.run(&job));
+    }
+
+    #[test]
     fn a_panic_is_reported_and_the_pool_lives_on() {
-        let mut pool = Pool::new(3, 20).unwrap();
+        let mut pool = Pool::new(3, 20);
         for fail in [true, false] {
             let job = Sums { cells: (0..20).map(|_| AtomicUsize::new(0)).collect(), fail };
             assert_eq!(pool.run(&job), !fail);

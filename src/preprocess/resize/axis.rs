@@ -2,15 +2,19 @@
 //!
 //! The arithmetic is Pillow's (`src/libImaging/Resample.c`, `precompute_coeffs` and
 //! `normalize_coeffs_8bpc`): weights in f64, then whole numbers of 2^-22. The order of every
-//! operation counts, because the last bit does.
+//! operation counts, because the last bit does. torch's for bytes (`aten/src/ATen/native/cpu/UpSampleKernel.cpp`,
+//! `_compute_index_ranges_int16_weights`) is the same but for the bits: as many as let the largest
+//! weight of the axis fit 16 with its sign.
 
 use std::f64::consts::PI;
 use std::ops::Range;
 
-use super::Interpolation;
+use super::{Interpolation, Pipeline};
 
-/// Fractional bits of a weight: 32 less 8 for the pixel and 2 for filters that overshoot.
-pub(super) const PRECISION_BITS: u32 = 22;
+/// Fractional bits of a weight of Pillow's: 32 less 8 for the pixel and 2 for filters that overshoot.
+const PRECISION_BITS: u32 = 22;
+/// The first weight that does not fit torch's 16 bits.
+const TORCH_LIMIT: f64 = 32_768.0;
 
 /// A convolution filter: its support and its value at a distance.
 #[derive(Clone, Copy)]
@@ -67,12 +71,36 @@ pub(super) struct Axis {
     scale: f64,
     filter_scale: f64,
     filter: Filter,
+    /// Fractional bits of a weight.
+    bits: u32,
 }
 
 impl Axis {
-    pub(super) fn new(input: usize, output: u64, filter: Filter) -> Self {
+    pub(super) fn new(input: usize, output: u64, filter: Filter, pipeline: Pipeline) -> Self {
         let scale = input as f64 / output as f64;
-        Self { input, scale, filter_scale: scale.max(1.0), filter }
+        let bits = PRECISION_BITS;
+        let mut axis = Self { input, scale, filter_scale: scale.max(1.0), filter, bits };
+        if pipeline == Pipeline::Transformers {
+            axis.bits = axis.torch_bits(output);
+        }
+        axis
+    }
+
+    /// Fractional bits of a weight of torch's.
+    fn torch_bits(&self, outputs: u64) -> u32 {
+        let mut exact = Vec::new();
+        let mut largest = 0f64;
+        for output in 0..outputs {
+            self.exact(output, &mut exact);
+            largest = exact.iter().fold(largest, |largest, weight| largest.max(*weight));
+        }
+        let fits = |bits: &u32| 0.5 + largest * f64::from(1u32 << (bits + 1)) < TORCH_LIMIT;
+        (0..PRECISION_BITS).find(|bits| !fits(bits)).unwrap_or(PRECISION_BITS)
+    }
+
+    /// Fractional bits of the weights.
+    pub(super) fn bits(&self) -> u32 {
+        self.bits
     }
 
     fn center(&self, output: u64) -> f64 {
@@ -97,6 +125,16 @@ impl Axis {
 
     /// Replaces `weights` by one output pixel's, one for each pixel of [`bounds`](Self::bounds).
     pub(super) fn weights(&self, output: u64, weights: &mut Vec<i32>, exact: &mut Vec<f64>) {
+        self.exact(output, exact);
+        weights.clear();
+        weights.extend(exact.iter().map(|weight| {
+            let fixed = weight * f64::from(1u32 << self.bits);
+            (fixed + if *weight < 0.0 { -0.5 } else { 0.5 }) as i32
+        }));
+    }
+
+    /// Replaces `exact` by one output pixel's weights before they are rounded.
+    fn exact(&self, output: u64, exact: &mut Vec<f64>) {
         let center = self.center(output);
         let inverse = 1.0 / self.filter_scale;
         exact.clear();
@@ -105,11 +143,8 @@ impl Axis {
                 .map(|input| (self.filter.value)((input as f64 - center + 0.5) * inverse)),
         );
         let sum: f64 = exact.iter().fold(0.0, |sum, weight| sum + weight);
-        weights.clear();
-        weights.extend(exact.iter().map(|weight| {
-            let weight = if sum == 0.0 { *weight } else { weight / sum };
-            let fixed = weight * f64::from(1u32 << PRECISION_BITS);
-            (fixed + if weight < 0.0 { -0.5 } else { 0.5 }) as i32
-        }));
+        if sum != 0.0 {
+            exact.iter_mut().for_each(|weight| *weight /= sum);
+        }
     }
 }

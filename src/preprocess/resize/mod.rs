@@ -11,7 +11,9 @@ use self::axis::{Axis, Filter};
 use self::passes::{View, horizontal, vertical};
 use super::decode::Limits;
 use super::error::TransformError;
-use super::image::RgbImage;
+use super::image::{ColorMode, Image};
+use super::pipeline::Pipeline;
+use super::raster::share;
 
 /// A resampling filter, by timm's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -66,9 +68,9 @@ pub(super) struct Window {
 /// Resizes to `width` x `height` as Pillow's `Image.resize` does, every byte equal.
 ///
 /// ```
-/// use effnet::preprocess::{Interpolation, RgbImage, resize};
+/// use effnet::preprocess::{ColorMode, Image, Interpolation, resize};
 ///
-/// let image = RgbImage::new(2, 1, vec![0, 0, 0, 200, 100, 50])?;
+/// let image = Image::new(ColorMode::Rgb, 2, 1, vec![0, 0, 0, 200, 100, 50])?;
 /// let wider = resize(&image, 4, 1, Interpolation::Bilinear)?;
 /// assert_eq!(wider.data(), [0, 0, 0, 50, 25, 13, 150, 75, 38, 200, 100, 50]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -78,26 +80,78 @@ pub(super) struct Window {
 /// [`TransformError::ResizedArea`] if a side is zero or there are more than 178,956,970 pixels,
 /// as many as [`Limits`](super::Limits) lets a file have.
 pub fn resize(
-    image: &RgbImage,
+    image: &Image,
     width: u32,
     height: u32,
     interpolation: Interpolation,
-) -> Result<RgbImage, TransformError> {
+) -> Result<Image, TransformError> {
     let refused = TransformError::ResizedArea { width, height };
     if u64::from(width) * u64::from(height) > Limits::default().max_pixels {
         return Err(refused);
     }
     let window = Window { x: 0, y: 0, width: width as usize, height: height as usize };
-    let data = resize_window(image, (width.into(), height.into()), interpolation, window);
-    RgbImage::new(width, height, data).map_err(|_| refused)
+    let data = resize_window(
+        image,
+        (width.into(), height.into()),
+        (Pipeline::Timm, interpolation),
+        window,
+    );
+    Image::new(image.mode(), width, height, data).map_err(|_| refused)
 }
 
 /// One window of the image resized to `size` (width, height), which must lie within it.
 /// Memory is that of the window and of the input rows or columns that it looks at.
 pub(super) fn resize_window(
-    image: &RgbImage,
+    image: &Image,
     size: (u64, u64),
-    interpolation: Interpolation,
+    filter: (Pipeline, Interpolation),
+    window: Window,
+) -> Vec<u8> {
+    let whole = (u64::from(image.width()), u64::from(image.height()));
+    match image.mode() {
+        ColorMode::L => resize_channels::<1>(image, image.data(), size, filter, window),
+        ColorMode::Rgb => resize_channels::<3>(image, image.data(), size, filter, window),
+        // Colours count as much as they are seen: Pillow resizes in its mode `RGBa`.
+        ColorMode::Rgba
+            if filter.0 == Pipeline::Timm
+                && filter.1 != Interpolation::Nearest
+                && size != whole =>
+        {
+            let premultiplied = premultiply(image.data());
+            let mut data = resize_channels::<4>(image, &premultiplied, size, filter, window);
+            unpremultiply(&mut data);
+            data
+        }
+        ColorMode::Rgba => resize_channels::<4>(image, image.data(), size, filter, window),
+    }
+}
+
+/// `RGBA` to `RGBa`, as Pillow rounds it.
+fn premultiply(rgba: &[u8]) -> Vec<u8> {
+    let pixel = |&[r, g, b, alpha]: &[u8; 4]| {
+        let [r, g, b] = [r, g, b].map(|value| share(value.into(), alpha.into()) as u8);
+        [r, g, b, alpha]
+    };
+    rgba.as_chunks::<4>().0.iter().flat_map(pixel).collect()
+}
+
+/// `RGBa` to `RGBA`, as Pillow cuts it.
+fn unpremultiply(rgba: &mut [u8]) {
+    for [r, g, b, alpha] in rgba.as_chunks_mut::<4>().0 {
+        if !matches!(alpha, 0 | 255) {
+            for value in [r, g, b] {
+                *value = (255 * u32::from(*value) / u32::from(*alpha)).min(255) as u8;
+            }
+        }
+    }
+}
+
+/// [`resize_window`] of an image's bytes, `C` a pixel.
+fn resize_channels<const C: usize>(
+    image: &Image,
+    data: &[u8],
+    size: (u64, u64),
+    (pipeline, interpolation): (Pipeline, Interpolation),
     window: Window,
 ) -> Vec<u8> {
     let (width, height) = (image.width() as usize, image.height() as usize);
@@ -107,10 +161,11 @@ pub(super) fn resize_window(
         return Vec::new();
     }
     let Some(filter) = Filter::of(interpolation) else {
-        return nearest(image, size, columns, rows);
+        return nearest::<C>(image, size, pipeline, columns, rows);
     };
-    let (x_axis, y_axis) = (Axis::new(width, size.0, filter), Axis::new(height, size.1, filter));
-    let view = View { data: image.data(), width, left: 0, top: 0 };
+    let axis = |input, output| Axis::new(input, output, filter, pipeline);
+    let (x_axis, y_axis) = (axis(width, size.0), axis(height, size.1));
+    let view = View::<C> { data, width, left: 0, top: 0 };
     let as_is = |range: &Range<u64>| range.start as usize..range.end as usize;
     match (size.0 != width as u64, size.1 != height as u64) {
         (false, false) => {
@@ -118,16 +173,19 @@ pub(super) fn resize_window(
         }
         (true, false) => horizontal(view, as_is(&rows), &x_axis, columns),
         (false, true) => vertical(view, &as_is(&columns), &y_axis, rows),
-        (true, true) if vertical_first((width as u64, height as u64), size) => {
+        (true, true)
+            if pipeline == Pipeline::Timm
+                && vertical_first((width as u64, height as u64), size) =>
+        {
             let inputs = x_axis.span(&columns);
             let strip = vertical(view, &inputs, &y_axis, rows);
-            let strip = View { data: &strip, width: inputs.len(), left: inputs.start, top: 0 };
+            let strip = View::<C> { data: &strip, width: inputs.len(), left: inputs.start, top: 0 };
             horizontal(strip, 0..window.height, &x_axis, columns)
         }
         (true, true) => {
             let inputs = y_axis.span(&rows);
             let strip = horizontal(view, inputs.clone(), &x_axis, columns);
-            let strip = View { data: &strip, width: window.width, left: 0, top: inputs.start };
+            let strip = View::<C> { data: &strip, width: window.width, left: 0, top: inputs.start };
             vertical(strip, &(0..window.width), &y_axis, rows)
         }
     }
@@ -138,27 +196,38 @@ fn vertical_first(from: (u64, u64), to: (u64, u64)) -> bool {
     from.1.saturating_sub(to.1) > 2 * from.0.saturating_sub(to.0)
 }
 
-/// Pillow's nearest (`src/libImaging/Geometry.c`, `ImagingScaleAffine`).
-fn nearest(image: &RgbImage, size: (u64, u64), columns: Range<u64>, rows: Range<u64>) -> Vec<u8> {
-    let columns = nearest_inputs(image.width(), size.0, columns);
-    let stride = image.width() as usize * 3;
+/// The nearest pixels.
+fn nearest<const C: usize>(
+    image: &Image,
+    size: (u64, u64),
+    pipeline: Pipeline,
+    columns: Range<u64>,
+    rows: Range<u64>,
+) -> Vec<u8> {
+    let inputs = match pipeline {
+        Pipeline::Timm => pillow_inputs,
+        Pipeline::Transformers => torch_inputs,
+    };
+    let columns = inputs(image.width(), size.0, columns);
+    let stride = image.width() as usize * C;
     let mut output = Vec::new();
-    for y in nearest_inputs(image.height(), size.1, rows) {
+    for y in inputs(image.height(), size.1, rows) {
         for x in &columns {
             match (x, y) {
                 (Some(x), Some(y)) => {
-                    output.extend_from_slice(&image.data()[y * stride + x * 3..][..3]);
+                    output.extend_from_slice(&image.data()[y * stride + x * C..][..C]);
                 }
-                _ => output.extend([0; 3]),
+                _ => output.extend([0; C]),
             }
         }
     }
     output
 }
 
-/// The input pixel under each output pixel. Pillow adds up the step, so its rounding error adds
-/// up too, and the sum has to start from the edge; what falls outside stays black.
-fn nearest_inputs(input: u32, output: u64, wanted: Range<u64>) -> Vec<Option<usize>> {
+/// The input pixel under each output pixel, as Pillow has it (`src/libImaging/Geometry.c`,
+/// `ImagingScaleAffine`). It adds up the step, so its rounding error adds up too, and the sum has to
+/// start from the edge; what falls outside stays black.
+fn pillow_inputs(input: u32, output: u64, wanted: Range<u64>) -> Vec<Option<usize>> {
     let step = f64::from(input) / output as f64;
     let mut at = step * 0.5;
     let mut inputs = Vec::new();
@@ -169,4 +238,11 @@ fn nearest_inputs(input: u32, output: u64, wanted: Range<u64>) -> Vec<Option<usi
         at += step;
     }
     inputs
+}
+
+/// The input pixel under each output pixel, as torch's `nearest-exact` has it.
+fn torch_inputs(input: u32, output: u64, wanted: Range<u64>) -> Vec<Option<usize>> {
+    let scale = input as f32 / output as f32;
+    let last = (input as usize).saturating_sub(1);
+    wanted.map(|index| Some((((index as f32 + 0.5) * scale) as usize).min(last))).collect()
 }

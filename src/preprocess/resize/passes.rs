@@ -5,70 +5,74 @@
 
 use std::ops::Range;
 
-use super::axis::{Axis, PRECISION_BITS};
+use super::axis::Axis;
 
-/// Half of the last bit that is kept: what makes the shift round.
-const HALF: i32 = 1 << (PRECISION_BITS - 1);
-/// Bytes of a step along a row: eight pixels.
+/// Bytes of a step along a row: whole pixels of 1, 3 or 4 channels.
 const STEP: usize = 24;
 /// Bytes of a step of the vertical pass.
 const CHUNK: usize = 64;
 /// Weights that one block of columns may hold, to bound memory for images of extreme width.
 const MAX_WEIGHTS: usize = 1 << 20;
 
-/// A rectangle of an image: pixel (x, y) of the whole is pixel (x - left, y - top) here.
+/// A rectangle of an image of `C` bytes a pixel: pixel (x, y) of the whole is pixel (x - left, y - top) here.
 #[derive(Clone, Copy)]
-pub(super) struct View<'a> {
+pub(super) struct View<'a, const C: usize> {
     pub(super) data: &'a [u8],
     pub(super) width: usize,
     pub(super) left: usize,
     pub(super) top: usize,
 }
 
-impl<'a> View<'a> {
+impl<'a, const C: usize> View<'a, C> {
     pub(super) fn row(&self, y: usize, columns: &Range<usize>) -> &'a [u8] {
         let start = (y - self.top) * self.width;
-        let column = |x: usize| (start + x - self.left) * 3;
+        let column = |x: usize| (start + x - self.left) * C;
         &self.data[column(columns.start)..column(columns.end)]
     }
 }
 
 #[inline(always)]
-fn clip(sum: i32) -> u8 {
-    (sum >> PRECISION_BITS).clamp(0, 255) as u8
+fn clip(sum: i32, bits: u32) -> u8 {
+    (sum >> bits).clamp(0, 255) as u8
 }
 
-/// Output columns `columns` of the input rows `rows`, as `(rows, columns, 3)`.
-pub(super) fn horizontal(
-    view: View<'_>,
+/// Half of the last bit that is kept: what makes the shift round.
+#[inline(always)]
+fn half(bits: u32) -> i32 {
+    1 << (bits - 1)
+}
+
+/// Output columns `columns` of the input rows `rows`, as `(rows, columns, C)`.
+pub(super) fn horizontal<const C: usize>(
+    view: View<'_, C>,
     rows: Range<usize>,
     axis: &Axis,
     columns: Range<u64>,
 ) -> Vec<u8> {
     let width = (columns.end - columns.start) as usize;
-    let mut output = vec![0; rows.len() * width * 3];
+    let mut output = vec![0; rows.len() * width * C];
     let longest = columns.clone().map(|column| axis.bounds(column).len()).max().unwrap_or(0);
-    let span = longest.next_multiple_of(STEP / 3) * 3;
+    let span = longest.next_multiple_of(STEP / C) * C;
     let block = (MAX_WEIGHTS / span.max(1)).max(1) as u64;
     let mut done = 0;
     let mut start = columns.start;
     while start < columns.end {
-        let block = Columns::new(axis, start..(start + block).min(columns.end), span);
+        let block = Columns::new::<C>(axis, start..(start + block).min(columns.end), span);
         start += block.starts.len() as u64;
         pulp::Arch::new().dispatch(Across {
             block: &block,
             view,
             rows: &rows,
             output: &mut output,
-            stride: width * 3,
-            at: done * 3,
+            stride: width * C,
+            at: done * C,
         });
         done += block.starts.len();
     }
     output
 }
 
-/// The weights of a block of output columns, each three times, for R, G and B.
+/// The weights of a block of output columns, each repeated for every channel.
 struct Columns {
     inputs: Range<usize>,
     /// First byte of each output pixel's first input pixel, from the first of `inputs`.
@@ -76,52 +80,53 @@ struct Columns {
     /// `span` weights for each output pixel; those past its bounds are zero.
     weights: Vec<i32>,
     span: usize,
+    bits: u32,
 }
 
 impl Columns {
-    fn new(axis: &Axis, outputs: Range<u64>, span: usize) -> Self {
+    fn new<const C: usize>(axis: &Axis, outputs: Range<u64>, span: usize) -> Self {
         let inputs = axis.span(&outputs);
         let count = (outputs.end - outputs.start) as usize;
         let mut starts = Vec::with_capacity(count);
         let mut weights = vec![0; count * span];
         let (mut row, mut exact) = (Vec::new(), Vec::new());
         for (output, weights) in outputs.zip(weights.chunks_exact_mut(span)) {
-            starts.push((axis.bounds(output).start - inputs.start) * 3);
+            starts.push((axis.bounds(output).start - inputs.start) * C);
             axis.weights(output, &mut row, &mut exact);
-            for (weights, weight) in weights.chunks_exact_mut(3).zip(&row) {
+            for (weights, weight) in weights.chunks_exact_mut(C).zip(&row) {
                 weights.fill(*weight);
             }
         }
-        Self { inputs, starts, weights, span }
+        Self { inputs, starts, weights, span, bits: axis.bits() }
     }
 }
 
 /// The horizontal pass of one block of columns, into the bytes from `at` of each output row.
-struct Across<'a> {
+struct Across<'a, const C: usize> {
     block: &'a Columns,
-    view: View<'a>,
+    view: View<'a, C>,
     rows: &'a Range<usize>,
     output: &'a mut [u8],
     stride: usize,
     at: usize,
 }
 
-impl pulp::WithSimd for Across<'_> {
+impl<const C: usize> pulp::WithSimd for Across<'_, C> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let Columns { inputs, starts, weights, span } = self.block;
+        let Columns { inputs, starts, weights, span, bits } = self.block;
         // A row is copied so that the zero weights past a pixel's bounds have bytes to meet.
-        let length = inputs.len() * 3;
+        let length = inputs.len() * C;
         let mut buffer = vec![0u8; length + span];
         for (y, line) in self.rows.clone().zip(self.output.chunks_exact_mut(self.stride)) {
             buffer[..length].copy_from_slice(self.view.row(y, inputs));
-            let pixels = line[self.at..].chunks_exact_mut(3);
+            let pixels = line[self.at..].as_chunks_mut::<C>().0;
             for ((start, weights), pixel) in
                 starts.iter().zip(weights.chunks_exact(*span)).zip(pixels)
             {
-                pixel.copy_from_slice(&weigh(&buffer[*start..][..*span], weights));
+                *pixel = weigh(&buffer[*start..][..*span], weights, *bits);
             }
         }
     }
@@ -129,36 +134,41 @@ impl pulp::WithSimd for Across<'_> {
 
 /// One output pixel.
 #[inline(always)]
-fn weigh(bytes: &[u8], weights: &[i32]) -> [u8; 3] {
+fn weigh<const C: usize>(bytes: &[u8], weights: &[i32], bits: u32) -> [u8; C] {
     let mut sums = [0i32; STEP];
     for (bytes, weights) in bytes.as_chunks::<STEP>().0.iter().zip(weights.as_chunks::<STEP>().0) {
         for i in 0..STEP {
             sums[i] += weights[i] * i32::from(bytes[i]);
         }
     }
-    let mut pixel = [HALF; 3];
-    for sums in sums.as_chunks::<3>().0 {
+    let mut pixel = [half(bits); C];
+    for sums in sums.as_chunks::<C>().0 {
         for (channel, sum) in pixel.iter_mut().zip(sums) {
             *channel += sum;
         }
     }
-    pixel.map(clip)
+    pixel.map(|sum| clip(sum, bits))
 }
 
-/// Output rows `rows` of the input columns `columns`, as `(rows, columns, 3)`.
-pub(super) fn vertical(
-    view: View<'_>,
+/// Output rows `rows` of the input columns `columns`, as `(rows, columns, C)`.
+pub(super) fn vertical<const C: usize>(
+    view: View<'_, C>,
     columns: &Range<usize>,
     axis: &Axis,
     rows: Range<u64>,
 ) -> Vec<u8> {
-    let stride = columns.len() * 3;
+    let stride = columns.len() * C;
     let mut output = vec![0; (rows.end - rows.start) as usize * stride];
     let (mut weights, mut exact) = (Vec::new(), Vec::new());
     for (row, output) in rows.zip(output.chunks_exact_mut(stride)) {
         axis.weights(row, &mut weights, &mut exact);
         let lines: Vec<&[u8]> = axis.bounds(row).map(|y| view.row(y, columns)).collect();
-        pulp::Arch::new().dispatch(Down { lines: &lines, weights: &weights, output });
+        pulp::Arch::new().dispatch(Down {
+            lines: &lines,
+            weights: &weights,
+            bits: axis.bits(),
+            output,
+        });
     }
     output
 }
@@ -167,6 +177,7 @@ pub(super) fn vertical(
 struct Down<'a> {
     lines: &'a [&'a [u8]],
     weights: &'a [i32],
+    bits: u32,
     output: &'a mut [u8],
 }
 
@@ -178,7 +189,7 @@ impl pulp::WithSimd for Down<'_> {
         let (chunks, rest) = self.output.as_chunks_mut::<CHUNK>();
         let done = chunks.len() * CHUNK;
         for (index, chunk) in chunks.iter_mut().enumerate() {
-            let mut sums = [HALF; CHUNK];
+            let mut sums = [half(self.bits); CHUNK];
             for (line, weight) in self.lines.iter().zip(self.weights) {
                 let bytes = &line.as_chunks::<CHUNK>().0[index];
                 for i in 0..CHUNK {
@@ -186,16 +197,15 @@ impl pulp::WithSimd for Down<'_> {
                 }
             }
             for (byte, sum) in chunk.iter_mut().zip(sums) {
-                *byte = clip(sum);
+                *byte = clip(sum, self.bits);
             }
         }
         for (index, byte) in rest.iter_mut().enumerate() {
-            let sum = self
-                .lines
-                .iter()
-                .zip(self.weights)
-                .fold(HALF, |sum, (line, weight)| sum + weight * i32::from(line[done + index]));
-            *byte = clip(sum);
+            let sum =
+                self.lines.iter().zip(self.weights).fold(half(self.bits), |sum, (line, weight)| {
+                    sum + weight * i32::from(line[done + index])
+                });
+            *byte = clip(sum, self.bits);
         }
     }
 }

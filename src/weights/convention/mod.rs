@@ -25,7 +25,7 @@ pub use renaming::{MappedTensor, Renaming};
 pub use template::{FillError, TemplateError};
 
 /// The convention files inside the program: name and text.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("timm", include_str!("../../../weights-map/conventions/timm.toml")),
     ("torchvision", include_str!("../../../weights-map/conventions/torchvision.toml")),
     (
@@ -39,6 +39,7 @@ const FILES: [(&str, &str); 7] = [
     ),
     ("keras", include_str!("../../../weights-map/conventions/keras.toml")),
     ("tensorflow", include_str!("../../../weights-map/conventions/tensorflow.toml")),
+    ("wzmiaomiao", include_str!("../../../weights-map/conventions/wzmiaomiao.toml")),
 ];
 
 /// How a library names the tensors of these networks, as templates from timm's names.

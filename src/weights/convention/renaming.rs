@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use glob::Pattern as Shell;
 
@@ -16,6 +16,10 @@ pub struct Renaming {
     tensors: Vec<MappedTensor>,
     /// Position in `tensors` by canonical name.
     by_canonical: HashMap<String, usize>,
+    /// What stands before every name in a file.
+    prefix: String,
+    /// Names in a file of what is no part of the network.
+    beside: BTreeSet<String>,
 }
 
 /// A tensor by timm's name and by a library's.
@@ -97,7 +101,8 @@ impl Renaming {
     pub(super) fn new(convention: String, ignored: Vec<Shell>, tensors: Vec<MappedTensor>) -> Self {
         let by_canonical =
             tensors.iter().enumerate().map(|(i, t)| (t.canonical.clone(), i)).collect();
-        Self { convention, ignored, tensors, by_canonical }
+        let (prefix, beside) = (String::new(), BTreeSet::new());
+        Self { convention, ignored, tensors, by_canonical, prefix, beside }
     }
 
     /// The convention's name.
@@ -112,6 +117,44 @@ impl Renaming {
         let classifier = |t: &&mut MappedTensor| CLASSIFIER.contains(&t.canonical.as_str());
         self.tensors.iter_mut().filter(classifier).for_each(MappedTensor::with_background);
         self
+    }
+
+    /// The same for a file that has `prefix` before every name, such as `net.`.
+    #[must_use]
+    pub(crate) fn under(mut self, prefix: &str) -> Self {
+        for tensor in &mut self.tensors {
+            tensor.foreign.insert_str(0, prefix);
+        }
+        self.prefix.insert_str(0, prefix);
+        self
+    }
+
+    /// What stands before every name of the network in the file.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The same for a file whose classifier goes by these names.
+    #[must_use]
+    pub(crate) fn with_classifier(mut self, weight: &str, bias: &str) -> Self {
+        for (canonical, name) in CLASSIFIER.into_iter().zip([weight, bias]) {
+            if let Some(&i) = self.by_canonical.get(canonical) {
+                name.clone_into(&mut self.tensors[i].foreign);
+            }
+        }
+        self
+    }
+
+    /// The same for a file that has these tensors beside the network's.
+    #[must_use]
+    pub(crate) fn beside(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.beside.extend(names);
+        self
+    }
+
+    /// The names of a file's tensors that are no part of the network.
+    pub(crate) fn names_beside(&self) -> impl Iterator<Item = &str> {
+        self.beside.iter().map(String::as_str)
     }
 
     /// The tensor of a canonical name, or `None` if the architecture has no such tensor.
@@ -131,6 +174,9 @@ impl Renaming {
 
     /// Whether a tensor of the library's, by its foreign name, is one that no inference reads.
     pub fn ignores(&self, foreign: &str) -> bool {
-        self.ignored.iter().any(|pattern| pattern.matches(foreign))
+        let inside = foreign.strip_prefix(&self.prefix);
+        let is_ignored =
+            inside.is_some_and(|name| self.ignored.iter().any(|pattern| pattern.matches(name)));
+        is_ignored || self.beside.contains(foreign)
     }
 }

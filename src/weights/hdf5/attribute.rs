@@ -78,10 +78,11 @@ fn attribute<'a>(
             _ => sizes,
         };
         body.take(usize::from(version >= 3))?;
-        let name = body.take(name)?.split(|&byte| byte == 0).next().unwrap_or_default();
+        let name = body.take(name)?;
         let mut datatype = Cursor::over(body.take(datatype)?, SHORT);
         body.take(dataspace)?;
-        if name == wanted.as_bytes() {
+        let rest = name.strip_prefix(wanted.as_bytes());
+        if rest.is_some_and(|rest| rest.first().is_none_or(|&byte| byte == 0)) {
             let class = datatype.byte()? & 15;
             let bits = datatype.byte()?;
             datatype.take(2)?;

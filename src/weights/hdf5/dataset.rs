@@ -13,6 +13,10 @@ use crate::weights::entry::Body;
 
 /// The most dimensions; the format has no more.
 const MAX_DIMS: usize = 32;
+/// How large a chunk of a smaller tensor may be.
+const MAX_CHUNK_BEYOND: usize = 1 << 20;
+/// The least bytes of a chunk's entry in its table.
+const ENTRY: usize = 24;
 const CHUNKS: &str = "a table of chunks";
 
 pub(in crate::weights) struct Dataset {
@@ -184,12 +188,16 @@ fn pipeline(mut body: Cursor<'_>) -> Result<Vec<Filter>, Hdf5Error> {
         body.take(if version == 1 { name.next_multiple_of(8) } else { name })?;
         body.take(4 * values)?;
         body.take(if version == 1 && values % 2 == 1 { 4 } else { 0 })?;
-        filters.push(match id {
+        let filter = match id {
             1 => Filter::Deflate,
             2 => Filter::Shuffle,
             3 => Filter::Checksum,
             _ => return Err(unsupported(format!("the compression filter {id}"))),
-        });
+        };
+        if filters.contains(&filter) {
+            return Err(unsupported(format!("the filter {id} twice")));
+        }
+        filters.push(filter);
     }
     Ok(filters)
 }
@@ -221,12 +229,17 @@ fn chunked(
     let of_value = layout.number(4)?;
     let of_chunk = chunk.iter().try_fold(width, |bytes, &size| bytes.checked_mul(size));
     let of_chunk = of_chunk
-        .filter(|&bytes| bytes > 0 && bytes <= MAX_TENSOR && of_value == width as u64)
+        .filter(|&bytes| bytes > 0 && of_value == width as u64)
+        // A tensor that grows may have chunks larger than itself, but not by much.
+        .filter(|&bytes| bytes <= needed.max(MAX_CHUNK_BEYOND))
         .ok_or_else(|| refuse(format!("has chunks of the impossible shape {chunk:?}")))?;
     let expected =
         shape.iter().zip(&chunk).map(|(size, chunk)| size.div_ceil(*chunk)).product::<usize>();
+    // Each has an entry of its own in a table in the file.
     let chunks = match defined(tree) {
-        Some(_) if needed > 0 => index(file, tree, shape.len(), path)?,
+        Some(_) if needed > 0 && expected <= file.bytes.len() / ENTRY => {
+            index(file, tree, shape.len(), expected, path)?
+        }
         _ => Vec::new(),
     };
     if chunks.len() != expected {
@@ -240,22 +253,32 @@ fn chunked(
         if !is_inside || !starts.insert(&found.start) {
             return Err(refuse("has chunks that overlap or leave a gap".to_owned()));
         }
+        // Deflate makes little longer, and a checksum has four bytes.
+        if found.bytes.len() > of_chunk + of_chunk / 8 + 1024 {
+            return Err(refuse("has a chunk that is longer packed than unpacked".to_owned()));
+        }
     }
     Ok(Chunks { chunk, of_chunk, width, filters, chunks })
 }
 
 /// The chunks that a B-tree lists.
-fn index(file: &File<'_>, tree: u64, rank: usize, path: &str) -> Result<Vec<Chunk>, Hdf5Error> {
+fn index(
+    file: &File<'_>,
+    tree: u64,
+    rank: usize,
+    expected: usize,
+    path: &str,
+) -> Result<Vec<Chunk>, Hdf5Error> {
     let mut chunks = Vec::new();
     let mut nodes = vec![(tree, None)];
-    while let Some((address, expected)) = nodes.pop() {
+    while let Some((address, above)) = nodes.pop() {
         if !file.is_first(address) {
             return Err(Hdf5Error::Cycle { group: path.to_owned() });
         }
         let mut node = file.at(address, CHUNKS)?;
         node.signature(b"TREE")?;
         let (kind, level, count) = (node.byte()?, node.byte()?, node.short()?);
-        if kind != 1 || expected.is_some_and(|expected| expected != level) {
+        if kind != 1 || above.is_some_and(|above| above != level) {
             return Err(Hdf5Error::Damaged { what: "a table of chunks is none" });
         }
         node.take(16)?;
@@ -270,6 +293,10 @@ fn index(file: &File<'_>, tree: u64, rank: usize, path: &str) -> Result<Vec<Chun
             let child = node.address()?;
             match level.checked_sub(1) {
                 Some(below) => nodes.push((child, Some(below))),
+                None if chunks.len() == expected => {
+                    let reason = format!("has more than its {expected} chunks");
+                    return Err(Hdf5Error::Tensor { tensor: path.to_owned(), reason });
+                }
                 None => {
                     let bytes = file.at(child, "a chunk")?.take_long(size)?;
                     chunks.push(Chunk { start, bytes: position(file, bytes), skipped });

@@ -109,6 +109,8 @@ fn leaf(
         node.take(20)?;
         let text = defined(at)
             .and_then(|at| names.get(at..))
+            // No more of a name is looked at than it may have.
+            .map(|rest| &rest[..rest.len().min(MAX_NAME + 1)])
             .and_then(|rest| rest.split(|&byte| byte == 0).next())
             .ok_or(Hdf5Error::Damaged { what: "a member's name is not among its group's" })?;
         if kind != SOFT {

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::KerasError;
+use super::head::Head;
+use crate::weights::declared::{Declared, Said};
 use crate::weights::header::{MAX_NAME, excerpt};
 
 /// The longest description. Those of this family have up to 1.2 MB.
@@ -13,6 +15,8 @@ const MAX_CONFIG: usize = 8 << 20;
 /// Layers that leave the values of pixels alone when a model is not trained.
 const NEUTRAL: [&str; 6] =
     ["InputLayer", "ZeroPadding2D", "Dropout", "GaussianNoise", "Resizing", "CenterCrop"];
+/// The largest side of an input that is believed.
+const MAX_SIZE: usize = 1 << 16;
 const RANDOM: &str = "Random";
 
 /// A model's description, read.
@@ -23,6 +27,9 @@ pub(super) struct Description {
     pub(super) names: HashMap<String, String>,
     /// What happens to pixels before the first convolution; `None` if not all of it is understood.
     pub(super) steps: Option<Vec<Step>>,
+    pub(super) head: Head,
+    /// The size of its input.
+    pub(super) declared: Declared,
 }
 
 /// A layer that changes pixels, channel by channel.
@@ -42,20 +49,35 @@ pub(super) enum Step {
 
 /// A model or a layer.
 #[derive(Deserialize)]
-struct Described {
-    class_name: String,
-    config: Config,
+pub(super) struct Described {
+    pub(super) class_name: String,
+    pub(super) config: Config,
 }
 
 #[derive(Deserialize)]
-struct Config {
+pub(super) struct Config {
     #[serde(default)]
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// The layers of a model.
     #[serde(default)]
     layers: Vec<Described>,
     #[serde(default)]
-    scale: Value,
+    pub(super) units: Value,
+    #[serde(default)]
+    pub(super) activation: Value,
+    #[serde(default)]
+    pub(super) epsilon: Value,
+    /// The shape of an input, of which Keras 2 has another name, and a model that was not told has a third.
+    #[serde(default, alias = "batch_input_shape", alias = "build_input_shape")]
+    batch_shape: Value,
+    #[serde(default)]
+    height: Value,
+    #[serde(default)]
+    width: Value,
+    #[serde(default)]
+    pub(super) scale: Value,
+    #[serde(default)]
+    pub(super) center: Value,
     #[serde(default)]
     offset: Value,
     #[serde(default)]
@@ -72,13 +94,76 @@ impl Description {
         }
         let model: Described = serde_json::from_slice(json)
             .map_err(|e| KerasError::Config { reason: excerpt(&e.to_string(), MAX_NAME) })?;
+        let mut layers = Vec::new();
+        add_layers(&model, &mut layers);
+        let is_long = |text: &str| text.len() > MAX_NAME;
+        if let Some(layer) = all(&model).into_iter().find(|layer| {
+            is_long(&layer.class_name) || layer.config.name.as_deref().is_some_and(is_long)
+        }) {
+            let name = excerpt(layer.config.name.as_deref().unwrap_or(&layer.class_name), 40);
+            let reason = format!("the name or class of its layer `{name}` is too long");
+            return Err(KerasError::Config { reason });
+        }
         let mut names = HashMap::new();
         // The parser bounds how deep models are in models.
         add_names(&model, "", &mut names);
         let mut steps = Vec::new();
         let ended = add_steps(&model, &mut steps);
-        Ok(Self { names, steps: matches!(ended, Some(true)).then_some(steps) })
+        let head = Head::of(&layers)?;
+        let declared = input(&model, &layers);
+        Ok(Self { names, steps: matches!(ended, Some(true)).then_some(steps), head, declared })
     }
+}
+
+/// A model, its layers and those in them.
+fn all(model: &Described) -> Vec<&Described> {
+    let mut found = vec![model];
+    let mut next = 0;
+    while let Some(&layer) = found.get(next) {
+        found.extend(&layer.config.layers);
+        next += 1;
+    }
+    found
+}
+
+/// Adds the layers of a model and of the models in it, in their order.
+fn add_layers<'a>(model: &'a Described, layers: &mut Vec<&'a Described>) {
+    for layer in &model.config.layers {
+        match layer.config.layers.is_empty() {
+            true => layers.push(layer),
+            false => add_layers(layer, layers),
+        }
+    }
+}
+
+/// The size of a model's input, which layers before its first convolution may change.
+fn input(model: &Described, layers: &[&Described]) -> Declared {
+    let mut declared = Declared::default();
+    let before = layers.iter().take_while(|layer| !layer.class_name.ends_with("Conv2D"));
+    for layer in [model].into_iter().chain(before.copied()) {
+        let Config { name, batch_shape, height, width, .. } = &layer.config;
+        let size = |value: &Value| {
+            let size = value.as_u64().and_then(|size| usize::try_from(size).ok());
+            size.filter(|size| (1..=MAX_SIZE).contains(size))
+        };
+        let place = format!("layer `{}`", name.as_deref().unwrap_or_default());
+        let (h, w) = match (layer.class_name.as_str(), batch_shape.as_array().map(Vec::as_slice)) {
+            ("Resizing" | "CenterCrop", _) => (size(height), size(width)),
+            // Pixels whose channels come first have a shape whose last size is none of channels.
+            (_, Some([_, h, w, channels])) if declared.in_chans.is_none() => {
+                let Some(value) = size(channels).filter(|&channels| channels <= 4) else {
+                    continue;
+                };
+                declared.in_chans = Some(Said { value, place: place.clone() });
+                (size(h), size(w))
+            }
+            _ => continue,
+        };
+        if let (Some(h), Some(w), Some(channels)) = (h, w, &declared.in_chans) {
+            declared.input_size = Some(Said { value: [channels.value, h, w], place });
+        }
+    }
+    declared
 }
 
 fn add_names(model: &Described, path: &str, names: &mut HashMap<String, String>) {
@@ -100,7 +185,7 @@ fn add_names(model: &Described, path: &str, names: &mut HashMap<String, String>)
 /// before it is not understood.
 fn add_steps(model: &Described, steps: &mut Vec<Step>) -> Option<bool> {
     for layer in &model.config.layers {
-        let Config { name, layers, scale, offset, mean, variance } = &layer.config;
+        let Config { name, layers, scale, offset, mean, variance, .. } = &layer.config;
         match layer.class_name.as_str() {
             "Conv2D" => return Some(true),
             "Rescaling" => steps.push(Step::Rescale {
@@ -196,6 +281,15 @@ mod tests {
         }
         assert_eq!(description.names.len(), 5);
         assert!(Description::parse(b"[]").unwrap_err().to_string().contains("config.json"));
+    }
+
+    #[test]
+    fn long_names_are_refused_before_paths_are_made_of_them() {
+        let long = "C".repeat(300);
+        for inner in [layer(&long, ""), layer("Conv2D", &format!(r#""name":"{long}""#))] {
+            let error = Description::parse(model(&[model(&[inner])]).as_bytes()).unwrap_err();
+            assert!(error.to_string().contains("is too long"), "{error}");
+        }
     }
 
     #[test]

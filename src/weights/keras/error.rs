@@ -19,6 +19,16 @@ pub enum KerasError {
         /// What the parser said.
         reason: String,
     },
+    /// The model does something after the network that is not computed.
+    #[error("its layer `{layer}` is a {class}: {reason}")]
+    Head {
+        /// The layer's name.
+        layer: String,
+        /// Keras's class.
+        class: String,
+        /// Why it is refused.
+        reason: String,
+    },
     /// Two tensors have one name.
     #[error("the name `{tensor}` stands twice")]
     Twice {

@@ -5,6 +5,8 @@
 
 mod config;
 mod error;
+mod fold;
+mod head;
 mod input;
 mod names;
 
@@ -14,6 +16,7 @@ use self::config::Description;
 use self::input::Statistics;
 use self::names::Name;
 use super::Hdf5Error;
+use super::declared::Said;
 use super::entry::{Body, Entry, Header};
 use super::hdf5::{Dataset, Tree};
 use super::header::MAX_NAME;
@@ -61,8 +64,14 @@ fn read(
 ) -> Result<(Header, Option<String>), KerasError> {
     let mut tree = Tree::parse(file)?;
     // In an older file nothing hangs on the description but what is done to images.
-    let described = || Description::parse(tree.root_bytes(MODEL_CONFIG).ok()??).ok();
-    let description = description.or_else(described);
+    let described = || match Description::parse(tree.root_bytes(MODEL_CONFIG).ok()??) {
+        Err(KerasError::Config { .. }) => None,
+        other => Some(other),
+    };
+    let description = match description {
+        Some(description) => Some(description),
+        None => described().transpose()?,
+    };
     let layers = description.as_ref().map(|description| &description.names);
     let datasets = std::mem::take(&mut tree.datasets);
     let names = names::of(&tree, &datasets, layers.unwrap_or(&HashMap::new()))?;
@@ -84,10 +93,24 @@ fn read(
             Name::Optimizer => left_out += 1,
         }
     }
-    let steps = description.map(|description| description.steps.unwrap_or_default());
+    let mut notes = Vec::new();
+    if left_out > 0 {
+        notes.push(format!("{left_out} tensors of the optimizer were left out"));
+    }
+    let mut steps = None;
+    if let Some(description) = description {
+        header.declared = description.declared;
+        if let Some((layer, value)) = &description.head.dense {
+            let place = format!("layer `{layer}`");
+            header.declared.num_classes = (*value > 0).then_some(Said { value: *value, place });
+            let norm = description.head.norm.as_ref();
+            notes.extend(fold::classifier(file, &mut header, layer, norm)?);
+        }
+        header.declared.activation = description.head.activation;
+        steps = Some(description.steps.unwrap_or_default());
+    }
     header.normalization = input::normalization(steps.as_deref(), &statistics);
-    let note = (left_out > 0).then(|| format!("{left_out} tensors of the optimizer were left out"));
-    Ok((header, note))
+    Ok((header, (!notes.is_empty()).then(|| notes.join("; "))))
 }
 
 fn add(header: &mut Header, name: String, dataset: Dataset) -> Result<(), KerasError> {

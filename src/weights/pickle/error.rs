@@ -40,16 +40,6 @@ pub enum TorchError {
     /// The file was written on a big-endian machine.
     #[error("it was written on a big-endian machine: save it as safetensors")]
     BigEndian,
-    /// The pickle names something that is not needed for tensors. Nothing named is ever run.
-    #[error(
-        "its pickle wants `{module}.{name}`, which can run code and is not allowed: save only the state dict, or use safetensors"
-    )]
-    Global {
-        /// The Python module.
-        module: String,
-        /// The name in it.
-        name: String,
-    },
     /// An instruction that checkpoints have no use for.
     #[error("its pickle has the instruction {opcode:#04x} at byte {at}, which no checkpoint needs")]
     Opcode {
@@ -74,16 +64,17 @@ pub enum TorchError {
         /// The most that is accepted.
         limit: usize,
     },
-    /// There is no dictionary where the tensors should be.
-    #[error(
-        "there is no dictionary of tensors {}: save model.state_dict(), not the model",
-        key.map_or_else(|| "in it".to_owned(), |key| format!("under its key `{key}`"))
-    )]
-    NoStateDict {
-        /// The key that was looked under, if not the whole.
-        key: Option<&'static str>,
+    /// The pickle holds no tensor with a name.
+    #[error("there is no dictionary of tensors in it: save model.state_dict()")]
+    NoStateDict,
+    /// The pickle's value is made by a name that is not known.
+    #[error("what it holds {reason}")]
+    Content {
+        /// What is known of it.
+        reason: String,
     },
-    /// A tensor reaches beyond its storage or has an impossible shape.
+    /// A tensor reaches beyond its storage, has an impossible shape, or is made by a name that is not
+    /// known: nothing that a pickle names is ever run.
     #[error("tensor `{tensor}` {reason}")]
     Tensor {
         /// The tensor.

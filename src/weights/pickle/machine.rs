@@ -2,50 +2,26 @@
 //!
 //! A pickle is a program for a stack machine; its instructions are those of CPython's
 //! `Lib/pickletools.py`. Python's machine calls whatever the program names. This one knows the
-//! few names that tensors need (`torch.rs`) and refuses the rest. Containers live in a list and
+//! few names that tensors need (`torch.rs`); what is made of any other name is an object without
+//! behaviour that keeps the name, its arguments and its state. Containers live in a list and
 //! are referred to by number, so that neither depth nor sharing costs memory or needs recursion.
 
 use std::collections::HashMap;
 
 use super::TorchError;
-use super::torch::{self, Global, Storage, View};
+use super::objects::{Objects, Value};
+use crate::weights::header::MAX_NAME;
 
 /// The longest pickle. Those of this family have up to 400 KB.
 pub(super) const MAX_PICKLE: usize = 16 << 20;
-const MAX_INSTRUCTIONS: usize = 1 << 20;
-/// Pairs copied from lists into dicts: a list can be named often.
-pub(super) const MAX_COPIED: usize = 1 << 18;
+/// The most instructions: some 40 a tensor, and optimizers keep three times a network's.
+const MAX_INSTRUCTIONS: usize = 1 << 22;
 const MAX_STACK: usize = 1 << 17;
 /// Containers that are open at a time.
 const MAX_DEPTH: usize = 64;
 const MAX_MEMO: usize = 1 << 20;
-
-/// A value: small, and copied freely.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Value<'a> {
-    None,
-    Bool(bool),
-    Int(i64),
-    Text(&'a str),
-    /// What no tensor consists of: a float, bytes, a long number.
-    Other,
-    Sequence(usize),
-    Dict(usize),
-    Global(Global),
-    Storage(usize),
-    Tensor(usize),
-}
-
-/// All that a pickle built.
-#[derive(Debug, Default)]
-pub(super) struct Objects<'a> {
-    pub(super) sequences: Vec<Vec<Value<'a>>>,
-    pub(super) dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
-    pub(super) storages: Vec<Storage<'a>>,
-    pub(super) tensors: Vec<View>,
-    /// Pairs copied so far.
-    pub(super) copied: usize,
-}
+/// The longest number or text that is written as a line.
+const MAX_LINE: usize = 1 << 16;
 
 /// Runs one pickle from the beginning of `bytes`: its value, its objects and its length.
 pub(super) fn run(bytes: &[u8]) -> Result<(Value<'_>, Objects<'_>, usize), TorchError> {
@@ -111,9 +87,35 @@ impl<'a> Machine<'a> {
                 let value = long(self.take(length.into())?);
                 self.push(value)
             }
+            0x8b => {
+                let length = self.number4()?;
+                let value = long(self.take(length)?);
+                self.push(value)
+            }
+            b'I' | b'L' => {
+                let line = self.line(MAX_LINE)?;
+                // Booleans were numbers with a leading zero.
+                let value = match line {
+                    "00" => Value::Bool(false),
+                    "01" => Value::Bool(true),
+                    _ => line.trim_end_matches('L').parse().map_or(Value::Other, Value::Int),
+                };
+                self.push(value)
+            }
+            b'F' => {
+                let value = self.line(MAX_LINE)?.parse().map_or(Value::Other, Value::Float);
+                self.push(value)
+            }
             b'G' => {
-                self.take(8)?;
-                self.push(Value::Other)
+                let value = f64::from_be_bytes(self.array()?);
+                self.push(Value::Float(value))
+            }
+            b'V' | b'S' => {
+                // Texts with escaped characters are no names of tensors.
+                let line = self.line(MAX_LINE)?;
+                let text = if opcode == b'S' { unquoted(line) } else { Some(line) };
+                let text = text.filter(|text| !text.contains('\\'));
+                self.push(text.map_or(Value::Other, Value::Text))
             }
             b'X' | b'T' => {
                 let length = self.number4()?;
@@ -123,19 +125,24 @@ impl<'a> Machine<'a> {
                 let length = self.number1()?;
                 self.text(length.into())
             }
+            0x8d => {
+                let length = self.number8()?;
+                self.text(length)
+            }
             b'B' => {
                 let length = self.number4()?;
-                self.take(length)?;
-                self.push(Value::Other)
+                self.skip(length)
             }
             b'C' => {
                 let length = self.number1()?;
-                self.take(length.into())?;
-                self.push(Value::Other)
+                self.skip(length.into())
             }
-            b')' => self.sequence(Vec::new()),
-            b']' => self.sequence(Vec::new()),
-            b't' | b'l' => {
+            0x8e | 0x96 => {
+                let length = self.number8()?;
+                self.skip(length)
+            }
+            b')' | b']' | 0x8f => self.sequence(Vec::new()),
+            b't' | b'l' | 0x91 => {
                 let items = self.since_mark()?;
                 self.sequence(items)
             }
@@ -162,7 +169,7 @@ impl<'a> Machine<'a> {
                 let item = self.pop()?;
                 self.extend_list(vec![item])
             }
-            b'e' => {
+            b'e' | 0x90 => {
                 let items = self.since_mark()?;
                 self.extend_list(items)
             }
@@ -174,6 +181,10 @@ impl<'a> Machine<'a> {
                 let index = self.number4()?;
                 self.remember(index)
             }
+            b'p' => {
+                let index = self.index()?;
+                self.remember(index)
+            }
             0x94 => self.remember(self.memo.len()),
             b'h' => {
                 let index = self.number1()?;
@@ -183,16 +194,34 @@ impl<'a> Machine<'a> {
                 let index = self.number4()?;
                 self.recall(index)
             }
+            b'g' => {
+                let index = self.index()?;
+                self.recall(index)
+            }
+            b'2' => {
+                self.height_below(1)?;
+                let value = self.stack.last().copied().unwrap_or(Value::None);
+                self.push(value)
+            }
+            b'1' => self.since_mark().map(drop),
             b'c' => {
-                let (module, name) = (self.line()?, self.line()?);
-                self.push(Value::Global(torch::global(module, name)?))
+                let (module, name) = (self.line(MAX_NAME)?, self.line(MAX_NAME)?);
+                let named = self.objects.named(module, name);
+                self.push(named)
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 let (Value::Text(module), Value::Text(name)) = (module, name) else {
                     return Err(self.malformed("a global's name is no text"));
                 };
-                self.push(Value::Global(torch::global(module, name)?))
+                let named = self.objects.named(module, name);
+                self.push(named)
+            }
+            // Names by a number that both sides agreed on: no file of weights has any.
+            0x82..=0x84 => {
+                self.take(1 << (opcode - 0x82))?;
+                let named = self.objects.named("copyreg", "extension");
+                self.push(named)
             }
             b'Q' => {
                 let id = self.pop()?;
@@ -201,15 +230,31 @@ impl<'a> Machine<'a> {
             }
             b'R' | 0x81 => {
                 let (arguments, callee) = (self.pop()?, self.pop()?);
-                let made = self.objects.make(callee, arguments);
-                let made = made.map_err(|what| self.malformed(what))?;
-                self.push(made)
+                self.call(callee, arguments)
             }
-            // An ordered dict's attributes: versions of PyTorch's modules, not needed.
-            b'b' => match (self.pop()?, self.stack.last()) {
-                (_, Some(Value::Dict(_))) => Ok(()),
-                _ => Err(self.malformed("only a dict can have attributes")),
-            },
+            0x92 => {
+                let (_, arguments, callee) = (self.pop()?, self.pop()?, self.pop()?);
+                self.call(callee, arguments)
+            }
+            b'o' => {
+                let mut items = self.since_mark()?.into_iter();
+                let callee = items.next().ok_or_else(|| self.malformed("it calls no name"))?;
+                self.call_with(callee, items.collect())
+            }
+            b'i' => {
+                let (module, name) = (self.line(MAX_NAME)?, self.line(MAX_NAME)?);
+                let callee = self.objects.named(module, name);
+                let items = self.since_mark()?;
+                self.call_with(callee, items)
+            }
+            b'b' => {
+                let state = self.pop()?;
+                // Those of known objects are not needed: versions of PyTorch's modules, and such.
+                if let Some(&Value::Foreign(object)) = self.stack.last() {
+                    self.objects.foreign[object].state = state;
+                }
+                Ok(())
+            }
             opcode => Err(TorchError::Opcode { opcode, at: self.start }),
         }
     }
@@ -243,23 +288,49 @@ impl<'a> Machine<'a> {
         usize::try_from(number).map_err(|_| self.malformed("a length is beyond all files"))
     }
 
-    fn text(&mut self, length: usize) -> Result<(), TorchError> {
-        let text = str::from_utf8(self.take(length)?);
-        let text = text.map_err(|_| self.malformed("a text is not UTF-8"))?;
-        self.push(Value::Text(text))
+    fn number8(&mut self) -> Result<usize, TorchError> {
+        let number = u64::from_le_bytes(self.array()?);
+        usize::try_from(number).map_err(|_| self.malformed("a length is beyond all files"))
     }
 
-    fn line(&mut self) -> Result<&'a str, TorchError> {
-        const LONGEST: usize = 256;
+    /// A position in the memo, in decimal digits.
+    fn index(&mut self) -> Result<usize, TorchError> {
+        self.line(MAX_NAME)?.parse().map_err(|_| self.malformed("a position is no number"))
+    }
+
+    fn text(&mut self, length: usize) -> Result<(), TorchError> {
+        let text = str::from_utf8(self.take(length)?);
+        self.push(text.map_or(Value::Other, Value::Text))
+    }
+
+    /// Bytes that no tensor consists of.
+    fn skip(&mut self, length: usize) -> Result<(), TorchError> {
+        self.take(length)?;
+        self.push(Value::Other)
+    }
+
+    /// A line of at most `longest` bytes, without its end.
+    fn line(&mut self, longest: usize) -> Result<&'a str, TorchError> {
         let rest = &self.bytes[self.at..];
         let length = rest
             .iter()
-            .take(LONGEST)
+            .take(longest)
             .position(|&byte| byte == b'\n')
-            .ok_or_else(|| self.malformed("a global's name has no end"))?;
+            .ok_or_else(|| self.malformed("a line has no end"))?;
         let line = str::from_utf8(self.take(length)?);
         self.at += 1;
-        line.map_err(|_| self.malformed("a global's name is no text"))
+        line.map_err(|_| self.malformed("a line is no text"))
+    }
+
+    fn call(&mut self, callee: Value<'a>, arguments: Value<'a>) -> Result<(), TorchError> {
+        let made = self.objects.make(callee, arguments);
+        let made = made.map_err(|what| self.malformed(what))?;
+        self.push(made)
+    }
+
+    fn call_with(&mut self, callee: Value<'a>, items: Vec<Value<'a>>) -> Result<(), TorchError> {
+        self.objects.sequences.push(items);
+        self.call(callee, Value::Sequence(self.objects.sequences.len() - 1))
     }
 
     fn push(&mut self, value: Value<'a>) -> Result<(), TorchError> {
@@ -314,6 +385,10 @@ impl<'a> Machine<'a> {
                 self.objects.dicts[*dict].extend(pairs);
                 Ok(())
             }
+            Some(Value::Foreign(object)) => {
+                self.objects.foreign[*object].items.extend(pairs);
+                Ok(())
+            }
             _ => Err(self.malformed("there is no dict to put a value into")),
         }
     }
@@ -324,6 +399,8 @@ impl<'a> Machine<'a> {
                 self.objects.sequences[*list].extend(items);
                 Ok(())
             }
+            // A kind of list, or of set, of which nothing is needed.
+            Some(Value::Foreign(_)) => Ok(()),
             _ => Err(self.malformed("there is no list to put a value into")),
         }
     }
@@ -343,6 +420,11 @@ impl<'a> Machine<'a> {
         let value = value.ok_or_else(|| self.malformed("it recalls a value it never had"))?;
         self.push(value)
     }
+}
+
+/// A text without the quotes around it.
+fn unquoted(line: &str) -> Option<&str> {
+    ['\'', '"'].iter().find_map(|&quote| line.strip_prefix(quote)?.strip_suffix(quote))
 }
 
 /// A whole number in two's complement, least byte first.

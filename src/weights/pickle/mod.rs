@@ -1,17 +1,21 @@
 //! PyTorch's files: a zip archive (since 1.6) or a row of pickles (before), read without running
 //! anything. Formats: `torch/serialization.py`.
 
+mod contents;
 mod error;
 mod machine;
+mod objects;
 mod torch;
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use self::machine::{MAX_PICKLE, Objects, Value};
+use self::contents::Contents;
+use self::machine::MAX_PICKLE;
+use self::objects::{Objects, Value};
 use self::torch::View;
 use super::entry::{Body, Entry, Header};
-use super::header::{MAX_NAME, excerpt};
+use super::header::excerpt;
 use super::zip::Archive;
 
 pub use self::error::TorchError;
@@ -20,10 +24,6 @@ pub use self::error::TorchError;
 const LEGACY: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
 /// The only version of the older format.
 const LEGACY_VERSION: i64 = 1001;
-/// Where training scripts put the weights, the first that is there wins; as timm's `load_state_dict`
-/// has it (`timm/models/_helpers.py`).
-const KEYS: [&str; 4] = ["state_dict_ema", "model_ema", "state_dict", "model"];
-
 /// Whether `file` starts as PyTorch's older files do.
 pub(super) fn is_legacy(file: &[u8]) -> bool {
     file.starts_with(LEGACY)
@@ -106,53 +106,30 @@ fn no_storage(key: &str) -> TorchError {
     TorchError::NoStorage { storage: excerpt(key, 80) }
 }
 
-/// The tensors of the state dict that `top` is or holds.
-fn header(
-    top: Value<'_>,
-    objects: &Objects<'_>,
+/// The tensors in `top`, by the keys that lead to them, and what stands beside them about the model.
+fn header<'a>(
+    top: Value<'a>,
+    objects: &Objects<'a>,
     range: impl Fn(&str) -> Result<Option<Range<usize>>, TorchError>,
 ) -> Result<(Header, Option<String>), TorchError> {
-    let Value::Dict(top) = top else {
-        return Err(TorchError::NoStateDict { key: None });
-    };
-    let mut dict = &objects.dicts[top];
-    let under = |wanted: &str| {
-        let mut pairs = dict.iter().rev();
-        pairs.find(|(key, _)| matches!(key, Value::Text(key) if *key == wanted))
-    };
-    let found = KEYS.iter().find_map(|&key| match under(key)?.1 {
-        Value::None if key.ends_with("_ema") => None,
-        value => Some((key, value)),
-    });
-    let key = found.map(|(key, _)| key);
-    if let Some((key, value)) = found {
-        let Value::Dict(inner) = value else {
-            return Err(TorchError::NoStateDict { key: Some(key) });
-        };
-        dict = &objects.dicts[inner];
-    }
-    let mut header = Header::default();
-    for (name, value) in dict {
-        let (&Value::Text(name), &Value::Tensor(tensor)) = (name, value) else {
-            continue;
-        };
-        let named = excerpt(name, MAX_NAME);
-        if named != name {
-            return Err(TorchError::Tensor {
-                tensor: excerpt(name, 40),
-                reason: "has no name for a tensor".to_owned(),
-            });
-        }
-        let view = &objects.tensors[tensor];
-        let entry = entry(named, view, objects, &range)?;
-        let twice = |tensor| TorchError::Tensor { tensor, reason: "stands twice".to_owned() };
-        header.add(entry).map_err(twice)?;
-    }
+    let header = Header::default();
+    let mut contents = Contents { objects, range, header, module: None, values: 0 };
+    contents.add(top, "", 0)?;
+    let Contents { mut header, module, .. } = contents;
     if header.entries.is_empty() {
-        return Err(TorchError::NoStateDict { key });
+        return Err(match header.unreadable.pop_first() {
+            Some((tensor, reason)) if tensor.is_empty() => TorchError::Content { reason },
+            Some((tensor, reason)) => TorchError::Tensor { tensor, reason },
+            None => TorchError::NoStateDict,
+        });
     }
-    let note = key.map(|key| format!("the weights are those under `{key}`"));
-    Ok((header, note))
+    header.declared = contents::declared(top, objects);
+    let note = |class| {
+        format!(
+            "the tensors are those of a module of the class `{class}`, of which nothing was run"
+        )
+    };
+    Ok((header, module.map(note)))
 }
 
 /// Checks one tensor against the storage it is a view of.
@@ -164,31 +141,30 @@ fn entry(
 ) -> Result<Entry, TorchError> {
     let storage = &objects.storages[view.storage];
     let bytes = range(storage.key)?.ok_or_else(|| no_storage(storage.key))?;
-    let width = storage.dtype.bitsize() / 8;
-    let needed = storage.count.saturating_mul(width);
+    let needed = storage.count.saturating_mul(storage.dtype.bitsize() / 8);
     if bytes.len() != needed {
         let storage = excerpt(storage.key, 80);
         return Err(TorchError::StorageSize { storage, found: bytes.len(), needed });
     }
+    let width = view.dtype.bitsize() / 8;
+    let stored = needed / width;
     let refuse = |name: &str| TorchError::Tensor {
         tensor: name.to_owned(),
-        reason: format!(
-            "of shape {:?} reaches beyond its storage of {} values",
-            view.shape, storage.count
-        ),
+        reason: format!("of shape {:?} reaches beyond its storage of {stored} values", view.shape),
     };
-    // Not more values than the storage has: else views that repeat values would make much of little.
+    // Views may repeat values, of which `format.rs` bounds how many all tensors have.
+    let bytes_of = |count: usize| count.checked_mul(width);
     let count = view.shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
-    let count = count.filter(|&n| n <= storage.count).ok_or_else(|| refuse(&name))?;
+    let count = count.filter(|&n| bytes_of(n).is_some()).ok_or_else(|| refuse(&name))?;
     let span = if count == 0 { Some(0) } else { reach(view) };
     let end = span.and_then(|span| span.checked_add(view.offset));
-    let end = end.filter(|&end| end <= storage.count).ok_or_else(|| refuse(&name))?;
+    let end = end.filter(|&end| end <= stored).ok_or_else(|| refuse(&name))?;
     let bytes = bytes.start + view.offset * width..bytes.start + end * width;
     let body = match count == 0 || is_contiguous(view) {
         true => Body::Plain(bytes),
         false => Body::Strided(bytes, view.strides.clone()),
     };
-    Ok(Entry { name, dtype: storage.dtype, shape: view.shape.clone(), body, shard: 0 })
+    Ok(Entry { name, dtype: view.dtype, shape: view.shape.clone(), body, shard: 0 })
 }
 
 /// Values from the view's first to its last in the storage, both included.

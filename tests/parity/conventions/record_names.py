@@ -10,8 +10,11 @@ prints those lines for one model, to compare with `effnet map`.
 
 import hashlib
 import sys
+from pathlib import Path
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "foreign"))
 
 
 def torchvision_models():
@@ -78,10 +81,17 @@ def transformers_models():
         yield name, lambda c=config: MobileNetV2ForImageClassification(c)
 
 
+def wzmiaomiao_models():
+    import wzmiaomiao
+
+    yield from wzmiaomiao.models()
+
+
 CONVENTIONS = {
     "torchvision": torchvision_models,
     "efficientnet-pytorch": efficientnet_pytorch_models,
     "transformers": transformers_models,
+    "wzmiaomiao": wzmiaomiao_models,
 }
 
 

@@ -237,6 +237,14 @@ def transformers():
     yield "transformers.mobilenet_v2_1.0_224", lambda: MobileNetV2ForImageClassification(MobileNetV2Config(num_labels=CLASSES))
 
 
+def wzmiaomiao():
+    import wzmiaomiao
+
+    build = dict(wzmiaomiao.models())
+    for name in ("efficientnet_b0", "efficientnet_b1", "efficientnetv2_s"):
+        yield f"wzmiaomiao.{name}", lambda name=name: build[name](CLASSES)
+
+
 def keras_models():
     import keras
 
@@ -274,7 +282,7 @@ more_even = {"transformers.efficientnet-b0": EVEN, "transformers.efficientnet-b1
 def main(starts):
     torch.manual_seed(0)
     wanted = lambda name: not starts or name.startswith(tuple(starts))  # noqa: E731
-    for library in (torchvision, efficientnet_pytorch, transformers):
+    for library in (torchvision, efficientnet_pytorch, transformers, wzmiaomiao):
         for name, build in library():
             if wanted(name):
                 record_torch(name, build())

@@ -1,6 +1,7 @@
 """Writes tests/data/images/resize.json: hashes of what Pillow resizes and timm transforms. See README.md."""
 
 import hashlib
+import itertools
 import json
 import pathlib
 import sys
@@ -10,19 +11,20 @@ from PIL import Image
 from timm.data.transforms_factory import transforms_imagenet_eval
 
 OUT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2] / "data/images/resize.json")
+MODES = ["RGB", "L", "RGBA"]
 FILTERS = {"nearest": 0, "bilinear": 2, "bicubic": 3, "lanczos": 1}
 
 
-def noise(width, height, seed):
+def noise(mode, width, height, seed):
     """SplitMix64's outputs, seeded, as little-endian bytes."""
-    count = width * height * 3
+    count = width * height * len(mode)
     with np.errstate(over="ignore"):
         z = np.uint64(seed) + np.arange(1, count // 8 + 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))
     data = z.astype("<u8").tobytes()[:count]
-    return Image.frombytes("RGB", (width, height), data)
+    return Image.frombytes(mode, (width, height), data)
 
 
 def digest(data):
@@ -62,24 +64,25 @@ CROPS = [
 
 def main():
     resizes, transforms = [], []
-    for name, pillow in FILTERS.items():
+    for (name, pillow), mode in itertools.product(FILTERS.items(), MODES):
         for seed, (width, height, new_width, new_height) in enumerate(SIZES):
-            image = noise(width, height, seed).resize((new_width, new_height), pillow)
-            resizes.append([name, seed, width, height, new_width, new_height, digest(image.tobytes())])
-    for i, (height, width, crop_pct, mode, interpolation) in enumerate(CROPS):
+            image = noise(mode, width, height, seed).resize((new_width, new_height), pillow)
+            resizes.append([name, mode, seed, width, height, new_width, new_height, digest(image.tobytes())])
+    for (i, (height, width, crop_pct, crop_mode, interpolation)), mode in itertools.product(enumerate(CROPS), MODES):
         for seed, size in enumerate(IMAGES):
-            mean, std = NORMS[(i + seed) % len(NORMS)]
+            # One channel takes the first value, a fourth the first again.
+            mean, std = ((values * 2)[:len(mode)] for values in NORMS[(i + seed) % len(NORMS)])
             transform = transforms_imagenet_eval(
-                (height, width), crop_pct=crop_pct, crop_mode=mode, interpolation=interpolation, mean=mean, std=std)
-            image = noise(*size, seed)
-            case = {"image": size, "seed": seed, "input_size": [height, width], "crop_pct": crop_pct,
-                    "crop_mode": mode, "interpolation": interpolation, "mean": mean, "std": std}
+                (height, width), crop_pct=crop_pct, crop_mode=crop_mode, interpolation=interpolation, mean=mean, std=std)
+            image = noise(mode, *size, seed)
+            case = {"mode": mode, "image": size, "seed": seed, "input_size": [height, width], "crop_pct": crop_pct,
+                    "crop_mode": crop_mode, "interpolation": interpolation, "mean": mean, "std": std}
             try:
                 data = transform(image)
             except ValueError as error:
                 transforms.append({**case, "error": str(error)})
                 continue
-            assert tuple(data.shape) == (3, height, width)
+            assert tuple(data.shape) == (len(mode), height, width)
             pixels = image
             for step in transform.transforms[:-2]:
                 pixels = step(pixels)

@@ -183,6 +183,13 @@ def hostile():
     hdf5("huge_chunked.h5", empty(shape=(1 << 40,), dtype="f4", chunks=(1 << 20,), compression="gzip"))
     hdf5("unwritten.h5", empty(shape=(1 << 20,), dtype="f4", chunks=(1 << 10,)))
     hdf5("bomb.h5", one(np.zeros(1 << 22, "f4"), chunks=(1 << 22,), compression="gzip"))
+    hdf5("large_chunk.h5", empty(shape=(2,), maxshape=(None,), dtype="f4", chunks=(1 << 26,), compression="gzip"))
+    hdf5("bombs.h5", lambda file: [group(file, f"l{i}", {f"l{i}/kernel": np.zeros(1 << 22, "f4")}, chunks=(1 << 22,), compression="gzip") for i in range(5)])
+    # The size of a chunk's bytes, made larger than what it holds; the file goes on far enough.
+    hdf5("one_chunk.h5", one(np.array([1, 2, 3, 4], "f4"), chunks=(4,)))
+    patched("long_chunk.h5", "one_chunk.h5", struct.pack("<IIQQ", 16, 0, 0, 0), struct.pack("<IIQQ", 5000, 0, 0, 0))
+    (OUT / "long_chunk.h5").write_bytes((OUT / "long_chunk.h5").read_bytes() + bytes(5000))
+    (OUT / "one_chunk.h5").unlink()
     dense = {f"l{i}": np.zeros(1, "f4") for i in range(40)}
     hdf5("heap.h5", lambda file: [group(file, layer, {f"{layer}/kernel": v}) for layer, v in dense.items()], libver="latest")
     # A size of 3 elements in a dataspace message, made 2**40; and the size in its layout too.

@@ -90,17 +90,8 @@ impl Grid {
     }
 }
 
-pub(super) fn read(
-    tags: &Directory,
-    format: &Format,
-    codec: &Codec,
-    image: &mut Pixels,
-    limits: &Limits,
-) -> Result<(), DecodeError> {
-    Reader::new(tags, format, codec, image, limits)?.read(image)
-}
-
-struct Reader<'a> {
+/// What it takes to read the strips or tiles.
+pub(super) struct Chunks<'a> {
     file: &'a [u8],
     /// Bytes of the file that are not of tags, where it has one strip.
     rest: Option<u64>,
@@ -135,12 +126,12 @@ struct Place {
     rows: usize,
 }
 
-impl<'a> Reader<'a> {
-    fn new(
+impl<'a> Chunks<'a> {
+    pub(super) fn new(
         tags: &Directory<'a>,
         format: &'a Format,
         codec: &'a Codec<'a>,
-        image: &Pixels,
+        (width, height): (usize, usize),
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
         if !tags.standard {
@@ -150,7 +141,7 @@ impl<'a> Reader<'a> {
             let reason = "compressed, big-endian, signed or floating; Pillow swaps its bytes twice";
             return Err(unsupported(&reason));
         }
-        let grid = Grid::read(tags, image.width, image.height)?;
+        let grid = Grid::read(tags, width, height)?;
         let bands = format.mode.bands();
         let planes = if format.separate && bands > 1 { bands } else { 1 };
         let ycbcr = match format.photometric {
@@ -189,16 +180,18 @@ impl<'a> Reader<'a> {
         this.most = this
             .bytes(this.grid.down)
             .ok_or_else(|| unsupported(&"blocks of chroma that libtiff cuts"))?;
-        let buffers = (this.most as u64).saturating_mul(4);
-        let rows = codec.row_bytes(this.grid.across);
-        let memory = (image.data.len() as u64 * 2).saturating_add(buffers).saturating_add(rows);
-        limits.check_memory(super::FORMAT, memory)?;
-        this.limits.max_alloc -= memory;
+        // What the image leaves.
+        this.limits.max_alloc = limits.max_alloc.saturating_sub(this.memory());
         this.check_overlap()?;
         if this.chunks() == 1 && !this.grid.tiled {
             this.rest = Some((tags.file.len() as u64).saturating_sub(tags.overhead));
         }
         Ok(this)
+    }
+
+    /// Bytes that reading takes beside the image.
+    pub(super) fn memory(&self) -> u64 {
+        (self.most as u64).saturating_mul(4).saturating_add(self.codec.row_bytes(self.grid.across))
     }
 
     /// Bytes of so many rows of a strip or tile.
@@ -214,7 +207,7 @@ impl<'a> Reader<'a> {
         self.grid.columns * self.grid.rows * planes
     }
 
-    fn read(&self, image: &mut Pixels) -> Result<(), DecodeError> {
+    pub(super) fn read(&self, mut image: Pixels) -> Result<Pixels, DecodeError> {
         let grid = &self.grid;
         // libtiff decodes all into one buffer too: what a codec leaves out keeps its value.
         let mut buffers =
@@ -230,14 +223,16 @@ impl<'a> Reader<'a> {
                 let buffer = if self.ycbcr.is_some() { plane } else { 0 };
                 self.decode(&place, plane, &mut buffers[buffer])?;
                 if self.ycbcr.is_none() {
-                    self.store(&place, plane, &buffers[0], image);
+                    self.store(&place, plane, &buffers[0], &mut image);
                 }
             }
             let (origin, size) = ((left, top), (across, down));
             match (&self.ycbcr, &buffers[..]) {
-                (Some(ycbcr), [chunk]) => ycbcr.to_rgb(chunk, grid.across, origin, size, image),
+                (Some(ycbcr), [chunk]) => {
+                    ycbcr.to_rgb(chunk, grid.across, origin, size, &mut image)
+                }
                 (Some(ycbcr), [y, cb, cr]) => {
-                    ycbcr.planes_to_rgb([y, cb, cr], grid.across, origin, size, image);
+                    ycbcr.planes_to_rgb([y, cb, cr], grid.across, origin, size, &mut image);
                 }
                 _ => {}
             }
@@ -247,7 +242,7 @@ impl<'a> Reader<'a> {
         if self.planes == 4 && self.format.mode == Mode::Rgba && !unassociated {
             divide_by_alpha(&mut image.data);
         }
-        Ok(())
+        Ok(image)
     }
 
     fn decode(&self, place: &Place, plane: usize, buffer: &mut [u8]) -> Result<(), DecodeError> {

@@ -12,24 +12,26 @@ mod raw;
 mod unpack;
 mod ycbcr;
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use image::metadata::Orientation;
 
+use self::chunks::Chunks;
 use self::codec::Codec;
 use self::directory::{Directory, tag};
 use self::mode::{Format, Mode};
 use self::pixels::Pixels;
-use super::DecodeOptions;
+use super::budget::Job;
 use crate::preprocess::error::DecodeError;
-use crate::preprocess::exif;
-use crate::preprocess::image::RgbImage;
+use crate::preprocess::exif::Notes;
+use crate::preprocess::raster::Raster;
 
 const FORMAT: &str = "TIFF";
 
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, DecodeError> {
+pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation), DecodeError> {
     let tags = Directory::read(bytes)?;
-    let (width, height) = size(&tags, options)?;
+    let (width, height) = size(&tags)?;
     if tags.has(tag::MEDIA_PHOTO) {
         return Err(unsupported(&"Windows Media Photo"));
     }
@@ -41,29 +43,35 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<RgbImage, 
         _ if format.photometric == 6 => Mode::Rgb,
         _ => format.mode,
     };
-    let pixels = width as u64 * height as u64;
-    options.limits.check_memory(FORMAT, pixels.saturating_mul(mode.bytes() as u64 + 3))?;
-    let mut image = Pixels::new(mode, width, height);
-    match codec {
-        Codec::None => raw::read(&tags, &format, &mut image, options.lenient)?,
-        Codec::OldJpeg => old_jpeg::read(&tags, &format, &mut image, &options.limits)?,
-        _ => chunks::read(&tags, &format, &codec, &mut image, &options.limits)?,
-    }
-    let data = image.into_rgb(&palette(&tags, mode)?)?;
-    let image =
-        RgbImage::new(width as u32, height as u32, data).map_err(|error| corrupt(&error))?;
-    // Pillow turns a TIFF upright on loading, whatever the caller asks for.
-    Ok(match orientation(&tags)? {
-        Orientation::NoTransforms => image,
-        orientation => exif::transpose(image, orientation),
-    })
+    let admit = |more: u64| {
+        job.admit(FORMAT, width as u64, height as u64, (mode.bytes() as u64).saturating_add(more))
+    };
+    let image = || Pixels::new(mode, width, height);
+    let image = match codec {
+        Codec::None => {
+            admit(0)?;
+            raw::read(&tags, &format, image(), job.lenient)?
+        }
+        Codec::OldJpeg => {
+            admit(old_jpeg::BYTES)?;
+            old_jpeg::read(&tags, &format, image(), &job.limits)?
+        }
+        _ => {
+            // The size is checked before anything is computed of it.
+            admit(0)?;
+            let chunks = Chunks::new(&tags, &format, &codec, (width, height), &job.limits)?;
+            admit(chunks.memory().div_ceil(width as u64 * height as u64))?;
+            chunks.read(image())?
+        }
+    };
+    let samples = image.into_samples(&palette(&tags, mode)?)?;
+    Ok((Raster::new(width as u32, height as u32, samples), orientation(&tags)?))
 }
 
-fn size(tags: &Directory, options: &DecodeOptions) -> Result<(usize, usize), DecodeError> {
+fn size(tags: &Directory) -> Result<(usize, usize), DecodeError> {
     let (Some(width), Some(height)) = (tags.number(tag::WIDTH)?, tags.number(tag::HEIGHT)?) else {
         return Err(corrupt(&"it has no width or height"));
     };
-    options.limits.check_pixels(width, height)?;
     let side = |length| usize::try_from(length).ok().filter(|v| (1..1 << 31).contains(v));
     side(width).zip(side(height)).ok_or_else(|| corrupt(&"its width or height"))
 }
@@ -91,7 +99,8 @@ fn orientation(tags: &Directory) -> Result<Orientation, DecodeError> {
         let number = tags.number(tag::ORIENTATION)?.and_then(|number| u8::try_from(number).ok());
         return Ok(number.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms));
     }
-    Ok(exif::orientation(None, tags.bytes(tag::XMP)))
+    let xmp = tags.bytes(tag::XMP).map(Cow::Borrowed);
+    Ok(Notes { xmp, ..Notes::default() }.orientation())
 }
 
 fn truncated() -> DecodeError {

@@ -10,12 +10,15 @@ use super::{truncated, unsupported};
 use crate::preprocess::decode::Limits;
 use crate::preprocess::error::DecodeError;
 
+/// Bytes a pixel that decoding takes beside the image.
+pub(super) const BYTES: u64 = 6;
+
 pub(super) fn read(
     tags: &Directory,
     format: &Format,
-    image: &mut Pixels,
+    mut image: Pixels,
     limits: &Limits,
-) -> Result<(), DecodeError> {
+) -> Result<Pixels, DecodeError> {
     let strips = tags.numbers(tag::STRIP_OFFSETS)?;
     if format.mode != Mode::YCbCr || tags.has(tag::TILE_WIDTH) {
         return Err(unsupported(&"old JPEG of other than strips of YCbCr"));
@@ -32,8 +35,6 @@ pub(super) fn read(
         return Err(in_parts());
     }
     let stream = tags.file.get(begin as usize..end as usize).ok_or_else(truncated)?;
-    let pixels = image.width as u64 * image.height as u64;
-    limits.check_memory(super::FORMAT, image.data.len() as u64 * 2 + pixels * 6)?;
     let (frame, (across, down)) = jpeg::components(stream, (image.width, image.height), limits)?;
     let ycbcr = YCbCr::with_subsampling(tags, across, down)?;
     if ycbcr.chunk_bytes(image.width, image.height).is_none() {
@@ -47,5 +48,5 @@ pub(super) fn read(
             *pixel = ycbcr.pixel(light[x], cb[x / across], cr[x / across]);
         }
     }
-    Ok(())
+    Ok(image)
 }

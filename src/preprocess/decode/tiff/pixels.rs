@@ -1,9 +1,9 @@
-//! An image in one of Pillow's modes, and its conversion to RGB.
+//! An image in one of Pillow's modes, as the decoders fill it.
 
 use super::mode::Mode;
 use super::unsupported;
-use crate::preprocess::decode::convert::{cmyk_to_rgb, ycbcr_to_rgb};
 use crate::preprocess::error::DecodeError;
+use crate::preprocess::raster::Samples;
 
 /// Row by row, `mode.bytes()` bytes a pixel.
 pub(super) struct Pixels {
@@ -18,35 +18,40 @@ impl Pixels {
         Self { mode, width, height, data: vec![0; width * height * mode.bytes()] }
     }
 
-    /// Pillow's `convert("RGB")`. `palette` has 256 colours where the mode has one.
-    pub(super) fn into_rgb(self, palette: &[[u8; 3]]) -> Result<Vec<u8>, DecodeError> {
+    /// `palette` has 256 colours where the mode has one.
+    pub(super) fn into_samples(self, palette: &[[u8; 3]]) -> Result<Samples, DecodeError> {
         let data = self.data;
-        let grey = |levels: &mut dyn Iterator<Item = u8>| levels.flat_map(|v| [v; 3]).collect();
-        let colour = |index: &u8| palette[usize::from(*index)];
+        let quads = |data: &[u8]| data.as_chunks::<4>().0.to_vec();
         Ok(match self.mode {
-            Mode::Bilevel | Mode::Grey => grey(&mut data.into_iter()),
-            Mode::GreyAlpha => grey(&mut data.as_chunks::<2>().0.iter().map(|p| p[0])),
-            // These three clip where they become RGB, and so does `as`.
-            Mode::Grey16 => {
-                let values = data.as_chunks::<2>().0.iter();
-                grey(&mut values.map(|value| u16::from_le_bytes(*value).min(255) as u8))
-            }
+            Mode::Bilevel | Mode::Grey => Samples::Grey(data),
+            Mode::GreyAlpha => Samples::GreyAlpha(data),
+            Mode::Grey16 => Samples::Wide(
+                data.as_chunks::<2>().0.iter().map(|v| u16::from_le_bytes(*v).into()).collect(),
+            ),
             Mode::Integer => {
-                let values = data.as_chunks::<4>().0.iter();
-                grey(&mut values.map(|value| i32::from_le_bytes(*value).clamp(0, 255) as u8))
+                Samples::Wide(quads(&data).into_iter().map(i32::from_le_bytes).collect())
             }
             Mode::Float => {
-                let values = data.as_chunks::<4>().0.iter();
-                grey(&mut values.map(|value| f32::from_le_bytes(*value) as u8))
+                Samples::Float(quads(&data).into_iter().map(f32::from_le_bytes).collect())
             }
-            Mode::Palette => data.iter().flat_map(colour).collect(),
+            Mode::Palette => {
+                let mut colours = Box::new([[0, 0, 0, 255]; 256]);
+                for (colour, [r, g, b]) in colours.iter_mut().zip(palette) {
+                    *colour = [*r, *g, *b, 255];
+                }
+                Samples::Palette(data, colours)
+            }
             Mode::PaletteAlpha => {
-                data.as_chunks::<2>().0.iter().flat_map(|p| colour(&p[0])).collect()
+                let colour = |[index, alpha]: &[u8; 2]| {
+                    let [r, g, b] = palette[usize::from(*index)];
+                    [r, g, b, *alpha]
+                };
+                Samples::Rgba(data.as_chunks::<2>().0.iter().flat_map(colour).collect())
             }
-            Mode::Rgb => data,
-            Mode::Rgba => data.as_chunks::<4>().0.iter().flat_map(|p| [p[0], p[1], p[2]]).collect(),
-            Mode::Cmyk => cmyk_to_rgb(&data, false),
-            Mode::YCbCr => ycbcr_to_rgb(&data),
+            Mode::Rgb => Samples::Rgb(data),
+            Mode::Rgba => Samples::Rgba(data),
+            Mode::Cmyk => Samples::Cmyk(data),
+            Mode::YCbCr => Samples::YCbCr(data),
             Mode::Lab => return Err(unsupported(&"CIELab")),
             Mode::PremultipliedGrey => {
                 return Err(unsupported(&"grey with associated alpha; Pillow cannot convert it"));

@@ -32,9 +32,9 @@ struct Source<'a> {
 pub(super) fn read(
     tags: &Directory,
     format: &Format,
-    image: &mut Pixels,
+    mut image: Pixels,
     lenient: bool,
-) -> Result<(), DecodeError> {
+) -> Result<Pixels, DecodeError> {
     let (width, height) = (image.width, image.height);
     let subsampling = tags.numbers(tag::YCBCR_SUBSAMPLING)?;
     if format.mode == Mode::YCbCr && subsampling.iter().any(|factor| *factor != 1) {
@@ -89,10 +89,12 @@ pub(super) fn read(
         let (width, height) = (across.min(width - left), down.min(height - top));
         let row = (width * bits as usize).div_ceil(8);
         let stride = stride(left, row);
-        source
-            .read(&Part { left, top, width, height, layer, offset: *offset, row, stride }, image)?;
+        source.read(
+            &Part { left, top, width, height, layer, offset: *offset, row, stride },
+            &mut image,
+        )?;
     }
-    Ok(())
+    Ok(image)
 }
 
 /// Pillow reads planes as 8-bit bands, whatever the samples are: what that misreads is refused.

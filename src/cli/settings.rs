@@ -1,0 +1,30 @@
+//! The library's errors name its own settings; whoever runs the command has options.
+
+/// What errors of the library name, and what the command has in its place.
+const OPTIONS: [(&str, &str); 14] = [
+    ("`Limits::max_pixels`", "--max-pixels"),
+    ("raise `Limits::max_alloc` if the file is to be trusted", "make the image smaller"),
+    ("`DecodeOptions::lenient`", "--lenient"),
+    ("`ClassifierBuilder::model(folder)`", "-m DIR"),
+    ("`ClassifierBuilder::weights`", "--weights"),
+    ("`ClassifierBuilder::num_classes`", "--num-classes"),
+    ("`ClassifierBuilder::labels`", "--labels"),
+    ("`Conversion::with_labels`", "--labels"),
+    ("`ClassifierBuilder::activation`", "--activation"),
+    ("`ClassifierBuilder::mean`", "--mean"),
+    ("`ClassifierBuilder::std`", "--std"),
+    ("`Classifier::embed` returns them", "`effnet embed` writes them"),
+    ("`HubBuilder::cache_dir`", "--cache-dir"),
+    ("`HubBuilder::offline`", "--offline"),
+];
+
+/// A message in the words of the command.
+pub(super) fn as_options(message: &str) -> String {
+    let mut message = message.to_owned();
+    for (setting, option) in OPTIONS {
+        if message.contains(setting) {
+            message = message.replace(setting, option);
+        }
+    }
+    message
+}

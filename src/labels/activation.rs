@@ -1,0 +1,62 @@
+//! From a network's outputs to probabilities.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::LabelError;
+
+/// What makes probabilities of a network's outputs.
+///
+/// ```
+/// use effnet::labels::ClassifierActivation;
+/// assert_eq!("sigmoid".parse(), Ok(ClassifierActivation::Sigmoid));
+/// assert_eq!(ClassifierActivation::for_outputs(1), ClassifierActivation::Sigmoid);
+/// assert!("relu".parse::<ClassifierActivation>().is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum ClassifierActivation {
+    /// One class holds: probabilities over all classes, which sum to 1.
+    #[default]
+    Softmax,
+    /// Each class holds or not: a probability of its own for each, from its logit alone. Of a network
+    /// with one output, that of the positive class; its complement is the other class.
+    Sigmoid,
+    /// Outputs that are no logits, such as a regression's: no probabilities.
+    None,
+}
+
+impl ClassifierActivation {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Softmax, Self::Sigmoid, Self::None];
+
+    /// What holds for so many outputs where nothing says it: sigmoid for one, whose softmax is always
+    /// 1, softmax for more.
+    #[must_use]
+    pub fn for_outputs(outputs: usize) -> Self {
+        if outputs == 1 { Self::Sigmoid } else { Self::Softmax }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Softmax => "softmax",
+            Self::Sigmoid => "sigmoid",
+            Self::None => "none",
+        }
+    }
+}
+
+impl FromStr for ClassifierActivation {
+    type Err = LabelError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|activation| activation.name() == name);
+        found.ok_or_else(|| LabelError::UnknownActivation { name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for ClassifierActivation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,232 @@
+//! Prefixes and classifiers by names of the user's own, as fine-tuning leaves them.
+
+#![cfg(feature = "bundled")]
+#![allow(clippy::unwrap_used)]
+
+use effnet::Classifier;
+use effnet::convert::{ConvertError, recognize};
+use effnet::weights::Checkpoint;
+
+#[path = "weights_support/generated.rs"]
+mod generated;
+
+use generated::{generated, with_more};
+
+/// A convention's small model, with the name and the features of its classifier.
+struct Library {
+    model: (&'static str, &'static str),
+    classifier: &'static str,
+    num_features: usize,
+}
+
+const LIBRARIES: [Library; 5] = [
+    Library { model: ("timm", "lcnet_035"), classifier: "classifier", num_features: 1280 },
+    Library {
+        model: ("torchvision", "mobilenet_v3_small"),
+        classifier: "classifier.3",
+        num_features: 1024,
+    },
+    Library {
+        model: ("efficientnet-pytorch", "efficientnet-b0"),
+        classifier: "_fc",
+        num_features: 1280,
+    },
+    Library {
+        model: ("transformers", "google/mobilenet_v2_0.35_96"),
+        classifier: "classifier",
+        num_features: 1280,
+    },
+    Library {
+        model: ("wzmiaomiao", "efficientnet_b0"),
+        classifier: "classifier.1",
+        num_features: 1280,
+    },
+];
+
+fn build(weights: &std::path::Path) -> Result<Classifier, Box<effnet::Error>> {
+    Classifier::builder().weights(weights.to_str().unwrap()).build().map_err(Box::new)
+}
+
+fn logits(classifier: &Classifier) -> Vec<f32> {
+    classifier.logits("examples/images/coffee.png").unwrap()
+}
+
+/// Renames what is under `from` and puts `prefix` before all else.
+fn renamed(name: &str, prefix: &str, from: &str, to: &str) -> String {
+    match name.strip_prefix(from).filter(|rest| rest.starts_with('.')) {
+        Some(rest) => format!("{to}{rest}"),
+        None => format!("{prefix}{name}"),
+    }
+}
+
+#[test]
+fn a_single_linear_layer_is_the_classifier_under_any_name_and_prefix() {
+    let folder = tempfile::tempdir().unwrap();
+    for Library { model, classifier, .. } in LIBRARIES {
+        let plain = build(&generated(folder.path(), model, 5, str::to_owned)).unwrap();
+        let expected = logits(&plain);
+        assert_eq!(expected.len(), 5);
+        for (prefix, head) in [
+            // `nn.Sequential(nn.Dropout(), nn.Linear())`, `nn.Sequential(nn.Linear())`, `nn.Linear()`.
+            ("", format!("{classifier}.1")),
+            ("", format!("{classifier}.0")),
+            ("", "head.fc".to_owned()),
+            // The network as a field beside the layer, and around both.
+            ("backbone.", "fc".to_owned()),
+            ("net.", format!("net.{classifier}.1")),
+            ("timm_model.", "head.1".to_owned()),
+            ("network.encoder.", "network.classifier".to_owned()),
+        ] {
+            let file =
+                generated(folder.path(), model, 5, |name| renamed(name, prefix, classifier, &head));
+            let found = build(&file).unwrap_or_else(|e| panic!("{model:?} {prefix} {head}: {e}"));
+            assert_eq!(logits(&found), expected, "{model:?} {prefix} {head}");
+            let notes = found.provenance().notes.join("\n");
+            assert!(
+                notes.contains(&format!("the classifier is `{head}`, of 5 classes")),
+                "{notes}"
+            );
+            if !prefix.is_empty() {
+                assert!(notes.contains(&format!("the prefix {prefix} was taken off")), "{notes}");
+            }
+            assert_eq!(found.provenance().model, plain.provenance().model);
+        }
+    }
+}
+
+#[test]
+fn what_training_keeps_beside_the_network_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let Library { model, classifier, .. } = LIBRARIES[0];
+    let plain = logits(&build(&generated(folder.path(), model, 5, str::to_owned)).unwrap());
+    let more: &[(&str, &[usize])] = &[("criterion.weight", &[5]), ("val_loss.pos_weight", &[5])];
+    let rename = |name: &str| renamed(name, "net.", classifier, "fc");
+    let found = build(&with_more(folder.path(), model, 5, rename, more)).unwrap();
+    assert_eq!(logits(&found), plain);
+    let notes = found.provenance().notes.join("\n");
+    let note = "inference does not use `criterion.weight`, `val_loss.pos_weight`";
+    assert!(notes.contains(note), "{notes}");
+}
+
+#[test]
+fn any_other_head_is_refused_by_its_layers() {
+    let folder = tempfile::tempdir().unwrap();
+    let Library { model, classifier, num_features } = LIBRARIES[1];
+    let rename = |name: &str| renamed(name, "", classifier, "classifier.5");
+    for (classes, more, shown) in [
+        // `Linear(1024, 256), ReLU, Linear(256, 5)` and the like.
+        (
+            5,
+            &[("classifier.3.weight", &[256, 1024][..]), ("classifier.3.bias", &[256])][..],
+            "`classifier.3.weight` [256, 1024]",
+        ),
+        (5, &[("norm.weight", &[1024]), ("norm.bias", &[1024])], "`norm.weight` [1024]"),
+        (0, &[("arc.weight", &[5, 1024])], "`arc.weight` [5, 1024]"),
+        (0, &[("fc.weight", &[5, 512]), ("fc.bias", &[5])], "`fc.weight` [5, 512]"),
+        (0, &[("a.weight", &[5, 1024]), ("b.bias", &[5])], "`a.weight` [5, 1024]"),
+        (5, &[("temperature", &[1])], "`temperature` [1]"),
+    ] {
+        let file = with_more(folder.path(), model, classes, rename, more);
+        for architecture in [None, Some("mobilenetv3_small_100")] {
+            let checkpoint = Checkpoint::open(&file).unwrap();
+            let error = recognize(&checkpoint, None, architecture).unwrap_err();
+            assert!(matches!(error, ConvertError::LeftOver { .. }), "{error}");
+            let error = error.to_string();
+            assert!(error.contains(shown), "{error}");
+            let rule =
+                format!("one linear layer (weight and bias) on the network's {num_features}");
+            assert!(error.contains(&rule), "{error}");
+        }
+        assert_eq!(
+            build(&file).unwrap_err().to_string(),
+            recognize(&Checkpoint::open(&file).unwrap(), None, None).unwrap_err().to_string()
+        );
+    }
+}
+
+#[test]
+fn classes_and_channels_are_the_files_whatever_the_table_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let Library { model, .. } = LIBRARIES[0];
+    let file = generated(folder.path(), model, 7, str::to_owned);
+    let builder = Classifier::builder().model("lcnet_035").weights(file.to_str().unwrap());
+    let named = builder.clone().build().unwrap();
+    assert_eq!((named.num_classes(), named.labels().is_none()), (7, true));
+    assert_eq!(logits(&named), logits(&build(&file).unwrap()));
+    let error = builder.num_classes(9).build().unwrap_err().to_string();
+    assert!(error.contains("its classifier has 7 classes, the model was built for 9"), "{error}");
+}
+
+#[test]
+fn several_models_of_the_same_tensors_are_not_guessed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = generated(folder.path(), ("timm", "efficientnet_lite0"), 1000, str::to_owned);
+    let error = build(&file).unwrap_err().to_string();
+    assert!(error.contains("efficientnet_lite0, tf_efficientnet_lite0"), "{error}");
+    for name in ["efficientnet_lite0", "tf_efficientnet_lite0"] {
+        let builder = Classifier::builder().model(name).weights(file.to_str().unwrap());
+        assert_eq!(builder.build().unwrap().provenance().architecture, name);
+    }
+}
+
+#[test]
+fn the_names_of_the_tensors_decide_the_arithmetic_in_a_folder_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let Library { model, .. } = LIBRARIES[1];
+    let expected = logits(&build(&generated(folder.path(), model, 1000, str::to_owned)).unwrap());
+    let timms = folder.path().join("model.safetensors");
+    std::fs::rename(folder.path().join("generated.safetensors"), &timms).unwrap();
+    let config = r#"{"architecture": "mobilenetv3_small_100"}"#;
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    let found = Classifier::builder().model(folder.path().to_str().unwrap()).build().unwrap();
+    assert_eq!(logits(&found), expected);
+    let notes = found.provenance().notes.join("\n");
+    assert!(
+        notes.contains("of torchvision, which computes as mobilenetv3_small_100 with bn_eps=0.001"),
+        "{notes}"
+    );
+
+    // What the configuration says itself goes before.
+    let config = r#"{"architecture": "mobilenetv3_small_100", "model_args": {"bn_eps": 0.1},
+        "pretrained_cfg": {"crop_pct": 0.5}}"#;
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    let found = Classifier::builder().model(folder.path().to_str().unwrap()).build().unwrap();
+    assert_eq!(found.network().bn_eps, 0.1);
+    let preprocessing = &found.provenance().preprocessing;
+    assert_eq!(preprocessing.crop_pct.value, 0.5);
+    assert_eq!(
+        preprocessing.interpolation.source.to_string(),
+        "interpolation in the convention of the weights' names"
+    );
+}
+
+#[test]
+fn a_file_is_a_model_and_the_configuration_beside_it_describes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = generated(folder.path(), ("timm", "efficientnet_lite0"), 3, str::to_owned);
+    let as_model = || Classifier::builder().model(file.to_str().unwrap());
+    // It fits two models.
+    assert!(as_model().build().is_err());
+    let write = |text: &str| std::fs::write(folder.path().join("config.json"), text).unwrap();
+    write(
+        r#"{"architecture": "efficientnet_lite0", "num_classes": 3, "label_names": ["a", "b", "c"],
+        "pretrained_cfg": {"crop_pct": 0.5}}"#,
+    );
+    for classifier in [as_model().build().unwrap(), build(&file).unwrap()] {
+        assert_eq!(classifier.provenance().architecture, "efficientnet_lite0");
+        assert_eq!(classifier.labels().unwrap().get(2).unwrap().label, "c");
+        assert_eq!(classifier.provenance().preprocessing.crop_pct.value, 0.5);
+        let notes = classifier.provenance().notes.join("\n");
+        assert!(notes.contains("config.json beside the weights describes the model"), "{notes}");
+    }
+    let error = as_model().weights("seeded:0").build().unwrap_err().to_string();
+    assert!(error.contains("this is a file of weights, and another is given"), "{error}");
+
+    // A configuration of something else is not this file's.
+    for other in [r#"{"architecture": "resnet50"}"#, r#"{"model_type": "bert"}"#, "{"] {
+        write(other);
+        let file = generated(folder.path(), LIBRARIES[0].model, 3, str::to_owned);
+        let notes = build(&file).unwrap().provenance().notes.join("\n");
+        assert!(notes.contains("config.json beside the weights is not used: "), "{notes}");
+    }
+}
