@@ -17,14 +17,23 @@
 //!
 //! | file | |
 //! | --- | --- |
-//! | TIFF that holds JPEG | 1.2% of bytes, by 1 level |
-//! | TIFF with a palette or in CIELab | refused |
+//! | TIFF of the kinds below | refused, saying which |
 //! | JPEG without two restart markers in a row | refused |
 //! | JPEG without an end whose last bits are its last bytes | refused, read leniently |
 //! | GIF with a grey palette of its first frame beside a global one | refused |
 //! | PNG whose first animation frame is smaller than the image | refused |
 //! | TGA without a palette of kind 1, or with one of another kind | refused |
 //! | BMP with run lengths of two colours, black and white | refused |
+//!
+//! Every TIFF that Pillow reads gives the same bytes, but for these, which are refused by name:
+//!
+//! - CIELab;
+//! - JPEG of 12 bits a sample; a JPEG larger than its strip or tile; the old JPEG (compression 6) of
+//!   more than one strip, of several scans, or with its tables in tags;
+//! - what Pillow itself reads wrongly: compressed big-endian samples that are signed or floating,
+//!   uncompressed planes of other than 8-bit colours, uncompressed YCbCr of subsampled chroma;
+//! - YCbCr of subsampled chroma with a Predictor, or in blocks of 4x4 that do not fill its rows;
+//! - damaged data where libtiff goes on with a warning (fax codes), strips that share their bytes.
 //!
 //! As in Pillow, colour profiles are ignored, 16-bit grey and floats are clipped to 0..=255 (see
 //! [`Image::is_clipped`]; other 16-bit images keep the high byte), a TIFF is always turned as its

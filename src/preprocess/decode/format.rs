@@ -152,7 +152,14 @@ pub const FORMATS: &[Format] = &[
 ];
 
 fn is_tiff(bytes: &[u8]) -> bool {
-    matches!(bytes, [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..])
+    // The last two are not the standard's: Pillow reads them.
+    matches!(
+        bytes,
+        [b'I', b'I', 42 | 43, 0, ..]
+            | [b'M', b'M', 0, 42 | 43, ..]
+            | [b'I', b'I', 0, 42, ..]
+            | [b'M', b'M', 42, 0, ..]
+    )
 }
 
 fn riff(bytes: &[u8], kind: &[u8; 4]) -> bool {

@@ -1,0 +1,208 @@
+//! The compressions: bytes of a strip or tile to its packed samples.
+
+mod fax;
+pub(super) mod jpeg;
+mod thunder;
+
+use std::io::Read;
+
+use flate2::{Decompress, FlushDecompress};
+use lzma_rust2::XzReader;
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+use weezl::BitOrder;
+use weezl::decode::Configuration;
+
+use super::directory::{Directory, tag};
+use super::mode::Format;
+use super::{corrupt, truncated, unsupported};
+use crate::preprocess::decode::Limits;
+use crate::preprocess::error::DecodeError;
+
+/// What a strip or tile has to hold.
+pub(super) struct Chunk {
+    pub(super) width: usize,
+    /// Rows: fewer in the last strip.
+    pub(super) height: usize,
+    /// Rows that a JPEG may have, of which the first count: the last strip's is often as high as
+    /// those before it, or fills its blocks.
+    pub(super) most_height: usize,
+    /// Samples of a pixel, and their bits.
+    pub(super) samples: usize,
+    pub(super) depth: usize,
+    pub(super) row_bytes: usize,
+    pub(super) tiled: bool,
+    /// Whether its first byte lies at an odd place of the file.
+    pub(super) odd: bool,
+    /// Whether a JPEG holds YCbCr, to be given as RGB.
+    pub(super) ycbcr: bool,
+}
+
+/// The Compression tag, with the tags that only it has.
+#[derive(Debug)]
+pub(super) enum Codec<'a> {
+    None,
+    Lzw,
+    PackBits,
+    Deflate,
+    Zstd,
+    Lzma,
+    Thunder,
+    Fax(fax::Coding),
+    Jpeg { tables: &'a [u8] },
+    OldJpeg,
+}
+
+impl<'a> Codec<'a> {
+    pub(super) fn read(tags: &Directory<'a>) -> Result<Self, DecodeError> {
+        let t4 = || tags.single(tag::T4_OPTIONS).map(Option::unwrap_or_default);
+        Ok(match tags.number(tag::COMPRESSION)?.unwrap_or(1) {
+            1 => Self::None,
+            2 => Self::Fax(fax::Coding::Rows { words: false }),
+            3 => Self::Fax(fax::Coding::group3(t4()?)?),
+            4 => Self::Fax(fax::Coding::Group4),
+            5 => Self::Lzw,
+            6 => Self::OldJpeg,
+            7 => Self::Jpeg { tables: tags.bytes(tag::JPEG_TABLES).unwrap_or_default() },
+            8 | 32_946 => Self::Deflate,
+            32_771 => Self::Fax(fax::Coding::Rows { words: true }),
+            32_773 => Self::PackBits,
+            32_809 => Self::Thunder,
+            34_925 => Self::Lzma,
+            50_000 => Self::Zstd,
+            34_676 | 34_677 => return Err(unsupported(&"LogLuv compression")),
+            50_001 => return Err(unsupported(&"WebP compression")),
+            other => return Err(unsupported(&format!("compression {other}"))),
+        })
+    }
+
+    /// Whether its samples may be stored as differences.
+    pub(super) fn has_predictor(&self) -> bool {
+        matches!(self, Self::Lzw | Self::Deflate | Self::Zstd | Self::Lzma)
+    }
+
+    /// Whether libtiff turns the bits of each compressed byte where FillOrder is 2.
+    pub(super) fn bits_are_turned_first(&self) -> bool {
+        !matches!(self, Self::Jpeg { .. } | Self::OldJpeg)
+    }
+
+    /// Whether YCbCr comes out as RGB.
+    pub(super) fn gives_rgb(&self, format: &Format) -> bool {
+        matches!(self, Self::Jpeg { .. }) && !format.separate
+    }
+
+    /// Bytes that are read again for each strip or tile.
+    pub(super) fn table_bytes(&self) -> usize {
+        match self {
+            Self::Jpeg { tables } => tables.len(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes that it needs beside its input and output, for rows of `width` pixels.
+    pub(super) fn row_bytes(&self, width: usize) -> u64 {
+        match self {
+            Self::Fax(_) => width as u64 * 16,
+            _ => 0,
+        }
+    }
+
+    /// Fills `out`, or fails. What JPEG and Group 4 leave out keeps its value, as in libtiff.
+    pub(super) fn decode(
+        &self,
+        data: &[u8],
+        chunk: &Chunk,
+        out: &mut [u8],
+        limits: &Limits,
+    ) -> Result<(), DecodeError> {
+        match self {
+            // Read elsewhere, not in strips or tiles of libtiff's.
+            Self::None | Self::OldJpeg => return Err(unsupported(&"such strips or tiles")),
+            Self::Lzw => lzw(data, out)?,
+            Self::PackBits => pack_bits(data, out).ok_or_else(truncated)?,
+            Self::Deflate => deflate(data, out)?,
+            Self::Zstd => {
+                let mut frame = FrameDecoder::new();
+                frame.set_max_window_size(limits.max_alloc);
+                let stream = StreamingDecoder::new_with_decoder(data, frame);
+                fill(stream.map_err(|error| corrupt(&error))?, out)?;
+            }
+            Self::Lzma => {
+                let kilobytes = u32::try_from(limits.max_alloc >> 10).unwrap_or(u32::MAX);
+                fill(XzReader::new_mem_limit(data, false, kilobytes), out)?;
+            }
+            Self::Thunder => thunder::decode(data, chunk, out)?,
+            Self::Fax(coding) => fax::decode(data, *coding, chunk, out)?,
+            Self::Jpeg { tables } => jpeg::decode(data, tables, chunk, out, limits)?,
+        }
+        Ok(())
+    }
+}
+
+fn fill(mut reader: impl Read, out: &mut [u8]) -> Result<(), DecodeError> {
+    reader.read_exact(out).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => truncated(),
+        _ => corrupt(&error),
+    })
+}
+
+fn deflate(data: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
+    let mut inflate = Decompress::new(true);
+    loop {
+        let (read, written) = (inflate.total_in() as usize, inflate.total_out() as usize);
+        if written == out.len() {
+            return Ok(());
+        }
+        let status = inflate.decompress(&data[read..], &mut out[written..], FlushDecompress::None);
+        status.map_err(|error| corrupt(&error))?;
+        if (read, written) == (inflate.total_in() as usize, inflate.total_out() as usize) {
+            return Err(truncated());
+        }
+    }
+}
+
+fn lzw(data: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
+    // Before TIFF 5.0 codes began at the other end of a byte, and grew a code later.
+    // Either begins with the code that clears the table; libtiff reads no other.
+    let codes = match data {
+        [0, second, ..] if second & 1 == 1 => Configuration::new(BitOrder::Lsb, 8),
+        [128, second, ..] if second & 128 == 0 => {
+            Configuration::with_tiff_size_switch(BitOrder::Msb, 8)
+        }
+        _ => return Err(corrupt(&"a bad LZW code")),
+    };
+    let mut decoder = codes.with_yield_on_full_buffer(true).build();
+    let (mut read, mut written) = (0, 0);
+    while written < out.len() {
+        let step = decoder.decode_bytes(&data[read..], &mut out[written..]);
+        step.status.map_err(|error| corrupt(&error))?;
+        read += step.consumed_in;
+        written += step.consumed_out;
+        if (step.consumed_in, step.consumed_out) == (0, 0) {
+            return Err(truncated());
+        }
+    }
+    Ok(())
+}
+
+fn pack_bits(mut data: &[u8], mut out: &mut [u8]) -> Option<()> {
+    while !out.is_empty() {
+        let (&head, rest) = data.split_first()?;
+        data = rest;
+        let length = match head {
+            0..=127 => usize::from(head) + 1,
+            128 => continue,
+            _ => 257 - usize::from(head),
+        };
+        let (run, left) = out.split_at_mut(length.min(out.len()));
+        if head < 128 {
+            run.copy_from_slice(data.get(..run.len())?);
+            data = data.get(run.len()..)?;
+        } else {
+            let (&value, rest) = data.split_first()?;
+            run.fill(value);
+            data = rest;
+        }
+        out = left;
+    }
+    Some(())
+}

@@ -1,0 +1,170 @@
+//! TIFF against Pillow 13.0.0: what `tests/parity/images/make_tiffs.py` wrote down of each file in
+//! `tests/data/images/tiff`. Each gives Pillow's bytes or is refused by name.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+mod preprocess_support;
+
+use effnet::preprocess::{ColorMode, DecodeError, DecodeOptions, Image, Limits, decode};
+use preprocess_support::{Noise, folder, goldens, sha256};
+
+/// What Pillow reads and this library refuses, with words of the error.
+const REFUSED: &[(&str, &str)] = &[
+    ("chroma21_c1.tiff", "uncompressed YCbCr of subsampled chroma"),
+    ("chroma44_c5.tiff", "blocks of chroma that libtiff cuts"),
+    ("chroma44_c8.tiff", "blocks of chroma that libtiff cuts"),
+    ("deflate_p0f32x1.tiff", "compressed, big-endian, signed or floating"),
+    ("deflate_p1s32x1.tiff", "compressed, big-endian, signed or floating"),
+    ("deflate_p8u8x3.tiff", "CIELab"),
+    // Pillow's own, which libtiff reads with bad codes.
+    ("fax_rlew_noise.tiff", "a bad fax code"),
+    ("old_jpeg_411_16.tiff", "old JPEG in parts"),
+    ("old_jpeg_420_16.tiff", "old JPEG in parts"),
+    ("old_jpeg_444_16.tiff", "old JPEG in parts"),
+    ("overlapping_strips.tiff", "overlap"),
+    ("planes_deflate_p8u8x3.tiff", "CIELab"),
+    ("planes_raw_p2u16x3.tiff", "in separate planes, uncompressed"),
+    ("planes_raw_p8u8x3.tiff", "CIELab"),
+    ("predictor3_b.tiff", "compressed, big-endian, signed or floating"),
+    ("raw_p8u8x3.tiff", "CIELab"),
+    ("subsampled_raw_tag.tiff", "uncompressed YCbCr of subsampled chroma"),
+];
+
+/// What Pillow refuses and this library reads: FillOrder 2 in a palette image.
+const MORE: &[&str] = &["fill2_palette.tiff"];
+
+fn read(name: &str) -> Vec<u8> {
+    std::fs::read(folder().join("tiff").join(name)).unwrap()
+}
+
+fn open(name: &str) -> Result<Image, DecodeError> {
+    decode(&read(name), ColorMode::Rgb, &DecodeOptions::default())
+}
+
+fn names() -> Vec<String> {
+    let mut names: Vec<_> =
+        goldens("tiff/goldens.json").as_object().unwrap().keys().cloned().collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn decodes_as_pillow_does_or_says_what_it_refuses() {
+    let goldens = goldens("tiff/goldens.json");
+    let mut wrong = Vec::new();
+    let (mut equal, mut refused) = (0, 0);
+    for name in names() {
+        let golden = &goldens[&name];
+        let words = REFUSED.iter().find(|(refused, _)| *refused == name).map(|(_, words)| *words);
+        match (open(&name), words) {
+            (Ok(image), None) if golden.get("error").is_none() => {
+                equal += 1;
+                let size = [u64::from(image.width()), u64::from(image.height())];
+                let expected = ["width", "height"].map(|side| golden[side].as_u64().unwrap());
+                if size != expected {
+                    wrong.push(format!("{name}: {size:?} pixels, not {expected:?}"));
+                } else if sha256(image.data()) != golden["sha256"] {
+                    wrong.push(format!("{name}: other pixels"));
+                }
+            }
+            (Ok(_), None) if MORE.contains(&name.as_str()) => {}
+            (Ok(_), None) => wrong.push(format!("{name}: decoded, but Pillow refuses it")),
+            (Ok(_), Some(_)) => wrong.push(format!("{name}: decoded: remove it from the list")),
+            (Err(error), None) if golden.get("error").is_some() => {
+                assert!(!error.to_string().contains('\n'), "{name}: {error}");
+            }
+            (Err(error), None) => wrong.push(format!("{name}: {error}")),
+            (Err(error), Some(words)) => {
+                refused += 1;
+                if !error.to_string().contains(words) {
+                    wrong.push(format!("{name}: {error}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {equal} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(equal >= 190, "only {equal} files were compared");
+    assert_eq!(refused, REFUSED.len());
+}
+
+#[test]
+fn what_asks_for_more_than_it_holds_is_refused_before_it_is_decoded() {
+    for (name, words) in [
+        ("bomb_jpeg_in_strip.tiff", "holds a JPEG larger than itself"),
+        ("bomb_jpeg_last_strip.tiff", "holds a JPEG larger than itself"),
+        ("bomb_jpeg_strips.tiff", "holds a JPEG larger than itself"),
+        ("overlapping_strips.tiff", "overlap"),
+    ] {
+        let error = open(name).unwrap_err().to_string();
+        assert!(error.contains(words), "{name}: {error}");
+    }
+}
+
+#[test]
+fn limits_hold_for_every_way_to_read() {
+    for name in ["raw_p2u8x3.tiff", "deflate_p2u8x3.tiff", "c34925_p2u8x3.tiff", "jpeg_rgb.tiff"] {
+        let bytes = read(name);
+        let few = Limits { max_pixels: 54, ..Limits::default() };
+        let result = decode(
+            &bytes,
+            ColorMode::Rgb,
+            &DecodeOptions { limits: few, ..DecodeOptions::default() },
+        );
+        assert!(matches!(result, Err(DecodeError::TooManyPixels { limit: 54, .. })), "{name}");
+        let little = Limits { max_alloc: 100, ..Limits::default() };
+        let result = decode(
+            &bytes,
+            ColorMode::Rgb,
+            &DecodeOptions { limits: little, ..DecodeOptions::default() },
+        );
+        assert!(matches!(result, Err(DecodeError::TooMuchMemory { limit: 100, .. })), "{name}");
+    }
+}
+
+#[test]
+fn a_cut_file_without_compression_keeps_its_rows_leniently() {
+    let bytes = read("cut.tiff");
+    let strict = decode(&bytes, ColorMode::Rgb, &DecodeOptions::default());
+    assert!(matches!(strict, Err(DecodeError::Truncated { .. })), "{strict:?}");
+    let lenient = DecodeOptions { lenient: true, ..DecodeOptions::default() };
+    let image = decode(&bytes, ColorMode::Rgb, &lenient).unwrap();
+    assert_ne!(image.data()[0], 0);
+    assert_eq!(image.data().last(), Some(&0));
+}
+
+/// Every file, cut and flipped in many ways: an image or an error, never a panic, and never more
+/// than the limits allow.
+#[test]
+fn damaged_files_neither_panic_nor_swell() {
+    let limits = Limits { max_pixels: 1 << 18, max_alloc: 1 << 24 };
+    let mut noise = Noise(41);
+    let mut decoded = 0;
+    for name in names() {
+        let bytes = read(&name);
+        for round in 0..200 {
+            let mut bytes = bytes.clone();
+            if round % 5 == 0 {
+                bytes.truncate(noise.below(bytes.len() + 1));
+            }
+            // The tags, which come last, are where the damage is worst.
+            let tags = bytes.len().min(240);
+            for _ in 0..=noise.below(3) {
+                let reach = if round % 2 == 0 { tags } else { bytes.len() };
+                if reach > 0 {
+                    let at = bytes.len() - 1 - noise.below(reach);
+                    bytes[at] = noise.next() as u8;
+                }
+            }
+            let options = DecodeOptions { limits, lenient: round % 4 == 1, ..Default::default() };
+            match decode(&bytes, ColorMode::Rgb, &options) {
+                Ok(_) => decoded += 1,
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(!text.contains('\n') && text.len() < 400, "{name}: {text}");
+                    assert!(!text.contains("gave up"), "{name}, round {round}: a panic");
+                }
+            }
+        }
+    }
+    assert!(decoded > 5000, "only {decoded} damaged files decoded");
+}
