@@ -9,23 +9,9 @@ use walkdir::WalkDir;
 
 use super::images::Image;
 use super::output::complain;
+use crate::preprocess::FORMATS;
 use crate::text::file_name;
 use crate::{Outcome, Record};
-
-/// Endings by which a folder's images are told from its other files: those of every format that is
-/// decoded. A file that is named itself is read whatever its name is.
-const ENDINGS: [(&str, &[&str]); 10] = [
-    ("JPEG", &["jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "mpo", "pjpeg", "pjp"]),
-    ("PNG", &["png", "apng"]),
-    ("WebP", &["webp"]),
-    ("GIF", &["gif"]),
-    ("BMP", &["bmp", "dib"]),
-    ("TIFF", &["tif", "tiff"]),
-    ("PNM", &["ppm", "pgm", "pbm", "pnm"]),
-    ("QOI", &["qoi"]),
-    ("ICO", &["ico"]),
-    ("TGA", &["tga", "icb", "vda", "vst"]),
-];
 
 /// A folder that macOS puts into archives; what is in it belongs to other files.
 const MAC_FOLDER: &str = "__MACOSX";
@@ -189,12 +175,14 @@ impl Found {
     }
 }
 
-/// Whether a file of a folder is an image, by its name.
+/// Whether a file of a folder is an image that is decoded, by its name. A file that is named itself
+/// is read whatever its name is.
 fn is_image(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let ending = path.extension().and_then(|extension| extension.to_str());
     let known = |ending: &str| {
-        let mut endings = ENDINGS.iter().flat_map(|(_, endings)| endings.iter());
+        let decoded = FORMATS.iter().filter(|format| format.is_decoded());
+        let mut endings = decoded.flat_map(|format| format.extensions);
         endings.any(|known| known.eq_ignore_ascii_case(ending))
     };
     !name.starts_with(MAC_FILE) && ending.is_some_and(known)

@@ -55,7 +55,7 @@ pub enum DecodeError {
     /// The header announces more pixels than [`Limits::max_pixels`](super::Limits::max_pixels).
     #[error(
         "the header announces {width}x{height} pixels, more than the limit of {limit}; \
-         raise max_pixels if the file is to be trusted"
+         raise `Limits::max_pixels` if the file is to be trusted"
     )]
     TooManyPixels {
         /// Width in the header.
@@ -68,7 +68,7 @@ pub enum DecodeError {
     /// Decoding would take more memory than [`Limits::max_alloc`](super::Limits::max_alloc).
     #[error(
         "decoding this {format} image would take more memory than the limit of {limit} bytes; \
-         raise max_alloc if the file is to be trusted"
+         raise `Limits::max_alloc` if the file is to be trusted"
     )]
     TooMuchMemory {
         /// The file's format.
@@ -87,8 +87,8 @@ pub enum DecodeError {
     },
     /// The file is whole, but its pixels are damaged.
     #[error(
-        "the pixels of the {format} file are damaged; get an intact copy, or decode leniently to \
-         keep what is right"
+        "the pixels of the {format} file are damaged; get an intact copy, or set \
+         `DecodeOptions::lenient` to keep what is right"
     )]
     Damaged {
         /// The file's format.
@@ -114,28 +114,7 @@ pub enum DecodeError {
     },
 }
 
-/// A setting of [`DecodeOptions`](super::DecodeOptions) that decides about a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DecodeSetting {
-    /// [`Limits::max_pixels`](super::Limits::max_pixels).
-    MaxPixels,
-    /// [`Limits::max_alloc`](super::Limits::max_alloc).
-    MaxAlloc,
-    /// [`DecodeOptions::lenient`](super::DecodeOptions::lenient).
-    Lenient,
-}
-
 impl DecodeError {
-    /// The setting that could let the file in, for callers that have their own name for it.
-    pub fn setting(&self) -> Option<DecodeSetting> {
-        match self {
-            Self::TooManyPixels { .. } => Some(DecodeSetting::MaxPixels),
-            Self::TooMuchMemory { .. } => Some(DecodeSetting::MaxAlloc),
-            Self::Truncated { .. } | Self::Damaged { .. } => Some(DecodeSetting::Lenient),
-            _ => None,
-        }
-    }
-
     /// A decoder's own words, on one line.
     pub(super) fn corrupt(format: &'static str, reason: &dyn Display) -> Self {
         Self::Corrupt { format, reason: one_line(&reason.to_string()) }

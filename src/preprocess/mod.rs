@@ -64,7 +64,7 @@ mod resize;
 mod transform;
 
 pub use decode::{DecodeOptions, FORMATS, Format, Limits, decode};
-pub use error::{DecodeError, DecodeSetting, ImageSizeError, TransformError};
+pub use error::{DecodeError, ImageSizeError, TransformError};
 pub use image::{ColorMode, Image, Pixels};
 pub use pipeline::Pipeline;
 pub use resize::{Interpolation, resize};

@@ -49,11 +49,11 @@ const fn row(
 }
 
 /// Every format that is known, in the order in which they are tried. Endings are those that Pillow
-/// registers for a format; a file's content alone decides what it is.
+/// registers for a format, and what else is in use; a file's content alone decides what it is.
 pub const FORMATS: &[Format] = &[
     row(
         "JPEG",
-        &["jpg", "jpeg", "jpe", "jfif", "mpo"],
+        &["jpg", "jpeg", "jpe", "jfif", "jif", "jfi", "mpo", "pjpeg", "pjp"],
         |b| b.starts_with(b"\xff\xd8\xff"),
         Some(jpeg::decode),
     ),
