@@ -46,6 +46,7 @@ mod threads;
 pub mod weights;
 
 pub use classifier::{
-    Classifier, ClassifierBuilder, Description, Input, Outcome, Prediction, Preprocessor, Provenance, Record,
+    Classifier, ClassifierBuilder, Description, Input, Outcome, Prediction, Preprocessor,
+    Provenance, Record,
 };
 pub use error::Error;
