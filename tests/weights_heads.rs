@@ -219,8 +219,12 @@ fn a_file_is_a_model_and_the_configuration_beside_it_describes_it() {
         let notes = classifier.provenance().notes.join("\n");
         assert!(notes.contains("config.json beside the weights describes the model"), "{notes}");
     }
-    let error = as_model().weights("seeded:0").build().unwrap_err().to_string();
+    let error = as_model().weights(&file).build().unwrap_err().to_string();
     assert!(error.contains("this is a file of weights, and another is given"), "{error}");
+
+    // Generated weights of what the file is.
+    let generated_weights = as_model().weights("seeded:0").build().unwrap();
+    assert_eq!(generated_weights.num_classes(), 3);
 
     // A configuration of something else is not this file's.
     for other in [r#"{"architecture": "resnet50"}"#, r#"{"model_type": "bert"}"#, "{"] {

@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
@@ -5,6 +6,8 @@ use candle_nn::VarBuilder;
 
 use super::decoders::Decoders;
 use super::described::Described;
+use super::device::device;
+use super::preprocessor::Listener;
 use super::resolve::{Resolver, Source};
 use super::{Classifier, Description, Inner, Preprocessor, Provenance};
 use crate::Error;
@@ -30,8 +33,8 @@ use crate::weights::{WeightsError, load, seeded};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct ClassifierBuilder {
-    model: Option<String>,
-    weights: Option<String>,
+    model: Option<OsString>,
+    weights: Option<OsString>,
     num_classes: Option<usize>,
     threads: Option<usize>,
     engine: EngineChoice,
@@ -42,6 +45,7 @@ pub struct ClassifierBuilder {
     preprocessing: PreprocessingOptions,
     decode: DecodeOptions,
     resolver: Resolver,
+    listener: Listener,
 }
 
 impl ClassifierBuilder {
@@ -49,7 +53,7 @@ impl ClassifierBuilder {
     /// need be), or a folder with `config.json`. By default the one whose weights are inside the
     /// program. What is not in the hub's cache is downloaded by [`build`](Self::build), which blocks.
     #[must_use]
-    pub fn model(mut self, model: impl Into<String>) -> Self {
+    pub fn model(mut self, model: impl Into<OsString>) -> Self {
         self.model = Some(model.into());
         self
     }
@@ -57,7 +61,7 @@ impl ClassifierBuilder {
     /// A checkpoint file to load instead of the model's own weights, or `seeded:N` for generated
     /// ones.
     #[must_use]
-    pub fn weights(mut self, weights: impl Into<String>) -> Self {
+    pub fn weights(mut self, weights: impl Into<OsString>) -> Self {
         self.weights = Some(weights.into());
         self
     }
@@ -198,6 +202,14 @@ impl ClassifierBuilder {
         self
     }
 
+    /// Is told what a user may want to know of single images: levels of 16-bit or float greys that became
+    /// white. Called from the threads that decode; by default nobody is told.
+    #[must_use]
+    pub fn on_note(mut self, listen: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.listener = Listener::new(listen);
+        self
+    }
+
     /// Finds the model, loads its weights strictly, and makes it ready to run.
     ///
     /// # Errors
@@ -315,7 +327,8 @@ impl ClassifierBuilder {
         let notes = described.notes.iter().cloned().chain(more).collect();
         let mut decode = self.decode;
         decode.exif_orientation |= described.turns_exif;
-        Preprocessor::new(described.name.clone(), values, decode, notes)
+        let listener = self.listener.clone();
+        Preprocessor::new(described.name.clone(), values, decode, notes, listener)
     }
 
     /// What makes probabilities of the outputs: what was asked for, else what the configuration says,
@@ -412,37 +425,5 @@ fn load_tensors<M>(
         Source::Foreign(checkpoint, found) => {
             Ok(load(checkpoint, Some(&found.renaming), DType::F32, device, build)?.0)
         }
-    }
-}
-
-/// The Candle device of that name.
-fn device(name: &str) -> Result<Device, Error> {
-    let error = |reason: String| Error::Device { device: name.to_owned(), reason };
-    let from =
-        |e: candle_core::Error| error(e.to_string().lines().next().unwrap_or_default().to_owned());
-    let (kind, ordinal) = match name.split_once(':') {
-        Some((kind, ordinal)) => {
-            let ordinal = ordinal.parse().map_err(|_| error(format!("no number: {ordinal:?}")))?;
-            (kind, ordinal)
-        }
-        None => (name, 0),
-    };
-    match kind {
-        "auto" if candle_core::utils::cuda_is_available() => {
-            Ok(Device::new_cuda(0).unwrap_or(Device::Cpu))
-        }
-        "auto" if candle_core::utils::metal_is_available() => {
-            Ok(Device::new_metal(0).unwrap_or(Device::Cpu))
-        }
-        "auto" | "cpu" => Ok(Device::Cpu),
-        "cuda" if !candle_core::utils::cuda_is_available() => {
-            Err(error("build effnet with the feature `cuda`".to_owned()))
-        }
-        "metal" if !candle_core::utils::metal_is_available() => {
-            Err(error("build effnet with the feature `metal`".to_owned()))
-        }
-        "cuda" => Device::new_cuda(ordinal).map_err(from),
-        "metal" => Device::new_metal(ordinal).map_err(from),
-        _ => Err(error("the devices are auto, cpu, cuda, cuda:N and metal".to_owned())),
     }
 }

@@ -162,8 +162,14 @@ impl Described {
 
 /// The model that a checkpoint is of: what the configuration beside it describes, or what its tensors and
 /// what it says of itself show.
-pub(super) fn of_file(checkpoint: &Checkpoint) -> Result<(Described, Option<Source>), Error> {
-    let beside = Path::new(checkpoint.file()).with_file_name("config.json");
+pub(super) fn of_file(
+    file: &Path,
+    checkpoint: &Checkpoint,
+) -> Result<(Described, Option<Source>), Error> {
+    let beside = match file.is_dir() {
+        true => file.join("config.json"),
+        false => file.with_file_name("config.json"),
+    };
     if !beside.is_file() {
         return recognized(checkpoint);
     }
@@ -214,7 +220,9 @@ pub(super) fn configured_with_own(
 ) -> Result<(Described, Option<Source>), Error> {
     let said = config.pretrained_cfg.num_classes.map(|_| (config.num_classes, config.labels()));
     let (mut described, source) = configured(name, config, own.map(Source::Checkpoint))?;
-    if let Some((num_classes, labels)) = said {
+    if let Some((num_classes, labels)) = said
+        && num_classes != described.num_classes
+    {
         (described.num_classes, described.labels) = (num_classes, labels?);
     }
     Ok((described, source))
@@ -229,7 +237,7 @@ pub(super) fn configured(
     let mut notes = config.notes.clone();
     if !config.ignored_keys.is_empty() {
         let keys = config.ignored_keys.join(", ");
-        notes.push(format!("{}: ignored what is not known: {keys}", config.file.display()));
+        notes.push(format!("{}: ignored what is not known: {keys}", file_name(&config.file)));
     }
     let described = Described {
         name,

@@ -8,6 +8,7 @@ mod builder;
 mod declared;
 mod decoders;
 mod described;
+mod device;
 mod each;
 mod input;
 mod prediction;

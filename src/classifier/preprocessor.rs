@@ -1,3 +1,6 @@
+use std::fmt;
+use std::sync::Arc;
+
 use super::Input;
 use crate::Error;
 use crate::preprocess::{DecodeOptions, EvalTransform, Pixels, PreprocessConfig, TransformError};
@@ -11,6 +14,29 @@ pub struct Preprocessor {
     pub(super) notes: Vec<String>,
     transform: EvalTransform,
     decode: DecodeOptions,
+    listener: Listener,
+}
+
+/// Who is told what a user may want to know of single images.
+#[derive(Clone, Default)]
+pub(super) struct Listener(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+
+impl Listener {
+    pub(super) fn new(listen: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(listen)))
+    }
+
+    fn tell(&self, note: impl FnOnce() -> String) {
+        if let Some(listen) = &self.0 {
+            listen(&note());
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Listener").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Preprocessor {
@@ -19,10 +45,11 @@ impl Preprocessor {
         values: ResolvedPreprocessing,
         decode: DecodeOptions,
         notes: Vec<String>,
+        listener: Listener,
     ) -> Result<Self, Error> {
         let transform = transform(&values)
             .map_err(|source| Error::Preprocessing { model: model.clone(), source })?;
-        Ok(Self { model, values, notes, transform, decode })
+        Ok(Self { model, values, notes, transform, decode, listener })
     }
 
     /// An image resized and cropped: (H, W, C) bytes.
@@ -31,7 +58,13 @@ impl Preprocessor {
     ///
     /// An image that cannot be read.
     pub fn pixels<'a>(&self, image: impl Into<Input<'a>>) -> Result<Pixels, Error> {
-        image.into().pixels(&self.decode, &self.transform)
+        let image = image.into();
+        let pixels = image.pixels(&self.decode, &self.transform)?;
+        if pixels.is_clipped() {
+            let note = || format!("{}: levels beyond 255 became white, as in Pillow", image.name());
+            self.listener.tell(note);
+        }
+        Ok(pixels)
     }
 
     /// An image as the network takes it: (C, H, W), normalized.
@@ -41,7 +74,7 @@ impl Preprocessor {
     /// As [`pixels`](Self::pixels).
     pub fn input<'a>(&self, image: impl Into<Input<'a>>) -> Result<Vec<f32>, Error> {
         let image = image.into();
-        let pixels = image.pixels(&self.decode, &self.transform)?;
+        let pixels = self.pixels(image)?;
         let mut input = vec![0.0; self.transform.input_len()];
         let error = |source| Error::Transform { image: image.name(), source };
         self.transform.normalize(&pixels, &mut input).map_err(error)?;

@@ -1,6 +1,7 @@
 //! From a model's name to what has to be loaded.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use super::described::{Described, configured, configured_with_own, find_arch, of_file};
 use crate::Error;
@@ -9,6 +10,7 @@ use crate::convert::Recognized;
 use crate::hub::{ConfigFiles, ModelFiles};
 use crate::labels::label_set_for;
 use crate::pretrained::{self, ModelConfig, ModelName};
+use crate::text::file_name;
 use crate::weights::Checkpoint;
 
 /// Where the tensors come from.
@@ -73,8 +75,8 @@ impl Resolver {
     /// Finds `model` (the bundled one if `None`), with its own weights or those named by `weights`.
     pub(super) fn resolve(
         &self,
-        model: Option<&str>,
-        weights: Option<&str>,
+        model: Option<&OsStr>,
+        weights: Option<&OsStr>,
     ) -> Result<(Described, Source), Error> {
         let (described, source) = self.find(model, weights, Wanted::Weights)?;
         match source {
@@ -86,23 +88,28 @@ impl Resolver {
     /// Describes `model` by the least that says it: no weights are asked of the hub.
     pub(super) fn describe(
         &self,
-        model: Option<&str>,
-        weights: Option<&str>,
+        model: Option<&OsStr>,
+        weights: Option<&OsStr>,
     ) -> Result<Described, Error> {
         Ok(self.find(model, weights, Wanted::Description)?.0)
     }
 
     fn find(
         &self,
-        model: Option<&str>,
-        weights: Option<&str>,
+        model: Option<&OsStr>,
+        weights: Option<&OsStr>,
         wanted: Wanted,
     ) -> Result<(Described, Option<Source>), Error> {
         let given = weights.map(named_weights).transpose()?;
-        let named = model.map(ModelName::parse).transpose()?;
+        let named = model.map(ModelName::parse_os).transpose()?;
         let (named, given) = match (named, given) {
-            (None, Some(Source::Checkpoint(checkpoint))) => return of_file(&checkpoint),
-            (Some(ModelName::File(file)), None) => return of_file(&Checkpoint::open(file)?),
+            (None, Some(Source::Checkpoint(checkpoint))) => {
+                return of_file(Path::new(weights.unwrap_or_default()), &checkpoint);
+            }
+            (Some(ModelName::File(file)), given @ (None | Some(Source::Seeded(_)))) => {
+                let (described, source) = of_file(&file, &Checkpoint::open(&file)?)?;
+                return Ok((described, given.or(source)));
+            }
             (Some(named), given) => (named, given),
             (None, given) => (ModelName::parse(default_model().ok_or(Error::NoModel)?)?, given),
         };
@@ -113,7 +120,7 @@ impl Resolver {
             ModelName::Timm(name) => self.timm(&name, given, wanted),
             ModelName::Folder(folder) => {
                 let config = ModelConfig::from_file(&folder.join("config.json"))?;
-                let name = folder.display().to_string();
+                let name = file_name(&folder);
                 if given.is_some() {
                     return configured(name, config, given);
                 }
@@ -212,11 +219,11 @@ impl Resolver {
     }
 }
 
-fn named_weights(weights: &str) -> Result<Source, Error> {
-    match weights.strip_prefix("seeded:") {
+fn named_weights(weights: &OsStr) -> Result<Source, Error> {
+    match weights.to_str().and_then(|text| text.strip_prefix("seeded:")) {
         Some(seed) => match seed.parse() {
             Ok(seed) => Ok(Source::Seeded(seed)),
-            Err(_) => Err(Error::Seed(weights.to_owned())),
+            Err(_) => Err(Error::Seed(format!("seeded:{seed}"))),
         },
         None => Ok(Source::Checkpoint(Checkpoint::open(weights)?)),
     }

@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ const MAX_VALUES: usize = 1 << 30;
 pub(super) struct Bench {
     /// Models: names, repositories or folders; the bundled one if absent
     #[arg(value_name = "MODEL")]
-    models: Vec<String>,
+    models: Vec<OsString>,
     /// Images that go through the network together
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch_size: u16,
@@ -95,7 +96,7 @@ struct StepTime {
 
 impl Bench {
     pub(super) fn run(mut self) -> Result<Done> {
-        self.load.weights.get_or_insert_with(|| "seeded:0".to_owned());
+        self.load.weights.get_or_insert_with(|| "seeded:0".into());
         let models = match self.models.is_empty() {
             true => vec![None],
             false => std::mem::take(&mut self.models).into_iter().map(Some).collect(),
@@ -130,7 +131,7 @@ impl Bench {
         Ok(done)
     }
 
-    fn measure(&self, model: Option<String>) -> Result<Figures> {
+    fn measure(&self, model: Option<OsString>) -> Result<Figures> {
         memory::forget_peak();
         let classifier = self.load.clone().load(model, |builder| builder)?;
         let model = classifier.provenance().model.clone();

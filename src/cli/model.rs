@@ -1,3 +1,5 @@
+use std::ffi::OsString;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
@@ -12,7 +14,7 @@ pub(super) struct ModelArgs {
     /// Model: a timm name (`effnet models` lists them), a hub repository ORG/REPO[@REVISION], a folder
     /// with config.json, or a checkpoint file; the bundled one if absent
     #[arg(short, long, value_name = "MODEL")]
-    model: Option<String>,
+    model: Option<OsString>,
     #[command(flatten)]
     load: LoadArgs,
 }
@@ -23,7 +25,7 @@ pub(super) struct NamedModel {
     /// Model: a timm name (`effnet models` lists them), a hub repository ORG/REPO[@REVISION], a folder
     /// with config.json, or a checkpoint file
     #[arg(value_name = "MODEL")]
-    model: String,
+    model: OsString,
     #[cfg(feature = "hub")]
     #[command(flatten)]
     hub: super::hub::HubArgs,
@@ -50,7 +52,7 @@ impl NamedModel {
 pub(super) struct LoadArgs {
     /// Checkpoint to load instead of the model's own weights, or seeded:N for generated ones
     #[arg(long, value_name = "FILE|seeded:N")]
-    pub(super) weights: Option<String>,
+    pub(super) weights: Option<OsString>,
     /// Number of classes of generated weights, or what the checkpoint is to have; 0 for no classifier
     #[arg(long, value_name = "N")]
     num_classes: Option<usize>,
@@ -135,7 +137,7 @@ impl LoadArgs {
     /// `model`, or the bundled one, as [`ModelArgs::load`] does.
     pub(super) fn load(
         self,
-        model: Option<String>,
+        model: Option<OsString>,
         configure: impl FnOnce(ClassifierBuilder) -> ClassifierBuilder,
     ) -> Result<Classifier> {
         let classifier =
@@ -144,8 +146,9 @@ impl LoadArgs {
         Ok(classifier)
     }
 
-    fn builder(self, model: Option<String>) -> ClassifierBuilder {
+    fn builder(self, model: Option<OsString>) -> ClassifierBuilder {
         let mut builder = Classifier::builder()
+            .on_note(|note| complain(&format!("note: {note}")))
             .device(self.device)
             .engine(self.engine.into())
             .dtype(self.dtype.into());

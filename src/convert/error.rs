@@ -2,6 +2,7 @@ use super::LeftOver;
 use crate::arch::ArchError;
 use crate::labels::LabelError;
 use crate::pretrained::PretrainedError;
+use crate::text::file_name;
 use crate::weights::{ConventionError, Mismatch, WeightsError};
 
 /// What can go wrong when a checkpoint is recognised or converted.
@@ -93,7 +94,9 @@ pub enum ConvertError {
         covered: Vec<String>,
     },
     /// Numbers that no `config.json` of timm's can say.
-    #[error("{model} is no model of timm's: {reason}; convert it without --folder")]
+    #[error(
+        "{model} is not a model of timm's: {reason}; write the file alone, with `Conversion::write`"
+    )]
     NoTimmModel {
         /// The library's name of the model.
         model: String,
@@ -126,7 +129,7 @@ pub enum ConvertError {
         reason: String,
     },
     /// A file of the folder that cannot be written.
-    #[error("{}: cannot write: {source}", path.display())]
+    #[error("{}: cannot write: {source}", file_name(path))]
     Write {
         /// The file or folder.
         path: std::path::PathBuf,

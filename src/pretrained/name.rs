@@ -1,9 +1,11 @@
 //! What a user may write for MODEL.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{PretrainedError, table};
+use crate::text::file_name;
 
 /// A model as a user names it.
 ///
@@ -94,6 +96,19 @@ impl ModelName {
         }
         Ok(Self::Timm(name.to_owned()))
     }
+
+    /// The same where a name may not be UTF-8: then it is a path.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_os(name: &OsStr) -> Result<Self, PretrainedError> {
+        match (name.to_str(), Path::new(name)) {
+            (Some(name), _) => Self::parse(name),
+            (None, path) if path.is_dir() => Ok(Self::Folder(path.to_owned())),
+            (None, path) if path.exists() => Ok(Self::File(path.to_owned())),
+            (None, path) => Err(PretrainedError::NoSuchFolder { name: file_name(path) }),
+        }
+    }
 }
 
 impl fmt::Display for ModelName {
@@ -104,8 +119,8 @@ impl fmt::Display for ModelName {
                 write!(f, "hf-hub:{repo}")?;
                 revision.iter().try_for_each(|r| write!(f, "@{r}"))
             }
-            Self::Folder(path) => write!(f, "local-dir:{}", path.display()),
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Folder(path) => write!(f, "local-dir:{}", file_name(path)),
+            Self::File(path) => f.write_str(&file_name(path)),
         }
     }
 }

@@ -347,3 +347,18 @@ fn labels_that_the_weights_file_has_are_taken() {
     let list: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(list[0]["predictions"][0]["label"], "class 967");
 }
+
+/// A PGM of 16 bits a sample, whose levels beyond 255 Pillow shows as white.
+#[test]
+fn levels_that_become_white_are_told_of_once_an_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("deep.pgm");
+    let mut bytes = b"P5 8 8 65535\n".to_vec();
+    bytes.extend([0x40, 0x00].repeat(64));
+    std::fs::write(&deep, bytes).unwrap();
+    let run = effnet(["classify", str(&deep), COFFEE, "--format", "jsonl"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let notes: Vec<_> = run.stderr.lines().collect();
+    let note = format!("note: {}: levels beyond 255 became white, as in Pillow", deep.display());
+    assert_eq!(notes, [note]);
+}

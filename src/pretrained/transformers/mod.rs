@@ -17,6 +17,7 @@ use super::config::{ClassFunction, read_fields};
 use super::{CfgOrigin, ModelArgs, ModelConfig, PretrainedCfg, PretrainedError};
 use crate::labels::{ClassifierActivation, LabelNames};
 use crate::preprocess::Pipeline;
+use crate::text::file_name;
 
 /// The file that says how images are prepared.
 pub(super) const PROCESSOR: &str = "preprocessor_config.json";
@@ -125,7 +126,7 @@ pub(super) fn read(
         None => {
             notes.push(format!(
                 "{}: no {PROCESSOR} beside it: images are prepared as for the published models",
-                file.display()
+                file_name(file)
             ));
             processor::published(kind, side)
         }
