@@ -109,7 +109,7 @@ fn the_rows_and_values_are_found() {
 }
 
 /// What reading says of a folder's files with one value changed.
-fn changed(name: &str, file: &str, key: &str, value: Value) -> Result<ModelConfig, String> {
+fn changed(name: &str, file: &str, key: &str, value: &Value) -> Result<ModelConfig, String> {
     let temporary = tempfile::tempdir().unwrap();
     for each in ["config.json", "preprocessor_config.json"] {
         let text = std::fs::read_to_string(folder(name).join(each)).unwrap();
@@ -154,24 +154,24 @@ fn what_no_row_has_is_refused_by_name() {
         ("mobilenet_v2_lanczos", config, "finegrained_output", json!(false)),
         ("mobilenet_v1", config, "depth_multiplier", json!(0.0)),
     ] {
-        let error = changed(name, file, key, value.clone()).unwrap_err();
+        let error = changed(name, file, key, &value).unwrap_err();
         assert!(error.contains(file) && error.contains(key), "{key} = {value}: {error}");
         assert!(!error.contains('\n'), "{error}");
     }
     // At 288 pixels all maps are even, as the list says; at 300 one is odd.
     let size = |side: usize| json!({"height": side, "width": side});
-    let read = |side| changed("efficientnet_published", processor, "size", size(side));
+    let read = |side| changed("efficientnet_published", processor, "size", &size(side));
     assert_eq!(read(288).unwrap().pretrained_cfg.input_size, Some([3, 288, 288]));
     assert!(read(300).unwrap_err().contains("depthwise_padding"));
     // One number is a square for EfficientNet; a headless model has no classes.
-    let square = changed("efficientnet_published", processor, "size", json!(256)).unwrap();
+    let square = changed("efficientnet_published", processor, "size", &json!(256)).unwrap();
     assert_eq!(square.pretrained_cfg.input_size, Some([3, 256, 256]));
     let headless =
-        changed("efficientnet_published", config, "architectures", json!(["EfficientNetModel"]));
+        changed("efficientnet_published", config, "architectures", &json!(["EfficientNetModel"]));
     assert_eq!(headless.unwrap().num_classes, 0);
     // Older files name the class of the time.
     let fast = json!("EfficientNetImageProcessorFast");
-    assert!(changed("efficientnet_published", processor, "image_processor_type", fast).is_ok());
+    assert!(changed("efficientnet_published", processor, "image_processor_type", &fast).is_ok());
 }
 
 #[test]

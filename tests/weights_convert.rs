@@ -124,7 +124,9 @@ fn a_classifier_of_another_size_is_told_of_in_any_layout() {
     }
     let error = build(Classifier::builder().num_classes(1000)).unwrap_err().to_string();
     assert!(
-        error.ends_with("has 7 classes, the model was built for 1000: set num_classes to 7"),
+        error.ends_with(
+            "has 7 classes, the model was built for 1000: set `ClassifierBuilder::num_classes` to 7"
+        ),
         "{error}"
     );
 }

@@ -17,9 +17,12 @@ pub struct Preprocessor {
     listener: Listener,
 }
 
+/// Takes a line on a single image.
+type Listen = dyn Fn(&str) + Send + Sync;
+
 /// Who is told what a user may want to know of single images.
 #[derive(Clone, Default)]
-pub(super) struct Listener(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub(super) struct Listener(Option<Arc<Listen>>);
 
 impl Listener {
     pub(super) fn new(listen: impl Fn(&str) + Send + Sync + 'static) -> Self {

@@ -205,7 +205,7 @@ impl<W: Write> Writer<W> {
     fn flush(&mut self) -> Result<()> {
         match self {
             Self::Table { out, .. } | Self::Json { out, .. } | Self::Jsonl { out } => {
-                out.flush()?
+                out.flush()?;
             }
             Self::Csv(csv) => csv.flush()?,
         }

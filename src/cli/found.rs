@@ -1,6 +1,7 @@
 //! The images that arguments stand for: files, folders, patterns, URLs, standard input.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -69,14 +70,14 @@ pub(super) fn find(arguments: &[OsString]) -> Found {
         if argument == "-" {
             match stdin(std::mem::replace(&mut stdin_taken, true)) {
                 Ok(bytes) => found.images.push(Image::Stdin(bytes)),
-                Err(reason) => found.fail(path, reason),
+                Err(reason) => found.fail(path, &reason),
             }
         } else if path.exists() {
             found.path(path);
         } else if let Some((scheme, rest)) = text.and_then(url) {
             match local(scheme, rest) {
                 Ok(file) => found.path(&file),
-                Err(reason) => found.fail(path, reason),
+                Err(reason) => found.fail(path, &reason),
             }
         } else if let Some(pattern) = text.filter(|text| text.contains(['*', '?', '['])) {
             found.pattern(pattern);
@@ -104,7 +105,7 @@ impl Found {
         self.failed.iter()
     }
 
-    fn fail(&mut self, name: &Path, reason: impl ToString) {
+    fn fail(&mut self, name: &Path, reason: &dyn Display) {
         let (before, reason) = (self.images.len(), reason.to_string());
         self.failed.push(Failed { before, name: file_name(name), reason });
     }
@@ -112,9 +113,9 @@ impl Found {
     /// A file or a folder that was named.
     fn path(&mut self, path: &Path) {
         if path.is_dir() {
-            self.folder(path)
+            self.folder(path);
         } else {
-            self.images.push(Image::File(path.to_owned()))
+            self.images.push(Image::File(path.to_owned()));
         }
     }
 
@@ -131,12 +132,12 @@ impl Found {
                     self.images.push(Image::File(entry.into_path()));
                 }
                 // A pipe would be waited for.
-                Ok(entry) => self.fail(entry.path(), "not a regular file"),
+                Ok(entry) => self.fail(entry.path(), &"not a regular file"),
                 Err(error) => self.unread(folder, error),
             }
         }
         if before == (self.images.len(), self.failed.len()) {
-            self.fail(folder, "no images in this folder");
+            self.fail(folder, &"no images in this folder");
         }
     }
 
@@ -150,7 +151,7 @@ impl Found {
             self.passed_over += 1;
         } else {
             let reason = error.into_io_error().map_or_else(String::new, |error| error.to_string());
-            self.fail(&path, reason);
+            self.fail(&path, &reason);
         }
     }
 
@@ -160,17 +161,17 @@ impl Found {
             glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
         let paths = match glob::glob_with(pattern, options) {
             Ok(paths) => paths,
-            Err(error) => return self.fail(Path::new(pattern), format!("not a pattern: {error}")),
+            Err(error) => return self.fail(Path::new(pattern), &format!("not a pattern: {error}")),
         };
         let before = (self.images.len(), self.failed.len());
         for path in paths {
             match path {
                 Ok(path) => self.path(&path),
-                Err(error) => self.fail(&error.path().to_owned(), error.error()),
+                Err(error) => self.fail(error.path(), error.error()),
             }
         }
         if before == (self.images.len(), self.failed.len()) {
-            self.fail(Path::new(pattern), "no file matches this pattern");
+            self.fail(Path::new(pattern), &"no file matches this pattern");
         }
     }
 }

@@ -111,8 +111,8 @@ pub enum PretrainedError {
     },
     /// A mean or a standard deviation that was asked for and is not one a channel.
     #[error(
-        "`ClassifierBuilder::{key}` has {values} values and the network takes {channels} channels: give \
-         one for all, or one a channel"
+        "{key} has {values} values and the network takes {channels} channels: set \
+         `ClassifierBuilder::mean` and `ClassifierBuilder::std` to one value for all, or one a channel"
     )]
     Channels {
         /// `mean` or `std`.

@@ -166,7 +166,7 @@ fn fit(
     }
     Ok(Some(format!(
         "{key} {text} is for {given} channels and the network takes {in_chans}: {value:.4?} is used; \
-         `ClassifierBuilder::{key}` sets another"
+         `ClassifierBuilder::mean` and `ClassifierBuilder::std` set others"
     )))
 }
 

@@ -335,13 +335,13 @@ fn number_from_0(value: &Value) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn read(json: Value) -> Declared {
+    fn read(json: &Value) -> Declared {
         Declared::read(json.as_object().unwrap(), "")
     }
 
     #[test]
     fn what_is_nearest_to_the_tensors_comes_first() {
-        let declared = read(serde_json::json!({
+        let declared = read(&serde_json::json!({
             "arch": "efficientnet",
             "args": {"model": "efficientnet_b0", "num_classes": null, "mean": [0.5, 0.4, 0.3],
                      "input_size": [3, 96, 96], "img_size": 64, "std": [0.1, 0.0, 0.2]},
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(declared.std, None);
         assert_eq!(declared.crop_pct.unwrap().place, "pretrained_cfg.crop_pct");
         assert_eq!(
-            read(serde_json::json!({"pretrained_cfg": {"num_classes": 9}})),
+            read(&serde_json::json!({"pretrained_cfg": {"num_classes": 9}})),
             Declared::default()
         );
     }
@@ -388,7 +388,7 @@ mod tests {
         ] {
             assert_eq!(classes(&value), None, "{value}");
         }
-        assert_eq!(read(serde_json::json!({"classes": 5})).num_classes.unwrap().value, 5);
+        assert_eq!(read(&serde_json::json!({"classes": 5})).num_classes.unwrap().value, 5);
     }
 
     #[test]
@@ -399,9 +399,9 @@ mod tests {
             serde_json::json!({"input_size": [3, 99999999, 1], "mean": [], "crop_pct": 1.5}),
             serde_json::json!({"input_size": [1, 2, 3, 4], "bn_eps": 0, "std": ["x"]}),
         ] {
-            assert_eq!(read(facts), Declared::default());
+            assert_eq!(read(&facts), Declared::default());
         }
-        let said = read(serde_json::json!({"arch": "a\u{1b}[31mb"}));
+        let said = read(&serde_json::json!({"arch": "a\u{1b}[31mb"}));
         assert_eq!(said.architectures[0].value, "a\u{fffd}[31mb");
     }
 }

@@ -289,7 +289,11 @@ fn preprocessing_can_be_asked_for() {
         (&["--img-size", "9999"], 3, "8192"),
         (&["--crop-mode", "centre"], 2, "center, squash, border"),
         (&["--interpolation", "random"], 2, "for training"),
-        (&["--mean", "0.5,0.5"], 3, "--mean has 2 values and the network takes 3 channels"),
+        (
+            &["--mean", "0.5,0.5"],
+            3,
+            "mean has 2 values and the network takes 3 channels: set --mean and --std",
+        ),
         (&["--std", "0"], 3, "std"),
         (&["--mean", "0.5", COFFEE], 2, "images stand before this option"),
     ] {

@@ -1,5 +1,7 @@
 //! BMP and its headerless kin DIB, which icons and cursors hold too (`PIL/BmpImagePlugin.py`).
 
+use std::fmt::Display;
+
 use image::metadata::Orientation;
 
 use super::budget::Job;
@@ -36,8 +38,8 @@ pub(super) fn accepts_dib(bytes: &[u8]) -> bool {
 
 const TRUNCATED: DecodeError = DecodeError::Truncated { format: FORMAT };
 
-fn unsupported(reason: String) -> DecodeError {
-    DecodeError::unsupported(FORMAT, &reason)
+fn unsupported(reason: &dyn Display) -> DecodeError {
+    DecodeError::unsupported(FORMAT, reason)
 }
 
 /// What a pixel is.
@@ -93,7 +95,7 @@ impl Bitmap {
                 (bits, compression, colours, entry) =
                     (usize::from(short(10)?), long(12)?, long(28)?, 4);
             }
-            _ => return Err(unsupported(format!("a header of {length} bytes"))),
+            _ => return Err(unsupported(&format!("a header of {length} bytes"))),
         }
         if width == 0 || height == 0 {
             return Err(DecodeError::corrupt(FORMAT, &format!("{width}x{height} pixels")));
@@ -119,7 +121,7 @@ impl Bitmap {
             (24 | 32, 0) => Pixel::Bytes([2, 1, 0], None),
             (1 | 4 | 8, 0 | RLE8 | RLE4) => {
                 if colours > 65_536 {
-                    return Err(unsupported(format!("a palette of {colours} colours")));
+                    return Err(unsupported(&format!("a palette of {colours} colours")));
                 }
                 let end = bytes.len().min(at + entry * colours);
                 let table = bytes.get(at..end).unwrap_or_default();
@@ -127,7 +129,7 @@ impl Bitmap {
                 indexed(table, entry, colours)?
             }
             _ => {
-                return Err(unsupported(format!(
+                return Err(unsupported(&format!(
                     "{bits} bits a pixel with compression {compression}"
                 )));
             }
@@ -154,7 +156,7 @@ impl Bitmap {
         };
         let rows = if matches!(self.compression, RLE8 | RLE4) {
             if self.pixel == Pixel::Bit {
-                return Err(unsupported("run lengths of black and white".to_owned()));
+                return Err(unsupported(&"run lengths of black and white"));
             }
             (layout.bits, layout.stride) = (8, width);
             let pixels = run_lengths(file, self.start, width * height, width, self.compression);
@@ -171,7 +173,7 @@ impl Bitmap {
                 _ => {}
             }
             if layout.stride < (width * layout.bits).div_ceil(8) {
-                return Err(unsupported(format!("grey levels of {bits} bits")));
+                return Err(unsupported(&format!("grey levels of {bits} bits")));
             }
             layout.read(data, FORMAT, job)?
         };
@@ -229,7 +231,7 @@ fn bit_fields(bits: usize, masks: [u32; 4]) -> Result<Pixel, DecodeError> {
         (24, [0xff_0000, 0xff00, 0xff, _]) => Pixel::Bytes([2, 1, 0], None),
         (16, [0xf800, 0x07e0, 0x1f, _]) => Pixel::Packed([5, 6, 5]),
         (16, [0x7c00, 0x03e0, 0x1f, _]) => Pixel::Packed([5, 5, 5]),
-        _ => return Err(unsupported(format!("{bits} bits in fields {masks:x?}"))),
+        _ => return Err(unsupported(&format!("{bits} bits in fields {masks:x?}"))),
     })
 }
 
@@ -242,7 +244,7 @@ fn indexed(table: &[u8], entry: usize, colours: usize) -> Result<Pixel, DecodeEr
         return Ok(if colours <= 2 { Pixel::Bit } else { Pixel::Grey });
     }
     if table.len() / entry > 256 {
-        return Err(unsupported(format!("a palette of {colours} colours")));
+        return Err(unsupported(&format!("a palette of {colours} colours")));
     }
     Ok(Pixel::Index(palette(table.chunks_exact(entry).map(|c| [c[2], c[1], c[0], 255]))))
 }
@@ -251,7 +253,8 @@ fn indexed(table: &[u8], entry: usize, colours: usize) -> Result<Pixel, DecodeEr
 fn run_lengths(file: &[u8], start: usize, count: usize, width: usize, kind: u32) -> Vec<u8> {
     let mut data = Vec::new();
     let (mut at, mut x) = (start, 0);
-    let nibble = |byte: u8, index: usize| if index % 2 == 0 { byte >> 4 } else { byte & 15 };
+    let nibble =
+        |byte: u8, index: usize| if index.is_multiple_of(2) { byte >> 4 } else { byte & 15 };
     while data.len() < count {
         let Some(&[number, byte]) = file.get(at..at + 2) else { break };
         at += 2;

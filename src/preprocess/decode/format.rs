@@ -114,7 +114,7 @@ pub const FORMATS: &[Format] = &[
         |b| b.starts_with(b"%!PS") || b.starts_with(b"\xc5\xd0\xd3\xc6"),
         None,
     ),
-    row("SVG", &["svg"], |b| svg(b), None),
+    row("SVG", &["svg"], svg, None),
     row("XBM", &["xbm"], |b| b.trim_ascii_start().starts_with(b"#define "), None),
     row("XPM", &["xpm"], |b| b.starts_with(b"/* XPM */"), None),
     row("PSD", &["psd", "psb"], |b| b.starts_with(b"8BPS"), None),

@@ -1,5 +1,7 @@
 //! TGA (`PIL/TgaImagePlugin.py`).
 
+use std::fmt::Display;
+
 use image::metadata::Orientation;
 
 use super::budget::Job;
@@ -28,8 +30,8 @@ pub(super) fn accepts(bytes: &[u8]) -> bool {
         && matches!(header[16], 1 | 8 | 15 | 16 | 24 | 32)
 }
 
-fn unsupported(reason: String) -> DecodeError {
-    DecodeError::unsupported(FORMAT, &reason)
+fn unsupported(reason: &dyn Display) -> DecodeError {
+    DecodeError::unsupported(FORMAT, reason)
 }
 
 pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation), DecodeError> {
@@ -48,17 +50,17 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
     };
     if !known {
         let map = if mapped { "with" } else { "without" };
-        return Err(unsupported(format!("kind {kind} of {depth} bits {map} a palette")));
+        return Err(unsupported(&format!("kind {kind} of {depth} bits {map} a palette")));
     }
     job.admit(FORMAT, width as u64, height as u64, 8)?;
     let mut at = HEADER + usize::from(header[0]);
     let map = bytes.get(at..).unwrap_or_default();
     if mapped {
         if !matches!(map_depth, 16 | 24 | 32) {
-            return Err(unsupported(format!("a palette of {map_depth} bits")));
+            return Err(unsupported(&format!("a palette of {map_depth} bits")));
         }
         if first + colours > 256 {
-            return Err(unsupported(format!("a palette of {} colours", first + colours)));
+            return Err(unsupported(&format!("a palette of {} colours", first + colours)));
         }
         at += colours * map_depth / 8;
     }

@@ -42,17 +42,19 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
     let whole = match stream.end {
         End::Marked => stream.in_order(bytes, strict)?,
         // A picture of one scan is whole where its bits end at any marker.
-        End::OtherMarker(at) if stream.is_single() => ended(stream.in_order(&bytes[..at], strict)?),
+        End::OtherMarker(at) if stream.is_single() => {
+            ended(&stream.in_order(&bytes[..at], strict)?)
+        }
         _ if strict => {
             let spare = bytes.len().saturating_sub(LOOK_AHEAD);
             if !stream.is_single() || stream.scans.iter().any(|scan| scan.start > spare) {
                 return Err(TRUNCATED);
             }
-            let (_, short) = run(&ended(stream.in_order(&bytes[..spare], strict)?), job)?;
+            let (_, short) = run(&ended(&stream.in_order(&bytes[..spare], strict)?), job)?;
             if short {
                 return Err(TRUNCATED);
             }
-            ended(stream.in_order(bytes, strict)?)
+            ended(&stream.in_order(bytes, strict)?)
         }
         // libjpeg waits for the rest of a segment before it gives any row.
         End::InSegment => {
@@ -60,7 +62,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
             let blank = vec![0; size];
             return Ok((raster(width, height, blank, frame.components.len()), orientation));
         }
-        End::OtherMarker(_) | End::InScan => ended(stream.in_order(bytes, strict)?),
+        End::OtherMarker(_) | End::InScan => ended(&stream.in_order(bytes, strict)?),
     };
     let (mut data, _) = run(&whole, job)?;
     if frame.components.len() == 4 {
@@ -80,8 +82,8 @@ fn raster(width: u32, height: u32, data: Vec<u8>, channels: usize) -> Raster {
 }
 
 /// The stream with an end.
-fn ended(stream: Cow<'_, [u8]>) -> Cow<'static, [u8]> {
-    Cow::Owned([&stream, END_OF_IMAGE.as_slice()].concat())
+fn ended(stream: &[u8]) -> Cow<'static, [u8]> {
+    Cow::Owned([stream, END_OF_IMAGE.as_slice()].concat())
 }
 
 /// The decoder's bytes, and whether it missed some of the stream.

@@ -130,7 +130,7 @@ impl<'a> Stream<'a> {
                 0xc4 | 0xdb => kept.push(place..at),
                 RESTART_INTERVAL => interval = number(body, 0).unwrap_or(0),
                 0xc0..=0xcf if !matches!(code, 0xc8 | 0xcc) => {
-                    frame = Some(read_frame(code, body)?)
+                    frame = Some(read_frame(code, body)?);
                 }
                 0xe1 if body.starts_with(EXIF) => match &mut exif {
                     Some(exif) => exif.to_mut().extend_from_slice(&body[EXIF.len()..]),

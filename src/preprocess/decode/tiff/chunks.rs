@@ -229,7 +229,7 @@ impl<'a> Chunks<'a> {
             let (origin, size) = ((left, top), (across, down));
             match (&self.ycbcr, &buffers[..]) {
                 (Some(ycbcr), [chunk]) => {
-                    ycbcr.to_rgb(chunk, grid.across, origin, size, &mut image)
+                    ycbcr.to_rgb(chunk, grid.across, origin, size, &mut image);
                 }
                 (Some(ycbcr), [y, cb, cr]) => {
                     ycbcr.planes_to_rgb([y, cb, cr], grid.across, origin, size, &mut image);
