@@ -91,7 +91,7 @@ fn what_cannot_be_read_is_a_row() {
     // A folder that may not be entered; whoever is root enters it.
     let closed = path.join("e");
     std::fs::create_dir(&closed).unwrap();
-    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o0)).unwrap();
     if std::fs::read_dir(&closed).is_err() {
         let run = classify(&[str(path)]);
         assert!(rows(&run, path).contains(&("e".to_owned(), true)), "{}", run.stdout);

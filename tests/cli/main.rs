@@ -1,7 +1,7 @@
 //! The real program, driven as a user drives it.
 
 #![cfg(all(feature = "cli", feature = "bundled"))]
-#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod bench;
 mod classify;
