@@ -315,7 +315,7 @@ fn a_configuration_of_three_channels_is_made_to_fit_one() {
     assert!(
         run.stderr.contains("note: mean [0.2, 0.4, 0.6] (mean in config.json) is for 3 channels")
     );
-    assert!(run.stderr.contains("--mean sets another"), "{}", run.stderr);
+    assert!(run.stderr.contains("--mean and --std set others"), "{}", run.stderr);
     assert!(run.stderr.contains("input_size    [1, 96, 96]"), "{}", run.stderr);
     let run = effnet(["classify", COFFEE, "--mean", "0.5", "--std", "0.5"].iter().chain(&model));
     assert!(!run.stderr.contains("note:"), "{}", run.stderr);
