@@ -109,12 +109,13 @@ impl<'a> Candidate<'a> {
             && let Some((weight, bias, classes)) =
                 head::only_linear(checkpoint, &candidate.renaming, &own)
         {
+            let shaped = |name| (name, checkpoint.shape(name).unwrap_or_default());
             options.num_classes = classes;
             candidate.network = model.network(&options)?;
             candidate.renaming = model
                 .renaming_of(&candidate.network, &shapes(&candidate.network)?)?
                 .under(&candidate.prefix)
-                .with_classifier(weight, bias);
+                .with_classifier(shaped(weight), shaped(bias));
             candidate.head = Head::Other(head::module(weight).to_owned());
         }
         candidate.renaming = candidate.renaming.beside(head::of_training(checkpoint));

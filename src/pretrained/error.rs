@@ -18,7 +18,7 @@ pub enum PretrainedError {
         reason: String,
     },
     /// A name that can only be a folder, and there is none.
-    #[error("model {name:?} looks like a path, but there is no such folder")]
+    #[error("model {name:?} looks like a path, but there is no such file or folder")]
     NoSuchFolder {
         /// The path as it was given.
         name: String,

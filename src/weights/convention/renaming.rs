@@ -134,12 +134,22 @@ impl Renaming {
         &self.prefix
     }
 
-    /// The same for a file whose classifier goes by these names.
+    /// The same for a file whose classifier goes by these names, each with its shape. A linear layer and a
+    /// 1x1 convolution stand for each other.
     #[must_use]
-    pub(crate) fn with_classifier(mut self, weight: &str, bias: &str) -> Self {
-        for (canonical, name) in CLASSIFIER.into_iter().zip([weight, bias]) {
+    pub(crate) fn with_classifier(
+        mut self,
+        weight: (&str, &[usize]),
+        bias: (&str, &[usize]),
+    ) -> Self {
+        let long = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+        for (canonical, (name, shape)) in CLASSIFIER.into_iter().zip([weight, bias]) {
             if let Some(&i) = self.by_canonical.get(canonical) {
-                name.clone_into(&mut self.tensors[i].foreign);
+                let tensor = &mut self.tensors[i];
+                name.clone_into(&mut tensor.foreign);
+                if long(shape) == long(&tensor.foreign_shape) {
+                    shape.clone_into(&mut tensor.foreign_shape);
+                }
             }
         }
         self
