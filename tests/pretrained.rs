@@ -218,7 +218,16 @@ fn names_that_are_wrong() {
     }
     let long = format!("org/{}", "x".repeat(100));
     assert!(ModelName::parse(&long).unwrap_err().to_string().contains("96"));
-    for path in ["./no/such/folder", "/no/such", "~/models", "a/b/c", r"C:\models\x", "gone/"] {
+    for path in [
+        "flowers.pth",
+        "runs/flowers.ckpt",
+        "./no/such/folder",
+        "/no/such",
+        "~/models",
+        "a/b/c",
+        r"C:\models\x",
+        "gone/",
+    ] {
         let error = ModelName::parse(path).unwrap_err();
         assert!(matches!(error, PretrainedError::NoSuchFolder { .. }), "{path}: {error}");
     }

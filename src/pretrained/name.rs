@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use super::{PretrainedError, table};
 use crate::text::file_name;
 
+/// How files of weights are called, which no repository is.
+const ENDINGS: [&str; 9] =
+    [".pth", ".pt", ".bin", ".ckpt", ".pth.tar", ".safetensors", ".keras", ".h5", ".hdf5"];
+
 /// A model as a user names it.
 ///
 /// | written | read as |
@@ -79,6 +83,7 @@ impl ModelName {
         }
         let is_path = name.starts_with(['.', '/', '~'])
             || name.ends_with('/')
+            || ENDINGS.iter().any(|ending| name.ends_with(ending))
             || name.contains('\\')
             || name.split('@').next().unwrap_or(name).matches('/').count() > 1;
         if is_path {

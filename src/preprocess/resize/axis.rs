@@ -11,8 +11,8 @@ use std::ops::Range;
 
 use super::{Interpolation, Pipeline};
 
-/// Fractional bits of a weight of Pillow's: 32 less 8 for the pixel and 2 for filters that overshoot.
-const PRECISION_BITS: u32 = 22;
+/// Fractional bits of a weight, Pillow's: 32 less 8 for the pixel and 2 for filters that overshoot.
+pub(super) const PRECISION_BITS: u32 = 22;
 /// The first weight that does not fit torch's 16 bits.
 const TORCH_LIMIT: f64 = 32_768.0;
 
@@ -71,7 +71,7 @@ pub(super) struct Axis {
     scale: f64,
     filter_scale: f64,
     filter: Filter,
-    /// Fractional bits of a weight.
+    /// Fractional bits that a weight is rounded to; those below are zero.
     bits: u32,
 }
 
@@ -98,11 +98,6 @@ impl Axis {
         (0..PRECISION_BITS).find(|bits| !fits(bits)).unwrap_or(PRECISION_BITS)
     }
 
-    /// Fractional bits of the weights.
-    pub(super) fn bits(&self) -> u32 {
-        self.bits
-    }
-
     fn center(&self, output: u64) -> f64 {
         (output as f64 + 0.5) * self.scale
     }
@@ -123,13 +118,15 @@ impl Axis {
         self.bounds(outputs.start).start..self.bounds(outputs.end - 1).end
     }
 
-    /// Replaces `weights` by one output pixel's, one for each pixel of [`bounds`](Self::bounds).
+    /// Replaces `weights` by one output pixel's, one for each pixel of [`bounds`](Self::bounds), in units of
+    /// 2^-[`PRECISION_BITS`].
     pub(super) fn weights(&self, output: u64, weights: &mut Vec<i32>, exact: &mut Vec<f64>) {
         self.exact(output, exact);
         weights.clear();
         weights.extend(exact.iter().map(|weight| {
             let fixed = weight * f64::from(1u32 << self.bits);
-            (fixed + if *weight < 0.0 { -0.5 } else { 0.5 }) as i32
+            let rounded = (fixed + if *weight < 0.0 { -0.5 } else { 0.5 }) as i32;
+            rounded << (PRECISION_BITS - self.bits)
         }));
     }
 

@@ -5,7 +5,10 @@
 
 use std::ops::Range;
 
-use super::axis::Axis;
+use super::axis::{Axis, PRECISION_BITS};
+
+/// Half of the last bit that is kept: what makes the shift round.
+const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
 /// Bytes of a step along a row: whole pixels of 1, 3 or 4 channels.
 const STEP: usize = 24;
@@ -32,14 +35,8 @@ impl<'a, const C: usize> View<'a, C> {
 }
 
 #[inline(always)]
-fn clip(sum: i32, bits: u32) -> u8 {
-    (sum >> bits).clamp(0, 255) as u8
-}
-
-/// Half of the last bit that is kept: what makes the shift round.
-#[inline(always)]
-fn half(bits: u32) -> i32 {
-    1 << (bits - 1)
+fn clip(sum: i32) -> u8 {
+    (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
 /// Output columns `columns` of the input rows `rows`, as `(rows, columns, C)`.
@@ -80,7 +77,6 @@ struct Columns {
     /// `span` weights for each output pixel; those past its bounds are zero.
     weights: Vec<i32>,
     span: usize,
-    bits: u32,
 }
 
 impl Columns {
@@ -97,7 +93,7 @@ impl Columns {
                 weights.fill(*weight);
             }
         }
-        Self { inputs, starts, weights, span, bits: axis.bits() }
+        Self { inputs, starts, weights, span }
     }
 }
 
@@ -116,7 +112,7 @@ impl<const C: usize> pulp::WithSimd for Across<'_, C> {
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let Columns { inputs, starts, weights, span, bits } = self.block;
+        let Columns { inputs, starts, weights, span } = self.block;
         // A row is copied so that the zero weights past a pixel's bounds have bytes to meet.
         let length = inputs.len() * C;
         let mut buffer = vec![0u8; length + span];
@@ -126,7 +122,7 @@ impl<const C: usize> pulp::WithSimd for Across<'_, C> {
             for ((start, weights), pixel) in
                 starts.iter().zip(weights.chunks_exact(*span)).zip(pixels)
             {
-                *pixel = weigh(&buffer[*start..][..*span], weights, *bits);
+                *pixel = weigh(&buffer[*start..][..*span], weights);
             }
         }
     }
@@ -134,20 +130,20 @@ impl<const C: usize> pulp::WithSimd for Across<'_, C> {
 
 /// One output pixel.
 #[inline(always)]
-fn weigh<const C: usize>(bytes: &[u8], weights: &[i32], bits: u32) -> [u8; C] {
+fn weigh<const C: usize>(bytes: &[u8], weights: &[i32]) -> [u8; C] {
     let mut sums = [0i32; STEP];
     for (bytes, weights) in bytes.as_chunks::<STEP>().0.iter().zip(weights.as_chunks::<STEP>().0) {
         for i in 0..STEP {
             sums[i] += weights[i] * i32::from(bytes[i]);
         }
     }
-    let mut pixel = [half(bits); C];
+    let mut pixel = [HALF; C];
     for sums in sums.as_chunks::<C>().0 {
         for (channel, sum) in pixel.iter_mut().zip(sums) {
             *channel += sum;
         }
     }
-    pixel.map(|sum| clip(sum, bits))
+    pixel.map(clip)
 }
 
 /// Output rows `rows` of the input columns `columns`, as `(rows, columns, C)`.
@@ -163,12 +159,7 @@ pub(super) fn vertical<const C: usize>(
     for (row, output) in rows.zip(output.chunks_exact_mut(stride)) {
         axis.weights(row, &mut weights, &mut exact);
         let lines: Vec<&[u8]> = axis.bounds(row).map(|y| view.row(y, columns)).collect();
-        pulp::Arch::new().dispatch(Down {
-            lines: &lines,
-            weights: &weights,
-            bits: axis.bits(),
-            output,
-        });
+        pulp::Arch::new().dispatch(Down { lines: &lines, weights: &weights, output });
     }
     output
 }
@@ -177,7 +168,6 @@ pub(super) fn vertical<const C: usize>(
 struct Down<'a> {
     lines: &'a [&'a [u8]],
     weights: &'a [i32],
-    bits: u32,
     output: &'a mut [u8],
 }
 
@@ -189,7 +179,7 @@ impl pulp::WithSimd for Down<'_> {
         let (chunks, rest) = self.output.as_chunks_mut::<CHUNK>();
         let done = chunks.len() * CHUNK;
         for (index, chunk) in chunks.iter_mut().enumerate() {
-            let mut sums = [half(self.bits); CHUNK];
+            let mut sums = [HALF; CHUNK];
             for (line, weight) in self.lines.iter().zip(self.weights) {
                 let bytes = &line.as_chunks::<CHUNK>().0[index];
                 for i in 0..CHUNK {
@@ -197,15 +187,16 @@ impl pulp::WithSimd for Down<'_> {
                 }
             }
             for (byte, sum) in chunk.iter_mut().zip(sums) {
-                *byte = clip(sum, self.bits);
+                *byte = clip(sum);
             }
         }
         for (index, byte) in rest.iter_mut().enumerate() {
-            let sum =
-                self.lines.iter().zip(self.weights).fold(half(self.bits), |sum, (line, weight)| {
-                    sum + weight * i32::from(line[done + index])
-                });
-            *byte = clip(sum, self.bits);
+            let sum = self
+                .lines
+                .iter()
+                .zip(self.weights)
+                .fold(HALF, |sum, (line, weight)| sum + weight * i32::from(line[done + index]));
+            *byte = clip(sum);
         }
     }
 }
