@@ -66,7 +66,7 @@ pub(super) fn is_closed(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Columns that a line of standard output may take: without end where it is no terminal.
+/// Columns that a line of standard output may take; unbounded where it is not a terminal.
 pub(super) fn width() -> usize {
     /// Less than this is not to be taken seriously.
     const NARROWEST: usize = 20;

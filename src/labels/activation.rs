@@ -30,7 +30,7 @@ impl ClassifierActivation {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Softmax, Self::Sigmoid, Self::None];
 
-    /// What holds for so many outputs where nothing says it: sigmoid for one, whose softmax is always
+    /// What holds for this number of outputs where nothing says it: sigmoid for one, whose softmax is always
     /// 1, softmax for more.
     #[must_use]
     pub fn for_outputs(outputs: usize) -> Self {

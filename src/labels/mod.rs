@@ -74,7 +74,7 @@ pub enum LabelError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A name that is no activation.
+    /// A name that is not an activation's.
     #[error("unknown activation {name:?}: expected softmax, sigmoid or none")]
     UnknownActivation {
         /// The name as it was given.

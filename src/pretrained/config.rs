@@ -37,7 +37,7 @@ pub struct ModelConfig {
     pub global_pool: Option<String>,
     /// How the network differs from the architecture's row.
     pub model_args: ModelArgs,
-    /// The width multiplier in place of the row's, for a model that is no row of timm's.
+    /// The width multiplier in place of the row's, for a model that timm has no row for.
     pub channel_multiplier: Option<f64>,
     /// What makes probabilities of the outputs, where the file says it.
     pub activation: Option<ClassFunction>,

@@ -30,7 +30,7 @@ pub struct Covered {
     pub timm: String,
     /// What the library's arithmetic has otherwise than timm's row, such as `bn_eps`.
     pub model_args: ModelArgs,
-    /// The width multiplier in place of the row's, for a model that is no row of timm's.
+    /// The width multiplier in place of the row's, for a model that timm has no row for.
     pub channel_multiplier: Option<f64>,
     /// How the library prepares images, where that is not as timm does for the architecture.
     pub preprocessing: Option<PretrainedCfg>,

@@ -24,7 +24,7 @@ const MAX_SCANS: usize = 256;
 const MAX_PASSES: u64 = 32;
 const BLOCKS_A_BYTE: u64 = 256;
 const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
-/// libjpeg looks so many bytes ahead for bits, and waits for them where no marker comes before.
+/// How many bytes libjpeg looks ahead for bits; it waits for them where no marker comes before.
 const LOOK_AHEAD: usize = 8;
 
 pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation), DecodeError> {

@@ -22,7 +22,7 @@ fn action(found: u8, expected: u8) -> Action {
     }
 }
 
-/// The bits of a scan of so many intervals with its restart markers in order; none if they are.
+/// The bits of a scan of this many intervals with its restart markers in order; none if they are.
 /// Where a `stray` marker ends the scan, libjpeg may go on behind it: its intervals must be whole.
 pub(super) fn in_order(
     bits: &[u8],

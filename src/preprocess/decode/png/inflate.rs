@@ -6,7 +6,7 @@ use super::chunks::Header;
 use super::{TRUNCATED, corrupt};
 use crate::preprocess::error::DecodeError;
 
-/// Pillow reads image data in blocks of so many bytes at most.
+/// The most bytes of image data that Pillow reads at once.
 const BLOCK: usize = 1 << 16;
 
 /// First column and row of each of Adam7's passes, and the steps from column to column and from

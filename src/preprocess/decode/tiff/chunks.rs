@@ -194,7 +194,7 @@ impl<'a> Chunks<'a> {
         (self.most as u64).saturating_mul(4).saturating_add(self.codec.row_bytes(self.grid.across))
     }
 
-    /// Bytes of so many rows of a strip or tile.
+    /// Bytes of this number of rows of a strip or tile.
     fn bytes(&self, rows: usize) -> Option<usize> {
         match &self.ycbcr {
             Some(ycbcr) if !self.format.separate => ycbcr.chunk_bytes(self.grid.across, rows),
