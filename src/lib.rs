@@ -40,6 +40,7 @@ pub mod labels;
 pub mod models;
 pub mod preprocess;
 pub mod pretrained;
+mod replace;
 pub mod summary;
 mod text;
 mod threads;

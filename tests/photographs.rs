@@ -60,7 +60,7 @@ fn probabilities_and_top_5_are_timms() {
 }
 
 fn input_digest(classifier: &Classifier, path: &std::path::Path) -> String {
-    let transform = classifier.transform();
+    let transform = classifier.preprocessor().unwrap().transform();
     let mut input = vec![0f32; transform.input_len()];
     transform.normalize(&classifier.pixels(path).unwrap(), &mut input).unwrap();
     let bytes: Vec<u8> = input.iter().flat_map(|v| v.to_le_bytes()).collect();

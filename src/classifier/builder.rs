@@ -17,8 +17,8 @@ use crate::engine::{
 };
 use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
 use crate::models::EfficientNet;
-use crate::preprocess::{CropMode, DecodeOptions, Interpolation};
-use crate::pretrained::{PreprocessingOptions, Resolved, ValueSource};
+use crate::preprocess::{ColorMode, CropMode, DecodeOptions, Interpolation};
+use crate::pretrained::{PreprocessingOptions, Resolved, ResolvedPreprocessing, ValueSource};
 use crate::weights::{WeightsError, load, seeded};
 
 /// What a [`Classifier`] is made from; every setting has a default.
@@ -233,8 +233,11 @@ impl ClassifierBuilder {
         let network = described.arch.network(&options)?;
         let device = device(self.device.as_deref().unwrap_or("auto"))?;
         let activation = self.activation_of(&described, num_classes)?;
-        let preprocessor = self.preprocessor_of(&described)?;
-        let Described { cfg, labels, revision, .. } = described;
+        let (values, mut notes) = self.preprocessing_of(&described)?;
+        let preprocessor = ColorMode::from_channels(described.in_chans)
+            .map(|_| self.preprocessor_of(&described, &values, &notes))
+            .transpose()?;
+        let Described { name, cfg, labels, revision, .. } = described;
         let labels = match &self.labels {
             Some(names) => {
                 label_set_for(num_classes, Some(names), None).map_err(Error::GivenLabels)?
@@ -242,7 +245,6 @@ impl ClassifierBuilder {
             // Names of other classes would be wrong names.
             None => labels.filter(|labels| labels.len() == classes(num_classes)),
         };
-        let mut notes = preprocessor.notes.clone();
         let (engine, note) = self.load_engine(&source, &network, &device)?;
         notes.extend(note);
         if self.dtype != engine.dtype() {
@@ -262,14 +264,14 @@ impl ClassifierBuilder {
             Source::Seeded(seed) => (format!("seeded:{seed}"), None),
         };
         let provenance = Provenance {
-            model: preprocessor.model.clone(),
+            model: name,
             architecture: network.name.clone(),
             tag: cfg.tag,
             revision,
             weights,
             engine: engine.name(),
             device: format!("{:?}", device.location()),
-            preprocessing: preprocessor.values.clone(),
+            preprocessing: values,
             activation,
             notes,
         };
@@ -300,7 +302,8 @@ impl ClassifierBuilder {
     /// ```
     pub fn build_preprocessor(self) -> Result<Preprocessor, Error> {
         let described = self.resolver.describe(self.model.as_deref(), self.weights.as_deref())?;
-        self.preprocessor_of(&described)
+        let (values, notes) = self.preprocessing_of(&described)?;
+        self.preprocessor_of(&described, &values, &notes)
     }
 
     /// Finds the model as [`build`](Self::build) does and says what it is, without its network. The model's
@@ -311,24 +314,36 @@ impl ClassifierBuilder {
     /// A model that is not there, or preprocessing values that contradict each other.
     pub fn describe(self) -> Result<Description, Error> {
         let described = self.resolver.describe(self.model.as_deref(), self.weights.as_deref())?;
-        let (preprocessing, more) = described.preprocessing(&self.preprocessing)?;
+        let (preprocessing, notes) = self.preprocessing_of(&described)?;
         Ok(Description {
             num_classes: self.num_classes.unwrap_or(described.num_classes),
             in_chans: described.in_chans,
             arch: described.arch,
             model: described.name,
             preprocessing,
-            notes: described.notes.into_iter().chain(more).collect(),
+            notes,
         })
     }
 
-    fn preprocessor_of(&self, described: &Described) -> Result<Preprocessor, Error> {
+    /// The preprocessing's values, and all that a user may want to know of the model.
+    fn preprocessing_of(
+        &self,
+        described: &Described,
+    ) -> Result<(ResolvedPreprocessing, Vec<String>), Error> {
         let (values, more) = described.preprocessing(&self.preprocessing)?;
-        let notes = described.notes.iter().cloned().chain(more).collect();
+        Ok((values, described.notes.iter().cloned().chain(more).collect()))
+    }
+
+    fn preprocessor_of(
+        &self,
+        described: &Described,
+        values: &ResolvedPreprocessing,
+        notes: &[String],
+    ) -> Result<Preprocessor, Error> {
         let mut decode = self.decode;
         decode.exif_orientation |= described.turns_exif;
-        let listener = self.listener.clone();
-        Preprocessor::new(described.name.clone(), values, decode, notes, listener)
+        let (values, notes, listener) = (values.clone(), notes.to_vec(), self.listener.clone());
+        Preprocessor::new(&described.name, values, decode, notes, listener)
     }
 
     /// What makes probabilities of the outputs: what was asked for, else what the configuration says,

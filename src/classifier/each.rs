@@ -81,7 +81,7 @@ impl Classifier {
         I: Sync,
         Input<'a>: From<&'a I>,
     {
-        let prepare = |image: &'a I| self.0.preprocessor.input(image);
+        let prepare = |image: &'a I| self.preprocessor()?.input(image);
         self.0.decoders.batches(images, batch_size, prepare, infer, each)
     }
 
@@ -90,7 +90,7 @@ impl Classifier {
         I: Sync,
         Input<'a>: From<&'a I>,
     {
-        self.0.decoders.all(images, |image| self.0.preprocessor.input(image))
+        self.0.decoders.all(images, |image| self.preprocessor()?.input(image))
     }
 
     /// One result for each prepared image, the good ones in one batch.

@@ -29,7 +29,7 @@ use crate::Error;
 use crate::arch::Network;
 use crate::engine::{Array, Engine, Images, Outputs, Wanted};
 use crate::labels::{ClassifierActivation, LabelSet, top_k};
-use crate::preprocess::{EvalTransform, Pixels};
+use crate::preprocess::{Pixels, TransformError};
 use crate::pretrained::{Resolved, ResolvedPreprocessing};
 use crate::weights::Checkpoint;
 
@@ -53,7 +53,8 @@ pub struct Classifier(Arc<Inner>);
 struct Inner {
     network: Network,
     engine: Box<dyn Engine>,
-    preprocessor: Preprocessor,
+    /// `None` for a number of input channels that no image has.
+    preprocessor: Option<Preprocessor>,
     labels: Option<LabelSet>,
     decoders: Decoders,
     provenance: Provenance,
@@ -114,7 +115,7 @@ impl Classifier {
     ///
     /// As [`classify`](Self::classify).
     pub fn logits<'a>(&self, image: impl Into<Input<'a>>) -> Result<Vec<f32>, Error> {
-        self.rows(&self.0.preprocessor.input(image)?, 1, Row::Logits)
+        self.rows(&self.preprocessor()?.input(image)?, 1, Row::Logits)
     }
 
     /// The probability of every class: the softmax of [`logits`](Self::logits), or the sigmoid of
@@ -137,7 +138,7 @@ impl Classifier {
     ///
     /// As [`classify`](Self::classify).
     pub fn embed<'a>(&self, image: impl Into<Input<'a>>) -> Result<Vec<f32>, Error> {
-        self.rows(&self.0.preprocessor.input(image)?, 1, Row::PreLogits)
+        self.rows(&self.preprocessor()?.input(image)?, 1, Row::PreLogits)
     }
 
     /// The feature map at the end of each resolution, each (1, C, h, w), coarsest last.
@@ -147,7 +148,7 @@ impl Classifier {
     /// As [`classify`](Self::classify).
     pub fn feature_maps<'a>(&self, image: impl Into<Input<'a>>) -> Result<Vec<Array>, Error> {
         let wanted = Wanted { stages: true, ..Wanted::default() };
-        let outputs = self.run_batch(&self.0.preprocessor.input(image)?, 1, wanted)?;
+        let outputs = self.run_batch(&self.preprocessor()?.input(image)?, 1, wanted)?;
         Ok(outputs.stages)
     }
 
@@ -157,7 +158,7 @@ impl Classifier {
     ///
     /// An image that cannot be read.
     pub fn pixels<'a>(&self, image: impl Into<Input<'a>>) -> Result<Pixels, Error> {
-        self.0.preprocessor.pixels(image)
+        self.preprocessor()?.pixels(image)
     }
 
     /// Runs the network on images that are already normalized, of any size.
@@ -222,10 +223,17 @@ impl Classifier {
         self.0.labels.as_ref()
     }
 
-    /// The preprocessing of images.
-    #[must_use]
-    pub fn transform(&self) -> &EvalTransform {
-        self.0.preprocessor.transform()
+    /// What prepares images.
+    ///
+    /// # Errors
+    ///
+    /// A network of 2, 5 or more input channels, which no image has; [`run`](Self::run) takes its tensors.
+    pub fn preprocessor(&self) -> Result<&Preprocessor, Error> {
+        let Provenance { model, preprocessing, .. } = &self.0.provenance;
+        self.0.preprocessor.as_ref().ok_or_else(|| Error::Preprocessing {
+            model: model.clone(),
+            source: TransformError::Channels(preprocessing.input_size.value.into()),
+        })
     }
 
     /// How the results come about.
@@ -254,7 +262,7 @@ impl Classifier {
     }
 
     fn run_batch(&self, input: &[f32], n: usize, wanted: Wanted) -> Result<Outputs, Error> {
-        let (channels, height, width) = self.transform().config().input_size;
+        let [channels, height, width] = self.0.provenance.preprocessing.input_size.value;
         self.run(Images::new(input, [n, channels, height, width])?, wanted)
     }
 }

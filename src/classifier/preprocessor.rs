@@ -9,9 +9,8 @@ use crate::pretrained::ResolvedPreprocessing;
 /// What prepares a model's images, without its network.
 #[derive(Debug, Clone)]
 pub struct Preprocessor {
-    pub(super) model: String,
-    pub(super) values: ResolvedPreprocessing,
-    pub(super) notes: Vec<String>,
+    values: ResolvedPreprocessing,
+    notes: Vec<String>,
     transform: EvalTransform,
     decode: DecodeOptions,
     listener: Listener,
@@ -44,15 +43,15 @@ impl fmt::Debug for Listener {
 
 impl Preprocessor {
     pub(super) fn new(
-        model: String,
+        model: &str,
         values: ResolvedPreprocessing,
         decode: DecodeOptions,
         notes: Vec<String>,
         listener: Listener,
     ) -> Result<Self, Error> {
         let transform = transform(&values)
-            .map_err(|source| Error::Preprocessing { model: model.clone(), source })?;
-        Ok(Self { model, values, notes, transform, decode, listener })
+            .map_err(|source| Error::Preprocessing { model: model.to_owned(), source })?;
+        Ok(Self { values, notes, transform, decode, listener })
     }
 
     /// An image resized and cropped: (H, W, C) bytes.

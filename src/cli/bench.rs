@@ -136,7 +136,7 @@ impl Bench {
         let classifier = self.load.clone().load(model, |builder| builder)?;
         let model = classifier.provenance().model.clone();
         let network = classifier.network();
-        let (_, height, width) = classifier.transform().config().input_size;
+        let [_, height, width] = classifier.provenance().preprocessing.input_size.value;
         let size = match self.img_size {
             Some(size) => size.into(),
             None if height == width => height,
@@ -156,7 +156,8 @@ impl Bench {
         let peak = match classifier.provenance().device.as_str() {
             "Cpu" => {
                 let isa = engine.isa().map_or_else(Isa::choose, Ok)?;
-                Some(isa.peak_gflops(engine.threads())?)
+                let peak = isa.peak_gflops(engine.threads());
+                peak.inspect_err(|e| complain(&format!("note: the peak is unknown: {e}"))).ok()
             }
             _ => None,
         };

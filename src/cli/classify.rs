@@ -9,6 +9,7 @@ use super::images::{DecodeArgs, Image};
 use super::model::ModelArgs;
 use super::output::{complain, is_one_terminal, stdout, width};
 use super::preprocessing::PreprocessingArgs;
+use super::rows::{Form, Row, Rows};
 use super::table::{align, bar, printable, widest};
 use super::{Done, NoModel, found, settings};
 use crate::labels::ClassifierActivation;
@@ -64,6 +65,10 @@ enum Format {
     Csv,
 }
 
+/// The columns of CSV.
+const COLUMNS: [&str; 9] =
+    ["image", "model", "rank", "index", "synset", "label", "probability", "logit", "error"];
+
 impl Classify {
     pub(super) fn run(self) -> Result<Done> {
         let found = found::find(&self.images);
@@ -84,11 +89,12 @@ impl Classify {
             let model = classifier.provenance().model.clone();
             return Err(NoModel(Error::NoClassifier { model }.to_string()).into());
         }
+        classifier.preprocessor().map_err(|e| NoModel(e.to_string()))?;
         if self.verbose {
             explain(&classifier);
         }
         let model = &classifier.provenance().model;
-        let mut writer = Writer::new(self.format, stdout())?;
+        let mut writer = Writer::begin(self.format, stdout())?;
         let mut done = Done::All;
         let mut answer = |mut record: Record| {
             if let Outcome::Error(error) = &mut record.outcome {
@@ -141,36 +147,18 @@ fn explain(classifier: &Classifier) {
 /// Writes records in one of the formats.
 enum Writer<W: Write> {
     Table { out: W, is_first: bool, width: usize },
-    Json { out: W, is_first: bool },
-    Jsonl { out: W },
-    Csv(Box<csv::Writer<W>>),
+    Rows(Rows<W>),
 }
 
 impl<W: Write> Writer<W> {
-    fn new(format: Format, mut out: W) -> Result<Self> {
-        Ok(match format {
-            Format::Table => Self::Table { out, is_first: true, width: width() },
-            Format::Json => {
-                out.write_all(b"[")?;
-                Self::Json { out, is_first: true }
-            }
-            Format::Jsonl => Self::Jsonl { out },
-            Format::Csv => {
-                let mut csv = csv::Writer::from_writer(out);
-                csv.write_record([
-                    "image",
-                    "model",
-                    "rank",
-                    "index",
-                    "synset",
-                    "label",
-                    "probability",
-                    "logit",
-                    "error",
-                ])?;
-                Self::Csv(Box::new(csv))
-            }
-        })
+    fn begin(format: Format, out: W) -> Result<Self> {
+        let form = match format {
+            Format::Table => return Ok(Self::Table { out, is_first: true, width: width() }),
+            Format::Json => Form::Json,
+            Format::Jsonl => Form::Jsonl,
+            Format::Csv => Form::Csv,
+        };
+        Ok(Self::Rows(Rows::begin(form, out, &COLUMNS.map(str::to_owned))?))
     }
 
     fn write(&mut self, record: &Record) -> Result<()> {
@@ -180,36 +168,17 @@ impl<W: Write> Writer<W> {
                     writeln!(out)?;
                 }
                 write_table(out, record, *width)?;
+                Ok(out.flush()?)
             }
-            Self::Json { out, is_first } => {
-                out.write_all(if std::mem::replace(is_first, false) { b"\n" } else { b",\n" })?;
-                serde_json::to_writer(out, record).map_err(std::io::Error::from)?;
-            }
-            Self::Jsonl { out } => {
-                serde_json::to_writer(&mut *out, record).map_err(std::io::Error::from)?;
-                writeln!(out)?;
-            }
-            Self::Csv(csv) => write_csv(csv, record)?,
+            Self::Rows(rows) => rows.write(record),
         }
-        // Whoever watches sees each image when it is done, and a reader that went away is noticed.
-        self.flush()
     }
 
-    fn finish(mut self) -> Result<()> {
-        if let Self::Json { out, .. } = &mut self {
-            out.write_all(b"\n]\n")?;
-        }
-        self.flush()
-    }
-
-    fn flush(&mut self) -> Result<()> {
+    fn finish(self) -> Result<()> {
         match self {
-            Self::Table { out, .. } | Self::Json { out, .. } | Self::Jsonl { out } => {
-                out.flush()?;
-            }
-            Self::Csv(csv) => csv.flush()?,
+            Self::Table { .. } => Ok(()),
+            Self::Rows(rows) => Ok(rows.finish()?.flush()?),
         }
-        Ok(())
     }
 }
 
@@ -251,27 +220,28 @@ fn write_table(out: &mut impl Write, record: &Record, width: usize) -> Result<()
     Ok(())
 }
 
-fn write_csv<W: Write>(csv: &mut csv::Writer<W>, record: &Record) -> Result<()> {
-    let (image, model) = (&*record.image, &*record.model);
-    match &record.outcome {
-        Outcome::Error(error) => {
-            csv.write_record([image, model, "", "", "", "", "", "", error])?;
-        }
-        Outcome::Predictions(predictions) => {
-            for (i, p) in predictions.iter().enumerate() {
-                csv.write_record([
-                    image,
-                    model,
-                    &(i + 1).to_string(),
-                    &p.index.to_string(),
-                    p.synset.as_deref().unwrap_or_default(),
-                    p.label.as_deref().unwrap_or_default(),
-                    &p.probability.map(|p| p.to_string()).unwrap_or_default(),
-                    &p.logit.to_string(),
-                    "",
-                ])?;
+impl Row for Record {
+    fn csv(&self) -> Vec<Vec<String>> {
+        let (image, model) = (&*self.image, &*self.model);
+        let line = |cells: [&str; COLUMNS.len()]| cells.map(str::to_owned).to_vec();
+        match &self.outcome {
+            Outcome::Error(error) => vec![line([image, model, "", "", "", "", "", "", error])],
+            Outcome::Predictions(predictions) => {
+                let row = |(i, p): (usize, &Prediction)| {
+                    line([
+                        image,
+                        model,
+                        &(i + 1).to_string(),
+                        &p.index.to_string(),
+                        p.synset.as_deref().unwrap_or_default(),
+                        p.label.as_deref().unwrap_or_default(),
+                        &p.probability.map(|p| p.to_string()).unwrap_or_default(),
+                        &p.logit.to_string(),
+                        "",
+                    ])
+                };
+                predictions.iter().enumerate().map(row).collect()
             }
         }
     }
-    Ok(())
 }

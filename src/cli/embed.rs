@@ -1,18 +1,17 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::images::{DecodeArgs, Image};
 use super::model::ModelArgs;
-use super::output::{complain, stdout};
+use super::output::{Output, complain};
 use super::preprocessing::PreprocessingArgs;
-use super::{Done, found, settings};
+use super::rows::{Form, Row, Rows};
+use super::{Done, NoModel, found, settings};
 use crate::text::file_name;
 use crate::weights::{NamedTensor, Values, write_safetensors};
 
@@ -61,6 +60,8 @@ struct Record<'a> {
     model: &'a str,
     #[serde(flatten)]
     outcome: Outcome,
+    #[serde(skip)]
+    features: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,24 +71,28 @@ enum Outcome {
     Error(String),
 }
 
+impl Row for Record<'_> {
+    fn csv(&self) -> Vec<Vec<String>> {
+        let (error, values) = match &self.outcome {
+            Outcome::Error(error) => (&**error, vec![String::new(); self.features]),
+            Outcome::Embedding(row) => ("", row.iter().map(f32::to_string).collect()),
+        };
+        let start = [&*self.image, self.model, error].map(str::to_owned);
+        vec![start.into_iter().chain(values).collect()]
+    }
+}
+
 impl Embed {
     pub(super) fn run(self) -> Result<Done> {
-        let out: Box<dyn Write> = match (&self.output, self.format) {
-            (None, Format::Safetensors) => bail!("--format safetensors goes with --output FILE"),
-            // Written at the end, whole or not at all.
-            (Some(_), Format::Safetensors) => Box::new(std::io::sink()),
-            (Some(path), _) => {
-                Box::new(BufWriter::new(File::create(path).with_context(|| file_name(path))?))
-            }
-            (None, _) => Box::new(stdout()),
-        };
+        let target = Target::open(self.format, self.output)?;
         let found = found::find(&self.images);
         let options = self.decode.options();
         let classifier =
             self.model.load(|b| self.preprocessing.apply(b.decode_options(options)))?;
+        classifier.preprocessor().map_err(|e| NoModel(e.to_string()))?;
         let model = &*classifier.provenance().model;
         let features = classifier.network().num_features;
-        let mut writer = Writer::new(self.format, out, features)?;
+        let mut writer = target.begin(features)?;
         let mut done = Done::All;
         let mut answer = |image: String, result: Result<Vec<f32>, String>| {
             let outcome = match result {
@@ -98,7 +103,7 @@ impl Embed {
                     Outcome::Error(settings::as_options(&error))
                 }
             };
-            writer.write(Record { image, model, outcome })
+            writer.write(Record { image, model, outcome, features })
         };
         let mut images = 0;
         let batch_size = self.batch_size.into();
@@ -112,64 +117,59 @@ impl Embed {
         for failed in found.failed_before(images) {
             answer(failed.name().to_owned(), Err(failed.error()))?;
         }
-        if let Some(path) = self.output.as_deref().filter(|_| self.format == Format::Safetensors)
-            && done == Done::Some
-        {
-            complain(&format!("error: {} is not written", file_name(path)));
-            return Ok(done);
-        }
-        writer.finish(self.output.as_deref(), features)?;
+        writer.finish(done, features)?;
         Ok(done)
     }
 }
 
-/// Writes records in one of the formats.
-enum Writer<W: Write> {
-    Json { out: W, is_first: bool },
-    Jsonl { out: W },
-    Csv { csv: Box<csv::Writer<W>>, features: usize },
-    Safetensors { images: Vec<String>, values: Vec<f32> },
+/// Where embeddings go.
+enum Target {
+    Rows(Form, Output),
+    Safetensors(PathBuf),
 }
 
-impl<W: Write> Writer<W> {
-    fn new(format: Format, mut out: W, features: usize) -> Result<Self> {
-        Ok(match format {
-            Format::Json => {
-                out.write_all(b"[")?;
-                Self::Json { out, is_first: true }
-            }
-            Format::Jsonl => Self::Jsonl { out },
-            Format::Csv => {
-                let mut csv = csv::Writer::from_writer(out);
-                let columns = ["image", "model", "error"].map(str::to_owned);
-                csv.write_record(columns.into_iter().chain((0..features).map(|i| i.to_string())))?;
-                Self::Csv { csv: Box::new(csv), features }
-            }
-            Format::Safetensors => Self::Safetensors { images: Vec::new(), values: Vec::new() },
-        })
+impl Target {
+    fn open(format: Format, path: Option<PathBuf>) -> Result<Self> {
+        let form = match (format, path) {
+            (Format::Safetensors, Some(path)) => return Ok(Self::Safetensors(path)),
+            (Format::Safetensors, None) => bail!("--format safetensors goes with --output FILE"),
+            (Format::Json, path) => (Form::Json, path),
+            (Format::Jsonl, path) => (Form::Jsonl, path),
+            (Format::Csv, path) => (Form::Csv, path),
+        };
+        Ok(Self::Rows(form.0, Output::open(form.1.as_deref())?))
     }
 
+    fn begin(self, features: usize) -> Result<Writer> {
+        Ok(match self {
+            Self::Rows(form, out) => {
+                let columns = ["image", "model", "error"].map(str::to_owned).into_iter();
+                let columns: Vec<_> = columns.chain((0..features).map(|i| i.to_string())).collect();
+                Writer::Rows(Rows::begin(form, out, &columns)?)
+            }
+            Self::Safetensors(path) => {
+                Writer::Safetensors { path, images: Vec::new(), values: Vec::new() }
+            }
+        })
+    }
+}
+
+/// Writes embeddings.
+enum Writer {
+    Rows(Rows<Output>),
+    /// All at the end.
+    Safetensors {
+        path: PathBuf,
+        images: Vec<String>,
+        values: Vec<f32>,
+    },
+}
+
+impl Writer {
     fn write(&mut self, record: Record<'_>) -> Result<()> {
         match self {
-            Self::Json { out, is_first } => {
-                out.write_all(if std::mem::replace(is_first, false) { b"\n" } else { b",\n" })?;
-                serde_json::to_writer(out, &record).map_err(std::io::Error::from)?;
-            }
-            Self::Jsonl { out } => {
-                serde_json::to_writer(&mut *out, &record).map_err(std::io::Error::from)?;
-                writeln!(out)?;
-                out.flush()?;
-            }
-            Self::Csv { csv, features } => {
-                let (error, cells) = match &record.outcome {
-                    Outcome::Error(error) => (&**error, vec![String::new(); *features]),
-                    Outcome::Embedding(row) => ("", row.iter().map(f32::to_string).collect()),
-                };
-                let start = [&*record.image, record.model, error];
-                csv.write_record(start.into_iter().chain(cells.iter().map(String::as_str)))?;
-                csv.flush()?;
-            }
-            Self::Safetensors { images, values } => {
+            Self::Rows(rows) => rows.write(&record)?,
+            Self::Safetensors { images, values, .. } => {
                 if let Outcome::Embedding(row) = &record.outcome {
                     values.extend_from_slice(row);
                 }
@@ -179,15 +179,14 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    fn finish(self, path: Option<&Path>, features: usize) -> Result<()> {
-        match (self, path) {
-            (Self::Json { mut out, .. }, _) => {
-                out.write_all(b"\n]\n")?;
-                out.flush()?;
+    fn finish(self, done: Done, features: usize) -> Result<()> {
+        match self {
+            Self::Rows(rows) => rows.finish()?.finish(),
+            Self::Safetensors { path, .. } if done == Done::Some => {
+                complain(&format!("error: {} is not written", file_name(&path)));
+                Ok(())
             }
-            (Self::Jsonl { mut out }, _) => out.flush()?,
-            (Self::Csv { mut csv, .. }, _) => csv.flush()?,
-            (Self::Safetensors { images, values }, path) => {
+            Self::Safetensors { path, images, values } => {
                 let tensor = NamedTensor {
                     name: "embeddings",
                     shape: &[images.len(), features],
@@ -195,11 +194,8 @@ impl<W: Write> Writer<W> {
                 };
                 let names = serde_json::to_string(&images)?;
                 let metadata = BTreeMap::from([("images".to_owned(), names)]);
-                if let Some(path) = path {
-                    write_safetensors(path, &[tensor], &metadata)?;
-                }
+                Ok(write_safetensors(&path, &[tensor], &metadata)?)
             }
         }
-        Ok(())
     }
 }

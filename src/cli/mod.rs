@@ -22,6 +22,7 @@ mod models;
 mod output;
 mod preprocess;
 mod preprocessing;
+mod rows;
 mod settings;
 mod summary;
 mod svg;

@@ -1,11 +1,15 @@
 //! Standard output, which may end or be full at any time, and standard error.
 
 use std::io::{BufWriter, IsTerminal, Result, StdoutLock, Write};
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use serde::Serialize;
 
 use super::settings;
 use super::table::{align, printable_lines};
+use crate::replace::Replacement;
+use crate::text::file_name;
 
 /// Marks an error as standard output's.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,46 @@ impl Write for Stdout {
 
     fn flush(&mut self) -> Result<()> {
         self.0.flush().map_err(marked)
+    }
+}
+
+/// Where a command's rows go: standard output, or a file that appears when it is whole.
+pub(super) enum Output {
+    Stdout(Stdout),
+    File(PathBuf, Replacement),
+}
+
+impl Output {
+    /// The file at `path`, or standard output.
+    pub(super) fn open(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self::Stdout(stdout())) };
+        let file = Replacement::begin(path).with_context(|| file_name(path))?;
+        Ok(Self::File(path.to_owned(), file))
+    }
+
+    /// Ends it.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        match self {
+            Self::Stdout(mut out) => out.flush()?,
+            Self::File(path, file) => file.finish().with_context(|| file_name(&path))?,
+        }
+        Ok(())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        match self {
+            Self::Stdout(out) => out.write(bytes),
+            Self::File(_, file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        match self {
+            Self::Stdout(out) => out.flush(),
+            Self::File(_, file) => file.flush(),
+        }
     }
 }
 

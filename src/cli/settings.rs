@@ -1,7 +1,7 @@
 //! The library's errors name its own settings; whoever runs the command has options.
 
 /// What errors of the library name, and what the command has in its place.
-const OPTIONS: [(&str, &str); 15] = [
+const OPTIONS: [(&str, &str); 16] = [
     ("`Limits::max_pixels`", "--max-pixels"),
     ("raise `Limits::max_alloc` if the file is to be trusted", "make the image smaller"),
     ("`DecodeOptions::lenient`", "--lenient"),
@@ -14,6 +14,7 @@ const OPTIONS: [(&str, &str); 15] = [
     ("`ClassifierBuilder::mean`", "--mean"),
     ("`ClassifierBuilder::std`", "--std"),
     ("`Classifier::embed` returns them", "`effnet embed` writes them"),
+    ("`Classifier::run` takes tensors", "`effnet forward` takes tensors"),
     ("write the file alone, with `Conversion::write`", "convert it without --folder"),
     ("`HubBuilder::cache_dir`", "--cache-dir"),
     ("`HubBuilder::offline`", "--offline"),

@@ -10,7 +10,8 @@ use crate::arch::NetworkOptions;
 use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
 use crate::preprocess::Pipeline;
 use crate::pretrained::{self, ModelArgs, ModelConfig, PretrainedCfg};
-use crate::weights::{Checkpoint, Normalization, replace};
+use crate::replace::Replacement;
+use crate::weights::{Checkpoint, Normalization};
 
 /// The total stride of every network of the family.
 const STRIDE: usize = 32;
@@ -173,8 +174,12 @@ fn said_beside_timm(own: &ModelConfig) -> Vec<(&'static str, &'static str)> {
 
 /// Writes a `config.json`, whole or not at all.
 pub(super) fn write(path: &Path, config: &Value) -> Result<(), ConvertError> {
-    replace(path, |file| writeln!(file, "{config:#}"))
-        .map_err(|source| ConvertError::Write { path: path.to_owned(), source })
+    let write = || {
+        let mut file = Replacement::begin(path)?;
+        writeln!(file, "{config:#}")?;
+        file.finish()
+    };
+    write().map_err(|source| ConvertError::Write { path: path.to_owned(), source })
 }
 
 /// How timm prepares images for a row: its default tag's values, without that tag's weights.

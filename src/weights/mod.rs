@@ -64,6 +64,5 @@ pub use pickle::TorchError;
 pub(crate) use report::nearest;
 pub use report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
 pub use shards::ShardsError;
-pub(crate) use write::replace;
 pub use write::{NamedTensor, Values, serialize, write_safetensors};
 pub use zip::ZipError;

@@ -1,13 +1,13 @@
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use half::{bf16, f16};
 use serde_json::json;
 
 use super::WeightsError;
 use super::header::METADATA;
+use crate::replace::Replacement;
 
 /// A tensor to be written, row-major.
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +96,12 @@ pub fn write_safetensors(
 ) -> Result<(), WeightsError> {
     let path = path.as_ref();
     let layout = Layout::new(tensors, metadata)?;
-    replace(path, |file| layout.write(file))
-        .map_err(|source| WeightsError::Write { file: path.to_owned(), source })
+    let write = || {
+        let mut file = Replacement::begin(path)?;
+        layout.write(&mut file)?;
+        file.finish()
+    };
+    write().map_err(|source| WeightsError::Write { file: path.to_owned(), source })
 }
 
 /// A file's header, and its tensors in the order in which they are stored.
@@ -152,65 +156,5 @@ impl<'t> Layout<'t> {
         to.write_all(&(self.header.len() as u64).to_le_bytes())?;
         to.write_all(&self.header)?;
         self.tensors.iter().try_for_each(|t| t.values.write(to))
-    }
-}
-
-/// Replaces the file at `path` by what `write` writes, or leaves it untouched.
-pub(crate) fn replace(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
-    // A rename would put a file in the place of /dev/null or of a pipe.
-    if path.metadata().is_ok_and(|m| !m.is_file()) {
-        return Err(io::Error::other("it exists and is not a regular file"));
-    }
-    let (temporary, file) = create_beside(path)?;
-    let written = (|| {
-        let mut file = BufWriter::with_capacity(1 << 20, file);
-        write(&mut file)?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
-        std::fs::rename(&temporary, path)
-    })();
-    if written.is_err() {
-        // The error that counts is the first one.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written
-}
-
-/// Creates a new, hidden file in the folder of `path`.
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
-    let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
-    let mut attempt = 0u32;
-    loop {
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}-{attempt}.tmp", std::process::id()));
-        let temporary = path.with_file_name(hidden);
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
-            Ok(file) => return Ok((temporary, file)),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && attempt < 1000 => attempt += 1,
-            Err(e) => return Err(e),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_write_that_fails_half_way_changes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        std::fs::write(&path, "old").unwrap();
-        let full = |file: &mut BufWriter<File>| {
-            file.write_all(b"new, but ")?;
-            file.flush()?;
-            Err(io::Error::other("no space left"))
-        };
-        assert_eq!(replace(&path, full).unwrap_err().to_string(), "no space left");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -155,3 +155,55 @@ fn embed_writes_pooled_features() {
     assert!(run.only_error().contains("text.jpg"));
     assert!(run.stdout.lines().nth(1).unwrap().contains("\"error\":"), "{}", run.stdout);
 }
+
+#[test]
+fn a_file_that_stands_is_replaced_by_whole_embeddings_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, absent) = (folder.path().join("out.csv"), folder.path().join("absent.pth"));
+    std::fs::write(&out, "older").unwrap();
+    let embed = |args: &[&str]| {
+        let run = effnet([&["embed", COFFEE, "--format", "csv", "-o", str(&out)], args].concat());
+        (run.code, std::fs::read_to_string(&out).unwrap())
+    };
+    assert_eq!(embed(&["--weights", str(&absent)]), (3, "older".to_owned()));
+    let (code, csv) = embed(&["-m", "test_efficientnet", "--weights", "seeded:0"]);
+    assert_eq!((code, csv.lines().count()), (0, 2));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    // It would be put in the device's place.
+    let run = effnet(["embed", COFFEE, "-o", "/dev/null"]);
+    assert_eq!(run.code, 1);
+    assert!(run.only_error().contains("/dev/null: it exists and is not a regular file"));
+}
+
+#[test]
+fn a_network_of_five_channels_takes_tensors() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = r#"{"architecture": "test_efficientnet", "model_args": {"in_chans": 5}}"#;
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    let model = ["-m", str(folder.path()), "--weights", "seeded:0"];
+    let file = input(&folder, "input", &[1, 5, 64, 64]);
+    let logits = |engine: &str| {
+        let out = folder.path().join("out.safetensors");
+        let args = ["forward", "-i", str(&file), "-o", str(&out), "--engine", engine];
+        let run = effnet(args.iter().chain(&model));
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        Checkpoint::open(&out).unwrap().read_f32("logits").unwrap()
+    };
+    let (fused, modules) = (logits("cpu"), logits("candle"));
+    let scale = modules.iter().fold(0f32, |max, v| max.max(v.abs()));
+    assert_eq!(fused.len(), 1000);
+    assert!(fused.iter().zip(&modules).all(|(a, b)| (a - b).abs() <= 1e-4 * scale));
+    // The network's own outputs: 5 channels are not 3 and two of nothing.
+    let (other, out) = (input(&folder, "input", &[1, 3, 64, 64]), folder.path().join("no"));
+    let args = ["forward", "-i", str(&other), "-o", str(&out)];
+    assert!(effnet(args.iter().chain(&model)).stderr.contains("5 channels, not 3"));
+
+    for command in ["classify", "embed", "preprocess"] {
+        let args: &[&str] = if command == "preprocess" { &["-o", str(&out)] } else { &[] };
+        let run = effnet([&[command, COFFEE], args].concat().iter().chain(&model));
+        assert_eq!(run.code, 3, "{command}: {}", run.stderr);
+        let expected = "has 5 channels, but images are prepared as L, RGB or RGBA";
+        assert!(run.stderr.contains(expected), "{command}: {}", run.stderr);
+        assert!(run.stderr.contains("`effnet forward` takes tensors"), "{}", run.stderr);
+    }
+}

@@ -1,0 +1,79 @@
+//! Results as rows: JSON, a JSON object a line, or CSV, each written when it is there.
+
+use std::io::Write;
+
+use anyhow::Result;
+use serde::Serialize;
+
+/// A result; as JSON it is one object.
+pub(super) trait Row: Serialize {
+    /// Its lines of CSV, with a cell for each column.
+    fn csv(&self) -> Vec<Vec<String>>;
+}
+
+/// What rows are written as.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    Json,
+    Jsonl,
+    Csv,
+}
+
+/// Writes rows in one form.
+pub(super) enum Rows<W: Write> {
+    Json { out: W, is_first: bool },
+    Jsonl { out: W },
+    Csv(Box<csv::Writer<W>>),
+}
+
+impl<W: Write> Rows<W> {
+    /// Begins the output; `columns` are the header of CSV.
+    pub(super) fn begin(form: Form, mut out: W, columns: &[String]) -> Result<Self> {
+        Ok(match form {
+            Form::Json => {
+                out.write_all(b"[")?;
+                Self::Json { out, is_first: true }
+            }
+            Form::Jsonl => Self::Jsonl { out },
+            Form::Csv => {
+                let mut csv = csv::Writer::from_writer(out);
+                csv.write_record(columns)?;
+                Self::Csv(Box::new(csv))
+            }
+        })
+    }
+
+    /// Writes a row. Whoever watches sees it at once, and a reader that went away is noticed.
+    pub(super) fn write(&mut self, row: &impl Row) -> Result<()> {
+        match self {
+            Self::Json { out, is_first } => {
+                out.write_all(if std::mem::replace(is_first, false) { b"\n" } else { b",\n" })?;
+                serde_json::to_writer(&mut *out, row).map_err(std::io::Error::from)?;
+                out.flush()?;
+            }
+            Self::Jsonl { out } => {
+                serde_json::to_writer(&mut *out, row).map_err(std::io::Error::from)?;
+                writeln!(out)?;
+                out.flush()?;
+            }
+            Self::Csv(csv) => {
+                row.csv().iter().try_for_each(|line| csv.write_record(line))?;
+                csv.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the output, and gives back where it went.
+    pub(super) fn finish(self) -> Result<W> {
+        Ok(match self {
+            Self::Json { mut out, .. } => {
+                out.write_all(b"\n]\n")?;
+                out.flush()?;
+                out
+            }
+            Self::Jsonl { out } => out,
+            Self::Csv(csv) => csv.into_inner().map_err(csv::IntoInnerError::into_error)?,
+        })
+    }
+}
