@@ -4,19 +4,16 @@ use super::described::Described;
 use crate::Error;
 use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
 use crate::pretrained::{CfgOrigin, PretrainedCfg, Resolved, ValueSource};
-use crate::weights::{Activation, Checkpoint, Declared};
+use crate::weights::{Checkpoint, Declared};
 
 impl Described {
     /// The activation, the classes' names, the epsilon of its norms and what a file says of images; a
     /// configuration goes before it.
     pub(super) fn set_declared(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         let declared = checkpoint.declared();
-        let activation = declared.activation.as_ref().and_then(|said| match said.value {
-            Activation::Softmax => Some(ClassifierActivation::Softmax),
-            Activation::Sigmoid => Some(ClassifierActivation::Sigmoid),
-            // Logits, of which a loss made probabilities in training.
-            _ => None,
-        });
+        let activation = declared.activation.as_ref().map(|said| said.value);
+        // `None` are logits, of which a loss made probabilities in training.
+        let activation = activation.filter(|&said| said != ClassifierActivation::None);
         if let (None, Some(value)) = (&self.activation, activation) {
             self.activation = Some(Resolved { value, source: ValueSource::Checkpoint });
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{ConvertError, Recognized, model};
+use super::{ConvertError, Recognized};
 use crate::arch::NetworkOptions;
 use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
 use crate::preprocess::Pipeline;
@@ -22,7 +22,7 @@ impl Recognized {
     /// # Errors
     /// If the network cannot be built so.
     pub fn with_config(mut self, config: &ModelConfig) -> Result<Self, ConvertError> {
-        let mut arch = model::arch(&self.model)?;
+        let mut arch = self.arch()?;
         if let Some(channel_multiplier) = config.channel_multiplier {
             arch.channel_multiplier = channel_multiplier;
             self.model.channel_multiplier = Some(channel_multiplier);

@@ -15,13 +15,16 @@ use super::image::{ColorMode, Image};
 use super::pipeline::Pipeline;
 use super::raster::share;
 
-/// A resampling filter, by timm's name.
+/// A resampling filter, by timm's name; `bilinear-no-antialias` is none of timm's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Interpolation {
     /// The pixel under the centre of the new one.
     Nearest,
     /// Triangle filter, support 1.
     Bilinear,
+    /// The same of the four nearest pixels alone, however much the image shrinks: Keras's and TensorFlow's,
+    /// but for values that are rounded to bytes.
+    BilinearNoAntialias,
     /// Cubic filter with a = -0.5, support 2.
     #[default]
     Bicubic,
@@ -36,6 +39,7 @@ impl FromStr for Interpolation {
         let hint = match name {
             "nearest" => return Ok(Self::Nearest),
             "bilinear" => return Ok(Self::Bilinear),
+            "bilinear-no-antialias" => return Ok(Self::BilinearNoAntialias),
             "bicubic" => return Ok(Self::Bicubic),
             "lanczos" => return Ok(Self::Lanczos),
             "random" => " (\"random\" is for training: timm draws bilinear or bicubic an image)",
@@ -50,6 +54,7 @@ impl fmt::Display for Interpolation {
         f.write_str(match self {
             Self::Nearest => "nearest",
             Self::Bilinear => "bilinear",
+            Self::BilinearNoAntialias => "bilinear-no-antialias",
             Self::Bicubic => "bicubic",
             Self::Lanczos => "lanczos",
         })
