@@ -7,9 +7,8 @@ const FLOAT: &str = "save the state dict of the float model";
 const MERGE: &str = "put them into the weights with `merge_and_unload()`, and save that model";
 
 /// Parts of tensors' names that all have to be there, what that is, and the remedy.
-const TELLTALES: [(&[&str], &str, &str); 8] = [
+const TELLTALES: [(&[&str], &str, &str); 7] = [
     (&[".lora_A."], "a model with adapters of peft's beside its weights", MERGE),
-    (&[".lora_B."], "adapters of peft's, which change another file's weights", MERGE),
     (&["_packed_params."], "a quantized model of torch.ao's", FLOAT),
     (&[".scale", ".zero_point"], "a quantized model of torch.ao's", FLOAT),
     (

@@ -19,25 +19,18 @@ const TORCH_LIMIT: f64 = 32_768.0;
 /// A convolution filter: its support and its value at a distance.
 #[derive(Clone, Copy)]
 pub(super) struct Filter {
-    /// Whether it widens as the image shrinks.
-    antialias: bool,
     support: f64,
     value: fn(f64) -> f64,
 }
 
 impl Filter {
-    /// The filter of an interpolation; none for nearest, which weighs nothing.
+    /// The filter of an interpolation; none for those that are no convolutions.
     pub(super) fn of(interpolation: Interpolation) -> Option<Self> {
         match interpolation {
-            Interpolation::Nearest => None,
-            Interpolation::Bilinear => {
-                Some(Self { antialias: true, support: 1.0, value: triangle })
-            }
-            Interpolation::BilinearNoAntialias => {
-                Some(Self { antialias: false, support: 1.0, value: triangle })
-            }
-            Interpolation::Bicubic => Some(Self { antialias: true, support: 2.0, value: cubic }),
-            Interpolation::Lanczos => Some(Self { antialias: true, support: 3.0, value: lanczos }),
+            Interpolation::Nearest | Interpolation::BilinearNoAntialias => None,
+            Interpolation::Bilinear => Some(Self { support: 1.0, value: triangle }),
+            Interpolation::Bicubic => Some(Self { support: 2.0, value: cubic }),
+            Interpolation::Lanczos => Some(Self { support: 3.0, value: lanczos }),
         }
     }
 }
@@ -86,8 +79,7 @@ impl Axis {
     pub(super) fn new(input: usize, output: u64, filter: Filter, pipeline: Pipeline) -> Self {
         let scale = input as f64 / output as f64;
         let bits = PRECISION_BITS;
-        let filter_scale = if filter.antialias { scale.max(1.0) } else { 1.0 };
-        let mut axis = Self { input, scale, filter_scale, filter, bits };
+        let mut axis = Self { input, scale, filter_scale: scale.max(1.0), filter, bits };
         if pipeline == Pipeline::Transformers {
             axis.bits = axis.torch_bits(output);
         }

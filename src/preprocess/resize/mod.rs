@@ -1,6 +1,7 @@
 //! Pillow's resize, to the last bit.
 
 mod axis;
+mod bilinear;
 mod passes;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use self::axis::{Axis, Filter};
+pub(super) use self::bilinear::{bilinear, rounded};
 use self::passes::{View, horizontal, vertical};
 use super::decode::Limits;
 use super::error::TransformError;
@@ -22,8 +24,8 @@ pub enum Interpolation {
     Nearest,
     /// Triangle filter, support 1.
     Bilinear,
-    /// The same of the four nearest pixels alone, however much the image shrinks: Keras's and TensorFlow's,
-    /// but for values that are rounded to bytes.
+    /// Of the four nearest pixels alone, however much the image shrinks: Keras's and TensorFlow's. The
+    /// values that the network takes are not rounded to bytes.
     BilinearNoAntialias,
     /// Cubic filter with a = -0.5, support 2.
     #[default]
@@ -112,6 +114,9 @@ pub(super) fn resize_window(
     filter: (Pipeline, Interpolation),
     window: Window,
 ) -> Vec<u8> {
+    if filter.1 == Interpolation::BilinearNoAntialias {
+        return rounded(&bilinear(image, size, window));
+    }
     let whole = (u64::from(image.width()), u64::from(image.height()));
     match image.mode() {
         ColorMode::L => resize_channels::<1>(image, image.data(), size, filter, window),
