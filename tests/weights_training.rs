@@ -164,8 +164,8 @@ fn a_head_beside_the_backbone_stays_and_what_is_no_layer_is_named() {
         ("val_loss.pos_weight", &[5]),
     ]);
     assert_eq!(file.names().len(), 4);
-    let note = "inference does not use `loss_fn.pos_weight`, `criterion.weight`, `criterion.bias`, \
-                `val_loss.weight`, `val_loss.pos_weight`";
+    let note = "inference does not use `criterion.bias`, `criterion.weight`, `loss_fn.pos_weight`, \
+                `val_loss.pos_weight`, `val_loss.weight`";
     assert_eq!(file.note(), Some(note));
     // A network whose name has a loss's in it.
     let file =

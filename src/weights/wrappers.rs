@@ -218,7 +218,10 @@ fn leave_measures(header: &mut Header) -> Option<String> {
         header.entries.iter().filter(|entry| is(entry)).filter_map(|e| root(&e.name)).collect()
     };
     let is_convolution = |entry: &Entry| entry.shape.len() == 4;
-    let (with_layers, networks) = (roots_of(&|entry| layers.has(entry)), roots_of(&is_convolution));
+    let networks = roots_of(&is_convolution);
+    let mut with_layers = roots_of(&|entry| layers.has(entry));
+    // What cannot be read may be a layer, a quantized one.
+    with_layers.extend(header.unreadable.keys().filter_map(|name| root(name)));
     let is_called_so = |root: &str| MEASURES.iter().any(|word| root.contains(word));
     let is_measure = |name: &str| {
         let root = root(name).filter(|root| !networks.contains(root));
