@@ -39,6 +39,7 @@ fn what_cannot_be_run_is_named_with_the_remedy() {
         ("fastai.pth", "a network of fastai's `vision_learner`", "with its own classifier"),
         ("fastai_timm.pth", "a network of fastai's `vision_learner`", "with its own classifier"),
         ("segmentation.pth", "a network for segmentation", "`model.encoder.state_dict()`"),
+        ("segmentation_timm.pth", "a network for segmentation", "name a whole one"),
         ("peft.pth", "a model with adapters of peft's", "`merge_and_unload()`"),
         (
             "peft/adapter_model.safetensors",

@@ -129,9 +129,9 @@ pub fn recognize(
                 | ConvertError::LeftOver { .. }
         ),
     };
-    match telltale::find(checkpoint) {
-        Some(error) if is_doubtful => Err(error),
-        _ => found,
+    match is_doubtful.then(|| telltale::find(checkpoint)).flatten() {
+        Some(error) => Err(error),
+        None => found,
     }
 }
 

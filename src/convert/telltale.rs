@@ -7,10 +7,15 @@ const FLOAT: &str = "save the state dict of the float model";
 const MERGE: &str = "put them into the weights with `merge_and_unload()`, and save that model";
 
 /// Parts of tensors' names that all have to be there, what that is, and the remedy.
-const TELLTALES: [(&[&str], &str, &str); 7] = [
+const TELLTALES: [(&[&str], &str, &str); 8] = [
     (&[".lora_A."], "a model with adapters of peft's beside its weights", MERGE),
     (&["_packed_params."], "a quantized model of torch.ao's", FLOAT),
     (&[".scale", ".zero_point"], "a quantized model of torch.ao's", FLOAT),
+    (
+        &["encoder.model.", "segmentation_head."],
+        "a network for segmentation, of segmentation_models_pytorch, with timm's blocks and not its head",
+        "no features of such a network are computed: name a whole one",
+    ),
     (
         &["decoder.", "segmentation_head."],
         "a network for segmentation, of segmentation_models_pytorch",

@@ -47,6 +47,7 @@ def segmentation():
     unet = smp.Unet("efficientnet-b0", encoder_weights=None)
     save(small(unet.state_dict()), "segmentation.pth")
     save(small(unet.encoder.state_dict()), "encoder.pth")
+    save(small(smp.Unet("tu-lcnet_050", encoder_weights=None).state_dict()), "segmentation_timm.pth")
 
 
 def adapters():
