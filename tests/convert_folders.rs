@@ -163,3 +163,43 @@ fn a_folder_of_transformers_becomes_one_of_timms_that_answers_alike() {
     let best = &load(&output, false).classify(COFFEE, 1).unwrap()[0];
     assert_eq!(best.label.as_deref(), ["a", "b", "c", "d"].get(best.index).copied());
 }
+
+/// What a checkpoint says of itself is kept too: the size, crop, mean and std that timm's and torchvision's scripts
+/// leave in it, the input of Keras's first layer, Lightning's names of classes.
+#[test]
+fn a_folder_made_of_a_checkpoint_answers_as_the_checkpoint() {
+    let data = Path::new("tests/data/fine_tuned");
+    for (file, size) in [
+        ("timm/model_best.pth.tar", 192),
+        ("torchvision/model_9.pth", 208),
+        ("torchvision/flowers_b0.pth", 224),
+        ("lightning/flowers.ckpt", 224),
+    ] {
+        let output = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::open(data.join(file)).unwrap();
+        let found = recognize(&checkpoint, None, None).unwrap();
+        let conversion = Conversion::new(&checkpoint, &found, "timm").unwrap();
+        conversion.write_folder(output.path(), Dtype::F32).unwrap();
+        let before = Classifier::builder().model(data.join(file)).build().unwrap();
+        let after = Classifier::builder().model(output.path()).build().unwrap();
+        let values = |classifier: &Classifier| {
+            let values = &classifier.provenance().preprocessing;
+            format!(
+                "{:?} {} {} {} {:?} {:?}",
+                values.input_size.value,
+                values.interpolation.value,
+                values.crop_pct.value,
+                values.crop_mode.value,
+                values.mean.value,
+                values.std.value
+            )
+        };
+        assert!(values(&before).starts_with(&format!("[3, {size}, {size}]")), "{file}");
+        assert_eq!(values(&after), values(&before), "{file}");
+        let coffee = "examples/images/coffee.png";
+        assert_eq!(after.logits(coffee).unwrap(), before.logits(coffee).unwrap(), "{file}");
+        let label =
+            |classifier: &Classifier| classifier.classify(coffee, 1).unwrap().remove(0).label;
+        assert_eq!(label(&after), label(&before), "{file}");
+    }
+}

@@ -24,7 +24,7 @@ struct Case {
     notes: &'static [&'static str],
 }
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 13] = [
     Case {
         library: "timm",
         command: "effnet classify photos -m flowers.pth --labels classes.txt",
@@ -81,13 +81,21 @@ const CASES: [Case; 12] = [
     },
     Case {
         library: "keras",
-        command: "effnet classify photos -m flowers.keras --labels class_names.json --crop-mode squash --crop-pct 1 --interpolation nearest",
-        golden: "keras/flowers.keras",
+        command: "effnet classify photos -m flowers.keras --labels class_names.json",
+        golden: "keras/flowers.keras, Resizing",
         notes: &[
             "MobileNet-0.25 of keras",
             "the classifier is `dense`, of 5 classes",
             "images are normalized as its layers do",
+            "images are resized as keras does for networks of one's own (squash, \
+             bilinear-no-antialias); --crop-mode, --crop-pct and --interpolation set another way",
         ],
+    },
+    Case {
+        library: "keras",
+        command: "effnet classify photos -m flowers.keras --labels class_names.json --interpolation nearest",
+        golden: "keras/flowers.keras",
+        notes: &[],
     },
     Case {
         library: "lightning",
@@ -211,7 +219,7 @@ fn each_command_answers_as_the_library_does() {
     }
     // Other ways of Keras's to read a file: Pillow's bilinear, of `load_img`.
     let folder = folder("keras");
-    let line = "effnet classify photos -m flowers.keras --labels class_names.json --crop-mode squash --crop-pct 1 --interpolation bilinear";
+    let line = "effnet classify photos -m flowers.keras --labels class_names.json --interpolation bilinear";
     let (json, _) = run(folder.path(), line, &["--format", "json"]);
     compare(line, &json, &goldens["keras/flowers.keras, bilinear"]);
 }

@@ -155,3 +155,45 @@ fn a_buffer_of_the_wrong_size_is_refused() {
     assert!(Image::new(ColorMode::Rgb, 2, 2, vec![0; 11]).is_err());
     assert!(Image::new(ColorMode::Rgb, 0, 2, Vec::new()).is_err());
 }
+
+/// Bilinear without antialiasing, of which the network takes values that are not rounded:
+/// `tests/parity/keras/resize.py`.
+#[test]
+fn resizes_as_keras_does() {
+    let text = std::fs::read_to_string("tests/data/keras/resize.json").unwrap();
+    let golden: Value = serde_json::from_str(&text).unwrap();
+    let (height, width) = (number(&golden["image"][0]), number(&golden["image"][1]));
+    let pixel =
+        |i: u32| ((37 * (i / 3 % width) + 101 * (i / 3 / width) + 59 * (i % 3)) % 256) as u8;
+    let data = (0..3 * height * width).map(pixel).collect();
+    let image = Image::new(ColorMode::Rgb, width, height, data).unwrap();
+    let cases = golden["resized"].as_array().unwrap();
+    assert_eq!(cases.len(), 6);
+    for case in cases {
+        let (height, width) =
+            (number(&case["size"][0]) as usize, number(&case["size"][1]) as usize);
+        let expected = numbers(&case["values"]);
+        let transform = EvalTransform::new(PreprocessConfig {
+            input_size: (3, height, width),
+            interpolation: Interpolation::BilinearNoAntialias,
+            crop_pct: 1.0,
+            crop_mode: CropMode::Squash,
+            mean: vec![0.0; 3],
+            std: vec![1.0; 3],
+            ..PreprocessConfig::default()
+        })
+        .unwrap();
+        let pixels = transform.pixels(&image).unwrap();
+        let mut input = vec![0.0; transform.input_len()];
+        transform.normalize(&pixels, &mut input).unwrap();
+        for (i, expected) in expected.iter().enumerate() {
+            let value = f64::from(input[i % 3 * height * width + i / 3]) * 255.0;
+            assert!(
+                (value - expected).abs() < 255.0 * 1e-5,
+                "{height}x{width}: {value} {expected}"
+            );
+            let byte = f64::from(pixels.data()[i]);
+            assert!((byte - expected).abs() < 0.5 + 1e-3, "{height}x{width}: {byte} {expected}");
+        }
+    }
+}

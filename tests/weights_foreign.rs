@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
 use effnet::arch::NetworkOptions;
 use effnet::convert::{ConvertError, LibraryModel, recognize};
+use effnet::engine::{CpuEngine, CpuOptions, Engine, Images, Wanted};
 use effnet::models::EfficientNet;
 use effnet::weights::{
     Checkpoint, Convention, Covered, Family, NamedTensor, Values, load, seeded::Uniform, serialize,
@@ -39,7 +41,11 @@ struct Golden {
 impl Golden {
     /// The recordings of a library, by its names of the models.
     fn all_of(library: &str) -> Vec<(String, Self)> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/foreign");
+        Self::all_in("tests/goldens/foreign", library)
+    }
+
+    fn all_in(folder: &str, library: &str) -> Vec<(String, Self)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let mut goldens = Vec::new();
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -120,12 +126,15 @@ impl Golden {
         })
         .map_err(|e| e.to_string())?;
         assert_eq!(report.applied.len(), self.tensors.len());
-        let logits = model.forward(&self.input(covered), false).unwrap();
+        Ok(self.difference_from(&model.forward(&self.input(covered), false).unwrap()))
+    }
+
+    fn difference_from(&self, logits: &Tensor) -> f32 {
         let logits: Vec<f32> = logits.flatten_all().unwrap().to_vec1().unwrap();
         assert_eq!(logits.len(), self.logits.len());
         let largest = self.logits.iter().fold(0.0, |most: f32, v| most.max(v.abs()));
         let pairs = logits.iter().zip(&self.logits);
-        Ok(pairs.fold(0.0, |most: f32, (a, b)| most.max((a - b).abs())) / largest)
+        pairs.fold(0.0, |most: f32, (a, b)| most.max((a - b).abs())) / largest
     }
 }
 
@@ -263,6 +272,47 @@ fn every_recorded_model_is_recognised() {
                 }
                 Err(error) => panic!("{library} {model}: {error}"),
             }
+        }
+    }
+}
+
+/// Networks whose users put one linear layer in the place of all that follows the features, or of which a
+/// library saved no classifier: what they compute, by both engines.
+#[test]
+fn changed_networks_compute_as_their_libraries() {
+    for (library, count) in [("torchvision", 7), ("transformers", 3), ("keras", 9)] {
+        let goldens = Golden::all_in("tests/goldens/changed", library);
+        assert_eq!(goldens.len(), count);
+        for (model, golden) in goldens {
+            let name = model.strip_suffix("-0").or(model.strip_suffix("-none")).unwrap_or(&model);
+            let checkpoint = golden.checkpoint();
+            let found = recognize(&checkpoint, Some(library), None)
+                .unwrap_or_else(|error| panic!("{library} {model}: {error}"));
+            assert_eq!(found.model.name.rsplit('/').next(), Some(name), "{library}");
+            let has_classifier = library != "transformers" && !model.ends_with("-none");
+            assert_eq!(found.network.num_classes, if has_classifier { golden.classes } else { 0 });
+            let has_conv_head = !model.contains("mobilenet_v3") && !model.contains("MobileNetV3");
+            assert_eq!(found.notes.iter().any(|n| n.contains("`conv_head`")), !has_conv_head);
+            let device = Device::Cpu;
+            let build = |vb: VarBuilder<'_>| EfficientNet::new(&found.network, &vb);
+            let (candle, _) =
+                load(&checkpoint, Some(&found.renaming), DType::F32, &device, build).unwrap();
+            let input = golden.input(&found.model);
+            let difference = golden.difference_from(&candle.forward(&input, false).unwrap());
+            assert!(difference <= TOLERANCE, "{library} {model}: {difference:e}");
+            let build = |vb: VarBuilder<'_>| {
+                let options = CpuOptions::default();
+                CpuEngine::new(&found.network, &vb, options).map_err(candle_core::Error::wrap)
+            };
+            let (cpu, _) =
+                load(&checkpoint, Some(&found.renaming), DType::F32, &device, build).unwrap();
+            let values: Vec<f32> = input.flatten_all().unwrap().to_vec1().unwrap();
+            let wanted = Wanted { logits: true, ..Wanted::default() };
+            let images = Images::new(&values, golden.input).unwrap();
+            let logits = cpu.run(images, wanted).unwrap().logits.unwrap();
+            let logits = Tensor::from_vec(logits.data, logits.shape, &device).unwrap();
+            let difference = golden.difference_from(&logits);
+            assert!(difference <= TOLERANCE, "{library} {model}: {difference:e} by the CPU engine");
         }
     }
 }

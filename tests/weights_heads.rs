@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used)]
 
 use effnet::Classifier;
-use effnet::convert::{ConvertError, recognize};
-use effnet::weights::Checkpoint;
+use effnet::convert::{Conversion, ConvertError, library_models, recognize};
+use effnet::weights::{Checkpoint, Convention};
 
 #[path = "weights_support/generated.rs"]
 mod generated;
+#[path = "weights_support/sparse.rs"]
+mod sparse;
 
 use generated::{generated, with_more};
 
@@ -141,6 +143,76 @@ fn any_other_head_is_refused_by_its_layers() {
             build(&file).unwrap_err().to_string(),
             recognize(&Checkpoint::open(&file).unwrap(), None, None).unwrap_err().to_string()
         );
+    }
+}
+
+/// torchvision's MobileNetV3 without the layer before the classifier: what is left of those around it is not
+/// known where the classifier has kept its place.
+#[test]
+fn a_layer_that_is_gone_is_told_of_where_the_classifier_stayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let convention = Convention::named("torchvision").unwrap();
+    let model = library_models(&convention).find(|m| m.covered.name == "mobilenet_v3_small");
+    let model = model.unwrap();
+    let renaming = model.renaming(&model.network(&Default::default()).unwrap()).unwrap();
+    let body = renaming.tensors().iter().filter(|tensor| !tensor.foreign.contains("classifier"));
+    let body = body.map(|tensor| (tensor.foreign.as_str(), tensor.foreign_shape.as_slice()));
+    for (head, message) in [
+        (
+            &[("classifier.3.weight", &[5, 576][..]), ("classifier.3.bias", &[5])][..],
+            "`classifier.0.weight`",
+        ),
+        (
+            &[
+                ("classifier.0.weight", &[64, 576]),
+                ("classifier.0.bias", &[64]),
+                ("classifier.2.weight", &[5, 64]),
+                ("classifier.2.bias", &[5]),
+            ],
+            "one linear layer (weight and bias) on the network's 576 features",
+        ),
+    ] {
+        let file = sparse::write(folder.path(), body.clone().chain(head.iter().copied()));
+        let checkpoint = Checkpoint::open(file).unwrap();
+        let error = recognize(&checkpoint, Some("torchvision"), None).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+    // One that is alone is read, and has no name by which to convert it.
+    let head = [("fc.weight", [5, 576].as_slice()), ("fc.bias", &[5])];
+    let checkpoint = Checkpoint::open(sparse::write(folder.path(), body.chain(head))).unwrap();
+    let found = recognize(&checkpoint, Some("torchvision"), None).unwrap();
+    assert_eq!((found.network.num_classes, found.network.num_features), (5, 576));
+    for convention in ["timm", "torchvision"] {
+        let error = Conversion::new(&checkpoint, &found, convention).unwrap_err().to_string();
+        assert!(error.contains("mobilenet_v3_small without the layer `conv_head`"), "{error}");
+    }
+}
+
+/// What `MobileNetV1Model.save_pretrained` of transformers 5.24.0 writes.
+#[test]
+fn a_base_model_of_transformers_has_features_and_no_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = ("transformers", "mobilenet_v1_0.25_128");
+    let whole = build(&generated(folder.path(), model, 5, str::to_owned)).unwrap();
+    let coffee = "examples/images/coffee.png";
+    let expected = whole.embed(coffee).unwrap();
+    let base = |name: &str| name.strip_prefix("mobilenet_v1.").unwrap().to_owned();
+    let file = generated(folder.path(), model, 0, base);
+    let alone = build(&file).unwrap();
+    std::fs::rename(file, folder.path().join("model.safetensors")).unwrap();
+    let config = r#"{"architectures": ["MobileNetV1Model"], "classifier_dropout_prob": 0.999,
+        "depth_multiplier": 0.25, "dtype": "float32", "hidden_act": "relu6", "image_size": 128,
+        "initializer_range": 0.02, "layer_norm_eps": 0.001, "min_depth": 8,
+        "model_type": "mobilenet_v1", "num_channels": 3, "tf_padding": true,
+        "transformers_version": "5.24.0"}"#;
+    std::fs::write(folder.path().join("config.json"), config).unwrap();
+    let in_folder = Classifier::builder().model(folder.path()).build().unwrap();
+    assert_eq!(alone.embed(coffee).unwrap(), expected);
+    for classifier in [alone, in_folder] {
+        assert_eq!(classifier.num_classes(), 0);
+        assert_eq!(classifier.embed(coffee).unwrap().len(), expected.len());
+        let error = classifier.classify(coffee, 1).unwrap_err().to_string();
+        assert!(error.contains("has no classifier"), "{error}");
     }
 }
 

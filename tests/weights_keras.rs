@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use difference::difference;
-use effnet::weights::{Activation, Checkpoint, WeightsError, seeded::Uniform};
+use effnet::labels::ClassifierActivation;
+use effnet::weights::{Checkpoint, WeightsError, seeded::Uniform};
 
 fn path(name: &str) -> PathBuf {
     Path::new("tests/data/keras").join(name)
@@ -229,13 +230,13 @@ fn refusals_are_typed() {
 fn what_stands_between_features_and_classes_is_folded_into_the_classifier() {
     let expected = open("heads/expected.safetensors");
     for (name, dense_only, activation, size) in [
-        ("norm.keras", false, Activation::Softmax, [3, 8, 8]),
-        ("norm.h5", false, Activation::Softmax, [3, 8, 8]),
-        ("bare_norm.keras", false, Activation::None, [3, 8, 8]),
-        ("bare_norm.h5", false, Activation::None, [3, 8, 8]),
-        ("one.keras", true, Activation::Sigmoid, [3, 8, 8]),
-        ("one.h5", true, Activation::Sigmoid, [3, 8, 8]),
-        ("resized.keras", true, Activation::Softmax, [3, 10, 12]),
+        ("norm.keras", false, ClassifierActivation::Softmax, [3, 8, 8]),
+        ("norm.h5", false, ClassifierActivation::Softmax, [3, 8, 8]),
+        ("bare_norm.keras", false, ClassifierActivation::None, [3, 8, 8]),
+        ("bare_norm.h5", false, ClassifierActivation::None, [3, 8, 8]),
+        ("one.keras", true, ClassifierActivation::Sigmoid, [3, 8, 8]),
+        ("one.h5", true, ClassifierActivation::Sigmoid, [3, 8, 8]),
+        ("resized.keras", true, ClassifierActivation::Softmax, [3, 10, 12]),
     ] {
         let file = open(&format!("heads/{name}"));
         let case = name.split('.').next().unwrap();
@@ -260,9 +261,10 @@ fn what_stands_between_features_and_classes_is_folded_into_the_classifier() {
         let bias = file.shape("mine/bias").unwrap();
         assert_eq!((&[classes.value][..], &*classes.place), (bias, "layer `mine`"), "{name}");
     }
-    for (name, activation) in
-        [("softmax.h5", Activation::Softmax), ("sigmoid.h5", Activation::Sigmoid)]
-    {
+    for (name, activation) in [
+        ("softmax.h5", ClassifierActivation::Softmax),
+        ("sigmoid.h5", ClassifierActivation::Sigmoid),
+    ] {
         let said = open(&format!("heads/{name}")).declared().activation.clone().unwrap();
         assert_eq!((said.value, &*said.place), (activation, "layer `mine`"), "{name}");
     }

@@ -64,6 +64,37 @@ fn the_weights_or_their_averages_are_found_in_what_libraries_leave() {
     }
 }
 
+/// What Lightning keeps of a module's arguments may be anything: nothing of it is run, and none of its tensors
+/// is the network's.
+#[test]
+fn hyper_parameters_of_every_kind_stand_beside_the_weights() {
+    let expected = open("network.safetensors");
+    for (name, architectures) in [
+        ("lightning_omegaconf.ckpt", &["hyper_parameters.cfg.model.name=efficientnet_b0"][..]),
+        ("omegaconf.ckpt", &["hyper_parameters.model.name=efficientnet_b0"]),
+        ("lightning_all.ckpt", &["hyper_parameters.model_name=efficientnet_b1"]),
+    ] {
+        let file = open(name);
+        assert_eq!(file.names().len(), expected.names().len(), "{name}");
+        for tensor in expected.names() {
+            let found = file.read_f32(&format!("net.{tensor}"));
+            if !tensor.ends_with("tracked") {
+                assert_eq!(found.unwrap(), expected.read_f32(tensor).unwrap(), "{name}: {tensor}");
+            }
+        }
+        assert_eq!(file.note(), Some("the weights are those under `state_dict`"), "{name}");
+        let said = file.declared().architectures.iter();
+        let said: Vec<_> = said.map(|said| format!("{}={}", said.place, said.value)).collect();
+        assert_eq!(said, architectures, "{name}");
+        if architectures[0].ends_with("b0") {
+            let declared = file.declared();
+            assert_eq!(declared.num_classes.as_ref().unwrap().value, 3, "{name}");
+            assert_eq!(declared.img_size.as_ref().unwrap().value, 64, "{name}");
+            assert_eq!(declared.classes.as_ref().unwrap().value, ["cat", "dog", "emu"], "{name}");
+        }
+    }
+}
+
 /// The same tensors by flat names, as safetensors has them.
 fn flat(named: &[(&str, &[usize])]) -> Checkpoint {
     let values: Vec<Vec<f32>> =
@@ -126,9 +157,20 @@ fn a_head_beside_the_backbone_stays_and_what_is_no_layer_is_named() {
         ("head.0.running_mean", &[2]),
         ("head.1.weight", &[5, 2]),
         ("loss_fn.pos_weight", &[5]),
+        // That of a layer, in a loss that learns.
+        ("criterion.weight", &[7, 2]),
+        ("criterion.bias", &[7]),
+        ("val_loss.weight", &[5]),
+        ("val_loss.pos_weight", &[5]),
     ]);
     assert_eq!(file.names().len(), 4);
-    assert_eq!(file.note(), Some("inference does not use `loss_fn.pos_weight`"));
+    let note = "inference does not use `criterion.bias`, `criterion.weight`, `loss_fn.pos_weight`, \
+                `val_loss.pos_weight`, `val_loss.weight`";
+    assert_eq!(file.note(), Some(note));
+    // A network whose name has a loss's in it.
+    let file =
+        flat(&[("metric_net.stem.weight", &[2, 3, 1, 1]), ("metric_net.fc.weight", &[5, 2])]);
+    assert_eq!((file.names().len(), file.note()), (2, None));
     let parts = open("parts.pth");
     assert_eq!(parts.shape("head.weight"), Some(&[3, 2][..]));
     assert!(parts.shape("backbone.conv_stem.weight").is_some());
@@ -299,9 +341,14 @@ fn formats_without_a_reader_are_named_by_their_first_bytes_or_names() {
 /// No change of a byte and no cut makes the reader panic or take long.
 #[test]
 fn damage_anywhere_is_an_error_or_other_values() {
-    for name in
-        ["timm_ema.pth.tar", "lightning.ckpt", "foreign_4.pth", "module.pth", "accepted.pth"]
-    {
+    for name in [
+        "timm_ema.pth.tar",
+        "lightning.ckpt",
+        "omegaconf.ckpt",
+        "foreign_4.pth",
+        "module.pth",
+        "accepted.pth",
+    ] {
         let whole = std::fs::read(path(name)).unwrap();
         let read = |bytes: Vec<u8>| {
             if let Ok(file) = Checkpoint::from_bytes(name, bytes) {

@@ -111,3 +111,12 @@ pub struct Arch {
     /// Channels left by pruning, which replace the scaled ones.
     pub pruned: Option<&'static [PrunedStage]>,
 }
+
+impl Arch {
+    /// The same without the layers between the pool and the classifier, which reads what the last block
+    /// gives, pooled: what is left where users replace all that follows the features of a MobileNet V3.
+    #[must_use]
+    pub fn without_conv_head(self) -> Self {
+        Self { head: Head::Pool, num_features: NumFeatures::LastBlock, ..self }
+    }
+}

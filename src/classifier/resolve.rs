@@ -119,7 +119,12 @@ impl Resolver {
             ModelName::File(file) => Err(Error::TwoCheckpoints { model: file }),
             ModelName::Timm(name) => self.timm(&name, given, wanted),
             ModelName::Folder(folder) => {
-                let config = ModelConfig::from_file(&folder.join("config.json"))?;
+                let file = folder.join("config.json");
+                if given.is_none() && !file.exists() {
+                    // Tensors alone, as Accelerate saves a model.
+                    return of_file(&folder, &Checkpoint::open(&folder)?);
+                }
+                let config = ModelConfig::from_file(&file)?;
                 let name = file_name(&folder);
                 if given.is_some() {
                     return configured(name, config, given);

@@ -21,7 +21,7 @@ pub(super) struct PreprocessingArgs {
     /// How an image is fitted: center, squash or border
     #[arg(long, value_name = "MODE")]
     crop_mode: Option<CropMode>,
-    /// Filter of the resize: nearest, bilinear, bicubic or lanczos
+    /// Filter of the resize: nearest, bilinear, bilinear-no-antialias, bicubic or lanczos
     #[arg(long, value_name = "FILTER")]
     interpolation: Option<Interpolation>,
     /// Mean of pixels from 0 to 1: one value, or one a channel (0.485,0.456,0.406)

@@ -1,7 +1,7 @@
 //! The library's errors name its own settings; whoever runs the command has options.
 
 /// What errors of the library name, and what the command has in its place.
-const OPTIONS: [(&str, &str); 16] = [
+const OPTIONS: [(&str, &str); 19] = [
     ("`Limits::max_pixels`", "--max-pixels"),
     ("raise `Limits::max_alloc` if the file is to be trusted", "make the image smaller"),
     ("`DecodeOptions::lenient`", "--lenient"),
@@ -11,6 +11,9 @@ const OPTIONS: [(&str, &str); 16] = [
     ("`ClassifierBuilder::labels`", "--labels"),
     ("`Conversion::with_labels`", "--labels"),
     ("`ClassifierBuilder::activation`", "--activation"),
+    ("`ClassifierBuilder::crop_mode`", "--crop-mode"),
+    ("`ClassifierBuilder::crop_pct`", "--crop-pct"),
+    ("`ClassifierBuilder::interpolation`", "--interpolation"),
     ("`ClassifierBuilder::mean`", "--mean"),
     ("`ClassifierBuilder::std`", "--std"),
     ("`Classifier::embed` returns them", "`effnet embed` writes them"),

@@ -7,16 +7,17 @@ use super::head::{self, Head, LeftOver};
 use super::model::{LibraryModel, shapes};
 use super::recognize::{Recognized, unknown_model};
 use crate::arch::{Network, NetworkOptions};
-use crate::weights::{
-    Checkpoint, MappedTensor, Mismatch, Misshapen, Missing, Renaming, Unexpected,
-};
+use crate::pretrained::PretrainedCfg;
+use crate::weights::{Checkpoint, Mismatch, Misshapen, Missing, Renaming, Unexpected};
 
 /// The tensor by which a model is looked for: the first of every network of the family.
 pub(super) const STEM: &str = "conv_stem.weight";
+/// The layer between pool and classifier of a MobileNet V3.
+const CONV_HEAD: &str = "conv_head.weight";
 pub(super) const CLASSIFIER_WEIGHT: &str = "classifier.weight";
 pub(super) const CLASSIFIER_BIAS: &str = "classifier.bias";
-/// The classes of a classifier of ImageNet's with a background class.
-const IMAGENET_WITH_BACKGROUND: usize = 1001;
+/// The classes of ImageNet.
+const IMAGENET: usize = 1000;
 /// How many prefixes are compared; a hostile file may have as many as it has tensors.
 const PREFIXES: usize = 16;
 
@@ -30,6 +31,17 @@ pub(super) struct Prefixes<'a> {
 impl<'a> Prefixes<'a> {
     pub(super) fn new(checkpoint: &'a Checkpoint) -> Self {
         Self { checkpoint, known: HashMap::new() }
+    }
+
+    /// How the names of a model begin whose library calls the stem `stem`; `None` if the file has no such
+    /// tensor.
+    fn beginning<'m>(&mut self, model: &LibraryModel<'m>, stem: &str) -> Option<Beginning<'m>> {
+        if let Some(prefix) = self.of(stem) {
+            return Some(Beginning { lacks: "", prefix });
+        }
+        let lacks = model.family.optional_prefix()?;
+        let prefix = self.of(stem.strip_prefix(lacks)?)?;
+        Some(Beginning { lacks, prefix })
     }
 
     /// What the file has before the name `stem`, the beginning that most tensors share where it has
@@ -53,13 +65,26 @@ impl<'a> Prefixes<'a> {
     }
 }
 
+/// How names begin in a file, where that is not as in the library.
+struct Beginning<'a> {
+    /// What the library's have and the file's lack.
+    lacks: &'a str,
+    /// What the file has before all else.
+    prefix: String,
+}
+
+impl Beginning<'_> {
+    fn apply(&self, renaming: Renaming) -> Renaming {
+        renaming.without(self.lacks).under(&self.prefix)
+    }
+}
+
 /// A model whose stem the file names.
 pub(super) struct Candidate<'a> {
     pub(super) model: LibraryModel<'a>,
     network: Network,
     renaming: Renaming,
     has_background: bool,
-    prefix: String,
     head: Head,
 }
 
@@ -72,15 +97,22 @@ impl<'a> Candidate<'a> {
         stem_fits: bool,
     ) -> Result<Option<Self>, ConvertError> {
         let mut options = NetworkOptions::default();
-        let network = model.network(&options)?;
+        let mut arch = model.arch()?;
+        let network = arch.network(&options)?;
         let stem = stem(&model, &network)?;
-        let Some(prefix) = prefixes.of(&stem.foreign) else { return Ok(None) };
-        let found = checkpoint.shape(&format!("{prefix}{}", stem.foreign)).unwrap_or_default();
+        let called = stem.foreign(STEM).unwrap_or_default();
+        let Some(beginning) = prefixes.beginning(&model, called) else { return Ok(None) };
+        let stem = beginning.apply(stem);
+        let stem = stem.mapped(STEM).ok_or_else(|| unknown_model(STEM, &[]))?;
+        let found = checkpoint.shape(&stem.foreign).unwrap_or_default();
         match in_chans(found, &stem.foreign_shape) {
             Some(in_chans) => options.in_chans = in_chans,
             None if stem_fits => return Ok(None),
             None => {}
         }
+        let renamed = |network: &Network, shapes: &[(String, Vec<usize>)]| {
+            Ok::<_, ConvertError>(beginning.apply(model.renaming_of(network, shapes)?))
+        };
         // A name that counts modules needs those before it.
         let listed = match model.family.counts_modules() {
             true => shapes(&network)?,
@@ -88,38 +120,39 @@ impl<'a> Candidate<'a> {
                 .map(|(name, shape)| (name.to_owned(), shape))
                 .into(),
         };
-        let own = model.renaming_of(&network, &listed)?.under(&prefix);
+        let own = renamed(&network, &listed)?;
         let classes = own.foreign(CLASSIFIER_BIAS).and_then(|bias| checkpoint.shape(bias));
         let classes = classes.and_then(|shape| shape.first()).copied();
-        let has_background =
-            model.family.has_background() && classes == Some(IMAGENET_WITH_BACKGROUND);
+        let has_background = model.family.has_background() && classes == Some(IMAGENET + 1);
         options.num_classes = classes.unwrap_or(0) - usize::from(has_background);
-        let network = model.network(&options)?;
-        let renaming = model.renaming_of(&network, &shapes(&network)?)?.under(&prefix);
-        let renaming = if has_background { renaming.with_background_class() } else { renaming };
-        let mut candidate = Self {
-            model,
-            network,
-            renaming,
-            has_background,
-            prefix,
-            head: if classes.is_some() { Head::Own } else { Head::None },
-        };
-        if classes.is_none()
-            && let Some((weight, bias, classes)) =
-                head::only_linear(checkpoint, &candidate.renaming, &own)
-        {
-            let shaped = |name| (name, checkpoint.shape(name).unwrap_or_default());
-            options.num_classes = classes;
-            candidate.network = model.network(&options)?;
-            candidate.renaming = model
-                .renaming_of(&candidate.network, &shapes(&candidate.network)?)?
-                .under(&candidate.prefix)
-                .with_classifier(shaped(weight), shaped(bias));
-            candidate.head = Head::Other(head::module(weight).to_owned());
+        let mut network = arch.network(&options)?;
+        let mut renaming = renamed(&network, &shapes(&network)?)?;
+        if has_background {
+            renaming = renaming.with_background_class();
         }
-        candidate.renaming = candidate.renaming.beside(head::of_training(checkpoint));
-        Ok(Some(candidate))
+        let mut head = if classes.is_some() { Head::Own } else { Head::None };
+        if classes.is_none() {
+            let conv = renaming.mapped(CONV_HEAD).filter(|_| network.head.pools_first());
+            if conv.is_some_and(|c| checkpoint.shape(&c.foreign) != Some(&*c.foreign_shape)) {
+                arch = arch.without_conv_head();
+                network = arch.network(&options)?;
+                renaming = renamed(&network, &shapes(&network)?)?;
+            }
+            let features = network.num_features;
+            if let Some(found) = head::only_linear(checkpoint, &renaming, &own, features) {
+                let shaped = |name| (name, checkpoint.shape(name).unwrap_or_default());
+                options.num_classes = found.classes;
+                network = arch.network(&options)?;
+                renaming = renamed(&network, &shapes(&network)?)?
+                    .with_classifier(shaped(found.weight), shaped(found.bias));
+                renaming = found.fold(checkpoint, renaming)?;
+                head = Head::Other {
+                    module: head::module(found.weight).to_owned(),
+                    norm: found.norm.map(|[scale, ..]| head::module(scale).to_owned()),
+                };
+            }
+        }
+        Ok(Some(Self { model, network, renaming, has_background, head }))
     }
 
     /// What differs between the model's tensors and the file's.
@@ -166,29 +199,62 @@ impl<'a> Candidate<'a> {
     /// What was done to the file's names, and what it has that is not used; for the user.
     fn notes(&self, checkpoint: &Checkpoint) -> Vec<String> {
         let mut notes = Vec::new();
-        if !self.prefix.is_empty() {
+        let Network { num_classes, num_features, .. } = self.network;
+        let prefix = self.renaming.prefix();
+        if !prefix.is_empty() {
             let count = self.renaming.tensors().len();
-            notes.push(format!("the prefix {} was taken off {count} names", self.prefix));
+            notes.push(format!("the prefix {prefix} was taken off {count} names"));
         }
-        if let Head::Other(module) = &self.head {
+        if self.is_without_conv_head() {
             notes.push(format!(
-                "the classifier is `{module}`, of {} classes",
-                self.network.num_classes
+                "the network ends at its {num_features} pooled features, without the layer `conv_head`"
             ));
         }
-        let beside: Vec<_> = self.renaming.names_beside().map(|name| format!("`{name}`")).collect();
-        if !beside.is_empty() {
-            notes.push(format!("inference does not use {}", beside.join(", ")));
+        if let Head::Other { module, norm } = &self.head {
+            notes.push(format!("the classifier is `{module}`, of {num_classes} classes"));
+            if let (Some(norm), Some(epsilon)) = (norm, checkpoint.undescribed_eps()) {
+                notes.push(format!(
+                    "the batch norm `{norm}` was folded into the classifier, with the epsilon \
+                     {epsilon:e} and no activation between them: a file of weights alone does not say \
+                     otherwise"
+                ));
+            }
+        }
+        if let Some(cfg) = self.own_classes() {
+            let said = [cfg.crop_mode.as_deref(), cfg.interpolation.as_deref()];
+            notes.push(format!(
+                "images are resized as {} does for networks of one's own ({}); \
+                 `ClassifierBuilder::crop_mode`, `ClassifierBuilder::crop_pct` and \
+                 `ClassifierBuilder::interpolation` set another way",
+                self.model.family.convention(),
+                said.into_iter().flatten().collect::<Vec<_>>().join(", ")
+            ));
         }
         let file = checkpoint.file();
         notes.into_iter().map(|note| format!("{file}: {note}")).collect()
     }
 
+    /// How the library's users prepare images for such a network, if it has classes of their own.
+    fn own_classes(&self) -> Option<&PretrainedCfg> {
+        let is_own = !matches!(self.network.num_classes, 0 | IMAGENET);
+        self.model.family.own_classes().filter(|_| is_own)
+    }
+
+    fn is_without_conv_head(&self) -> bool {
+        self.model.arch().is_ok_and(|arch| arch.head != self.network.head)
+    }
+
     pub(super) fn into_recognized(self, checkpoint: &Checkpoint) -> Recognized {
         let notes = self.notes(checkpoint);
+        let mut model = self.model.covered.clone();
+        if let Some(cfg) = self.own_classes() {
+            let mut cfg = cfg.clone();
+            cfg.fill_from(&model.preprocessing.unwrap_or_default());
+            model.preprocessing = Some(cfg);
+        }
         Recognized {
             convention: self.model.family.convention().to_owned(),
-            model: self.model.covered.clone(),
+            model,
             network: self.network,
             renaming: self.renaming,
             has_background: self.has_background,
@@ -210,10 +276,8 @@ fn in_chans(found: &[usize], expected: &[usize]) -> Option<usize> {
 }
 
 /// The stem of a model's network by the library's name.
-fn stem(model: &LibraryModel<'_>, network: &Network) -> Result<MappedTensor, ConvertError> {
+fn stem(model: &LibraryModel<'_>, network: &Network) -> Result<Renaming, ConvertError> {
     let k = network.stem_kernel_size;
     let shape = vec![network.stem_chs, network.in_chans, k, k];
-    let renaming = model.renaming_of(network, &[(STEM.to_owned(), shape)])?;
-    let tensor = renaming.tensors().first().cloned();
-    tensor.ok_or_else(|| unknown_model(STEM, &[]))
+    Ok(model.renaming_of(network, &[(STEM.to_owned(), shape)])?)
 }

@@ -98,6 +98,10 @@ impl<'a> Conversion<'a> {
     ) -> Result<Self, ConvertError> {
         let convention = Convention::named(to)?;
         let network = &source.network;
+        if super::model::arch(&source.model)?.head != network.head {
+            let model = source.model.name.clone();
+            return Err(ConvertError::NoConvHead { model, convention: to.to_owned() });
+        }
         let tensors = shapes(network)?;
         let options = NetworkOptions {
             in_chans: network.in_chans,
@@ -198,8 +202,7 @@ impl<'a> Conversion<'a> {
     pub fn write(&self, path: impl AsRef<Path>, dtype: Dtype) -> Result<(), ConvertError> {
         let mut stored = Vec::with_capacity(self.renaming.tensors().len());
         for (from, to) in self.source.renaming.tensors().iter().zip(self.renaming.tensors()) {
-            let canonical = from.to_canonical(self.checkpoint.read_f32(&from.foreign)?);
-            let values = to.to_foreign(canonical);
+            let values = to.to_foreign(self.checkpoint.read_canonical(from)?);
             stored.push(self.stored(&from.foreign, values, dtype)?);
         }
         let named: Vec<_> = self

@@ -23,6 +23,16 @@ pub enum ConvertError {
         /// Its first names.
         names: Vec<String>,
     },
+    /// Something near to a network that cannot be run.
+    #[error("{file}: this is {what}: {remedy}")]
+    NoNetwork {
+        /// The file.
+        file: String,
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// Names of a known convention, and of no model that it covers.
     #[error(
         "of {tried} models that begin alike the nearest is {model}, by the convention \
@@ -102,6 +112,17 @@ pub enum ConvertError {
         model: String,
         /// Why.
         reason: String,
+    },
+    /// A MobileNet V3 whose classifier reads the pooled features, which no library builds by a name.
+    #[error(
+        "{model} without the layer `conv_head` is not a model of {convention}'s: it cannot be converted, \
+         only run as it is"
+    )]
+    NoConvHead {
+        /// The library's name of the whole model.
+        model: String,
+        /// The convention that was asked for.
+        convention: String,
     },
     /// Class names that do not fit the checkpoint's classes.
     #[error("`Conversion::with_labels`: {0}")]

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{ConvertError, Recognized, model};
+use super::{ConvertError, Recognized};
 use crate::arch::NetworkOptions;
 use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
 use crate::preprocess::Pipeline;
-use crate::pretrained::{self, ModelArgs, ModelConfig, PretrainedCfg};
+use crate::pretrained::{self, ModelArgs, ModelConfig, PretrainedCfg, said_names, said_of_images};
 use crate::replace::Replacement;
-use crate::weights::{Checkpoint, Normalization};
+use crate::weights::{Checkpoint, Declared, Normalization};
 
 /// The total stride of every network of the family.
 const STRIDE: usize = 32;
@@ -23,7 +23,7 @@ impl Recognized {
     /// # Errors
     /// If the network cannot be built so.
     pub fn with_config(mut self, config: &ModelConfig) -> Result<Self, ConvertError> {
-        let mut arch = model::arch(&self.model)?;
+        let mut arch = self.arch()?;
         if let Some(channel_multiplier) = config.channel_multiplier {
             arch.channel_multiplier = channel_multiplier;
             self.model.channel_multiplier = Some(channel_multiplier);
@@ -58,7 +58,8 @@ pub(super) fn config(
         });
     }
     let network = &source.network;
-    let mut cfg = prepared(source, own);
+    let declared = checkpoint.declared();
+    let mut cfg = prepared(source, own, declared);
     if let Some(Normalization { mean, std, .. }) = checkpoint.normalization()
         && network.in_chans == mean.len()
     {
@@ -75,7 +76,8 @@ pub(super) fn config(
     let mut names = cfg
         .label_names
         .take()
-        .filter(|_| own.is_some_and(|own| own.num_classes == network.num_classes));
+        .filter(|_| own.is_some_and(|own| own.num_classes == network.num_classes))
+        .or_else(|| Some(said_names(declared, network.num_classes)?.0));
     if let Some(labels) = labels {
         label_set_for(network.num_classes, Some(labels), None)?;
         (names, descriptions) = (Some(labels.clone()), None);
@@ -92,24 +94,23 @@ pub(super) fn config(
             config["label_descriptions"] = json!(descriptions);
         }
     }
-    let args = model_args(source, own);
+    let args = model_args(source, own, declared);
     if args.as_object().is_some_and(|args| !args.is_empty()) {
         config["model_args"] = args;
     }
-    if let Some(own) = own {
-        for (key, value) in said_beside_timm(own) {
-            config[key] = json!(value);
-        }
+    for (key, value) in said_beside_timm(own, declared) {
+        config[key] = json!(value);
     }
     Ok(config)
 }
 
-/// How images are prepared: as the checkpoint's own configuration says, its library, timm's row.
-fn prepared(source: &Recognized, own: Option<&ModelConfig>) -> PretrainedCfg {
+/// How images are prepared: as the checkpoint's own configuration says, the checkpoint, its library, timm's
+/// row.
+fn prepared(source: &Recognized, own: Option<&ModelConfig>, declared: &Declared) -> PretrainedCfg {
     let row = row_cfg(&source.model.timm);
-    let library = source.model.preprocessing.as_ref().map(|library| {
-        let resolved = library.resolve(false).or(row.resolve(false));
-        // One size: that of the library.
+    // One size: that of `first`.
+    let over = |first: &PretrainedCfg, rest: &PretrainedCfg| {
+        let resolved = first.resolve(false).or(rest.resolve(false));
         PretrainedCfg {
             input_size: Some(resolved.input_size.value),
             interpolation: Some(resolved.interpolation.value),
@@ -119,26 +120,33 @@ fn prepared(source: &Recognized, own: Option<&ModelConfig>) -> PretrainedCfg {
             std: Some(resolved.std.value),
             ..PretrainedCfg::default()
         }
-    });
-    match (own, library) {
-        (None, library) => library.unwrap_or(row),
-        (Some(own), library) => {
+    };
+    let library = source.model.preprocessing.as_ref().map(|library| over(library, &row));
+    let said = said_of_images(declared, source.network.in_chans).ok().flatten();
+    match own {
+        None => {
+            let base = library.unwrap_or(row);
+            said.map_or_else(|| base.clone(), |said| over(&said, &base))
+        }
+        Some(own) => {
             let mut cfg = own.pretrained_cfg.clone();
             // These name another model than the one that is written.
             (cfg.architecture, cfg.file, cfg.source, cfg.hf_hub_filename) =
                 (None, None, None, None);
-            if let Some(library) = library {
-                cfg.fill_from(&library);
-            }
+            said.iter().chain(&library).for_each(|base| cfg.fill_from(base));
             cfg
         }
     }
 }
 
-/// Arguments of the library's arithmetic, and over them those of the checkpoint's configuration.
-fn model_args(source: &Recognized, own: Option<&ModelConfig>) -> Value {
+/// Arguments of the library's arithmetic, and over them those that the checkpoint says and those of its
+/// configuration.
+fn model_args(source: &Recognized, own: Option<&ModelConfig>, declared: &Declared) -> Value {
     let object = |args: &ModelArgs| without_nulls(serde_json::to_value(args).unwrap_or_default());
     let mut args = object(&source.model.model_args);
+    if let Some(said) = &declared.bn_eps {
+        args["bn_eps"] = json!(said.value);
+    }
     if let (Value::Object(args), Some(Value::Object(own))) =
         (&mut args, own.map(|own| object(&own.model_args)))
     {
@@ -155,15 +163,22 @@ fn model_args(source: &Recognized, own: Option<&ModelConfig>) -> Value {
 }
 
 /// What timm's file has no word for, by the keys that [`ModelConfig`] reads; timm passes over them.
-fn said_beside_timm(own: &ModelConfig) -> Vec<(&'static str, &'static str)> {
+fn said_beside_timm(
+    own: Option<&ModelConfig>,
+    declared: &Declared,
+) -> Vec<(&'static str, &'static str)> {
     let mut said = Vec::new();
-    match own.activation.map(|activation| activation.value) {
+    // A checkpoint's `None` are logits.
+    let declared = declared.activation.as_ref().map(|said| said.value);
+    let declared = declared.filter(|&value| value != ClassifierActivation::None);
+    match own.and_then(|own| own.activation).map(|own| own.value).or(declared) {
         Some(ClassifierActivation::Sigmoid) => {
             said.push(("problem_type", "multi_label_classification"));
         }
         Some(ClassifierActivation::None) => said.push(("problem_type", "regression")),
         _ => {}
     }
+    let Some(own) = own else { return said };
     match (own.pretrained_cfg.pipeline, own.turns_exif) {
         (Pipeline::Transformers, _) => said.push(("pipeline", "transformers")),
         (Pipeline::Timm, true) => said.push(("model_type", "timm_wrapper")),

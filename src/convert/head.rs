@@ -1,17 +1,18 @@
-//! Which tensors of a file are the classifier, and which belong to training alone.
+//! Which tensors of a file are the classifier.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use super::candidate::{CLASSIFIER_BIAS, CLASSIFIER_WEIGHT};
 use super::model::LibraryModel;
-use crate::weights::{Checkpoint, Renaming};
+use crate::weights::{Checkpoint, Renaming, WeightsError, into_linear};
 
+/// Scale, shift, mean and variance of a batch norm.
+const NORM: [&str; 4] = ["bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"];
+/// The most tensors of a classifier: those of a linear layer and of a norm.
+const MOST: usize = 6;
 /// How many tensors an error lists.
 const LISTED: usize = 8;
-
-/// What the first part of the name of a loss's or a metric's tensor has in it.
-const OF_TRAINING: [&str; 4] = ["criterion", "loss", "metric", "accuracy"];
 
 /// The classifier of a file.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ pub(super) enum Head {
     None,
     /// By the names of the convention.
     Own,
-    /// A linear layer by another name.
-    Other(String),
+    /// A linear layer by another name, with a batch norm before it, perhaps.
+    Other { module: String, norm: Option<String> },
 }
 
 /// Tensors beside those of a whole network that are not one linear classifier.
@@ -31,6 +32,8 @@ pub struct LeftOver {
     num_features: usize,
     tensors: Vec<String>,
     more: usize,
+    /// Whether another file of the same model says what the layers do.
+    is_undescribed: bool,
 }
 
 impl LeftOver {
@@ -45,13 +48,14 @@ impl LeftOver {
             .collect();
         let more = tensors.len().saturating_sub(LISTED);
         tensors.truncate(LISTED);
-        Self { model: model.describe(), num_features, tensors, more }
+        let is_undescribed = checkpoint.undescribed_eps().is_some();
+        Self { model: model.describe(), num_features, tensors, more, is_undescribed }
     }
 }
 
 impl fmt::Display for LeftOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { model, num_features, tensors, more } = self;
+        let Self { model, num_features, tensors, more, is_undescribed } = self;
         write!(f, "it has all tensors of {model}, and beside them {}", tensors.join(", "))?;
         if *more > 0 {
             write!(f, " and {more} more")?;
@@ -59,45 +63,98 @@ impl fmt::Display for LeftOver {
         write!(
             f,
             ": a classifier is one linear layer (weight and bias) on the network's {num_features} \
-             features; save the network with such a layer, or without a classifier to take its features"
-        )
+             features; "
+        )?;
+        f.write_str(match is_undescribed {
+            true => {
+                "a file of Keras's weights alone does not say what its layers do: save the whole model, as \
+                 .keras"
+            }
+            false => {
+                "save the network with such a layer, or without a classifier to take its features"
+            }
+        })
     }
 }
 
-/// The names of weight and bias of the only linear layer beside the tensors of `body`, whatever it is
-/// called, and its number of classes. `own` says how the convention's classifier calls the two.
+/// A linear layer by a name that the convention does not have.
+#[derive(Clone, Copy)]
+pub(super) struct Linear<'a> {
+    pub(super) weight: &'a str,
+    pub(super) bias: &'a str,
+    pub(super) classes: usize,
+    /// Scale, shift, mean and variance of a batch norm of its inputs.
+    pub(super) norm: Option<[&'a str; 4]>,
+}
+
+/// The only linear layer beside the tensors of `body`, whatever it is called, of which `own` says how the
+/// convention calls weight and bias. In a file that does not say what layers do, a batch norm may stand
+/// beside it: one of its inputs where these are not as many as its outputs.
 pub(super) fn only_linear<'a>(
     checkpoint: &'a Checkpoint,
     body: &Renaming,
     own: &Renaming,
-) -> Option<(&'a str, &'a str, usize)> {
+    num_features: usize,
+) -> Option<Linear<'a>> {
     let used: HashSet<_> = body.tensors().iter().map(|tensor| tensor.foreign.as_str()).collect();
-    let mut beside = checkpoint
-        .names()
-        .filter(|name| !used.contains(name) && !body.ignores(name) && !is_of_training(name));
-    let (Some(first), Some(second), None) = (beside.next(), beside.next(), beside.next()) else {
-        return None;
+    let is_beside = |name: &&str| !used.contains(name) && !body.ignores(name);
+    let beside: Vec<_> = checkpoint.names().filter(is_beside).take(MOST + 1).collect();
+    let find = |foreign: Option<&str>| -> Option<&'a str> {
+        let wanted = parameter(foreign?);
+        beside.iter().copied().find(|name| parameter(name) == wanted)
     };
-    let is = |name: &str, canonical| own.foreign(canonical).map(parameter) == Some(parameter(name));
-    let (weight, bias) =
-        if is(first, CLASSIFIER_WEIGHT) { (first, second) } else { (second, first) };
-    let is_linear = is(weight, CLASSIFIER_WEIGHT)
-        && is(bias, CLASSIFIER_BIAS)
-        && module(weight) == module(bias);
-    match checkpoint.shape(bias)? {
-        &[classes] if is_linear && classes > 0 => Some((weight, bias, classes)),
-        _ => None,
+    let [weight, bias] = [CLASSIFIER_WEIGHT, CLASSIFIER_BIAS].map(|name| find(own.foreign(name)));
+    let (weight, bias) = (weight?, bias?);
+    let &[classes] = checkpoint.shape(bias)? else { return None };
+    let norm = match beside.len() {
+        2 => None,
+        MOST if checkpoint.undescribed_eps().is_some() && classes != num_features => {
+            let norm = NORM.map(|name| find(body.foreign(name)).unwrap_or_default());
+            let is_norm = |name: &&str| {
+                module(name) == module(norm[0]) && checkpoint.shape(name) == Some(&[num_features])
+            };
+            Some(norm).filter(|norm| norm.iter().all(is_norm))
+        }
+        _ => return None,
+    };
+    let is_alone = beside.len() == 2 || norm.is_some();
+    (is_alone && module(weight) == module(bias) && classes > 0).then_some(Linear {
+        weight,
+        bias,
+        classes,
+        norm,
+    })
+}
+
+impl Linear<'_> {
+    /// The layer's values in timm's layout with those of the batch norm of its inputs in them; `renaming`
+    /// has the layer as the classifier.
+    pub(super) fn fold(
+        &self,
+        checkpoint: &Checkpoint,
+        renaming: Renaming,
+    ) -> Result<Renaming, WeightsError> {
+        let (Some(names), Some(epsilon)) = (self.norm, checkpoint.undescribed_eps()) else {
+            return Ok(renaming);
+        };
+        let read = |canonical| renaming.mapped(canonical).map(|m| checkpoint.read_canonical(m));
+        let (Some(weight), Some(bias)) = (read(CLASSIFIER_WEIGHT), read(CLASSIFIER_BIAS)) else {
+            return Ok(renaming);
+        };
+        let (mut weight, mut bias) = (weight?, bias?);
+        let mut norm = [const { Vec::new() }; 4];
+        for (values, name) in norm.iter_mut().zip(names) {
+            *values = checkpoint.read_f32(name)?;
+        }
+        let inputs = norm[0].len();
+        // Another shape is told of where shapes are compared.
+        if weight.len() == inputs * bias.len() {
+            let [scale, shift, mean, variance] = &norm;
+            let norm = [scale, shift, mean, variance].map(Vec::as_slice);
+            into_linear(&mut weight, &mut bias, [1, inputs], norm, epsilon);
+        }
+        Ok(renaming.with_folded([weight, bias], names.map(str::to_owned).into()))
     }
-}
-
-/// The names of losses' and metrics' tensors, which a module of training keeps beside its network.
-pub(super) fn of_training(checkpoint: &Checkpoint) -> HashSet<String> {
-    checkpoint.names().filter(|name| is_of_training(name)).map(str::to_owned).collect()
-}
-
-fn is_of_training(name: &str) -> bool {
-    let first = name.split(['.', '/']).next().unwrap_or_default();
-    OF_TRAINING.iter().any(|word| first.contains(word))
 }
 
 /// The module of a tensor: its name without the parameter's.

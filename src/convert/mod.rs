@@ -30,6 +30,7 @@ mod folder;
 mod head;
 mod model;
 mod recognize;
+mod telltale;
 
 pub use conversion::{Conversion, Dtype, Moved};
 pub use error::ConvertError;

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
-use super::ConvertError;
 use super::candidate::{CLASSIFIER_BIAS, CLASSIFIER_WEIGHT, Candidate, Prefixes, STEM};
 use super::model::{LibraryModel, TIMM};
+use super::{ConvertError, telltale};
 use crate::arch::{Arch, Network, NetworkOptions};
 use crate::pretrained;
 use crate::weights::{Checkpoint, Convention, Covered, Mismatch, Renaming, nearest};
@@ -119,6 +119,27 @@ pub fn recognize(
     convention: Option<&str>,
     architecture: Option<&str>,
 ) -> Result<Recognized, ConvertError> {
+    let found = search(checkpoint, convention, architecture);
+    let is_doubtful = match &found {
+        Ok(found) => found.network.num_classes == 0,
+        Err(error) => matches!(
+            error,
+            ConvertError::Unrecognized { .. }
+                | ConvertError::NoModel { .. }
+                | ConvertError::LeftOver { .. }
+        ),
+    };
+    match is_doubtful.then(|| telltale::find(checkpoint)).flatten() {
+        Some(error) => Err(error),
+        None => found,
+    }
+}
+
+fn search(
+    checkpoint: &Checkpoint,
+    convention: Option<&str>,
+    architecture: Option<&str>,
+) -> Result<Recognized, ConvertError> {
     let conventions = match convention {
         Some(name) => vec![Convention::named(name)?],
         None => Convention::names().map(Convention::named).collect::<Result<_, _>>()?,
@@ -190,9 +211,10 @@ impl Recognized {
         self.convention == TIMM
     }
 
-    /// timm's row with what the library has in its own way.
+    /// timm's row with what the library, and the file, have in their own way.
     pub(crate) fn arch(&self) -> Result<Arch, ConvertError> {
-        super::model::arch(&self.model)
+        let arch = super::model::arch(&self.model)?;
+        Ok(if arch.head == self.network.head { arch } else { arch.without_conv_head() })
     }
 
     /// The same for `num_classes` that the caller asks for: where the library's classifiers may have a

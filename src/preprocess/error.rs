@@ -135,7 +135,9 @@ fn one_line(reason: &str) -> String {
 #[non_exhaustive]
 pub enum TransformError {
     /// An interpolation that timm knows but which is not one filter, or that nobody knows.
-    #[error("unknown interpolation {name:?}; known: nearest, bilinear, bicubic, lanczos{hint}")]
+    #[error(
+        "unknown interpolation {name:?}; known: nearest, bilinear, bilinear-no-antialias, bicubic, lanczos{hint}"
+    )]
     UnknownInterpolation {
         /// The word that was given.
         name: String,

@@ -158,12 +158,14 @@ impl fmt::Debug for Image {
 
 /// An image after resize and crop, ready to be normalized: `(height, width, channels)` u8, of a
 /// transform's input size. Only [`EvalTransform::pixels`](super::EvalTransform::pixels) makes them.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct Pixels {
     channels: usize,
     width: usize,
     height: usize,
     data: Vec<u8>,
+    /// The values that the bytes are rounded from, where the network takes them so.
+    exact: Option<Vec<f32>>,
     clipped: bool,
 }
 
@@ -172,7 +174,17 @@ impl Pixels {
     pub(super) fn new(image: &Image, width: usize, height: usize, data: Vec<u8>) -> Self {
         let channels = image.channels();
         debug_assert_eq!(data.len(), width * height * channels);
-        Self { channels, width, height, data, clipped: image.clipped }
+        Self { channels, width, height, data, exact: None, clipped: image.clipped }
+    }
+
+    /// The same with the values that the bytes are rounded from.
+    pub(super) fn with_exact(self, exact: Vec<f32>) -> Self {
+        Self { exact: Some(exact), ..self }
+    }
+
+    /// The values that the bytes are rounded from, where they were rounded.
+    pub(super) fn exact(&self) -> Option<&[f32]> {
+        self.exact.as_deref()
     }
 
     /// Whether the image's grey levels were clipped: see [`Image::is_clipped`].

@@ -7,7 +7,7 @@ use super::decode::Limits;
 use super::error::TransformError;
 use super::image::{ColorMode, Image, Pixels};
 use super::pipeline::Pipeline;
-use super::resize::{Interpolation, Window, resize_window};
+use super::resize::{Interpolation, Window, bilinear, resize_window, rounded};
 
 /// How an image is fitted to the input size (timm's `crop_mode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -168,6 +168,12 @@ impl EvalTransform {
         let crop = |size, crop| Crop::center(size, crop, pipeline);
         let (x, y) = (crop(size.0, width), crop(size.1, height));
         let window = Window { x: x.offset, y: y.offset, width: x.kept, height: y.kept };
+        if self.config.interpolation == Interpolation::BilinearNoAntialias
+            && (x.kept, y.kept) == (width, height)
+        {
+            let exact = bilinear(image, size, window);
+            return Ok(Pixels::new(image, width, height, rounded(&exact)).with_exact(exact));
+        }
         let kept = resize_window(image, size, (pipeline, self.config.interpolation), window);
         if x.kept == width && y.kept == height {
             return Ok(Pixels::new(image, width, height, kept));
@@ -238,12 +244,32 @@ impl EvalTransform {
                 return Err(TransformError::Length { what, expected: self.input_len(), actual });
             }
         }
+        if let Some(exact) = pixels.exact() {
+            self.compute(exact, input);
+            return Ok(());
+        }
         match self.mode {
             ColorMode::L => self.look_up::<1>(pixels.data(), input),
             ColorMode::Rgb => self.look_up::<3>(pixels.data(), input),
             ColorMode::Rgba => self.look_up::<4>(pixels.data(), input),
         }
         Ok(())
+    }
+
+    /// Values from 0 to 255 that are no bytes to planes.
+    fn compute(&self, values: &[f32], input: &mut [f32]) {
+        let channels = self.mode.channels();
+        let plane = input.len() / channels;
+        let numbers = self.config.mean.iter().zip(&self.config.std);
+        for (channel, (plane, (mean, std))) in
+            input.chunks_exact_mut(plane).zip(numbers).enumerate()
+        {
+            let (mean, std) = (*mean as f32, *std as f32);
+            let values = values.iter().skip(channel).step_by(channels);
+            for (out, value) in plane.iter_mut().zip(values) {
+                *out = (value / 255.0 - mean) / std;
+            }
+        }
     }
 
     /// Pixels of `C` channels to planes.

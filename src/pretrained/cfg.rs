@@ -71,7 +71,7 @@ pub struct PretrainedCfg {
     pub min_input_size: Option<[usize; 3]>,
     /// Whether the model takes no other size.
     pub fixed_input_size: Option<bool>,
-    /// Resize filter: `nearest`, `bilinear`, `bicubic` or `lanczos`.
+    /// Resize filter: `nearest`, `bilinear`, `bilinear-no-antialias`, `bicubic` or `lanczos`.
     pub interpolation: Option<String>,
     /// The part of the resized image that the crop keeps.
     pub crop_pct: Option<f64>,
@@ -265,7 +265,8 @@ impl PretrainedCfg {
     }
 }
 
-const INTERPOLATIONS: &[&str] = &["nearest", "bilinear", "bicubic", "lanczos"];
+const INTERPOLATIONS: &[&str] =
+    &["nearest", "bilinear", "bilinear-no-antialias", "bicubic", "lanczos"];
 const CROP_MODES: &[&str] = &["center", "squash", "border"];
 
 fn one_of(

@@ -14,6 +14,7 @@ mod config;
 mod error;
 mod name;
 mod resolve;
+mod said;
 mod table;
 mod transformers;
 
@@ -24,4 +25,5 @@ pub use error::PretrainedError;
 pub use name::ModelName;
 pub(crate) use resolve::PreprocessingOptions;
 pub use resolve::{Resolved, ResolvedPreprocessing, ValueSource};
+pub(crate) use said::{said_names, said_of_images};
 pub use table::{Found, all, architectures, find, glob, retired, timm_version};

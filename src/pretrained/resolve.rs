@@ -58,7 +58,7 @@ pub struct ResolvedPreprocessing {
     pub pipeline: Pipeline,
     /// Channels, height, width.
     pub input_size: Resolved<[usize; 3]>,
-    /// Resize filter: `nearest`, `bilinear`, `bicubic` or `lanczos`.
+    /// Resize filter: `nearest`, `bilinear`, `bilinear-no-antialias`, `bicubic` or `lanczos`.
     pub interpolation: Resolved<String>,
     /// The part of the resized image that the crop keeps.
     pub crop_pct: Resolved<f64>,
@@ -79,7 +79,7 @@ pub(crate) struct PreprocessingOptions {
     pub(crate) train_size: bool,
     /// Height and width of the network's input.
     pub(crate) img_size: Option<[usize; 2]>,
-    /// Resize filter: `nearest`, `bilinear`, `bicubic` or `lanczos`.
+    /// Resize filter: `nearest`, `bilinear`, `bilinear-no-antialias`, `bicubic` or `lanczos`.
     pub(crate) interpolation: Option<String>,
     /// The part of the resized image that the crop keeps.
     pub(crate) crop_pct: Option<f64>,

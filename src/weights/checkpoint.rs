@@ -179,6 +179,12 @@ impl Checkpoint {
         self.inner.header.normalization
     }
 
+    /// What a norm adds to variances, if this is a file of Keras's weights alone, which does not say what
+    /// its layers do.
+    pub(crate) fn undescribed_eps(&self) -> Option<f64> {
+        self.inner.header.undescribed_eps
+    }
+
     /// SHA-256 of the whole file, in hexadecimal; of a sharded checkpoint, of its files one after
     /// the other, in the order of their names.
     ///
@@ -215,6 +221,11 @@ impl Checkpoint {
         Some(WeightsError::Torch { file: self.inner.file.clone(), source })
     }
 
+    /// The names of what the file has and cannot be read as tensors.
+    pub(crate) fn unreadable_names(&self) -> impl Iterator<Item = &str> {
+        self.inner.header.unreadable.keys().map(String::as_str)
+    }
+
     /// Reads a tensor in its stored shape as `dtype` onto `device`.
     ///
     /// # Errors
@@ -230,15 +241,23 @@ impl Checkpoint {
         self.place(name, values, self.shape(name).unwrap_or_default(), dtype, device)
     }
 
-    /// Reads a tensor that the file has by its foreign name and in its foreign shape, in timm's
+    /// The values of a tensor that the file has by its foreign name and in its foreign shape, in timm's
     /// layout.
+    pub(crate) fn read_canonical(&self, mapped: &MappedTensor) -> Result<Vec<f32>, WeightsError> {
+        match mapped.made() {
+            Some(values) => Ok(values.to_vec()),
+            None => Ok(mapped.to_canonical(self.read_f32(&mapped.foreign)?)),
+        }
+    }
+
+    /// Such a tensor, as `dtype` onto `device`.
     pub(super) fn mapped_tensor(
         &self,
         mapped: &MappedTensor,
         dtype: DType,
         device: &Device,
     ) -> Result<Tensor, WeightsError> {
-        let values = mapped.to_canonical(self.read_f32(&mapped.foreign)?);
+        let values = self.read_canonical(mapped)?;
         self.place(&mapped.foreign, values, &mapped.shape, dtype, device)
     }
 

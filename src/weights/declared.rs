@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::header::{MAX_NAME, excerpt};
+use crate::labels::ClassifierActivation;
 
 /// Something that a file says, and where in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,18 +13,6 @@ pub struct Said<T> {
     pub value: T,
     /// Where: the keys that lead there, such as `args.model`.
     pub place: String,
-}
-
-/// What the last layer's values go through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Activation {
-    /// One class of many.
-    Softmax,
-    /// Each class for itself.
-    Sigmoid,
-    /// Nothing.
-    None,
 }
 
 /// What a file says about its model besides the tensors: in the arguments that a training script left in
@@ -62,7 +51,7 @@ pub struct Declared {
     /// The names of the classes, in the order of the model's outputs; at most 2^17.
     pub classes: Option<Said<Vec<String>>>,
     /// What the last layer's values go through.
-    pub activation: Option<Said<Activation>>,
+    pub activation: Option<Said<ClassifierActivation>>,
 }
 
 /// What is known of a key.
@@ -86,7 +75,7 @@ enum Field {
 
 /// The keys that are looked at, by timm's scripts, torchvision's, Lightning's and custom; of several with
 /// one meaning the first that says something counts.
-const FIELDS: [(&str, Field); 48] = [
+const FIELDS: [(&str, Field); 49] = [
     ("architecture", Field::Architecture),
     ("arch", Field::Architecture),
     ("model_name", Field::Architecture),
@@ -99,6 +88,7 @@ const FIELDS: [(&str, Field); 48] = [
     ("base_model", Field::Architecture),
     ("net", Field::Architecture),
     ("network", Field::Architecture),
+    ("name", Field::Architecture),
     ("convention", Field::Convention),
     ("num_classes", Field::NumClasses),
     ("n_classes", Field::NumClasses),

@@ -81,6 +81,8 @@ pub(super) struct Header {
     /// What the model does to images, where the file says it.
     pub(super) normalization: Option<Normalization>,
     pub(super) declared: Declared,
+    /// What a norm adds to variances, in a file of Keras's weights alone, which does not say it.
+    pub(super) undescribed_eps: Option<f64>,
     /// What the file has where a tensor could be and is none that can be read: by its name, the end of
     /// a sentence about it.
     pub(super) unreadable: BTreeMap<String, String>,

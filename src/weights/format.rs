@@ -34,15 +34,23 @@ fn content(file: &str, bytes: &[u8]) -> Result<(Header, Option<String>), Weights
     let name = || file.to_owned();
     let torch = |source| WeightsError::Torch { file: name(), source };
     let keras = |source| WeightsError::Keras { file: name(), source };
+    let other = || OTHERS.iter().find(|(sign, ..)| sign.is_of(file, bytes));
     let refuse = |format, remedy| Err(WeightsError::OtherFormat { file: name(), format, remedy });
     if bytes.starts_with(zip::MAGIC) {
-        let archive =
-            Archive::parse(bytes).map_err(|source| WeightsError::Zip { file: name(), source })?;
+        let archive = match Archive::parse(bytes) {
+            Ok(archive) => archive,
+            Err(source) => {
+                return match other() {
+                    Some(&(_, format, remedy)) => refuse(format, remedy),
+                    None => Err(WeightsError::Zip { file: name(), source }),
+                };
+            }
+        };
         if keras::is_keras(&archive) {
             return keras::parse_zip(bytes, &archive).map_err(keras);
         }
-        let other = ARCHIVES.iter().find(|(part, ..)| archive.names().any(|n| n.ends_with(part)));
-        return match other {
+        let inner = ARCHIVES.iter().find(|(part, ..)| archive.names().any(|n| n.ends_with(part)));
+        return match inner {
             Some(&(_, format, remedy)) => refuse(format, remedy),
             None => pickle::parse_zip(bytes, &archive).map_err(torch),
         };
@@ -53,8 +61,7 @@ fn content(file: &str, bytes: &[u8]) -> Result<(Header, Option<String>), Weights
     if bytes.starts_with(hdf5::MAGIC) {
         return keras::parse(bytes).map_err(keras);
     }
-    let other = OTHERS.iter().find(|(sign, ..)| sign.is_of(file, bytes));
-    if let Some(&(_, format, remedy)) = other {
+    if let Some(&(_, format, remedy)) = other() {
         return refuse(format, remedy);
     }
     header::parse(bytes)
@@ -105,6 +112,7 @@ const STATE_DICT: &str =
 const PICKLE: &str = "load it in Python and save its tensors, with torch.save or as safetensors";
 const KERAS: &str = "load it in TensorFlow and save it with model.save(\"model.keras\")";
 const ARRAYS: &str = "save the arrays as safetensors, with safetensors.numpy.save_file";
+const DISTRIBUTED: &str = "make one file of it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER model.pth";
 const UNPACK: &str = "unpack it and name the file of weights inside";
 const FETCH: &str = "fetch the file itself again";
 
@@ -120,6 +128,8 @@ const OTHERS: &[Other<Sign>] = &[
     (Sign::End(b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"), "the index of a TensorFlow checkpoint", KERAS),
     (Sign::At(0, b"model_checkpoint_path:"), "the list of TensorFlow checkpoints", KERAS),
     (Sign::Name(".pb"), "a TensorFlow graph", KERAS),
+    (Sign::Name(".distcp"), "a part of torch.distributed's checkpoint", DISTRIBUTED),
+    (Sign::Name(".metadata"), "the table of torch.distributed's checkpoint", DISTRIBUTED),
     (Sign::At(0, b"GGUF"), "a GGUF file", "take the repository's model.safetensors"),
     (Sign::Of(is_msgpack), "a msgpack file, as Flax writes", ARRAYS),
     (Sign::At(257, b"ustar"), "a tar archive", UNPACK),
@@ -174,6 +184,12 @@ const FOLDERS: &[Other<&str>] = &[
     ("onnx/model.onnx", "an ONNX model", EXPORT),
     ("flax_model.msgpack", "a model of Flax", ARRAYS),
     ("tf_model.h5", "a model of transformers for TensorFlow", STATE_DICT),
+    (".metadata", "a folder of torch.distributed's checkpoint", DISTRIBUTED),
+    (
+        "adapter_config.json",
+        "a folder of peft's adapters",
+        "put them into the weights with `merge_and_unload()`, and save that model",
+    ),
     ("data.pkl", "an unpacked PyTorch file", "pack it again, with torch.save"),
 ];
 

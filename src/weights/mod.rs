@@ -54,10 +54,11 @@ pub use checkpoint::Checkpoint;
 pub use convention::{
     Convention, ConventionError, Covered, Family, FillError, MappedTensor, Renaming, TemplateError,
 };
-pub use declared::{Activation, Declared, Said};
+pub use declared::{Declared, Said};
 pub use error::WeightsError;
 pub use hdf5::Hdf5Error;
 pub use header::HeaderError;
+pub(crate) use keras::into_linear;
 pub use keras::{KerasError, Normalization};
 pub use load::{load, tensor_shapes};
 pub use pickle::TorchError;

@@ -59,6 +59,8 @@ const PREFIX: &str = "module.";
 const SEGMENTS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 /// The counter that PyTorch's `AveragedModel` keeps beside the network.
 const AVERAGED: &str = "n_averaged";
+/// What the names of losses and metrics have in them.
+const MEASURES: [&str; 4] = ["criterion", "loss", "metric", "accuracy"];
 /// What TensorFlow puts after the name of a variable's average.
 const AVERAGE: &str = "/ExponentialMovingAverage";
 /// Wrappers inside wrappers that are taken off; a hostile file has no more.
@@ -207,21 +209,29 @@ fn leave_training(header: &mut Header) -> Option<String> {
     Some(format!("{count} tensors of the optimizer were left out"))
 }
 
-/// Leaves out modules beside the network that can have no layer: losses and metrics.
+/// Leaves out what a module of training keeps beside its network: modules that have no layer, and losses
+/// and metrics by their names, which have layers' weights at times.
 fn leave_measures(header: &mut Header) -> Option<String> {
     let root = |name: &str| name.split_once('.').map(|(root, _)| root.to_owned());
     let layers = Layers::of(header);
-    let of_layers = header.entries.iter().filter(|entry| layers.has(entry));
-    let roots: HashSet<_> = of_layers.filter_map(|entry| root(&entry.name)).collect();
+    let roots_of = |is: &dyn Fn(&Entry) -> bool| -> HashSet<String> {
+        header.entries.iter().filter(|entry| is(entry)).filter_map(|e| root(&e.name)).collect()
+    };
+    let is_convolution = |entry: &Entry| entry.shape.len() == 4;
+    let networks = roots_of(&is_convolution);
+    let mut with_layers = roots_of(&|entry| layers.has(entry));
+    // What cannot be read may be a layer, a quantized one.
+    with_layers.extend(header.unreadable.keys().filter_map(|name| root(name)));
+    let is_called_so = |root: &str| MEASURES.iter().any(|word| root.contains(word));
     let is_measure = |name: &str| {
-        !name.ends_with(COUNTER) && root(name).is_some_and(|root| !roots.contains(&root))
+        let root = root(name).filter(|root| !networks.contains(root));
+        !name.ends_with(COUNTER)
+            && root.is_some_and(|root| !with_layers.contains(&root) || is_called_so(&root))
     };
     let names = header.entries.iter().map(|entry| entry.name.as_str());
     let mut left_out: Vec<_> =
         names.filter(|name| is_measure(name)).map(|name| format!("`{name}`")).collect();
-    // A network has a convolution.
-    let is_network = header.entries.iter().any(|entry| entry.shape.len() == 4);
-    if left_out.is_empty() || !is_network {
+    if left_out.is_empty() || !header.entries.iter().any(is_convolution) {
         return None;
     }
     let more = left_out.len().saturating_sub(LISTED);

@@ -190,7 +190,7 @@ fn models_that_are_not_there_say_what_to_do() {
         (&["-m", "efficientnet_b8"], "seeded:"),
         (&["--weights", "seeded:x"], "seeded:0"),
         (&["--device", "cuda"], "feature `cuda`"),
-        (&["-m", str(folder.path())], "config.json"),
+        (&["-m", str(folder.path())], "neither model.safetensors"),
     ];
     for (args, expected) in cases {
         let run = effnet(["classify", COFFEE].iter().chain(args));

@@ -24,10 +24,10 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// The filter of an interpolation; none for nearest, which weighs nothing.
+    /// The filter of an interpolation; none for those that are no convolutions.
     pub(super) fn of(interpolation: Interpolation) -> Option<Self> {
         match interpolation {
-            Interpolation::Nearest => None,
+            Interpolation::Nearest | Interpolation::BilinearNoAntialias => None,
             Interpolation::Bilinear => Some(Self { support: 1.0, value: triangle }),
             Interpolation::Bicubic => Some(Self { support: 2.0, value: cubic }),
             Interpolation::Lanczos => Some(Self { support: 3.0, value: lanczos }),

@@ -1,6 +1,7 @@
 //! Pillow's resize, to the last bit.
 
 mod axis;
+mod bilinear;
 mod passes;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use self::axis::{Axis, Filter};
+pub(super) use self::bilinear::{bilinear, rounded};
 use self::passes::{View, horizontal, vertical};
 use super::decode::Limits;
 use super::error::TransformError;
@@ -15,13 +17,16 @@ use super::image::{ColorMode, Image};
 use super::pipeline::Pipeline;
 use super::raster::share;
 
-/// A resampling filter, by timm's name.
+/// A resampling filter, by timm's name; `bilinear-no-antialias` is none of timm's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Interpolation {
     /// The pixel under the centre of the new one.
     Nearest,
     /// Triangle filter, support 1.
     Bilinear,
+    /// Of the four nearest pixels alone, however much the image shrinks: Keras's and TensorFlow's. The
+    /// values that the network takes are not rounded to bytes.
+    BilinearNoAntialias,
     /// Cubic filter with a = -0.5, support 2.
     #[default]
     Bicubic,
@@ -36,6 +41,7 @@ impl FromStr for Interpolation {
         let hint = match name {
             "nearest" => return Ok(Self::Nearest),
             "bilinear" => return Ok(Self::Bilinear),
+            "bilinear-no-antialias" => return Ok(Self::BilinearNoAntialias),
             "bicubic" => return Ok(Self::Bicubic),
             "lanczos" => return Ok(Self::Lanczos),
             "random" => " (\"random\" is for training: timm draws bilinear or bicubic an image)",
@@ -50,6 +56,7 @@ impl fmt::Display for Interpolation {
         f.write_str(match self {
             Self::Nearest => "nearest",
             Self::Bilinear => "bilinear",
+            Self::BilinearNoAntialias => "bilinear-no-antialias",
             Self::Bicubic => "bicubic",
             Self::Lanczos => "lanczos",
         })
@@ -107,6 +114,9 @@ pub(super) fn resize_window(
     filter: (Pipeline, Interpolation),
     window: Window,
 ) -> Vec<u8> {
+    if filter.1 == Interpolation::BilinearNoAntialias {
+        return rounded(&bilinear(image, size, window));
+    }
     let whole = (u64::from(image.width()), u64::from(image.height()));
     match image.mode() {
         ColorMode::L => resize_channels::<1>(image, image.data(), size, filter, window),

@@ -15,6 +15,7 @@ pub struct Family {
     name: String,
     common: Common,
     has_background: bool,
+    optional_prefix: Option<String>,
     architectures: Vec<Covered>,
     network: Vec<Rule>,
     blocks: BTreeMap<String, Vec<Rule>>,
@@ -75,7 +76,15 @@ impl Family {
             let defaults = raw.preprocessing.as_ref();
             architectures.extend(Covered::parse(file, &name, covered, defaults)?);
         }
-        Ok(Self { name, common, has_background: raw.background, architectures, network, blocks })
+        Ok(Self {
+            name,
+            common,
+            has_background: raw.background,
+            optional_prefix: raw.optional_prefix,
+            architectures,
+            network,
+            blocks,
+        })
     }
 
     /// The family's name.
@@ -96,6 +105,17 @@ impl Family {
     /// Whether a classifier of this family may have a background class before the others.
     pub fn has_background(&self) -> bool {
         self.has_background
+    }
+
+    /// How images are prepared for a network with classes of a user's own, where that is not as for the
+    /// published ones.
+    pub fn own_classes(&self) -> Option<&PretrainedCfg> {
+        self.common.own_classes.as_ref()
+    }
+
+    /// What the names of a whole model begin with and those of its base model, saved alone, do not.
+    pub fn optional_prefix(&self) -> Option<&str> {
+        self.optional_prefix.as_deref()
     }
 
     /// Whether a name depends on the modules before its own.

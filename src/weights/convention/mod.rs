@@ -19,6 +19,8 @@ use glob::Pattern as Shell;
 use super::report::nearest;
 use layout::Layout;
 
+use crate::pretrained::PretrainedCfg;
+
 pub use error::ConventionError;
 pub use family::{Covered, Family};
 pub use renaming::{MappedTensor, Renaming};
@@ -59,6 +61,7 @@ type Parameters = BTreeMap<String, (String, Option<Layout>)>;
 struct Common {
     convention: String,
     ignored: Vec<Shell>,
+    own_classes: Option<PretrainedCfg>,
     parameters: BTreeMap<String, Parameters>,
 }
 
@@ -119,9 +122,14 @@ impl Convention {
             }
             parameters.insert(table.clone(), parsed);
         }
+        if let Some(Err((key, reason))) = raw.own_classes.as_ref().map(PretrainedCfg::validate) {
+            let reason = format!("own_classes.{key}: {reason}");
+            return Err(ConventionError::Toml { file: file.to_owned(), reason });
+        }
         let common = Common {
             convention: raw.name.clone(),
             ignored: raw.ignored.iter().map(shell).collect::<Result<_, _>>()?,
+            own_classes: raw.own_classes,
             parameters,
         };
         let families = raw

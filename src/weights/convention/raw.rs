@@ -17,6 +17,8 @@ pub(super) struct Convention {
     #[serde(default)]
     pub(super) ignored: Vec<String>,
     #[serde(default)]
+    pub(super) own_classes: Option<PretrainedCfg>,
+    #[serde(default)]
     pub(super) parameters: BTreeMap<String, BTreeMap<String, Name>>,
     pub(super) families: BTreeMap<String, Family>,
 }
@@ -26,6 +28,8 @@ pub(super) struct Convention {
 pub(super) struct Family {
     #[serde(default)]
     pub(super) background: bool,
+    #[serde(default)]
+    pub(super) optional_prefix: Option<String>,
     #[serde(default)]
     pub(super) preprocessing: Option<PretrainedCfg>,
     pub(super) architectures: BTreeMap<String, Covered>,

@@ -1,4 +1,5 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use glob::Pattern as Shell;
 
@@ -18,12 +19,12 @@ pub struct Renaming {
     by_canonical: HashMap<String, usize>,
     /// What stands before every name in a file.
     prefix: String,
-    /// Names in a file of what is no part of the network.
-    beside: BTreeSet<String>,
+    /// Names in a file of what others of its tensors have in them.
+    folded: Vec<String>,
 }
 
 /// A tensor by timm's name and by a library's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct MappedTensor {
     /// timm's name.
@@ -38,6 +39,8 @@ pub struct MappedTensor {
     arrangement: Option<Arrangement>,
     /// Values of a background class, which come first and which timm does not have.
     background: usize,
+    /// Its values in timm's layout, where they are made of several tensors of the file.
+    made: Option<Arc<[f32]>>,
 }
 
 impl MappedTensor {
@@ -57,6 +60,7 @@ impl MappedTensor {
             layout: layout.cloned(),
             arrangement,
             background: 0,
+            made: None,
         })
     }
 
@@ -82,6 +86,11 @@ impl MappedTensor {
         }
     }
 
+    /// The values in timm's layout, where the file's tensor does not have them alone.
+    pub(crate) fn made(&self) -> Option<&[f32]> {
+        self.made.as_deref()
+    }
+
     fn with_background(&mut self) {
         let Some((classes, rest)) = self.shape.split_first() else { return };
         let mut shape = vec![classes + 1];
@@ -101,8 +110,14 @@ impl Renaming {
     pub(super) fn new(convention: String, ignored: Vec<Shell>, tensors: Vec<MappedTensor>) -> Self {
         let by_canonical =
             tensors.iter().enumerate().map(|(i, t)| (t.canonical.clone(), i)).collect();
-        let (prefix, beside) = (String::new(), BTreeSet::new());
-        Self { convention, ignored, tensors, by_canonical, prefix, beside }
+        Self {
+            convention,
+            ignored,
+            tensors,
+            by_canonical,
+            prefix: String::new(),
+            folded: Vec::new(),
+        }
     }
 
     /// The convention's name.
@@ -126,6 +141,17 @@ impl Renaming {
             tensor.foreign.insert_str(0, prefix);
         }
         self.prefix.insert_str(0, prefix);
+        self
+    }
+
+    /// The same for a file whose names lack `prefix`, which the library's have.
+    #[must_use]
+    pub(crate) fn without(mut self, prefix: &str) -> Self {
+        for tensor in &mut self.tensors {
+            if let Some(rest) = tensor.foreign.strip_prefix(prefix) {
+                tensor.foreign = rest.to_owned();
+            }
+        }
         self
     }
 
@@ -155,16 +181,17 @@ impl Renaming {
         self
     }
 
-    /// The same for a file that has these tensors beside the network's.
+    /// The same for a file whose classifier has these weights and biases, in timm's layout, with tensors
+    /// of the names `folded` in them.
     #[must_use]
-    pub(crate) fn beside(mut self, names: impl IntoIterator<Item = String>) -> Self {
-        self.beside.extend(names);
+    pub(crate) fn with_folded(mut self, values: [Vec<f32>; 2], folded: Vec<String>) -> Self {
+        for (canonical, values) in CLASSIFIER.into_iter().zip(values) {
+            if let Some(&i) = self.by_canonical.get(canonical) {
+                self.tensors[i].made = Some(values.into());
+            }
+        }
+        self.folded = folded;
         self
-    }
-
-    /// The names of a file's tensors that are no part of the network.
-    pub(crate) fn names_beside(&self) -> impl Iterator<Item = &str> {
-        self.beside.iter().map(String::as_str)
     }
 
     /// The tensor of a canonical name, or `None` if the architecture has no such tensor.
@@ -187,6 +214,6 @@ impl Renaming {
         let inside = foreign.strip_prefix(&self.prefix);
         let is_ignored =
             inside.is_some_and(|name| self.ignored.iter().any(|pattern| pattern.matches(name)));
-        is_ignored || self.beside.contains(foreign)
+        is_ignored || self.folded.iter().any(|name| name == foreign)
     }
 }

@@ -36,10 +36,9 @@ pub(super) fn classifier(
     let Some(Norm { name: norm, epsilon, variables: own }) = norm else { return Ok(notes) };
     let mut kernel = read(file, &header.entries[kernel_at])?;
     let bias_at = header.index.get(&bias_name).copied().unwrap_or(kernel_at);
-    let mut bias: Vec<_> =
-        read(file, &header.entries[bias_at])?.into_iter().map(f64::from).collect();
-    let mut variables = Vec::new();
-    for (variable, default) in NORM {
+    let mut bias = read(file, &header.entries[bias_at])?;
+    let mut variables = [const { Vec::new() }; 4];
+    for (slot, (variable, default)) in variables.iter_mut().zip(NORM) {
         // Where it has not all four, the newer files have numbers for names.
         let number = own.iter().position(|own| *own == variable);
         let numbered = || header.index.get(&format!("{norm}/{}", number?));
@@ -51,22 +50,13 @@ pub(super) fn classifier(
         if values.len() != inputs {
             return Ok(notes);
         }
-        variables.push(values);
+        *slot = values;
     }
     if bias.len() != outputs || kernel.len() != inputs * outputs {
         return Ok(notes);
     }
-    for i in 0..inputs {
-        let [gamma, beta, mean, variance] = [0, 1, 2, 3].map(|v| f64::from(variables[v][i]));
-        let scale = gamma / (variance + epsilon).sqrt();
-        for o in 0..outputs {
-            let weight = &mut kernel[i * outputs + o];
-            let before = f64::from(*weight);
-            bias[o] += (beta - mean * scale) * before;
-            *weight = (before * scale) as f32;
-        }
-    }
-    let bias = bias.into_iter().map(|value| value as f32).collect();
+    let [gamma, beta, mean, variance] = &variables;
+    into_linear(&mut kernel, &mut bias, [outputs, 1], [gamma, beta, mean, variance], *epsilon);
     for (at, values) in [(kernel_at, kernel), (bias_at, bias)] {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         header.entries[at].body = Body::Made(bytes);
@@ -78,6 +68,31 @@ pub(super) fn classifier(
     header.index = names.map(|(i, entry)| (entry.name.clone(), i)).collect();
     notes.push(format!("the batch norm `{norm}` was folded into the layer `{dense}`"));
     Ok(notes)
+}
+
+/// Puts a batch norm of its inputs into a linear layer, in f64. `strides` are how far the weights of two
+/// inputs are apart, and those of two outputs; `norm` is scale, shift, mean and variance by input.
+pub(crate) fn into_linear(
+    weight: &mut [f32],
+    bias: &mut [f32],
+    strides: [usize; 2],
+    norm: [&[f32]; 4],
+    epsilon: f64,
+) {
+    let mut sums: Vec<_> = bias.iter().map(|&value| f64::from(value)).collect();
+    for i in 0..norm[0].len() {
+        let [gamma, beta, mean, variance] = norm.map(|values| f64::from(values[i]));
+        let scale = gamma / (variance + epsilon).sqrt();
+        for (o, sum) in sums.iter_mut().enumerate() {
+            let weight = &mut weight[i * strides[0] + o * strides[1]];
+            let before = f64::from(*weight);
+            *sum += (beta - mean * scale) * before;
+            *weight = (before * scale) as f32;
+        }
+    }
+    for (bias, sum) in bias.iter_mut().zip(sums) {
+        *bias = sum as f32;
+    }
 }
 
 fn read(file: &[u8], entry: &Entry) -> Result<Vec<f32>, KerasError> {

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::KerasError;
 use super::config::{Config, Described};
-use crate::weights::declared::{Activation, Said};
+use crate::labels::ClassifierActivation;
+use crate::weights::declared::Said;
 
 /// Layers that do nothing when a model is not trained, or only change shapes.
 const NEUTRAL: [&str; 10] = [
@@ -20,6 +21,9 @@ const NEUTRAL: [&str; 10] = [
     "Identity",
 ];
 
+/// What a norm adds to variances where nobody says otherwise.
+pub(super) const EPSILON: f64 = 1e-3;
+
 /// The end of a model.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Head {
@@ -27,7 +31,7 @@ pub(super) struct Head {
     pub(super) dense: Option<(String, usize)>,
     /// A batch norm of the features.
     pub(super) norm: Option<Norm>,
-    pub(super) activation: Option<Said<Activation>>,
+    pub(super) activation: Option<Said<ClassifierActivation>>,
 }
 
 /// A batch norm.
@@ -47,7 +51,7 @@ impl Norm {
             optional.filter(|(_, has)| **has != Value::Bool(false)).map(|(name, _)| name);
         Self {
             name: config.name.clone().unwrap_or_default(),
-            epsilon: config.epsilon.as_f64().unwrap_or(1e-3),
+            epsilon: config.epsilon.as_f64().unwrap_or(EPSILON),
             variables: optional.chain(["moving_mean", "moving_variance"]).collect(),
         }
     }
@@ -129,14 +133,14 @@ impl Head {
         refuse: impl Fn(&str) -> KerasError,
     ) -> Result<(), KerasError> {
         let value = match called {
-            "softmax" => Activation::Softmax,
-            "sigmoid" => Activation::Sigmoid,
-            "linear" | "" => Activation::None,
+            "softmax" => ClassifierActivation::Softmax,
+            "sigmoid" => ClassifierActivation::Sigmoid,
+            "linear" | "" => ClassifierActivation::None,
             _ => return Err(refuse(&format!("its activation {called:?} is not computed"))),
         };
         let before = self.activation.as_ref().map(|said| said.value);
         match before {
-            Some(before) if before != Activation::None && before != value => {
+            Some(before) if before != ClassifierActivation::None && before != value => {
                 Err(refuse("a second activation is not computed"))
             }
             _ => {

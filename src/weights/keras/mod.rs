@@ -24,6 +24,7 @@ use super::values::{self, Stored};
 use super::zip::Archive;
 
 pub use self::error::KerasError;
+pub(crate) use self::fold::into_linear;
 pub use self::input::Normalization;
 
 /// The entry of a `.keras` archive with the weights, and the one that describes the model.
@@ -98,6 +99,7 @@ fn read(
         notes.push(format!("{left_out} tensors of the optimizer were left out"));
     }
     let mut steps = None;
+    header.undescribed_eps = description.is_none().then_some(head::EPSILON);
     if let Some(description) = description {
         header.declared = description.declared;
         if let Some((layer, value)) = &description.head.dense {

@@ -66,6 +66,7 @@ pub(super) fn of(
     for (path, _) in datasets {
         *counts.entry(split(path).0).or_default() += 1;
     }
+    let levels = levels(datasets);
     let name = |(path, _): &(String, Dataset)| {
         let (vars, variable) = split(path);
         let (layer, last) = split(vars);
@@ -81,9 +82,10 @@ pub(super) fn of(
             None => None,
         };
         // Before Keras 3.6 a file of weights alone had no names: the group's is the class and a number.
-        let named = named
-            .or_else(|| layers.get(layer).cloned())
-            .unwrap_or_else(|| split(layer).1.to_owned());
+        let named = named.or_else(|| layers.get(layer).cloned()).unwrap_or_else(|| {
+            let (level, own) = split(layer);
+            if levels.get(own) == Some(&level) { own.to_owned() } else { layer.to_owned() }
+        });
         let count = counts.get(vars).copied().unwrap_or_default();
         let known = VARIABLES.iter().find(|known| known.0 == class && known.1 <= count);
         let number = variable.parse::<usize>().ok();
@@ -98,6 +100,25 @@ pub(super) fn of(
         })
     };
     datasets.iter().map(name).collect()
+}
+
+/// Of each name of a layer's group, the model whose layer is called so in a file without names: of several
+/// models, one in another, the one with the most variables, which is the network.
+fn levels(datasets: &[(String, Dataset)]) -> HashMap<&str, &str> {
+    let place = |path| split(split(split(path).0).0);
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for (path, _) in datasets {
+        *counts.entry(place(path).0).or_default() += 1;
+    }
+    let mut levels: HashMap<&str, &str> = HashMap::new();
+    for (path, _) in datasets {
+        let (level, own) = place(path);
+        let kept = levels.entry(own).or_insert(level);
+        if counts.get(level) > counts.get(kept) {
+            *kept = level;
+        }
+    }
+    levels
 }
 
 /// The name of a dataset of the older kind: below a layer's group its path is the one that the

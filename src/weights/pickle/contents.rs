@@ -21,6 +21,8 @@ const MAX_VALUES: usize = 1 << 21;
 /// text.
 const MAX_FACTS: usize = 16 << 20;
 const VALUE: usize = 16;
+/// What Lightning keeps beside the weights: modules among it are none of theirs.
+const FACTS: [&str; 2] = ["hyper_parameters", "datamodule_hyper_parameters"];
 /// Where PyTorch's modules keep their tensors, those that are not saved, and the modules in them.
 const TENSORS: [&str; 2] = ["_parameters", "_buffers"];
 const NOT_SAVED: &str = "_non_persistent_buffers_set";
@@ -35,6 +37,8 @@ pub(super) struct Contents<'a, 'o, R> {
     /// The class of the outermost module met.
     pub(super) module: Option<String>,
     pub(super) values: usize,
+    /// The objects around the value that is looked at: what is in itself is not looked into again.
+    pub(super) around: Vec<usize>,
 }
 
 impl<'a, R> Contents<'a, '_, R>
@@ -54,23 +58,32 @@ where
         let objects = self.objects;
         match value {
             Value::Tensor(tensor) => self.tensor(tensor, name),
+            Value::Foreign(object) if self.around.contains(&object) => Ok(()),
             Value::Foreign(object) => {
-                let Foreign { module, name: class, .. } = &objects.foreign[object];
-                let class = excerpt(&format!("{module}.{class}"), MAX_NAME);
-                let state = objects.pairs(value).unwrap_or_default();
-                self.count(state.len())?;
-                if objects.get(state, MODULES).is_some() {
-                    self.module.get_or_insert(class);
-                    self.module(state, name, depth)
-                } else if !state.is_empty() {
-                    self.dict(state, name, depth)
-                } else {
-                    self.unreadable(excerpt(name, MAX_NAME), made_by(&class));
-                    Ok(())
-                }
+                self.around.push(object);
+                let added = self.object(object, name, depth);
+                self.around.pop();
+                added
             }
             Value::Dict(dict) => self.dict(&objects.dicts[dict], name, depth),
             _ => Ok(()),
+        }
+    }
+
+    fn object(&mut self, object: usize, name: &str, depth: usize) -> Result<(), TorchError> {
+        let objects = self.objects;
+        let Foreign { module, name: class, .. } = &objects.foreign[object];
+        let class = excerpt(&format!("{module}.{class}"), MAX_NAME);
+        let state = objects.pairs(Value::Foreign(object)).unwrap_or_default();
+        self.count(state.len())?;
+        if objects.get(state, MODULES).is_some() {
+            self.module.get_or_insert(class);
+            self.module(state, name, depth)
+        } else if !state.is_empty() {
+            self.dict(state, name, depth)
+        } else {
+            self.unreadable(excerpt(name, MAX_NAME), made_by(&class));
+            Ok(())
         }
     }
 
@@ -101,6 +114,9 @@ where
                 Value::Int(key) => key.to_string().into(),
                 _ => continue,
             };
+            if depth == 0 && FACTS.contains(&&*key) {
+                continue;
+            }
             // No tensor that is needed has a longer name, and copies of it would be many.
             if name.len() + key.len() > MAX_NAME {
                 match value {
@@ -201,8 +217,9 @@ impl<'a> Facts<'a, '_> {
     fn of(&mut self, value: Value<'a>, depth: usize) -> Map<String, Json> {
         let objects = self.objects;
         let mut facts = Map::new();
-        for &(key, value) in objects.pairs(value).unwrap_or_default() {
+        for &(key, value) in objects.pairs(self.inside(value)).unwrap_or_default() {
             let Value::Text(key) = key else { continue };
+            let value = self.inside(value);
             let Some(left) = self.left.checked_sub(VALUE) else { break };
             self.left = left;
             let is_inner = declared::is_container(key)
@@ -220,11 +237,21 @@ impl<'a> Facts<'a, '_> {
         facts
     }
 
+    /// What an object of omegaconf's has in it: a dict or a list of such objects, or a plain value.
+    fn inside(&self, value: Value<'a>) -> Value<'a> {
+        let Value::Foreign(object) = value else { return value };
+        let Foreign { module, state, .. } = &self.objects.foreign[object];
+        let state = self.objects.pairs(*state).filter(|_| module.starts_with("omegaconf."));
+        let inside = |key| self.objects.get(state?, key);
+        inside("_content").or_else(|| inside("_val")).unwrap_or(value)
+    }
+
     /// A value of texts and numbers, or `None` if it is too large or too deep.
     fn plain(&mut self, value: Value<'a>, depth: usize) -> Option<Json> {
         /// Lists of maps of values.
         const DEEPEST: usize = 3;
         let objects = self.objects;
+        let value = self.inside(value);
         let length = if let Value::Text(text) = value { text.len() } else { 0 };
         self.left = self.left.checked_sub(VALUE + length)?;
         Some(match value {

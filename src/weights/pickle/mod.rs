@@ -113,7 +113,8 @@ fn header<'a>(
     range: impl Fn(&str) -> Result<Option<Range<usize>>, TorchError>,
 ) -> Result<(Header, Option<String>), TorchError> {
     let header = Header::default();
-    let mut contents = Contents { objects, range, header, module: None, values: 0 };
+    let mut contents =
+        Contents { objects, range, header, module: None, values: 0, around: Vec::new() };
     contents.add(top, "", 0)?;
     let Contents { mut header, module, .. } = contents;
     if header.entries.is_empty() {

@@ -371,6 +371,14 @@ def keras_model():
     off = (bilinear - answers()).abs().amax(-1)
     print(f"  bilinear: {off.tolist()}")
     assert off.min() > SHOWS
+    keep("keras/flowers.keras, Resizing", resized(model, size))
+
+
+def resized(model, size):
+    """Answers to images as `image_dataset_from_directory` and a `Resizing` layer make them."""
+    pixels = [np.asarray(photo(name), "float32") for name in ASKED]
+    batch = [keras.ops.convert_to_numpy(keras.layers.Resizing(size, size)(image)) for image in pixels]
+    return torch.tensor(model.predict(np.stack(batch), verbose=0))
 
 
 class Flowers(lightning.LightningModule):

@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from seeded import images, uniform  # noqa: E402
 
 OUT = Path(__file__).resolve().parents[2] / "goldens" / "foreign"
+# Models as users leave them: cut, or with heads of their own.
+CHANGED = OUT.parent / "changed"
 SEED = 0
 CLASSES = 10
 # Odd sizes, where TensorFlow's padding is asymmetric, and even ones for libraries that pad for these.
@@ -46,22 +48,22 @@ def kernel_rule(scale):
     return 0.0, float(f"{1.0 / scale:.4g}")
 
 
-def write(name, shape, tensors, logits, **more):
-    OUT.mkdir(parents=True, exist_ok=True)
+def write(name, shape, tensors, logits, out, **more):
+    out.mkdir(parents=True, exist_ok=True)
     assert np.isfinite(logits).all()
     print(f"{name}: {len(tensors)} tensors, logits std {logits.std():.3f}", flush=True)
-    head = {"seed": SEED, "input": shape, "classes": CLASSES, **more}
+    head = {"seed": SEED, "input": shape, "classes": logits.shape[1], **more}
     lines = ",\n".join(json.dumps(tensor) for tensor in tensors)
     logits = json.dumps([float(f"{v:.9g}") for v in logits.ravel().tolist()])
     text = f'{json.dumps(head)[:-1]},\n"logits": {logits},\n"tensors": [\n{lines}\n]}}\n'
-    (OUT / f"{name}.json").write_text(text)
+    (out / f"{name}.json").write_text(text)
 
 
-def record_torch(name, model):
+def record_torch(name, build, out):
     """Fills a PyTorch model, layer by layer as the input reaches it: every layer's outputs get a spread
     of one, so that no tensor is without effect on the logits."""
     shape = more_even.get(name, ODD)
-    model = model.eval()
+    model = build().eval()
     x = torch.from_numpy(images(SEED, shape))
     rules = {}
     norms = (torch.nn.BatchNorm2d,)
@@ -96,12 +98,14 @@ def record_torch(name, model):
         for hook in hooks:
             hook.remove()
         logits = model(x)
-    logits = getattr(logits, "logits", logits).numpy()
+    for kind in ("logits", "pooler_output"):
+        logits = getattr(logits, kind, logits)
+    logits = logits.numpy()
     state = model.state_dict()
     counters = [key for key in state if key.endswith("num_batches_tracked")]
     assert sorted(rules) == sorted(set(state) - set(counters)), sorted(set(rules) ^ set(state))[:9]
     tensors = [[key, list(state[key].shape), *rules[key]] for key in state if key not in counters]
-    write(name, shape, tensors, logits)
+    write(name, shape, tensors, logits, out)
 
 
 def fill_keras(model, x):
@@ -161,7 +165,7 @@ def keras_logits(model, pixels):
         return keras.ops.convert_to_numpy(model(x, training=False)).reshape(len(x), -1), x
 
 
-def record_keras(name, build):
+def record_keras(name, build, out):
     """Keras's models take pixels from 0 to 255 in place of normalized images."""
     import keras
 
@@ -172,7 +176,7 @@ def record_keras(name, build):
     pixels = pixels.transpose(0, 2, 3, 1)
     model = build(input_shape=(h, w, c), classes=CLASSES, classifier_activation=None)
     tensors = fill_keras(model, keras_logits(model, pixels)[1])
-    write(name, shape, tensors, keras_logits(model, pixels)[0], pixels=True, groups=groups(model))
+    write(name, shape, tensors, keras_logits(model, pixels)[0], out, pixels=True, groups=groups(model))
 
 
 def groups(model):
@@ -274,21 +278,84 @@ def keras_models():
     yield "keras.MobileNetV3Large-minimalistic", bare(apps.MobileNetV3Large, minimalistic=True)
 
 
+def changed_torch():
+    """One linear layer in place of all that follows the features; models of transformers' saved without heads."""
+    from torch import nn
+    from torchvision import models
+    from transformers import (
+        EfficientNetConfig,
+        EfficientNetModel,
+        MobileNetV1Config,
+        MobileNetV1Model,
+        MobileNetV2Config,
+        MobileNetV2Model,
+    )
+
+    def with_classifier(name, classifier):
+        model = models.get_model(name, weights=None)
+        model.classifier = classifier
+        return model
+
+    linear, sequential = nn.Linear, nn.Sequential
+    yield "torchvision.mobilenet_v3_small", lambda: with_classifier("mobilenet_v3_small", linear(576, CLASSES))
+    yield "torchvision.mobilenet_v3_large", lambda: with_classifier("mobilenet_v3_large", linear(960, CLASSES))
+    # The name of the layer that is gone.
+    yield "torchvision.mobilenet_v3_small-0", lambda: with_classifier(
+        "mobilenet_v3_small", sequential(linear(576, CLASSES))
+    )
+    yield "torchvision.mobilenet_v3_small-none", lambda: with_classifier("mobilenet_v3_small", nn.Identity())
+    yield "torchvision.mobilenet_v2", lambda: with_classifier("mobilenet_v2", linear(1280, CLASSES))
+    yield "torchvision.mnasnet0_5", lambda: with_classifier("mnasnet0_5", linear(1280, CLASSES))
+    yield "torchvision.efficientnet_b0", lambda: with_classifier("efficientnet_b0", linear(1280, CLASSES))
+    config = EfficientNetConfig(width_coefficient=1.0, depth_coefficient=1.0, hidden_dim=1280, depthwise_padding=[])
+    yield "transformers.efficientnet-b0", lambda: EfficientNetModel(config)
+    yield "transformers.mobilenet_v1_1.0_224", lambda: MobileNetV1Model(MobileNetV1Config())
+    yield "transformers.mobilenet_v2_1.0_224", lambda: MobileNetV2Model(MobileNetV2Config())
+
+
+def changed_keras():
+    """Keras's networks without their tops, and one Dense layer of the user's."""
+    import keras
+
+    apps = keras.applications
+
+    def cut(application, **more):
+        def build(input_shape, classes, classifier_activation):
+            body = application(include_top=False, weights=None, input_shape=input_shape, pooling="avg", **more)
+            return keras.Model(body.input, keras.layers.Dense(classes, activation=classifier_activation)(body.output))
+
+        return build
+
+    for size, application in (("Small", apps.MobileNetV3Small), ("Large", apps.MobileNetV3Large)):
+        yield f"keras.MobileNetV3{size}", cut(application)
+        yield f"keras.MobileNetV3{size}-0.75", cut(application, alpha=0.75)
+        yield f"keras.MobileNetV3{size}-minimalistic", cut(application, minimalistic=True)
+    yield "keras.MobileNet-0.25", cut(apps.MobileNet, alpha=0.25)
+    yield "keras.MobileNetV2-0.35", cut(apps.MobileNetV2, alpha=0.35)
+    yield "keras.EfficientNetV2B0", cut(apps.EfficientNetV2B0)
+
+
 # transformers' EfficientNet pads for maps of even sizes, or where its configuration says odd; Keras's first
 # MobileNet for even ones.
-more_even = {"transformers.efficientnet-b0": EVEN, "transformers.efficientnet-b1": EVEN, "transformers.efficientnet-b3": EVEN, "keras.MobileNet": EVEN}
+more_even = {"transformers.efficientnet-b0": EVEN, "transformers.efficientnet-b1": EVEN, "transformers.efficientnet-b3": EVEN, "keras.MobileNet": EVEN, "keras.MobileNet-0.25": EVEN}
 
 
 def main(starts):
     torch.manual_seed(0)
-    wanted = lambda name: not starts or name.startswith(tuple(starts))  # noqa: E731
-    for library in (torchvision, efficientnet_pytorch, transformers, wzmiaomiao):
-        for name, build in library():
-            if wanted(name):
-                record_torch(name, build())
-    for name, build in keras_models():
-        if wanted(name):
-            record_keras(name, build)
+    for start, models, record, out in (
+        ("torchvision.", torchvision, record_torch, OUT),
+        ("efficientnet-pytorch.", efficientnet_pytorch, record_torch, OUT),
+        ("transformers.", transformers, record_torch, OUT),
+        ("wzmiaomiao.", wzmiaomiao, record_torch, OUT),
+        ("keras.", keras_models, record_keras, OUT),
+        ("changed/", changed_torch, record_torch, CHANGED),
+        ("changed/", changed_keras, record_keras, CHANGED),
+    ):
+        is_alike = [one for one in starts if one.startswith(start) or start.startswith(one)]
+        for name, build in models() if is_alike or not starts else ():
+            full = f"changed/{name}" if out == CHANGED else name
+            if not starts or full.startswith(tuple(starts)):
+                record(name, build, out)
 
 
 if __name__ == "__main__":

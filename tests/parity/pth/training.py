@@ -10,6 +10,7 @@ torchvision's reference script, Lightning's Trainer, PyTorch's AveragedModel.
 import argparse
 import collections
 import copy
+import enum
 import functools
 import pickle
 import shutil
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import lightning
 import numpy as np
+import omegaconf
 import timm.utils
 import torch
 import torchmetrics
@@ -156,6 +158,46 @@ def lightning_train():
         trainer.save_checkpoint(OUT / "lightning_plain.ckpt", weights_only=True)
 
 
+class Mode(enum.Enum):
+    ON = "on"
+
+
+def own_function(x):
+    return x
+
+
+class Configured(lightning.LightningModule):
+    """Hyper-parameters of every kind, as Hydra's users and others have them."""
+
+    def __init__(self, cfg, **more):
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = Network()
+
+
+def lightning_hyper_parameters():
+    cfg = omegaconf.OmegaConf.create(
+        {
+            "model": {"name": "efficientnet_b0", "num_classes": 3, "pretrained": False, "lr": "${lr}"},
+            "lr": 1e-3, "img_size": [64, 64], "class_names": ["cat", "dog", "emu"], "none": None,
+            "trainer": {"callbacks": [{"_target_": "Checkpoint", "deep": {"of": {"a": {"list": [1, {"b": 2}]}}}}]},
+        }
+    )  # fmt: skip
+    more = dict(
+        model_name="efficientnet_b1", scalar=np.float32(0.5), number=np.int64(3), array=np.ones(2), path=Path("a/b"), mode=Mode.ON,
+        function=own_function, partial=functools.partial(torch.optim.AdamW, lr=1e-3), kind=nn.ReLU, dtype=torch.float16,
+        device=torch.device("cpu"), generator=np.random.default_rng(0), tensor=torch.ones(2, 2, 3, 3), namespace=argparse.Namespace(a=1),
+        module=nn.Conv2d(3, 2, 1),
+    )  # fmt: skip
+    trainer = lightning.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False)
+    for name, module in (("omegaconf", Configured(cfg)), ("all", Configured({}, **more))):
+        trainer.strategy.connect(module)
+        trainer.save_checkpoint(OUT / f"lightning_{name}.ckpt", weights_only=True)
+    # A DictConfig in the place of Lightning's own dict.
+    state = {f"net.{n}": v for n, v in Network().state_dict().items()}
+    torch.save({"state_dict": state, "hyper_parameters": cfg, "hparams_type": omegaconf.DictConfig}, OUT / "omegaconf.ckpt")
+
+
 def own_scripts():
     """Keys that tutorials use, and classes beside the weights."""
     state = Network().state_dict()
@@ -271,6 +313,7 @@ save_file({n: v.clone() for n, v in averages().state_dict().items()}, OUT / "ave
 timm_train()
 torchvision_train()
 lightning_train()
+lightning_hyper_parameters()
 own_scripts()
 modules()
 all_kinds()
