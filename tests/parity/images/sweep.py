@@ -91,11 +91,16 @@ def repeat(rng, data, at):
 DAMAGES = [flip, flip, replace, remove, insert, zero, ones, marker, restart, cut, cut_with_end, cut_with_trailer, repeat]
 
 
+def begin_of_data(seed):
+    """About where the header ends."""
+    return seed.find(b"\xff\xda") + 2 if seed.startswith(b"\xff\xd8") else min(len(seed) // 2, 60)
+
+
 def damaged(rng, seed, header):
     """One or more damages; in the header, or behind its first part."""
     data = bytearray(seed)
     kind = DAMAGES[rng.integers(len(DAMAGES))]
-    begin = seed.find(b"\xff\xda") + 2 if seed.startswith(b"\xff\xd8") else min(len(seed) // 2, 60)
+    begin = begin_of_data(seed)
     for _ in range(1 if rng.random() < 0.7 else rng.integers(2, 6)):
         low, high = (0, begin) if header else (begin, len(data))
         low = min(low, len(data) - 1)

@@ -189,7 +189,8 @@ impl<'a> Bits<'a> {
             return;
         }
         for _ in 0..6 {
-            let (byte, next) = (self.source.peek(self.source.at), self.source.peek(self.source.at + 1));
+            let (byte, next) =
+                (self.source.peek(self.source.at), self.source.peek(self.source.at + 1));
             self.buffer = self.buffer << 8 | u64::from(byte);
             self.left += 8;
             self.source.at += 1;

@@ -410,7 +410,9 @@ impl Coefficients {
     fn write(self, frame: &Frame, jfif: bool, adobe: Option<u8>) -> Result<Vec<u8>, Fault> {
         let mut quant_tables = Vec::new();
         let mut components = Vec::new();
-        for (index, (plane, component)) in self.planes.into_iter().zip(&frame.components).enumerate() {
+        for (index, (plane, component)) in
+            self.planes.into_iter().zip(&frame.components).enumerate()
+        {
             let mut natural = [1; 64];
             // A component without a scan is grey by any table.
             if let Some(table) = plane.quantization {

@@ -58,7 +58,11 @@ impl Frame {
 
 impl Scan {
     /// The tables that each component's codes need.
-    pub(super) fn codes(&self, segments: &Segments, progressive: bool) -> Result<Vec<Tables>, Fault> {
+    pub(super) fn codes(
+        &self,
+        segments: &Segments,
+        progressive: bool,
+    ) -> Result<Vec<Tables>, Fault> {
         let needed = match (progressive, self.band.is_dc()) {
             (false, _) => (true, true),
             (true, true) => (self.band.high == 0, false),

@@ -10,7 +10,10 @@ const BLOCK: usize = 1 << 16;
 const FIRST_RESTART: u8 = 0xd0;
 
 /// The next marker at or after a place, past what is none, and its place.
-pub(in crate::preprocess::decode::jpeg) fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
+pub(in crate::preprocess::decode::jpeg) fn next_marker(
+    bytes: &[u8],
+    mut at: usize,
+) -> Option<(u8, usize)> {
     loop {
         at += memchr(0xff, bytes.get(at..)?)?;
         match bytes.get(at + 1)? {
