@@ -4,19 +4,18 @@
 mod arithmetic;
 mod bits;
 mod progressive;
+mod scans;
 mod segments;
 mod sequential;
 mod smooth;
 mod source;
+mod units;
 
 use libjpeg_turbo_rs::common::tables::ZIGZAG_ORDER;
 use libjpeg_turbo_rs::{ComponentCoefficients, JpegCoefficients, write_coefficients_optimized};
 
-use self::arithmetic::Coder;
-use self::bits::Bits;
-use self::segments::{Frame, Member, Scan, Segments};
-use self::sequential::Plan;
-use self::smooth::{GUESSED, Known};
+use self::segments::{Frame, Segments};
+use self::smooth::Known;
 use self::source::Source;
 pub(super) use self::source::next_marker;
 use super::FORMAT;
@@ -31,9 +30,6 @@ pub(super) const MAX_SCANS: usize = 256;
 /// its bytes. Encoders' scripts come to about six passes; an empty scan of a hostile file is free.
 const MAX_PASSES: u64 = 32;
 const BLOCKS_A_BYTE: u64 = 256;
-/// The most blocks of a unit.
-const MAX_BLOCKS: usize = 10;
-
 /// Why there is no picture.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -224,104 +220,6 @@ impl Coefficients {
         Ok(Self { planes, unit_rows, unit_columns, scans: 0, last_good_row: 0, blocks_left })
     }
 
-    /// Checks what a scan's header says, and takes down what it changes.
-    fn begin_scan(&mut self, segments: &Segments, scan: &Scan) -> Result<Units, Fault> {
-        let frame = segments.frame.as_ref().ok_or(broken("a scan before its frame"))?;
-        self.scans += 1;
-        let units = Units::new(self, &scan.members)?;
-        match self.blocks_left.checked_sub(units.blocks()) {
-            Some(left) if self.scans <= MAX_SCANS => self.blocks_left = left,
-            _ => {
-                let reason = "more scans than its length is good for";
-                return Err(Fault::Error(DecodeError::corrupt(FORMAT, &reason)));
-            }
-        }
-        for Member { component, .. } in &scan.members {
-            let plane = &mut self.planes[*component];
-            if plane.quantization.is_none() {
-                let table = segments.quantization.get(frame.components[*component].table);
-                let table = table.copied().flatten();
-                plane.quantization = Some(table.ok_or(broken("no table of quantization"))?);
-            }
-        }
-        if frame.progressive {
-            self.begin_band(scan)?;
-        }
-        Ok(units)
-    }
-
-    fn begin_band(&mut self, Scan { members, band }: &Scan) -> Result<(), Fault> {
-        let right = if band.is_dc() {
-            band.last == 0
-        } else {
-            band.first <= band.last && band.last < 64 && members.len() == 1
-        };
-        if !right || (band.high != 0 && band.low + 1 != band.high) || band.low > 13 {
-            return Err(broken("a scan of impossible coefficients"));
-        }
-        for Member { component, .. } in members {
-            let plane = &mut self.planes[*component];
-            for index in band.first.min(1)..=band.last.max(GUESSED - 1) {
-                plane.known_before[index] = if self.scans > 1 { plane.known[index] } else { 0 };
-            }
-            plane.known[band.first..=band.last].fill(band.low as i8);
-        }
-        Ok(())
-    }
-
-    fn read_scan<'a>(
-        &mut self,
-        source: &mut Source<'a>,
-        segments: &Segments,
-        scan: &Scan,
-    ) -> Result<(), Fault> {
-        let frame = segments.frame.as_ref().ok_or(broken("a scan before its frame"))?;
-        let (arithmetic, progressive) = (frame.arithmetic, frame.progressive);
-        let units = self.begin_scan(segments, scan)?;
-        if arithmetic {
-            return self.read_arithmetic(source, segments, scan, &units);
-        }
-        let bits = Bits::new(source.clone(), !progressive);
-        let bits = if progressive {
-            self.read_progressive(bits, segments, scan, &units)?
-        } else {
-            self.read_sequential(bits, segments, scan, &units)?
-        };
-        *source = bits.source;
-        Ok(())
-    }
-
-    fn read_arithmetic(
-        &mut self,
-        source: &mut Source<'_>,
-        segments: &Segments,
-        Scan { members, band }: &Scan,
-        units: &Units,
-    ) -> Result<(), Fault> {
-        let progressive = segments.frame.as_ref().is_some_and(|frame| frame.progressive);
-        let bytes = source.to_end();
-        let mut coder = Coder::new(&bytes, source, &segments.conditioning);
-        let mut restarts = Restarts::new(segments.interval);
-        for unit in units.all() {
-            let row = unit.row / units.rows_of_unit;
-            if restarts.due() {
-                coder.restart(source).map_err(|_| Fault::Stopped(row))?;
-            }
-            self.last_good_row = row;
-            for (index, place) in units.order.iter().enumerate() {
-                let block = units.block(&mut self.planes, unit, index);
-                let band = progressive.then_some(*band);
-                coder.block(place.member, members[place.member], band, block)?;
-            }
-            // libjpeg cannot wait for bytes here.
-            if coder.is_beyond() {
-                return Err(Fault::Stopped(row));
-            }
-        }
-        coder.end(source);
-        Ok(())
-    }
-
     /// How many rows of the picture libjpeg gives when it stops in a row of units.
     fn rows_given(&self, unit_row: usize, width: usize) -> usize {
         let most = |side: fn(&Plane) -> usize| self.planes.iter().map(side).max().unwrap_or(1);
@@ -333,78 +231,6 @@ impl Coefficients {
         };
         let waiting = if self.planes.iter().any(is_blended) { down } else { 0 };
         (unit_row * down * 8).saturating_sub(waiting)
-    }
-
-    fn read_sequential<'a>(
-        &mut self,
-        mut bits: Bits<'a>,
-        segments: &Segments,
-        scan: &Scan,
-        units: &Units,
-    ) -> Result<Bits<'a>, Fault> {
-        let tables = scan.codes(segments, false)?;
-        let plans = units.order.iter().map(|place| {
-            let (dc, ac) = &tables[place.member];
-            Some(Plan { component: place.member, dc: dc.as_ref()?, ac: ac.as_ref()? })
-        });
-        let plans: Option<Vec<_>> = plans.collect();
-        let plans = plans.ok_or(broken("no table of Huffman codes"))?;
-        let mut levels = [0; 4];
-        let mut restarts = Restarts::new(segments.interval);
-        for unit in units.all() {
-            if restarts.due() {
-                bits.restart()?;
-                levels = [0; 4];
-            }
-            if !bits.short {
-                let restarting = segments.interval > 0;
-                sequential::unit(&mut bits, &mut levels, &plans, restarting, |index, write| {
-                    write(units.block(&mut self.planes, unit, index));
-                })?;
-            }
-        }
-        Ok(bits)
-    }
-
-    fn read_progressive<'a>(
-        &mut self,
-        mut bits: Bits<'a>,
-        segments: &Segments,
-        scan: &Scan,
-        units: &Units,
-    ) -> Result<Bits<'a>, Fault> {
-        let band = scan.band;
-        let tables = scan.codes(segments, true)?;
-        let mut levels = [0; 4];
-        let mut empty = 0;
-        let mut restarts = Restarts::new(segments.interval);
-        for unit in units.all() {
-            if restarts.due() {
-                bits.restart()?;
-                (levels, empty) = ([0; 4], 0);
-            }
-            if bits.short {
-                continue;
-            }
-            self.last_good_row = unit.row / units.rows_of_unit;
-            for (index, place) in units.order.iter().enumerate() {
-                let block = units.block(&mut self.planes, unit, index);
-                match &tables[place.member] {
-                    (Some(codes), _) => {
-                        let level = &mut levels[place.member];
-                        progressive::dc_first(&mut bits, level, codes, band.low, block)?;
-                    }
-                    (None, None) => progressive::dc_refine(&mut bits, band.low, block)?,
-                    (None, Some(codes)) if band.high == 0 => {
-                        progressive::ac_first(&mut bits, &mut empty, codes, band, block)?;
-                    }
-                    (None, Some(codes)) => {
-                        progressive::ac_refine(&mut bits, &mut empty, codes, band, block)?;
-                    }
-                }
-            }
-        }
-        Ok(bits)
     }
 
     fn write(self, frame: &Frame, jfif: bool, adobe: Option<u8>) -> Result<Vec<u8>, Fault> {
@@ -445,109 +271,5 @@ impl Coefficients {
         // Of the coefficients, only the smallest number of 16 bits has no code.
         write_coefficients_optimized(&coefficients)
             .map_err(|_| unsupported("coefficients beyond those of an encoder"))
-    }
-}
-
-/// Counts the units between restarts.
-struct Restarts {
-    interval: usize,
-    left: usize,
-}
-
-impl Restarts {
-    fn new(interval: usize) -> Self {
-        Self { interval, left: interval }
-    }
-
-    /// Whether an interval ends before the next unit.
-    fn due(&mut self) -> bool {
-        if self.interval == 0 {
-            return false;
-        }
-        let due = self.left == 0;
-        if due {
-            self.left = self.interval;
-        }
-        self.left -= 1;
-        due
-    }
-}
-
-/// A block's place in a unit.
-struct Place {
-    /// The component, among those of the scan, and of the frame.
-    member: usize,
-    plane: usize,
-    column: usize,
-    row: usize,
-}
-
-#[derive(Clone, Copy)]
-struct Unit {
-    row: usize,
-    column: usize,
-}
-
-/// The units of a scan: blocks of one component, or as many blocks of several as their sampling
-/// says.
-struct Units {
-    rows: usize,
-    columns: usize,
-    order: Vec<Place>,
-    /// Blocks of a plane from unit to unit; for each place.
-    steps: Vec<[usize; 2]>,
-    /// How many rows of these units are one of units with all components.
-    rows_of_unit: usize,
-}
-
-impl Units {
-    fn new(image: &Coefficients, members: &[Member]) -> Result<Self, Fault> {
-        if let [Member { component, .. }] = members {
-            let plane = &image.planes[*component];
-            let order = vec![Place { member: 0, plane: *component, column: 0, row: 0 }];
-            return Ok(Self {
-                rows: plane.rows,
-                columns: plane.columns,
-                order,
-                steps: vec![[1, 1]],
-                rows_of_unit: plane.down,
-            });
-        }
-        let (mut order, mut steps) = (Vec::new(), Vec::new());
-        for (member, Member { component, .. }) in members.iter().enumerate() {
-            let plane = &image.planes[*component];
-            for row in 0..plane.down {
-                for column in 0..plane.across {
-                    order.push(Place { member, plane: *component, column, row });
-                    steps.push([plane.across, plane.down]);
-                }
-            }
-        }
-        if order.len() > MAX_BLOCKS {
-            return Err(broken("too many blocks in a unit"));
-        }
-        let (rows, columns) = (image.unit_rows, image.unit_columns);
-        Ok(Self { rows, columns, order, steps, rows_of_unit: 1 })
-    }
-
-    /// The restart markers between them.
-    fn restarts(&self, interval: usize) -> usize {
-        if interval == 0 { 0 } else { (self.rows * self.columns).div_ceil(interval) - 1 }
-    }
-
-    fn blocks(&self) -> u64 {
-        (self.rows * self.columns * self.order.len()) as u64
-    }
-
-    fn all(&self) -> impl Iterator<Item = Unit> + use<> {
-        let columns = self.columns;
-        (0..self.rows).flat_map(move |row| (0..columns).map(move |column| Unit { row, column }))
-    }
-
-    fn block<'p>(&self, planes: &'p mut [Plane], unit: Unit, index: usize) -> &'p mut Block {
-        let (place, [across, down]) = (&self.order[index], self.steps[index]);
-        let plane = &mut planes[place.plane];
-        let row = unit.row * down + place.row;
-        &mut plane.blocks[row * plane.stride + unit.column * across + place.column]
     }
 }
