@@ -28,6 +28,18 @@ SEEDS = {
 }
 
 
+def photographs():
+    """JPEGs of more than the 64 KiB that Pillow reads at once."""
+    for name, options in {
+        "420": {}, "444": {"subsampling": 0}, "422_restarts": {"subsampling": 1, "restart_marker_rows": 1},
+        "restarts": {"restart_marker_blocks": 7}, "progressive": {"progressive": True}, "cmyk": {},
+    }.items():
+        image = Image.open(ROOT / "examples/images/coffee.png").convert("CMYK" if name == "cmyk" else "RGB")
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=92, **options)
+        yield f"photo_{name}.jpg", buffer.getvalue()
+
+
 def flip(rng, data, at):
     data[at] ^= 1 << rng.integers(8)
 
@@ -147,13 +159,16 @@ def main():
     rng = np.random.Generator(np.random.PCG64(options.seed))
     seeds = sorted({path for pattern in SEEDS[options.format] for path in IMAGES.glob(pattern) if options.only in path.name})
     seeds = [path for path in seeds if path.stat().st_size < 200_000 and not path.name.startswith(("bomb", "empty", "text"))]
+    seeds = [(path.name, path.read_bytes()) for path in seeds]
+    if options.format == "jpeg":
+        seeds += [(name, data) for name, data in photographs() if options.only in name]
     counts, examples = collections.Counter(), collections.defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         paths, kinds = [], []
         for index in range(options.count):
-            seed = seeds[index % len(seeds)]
-            kind, data = damaged(rng, seed.read_bytes(), options.header)
-            path = pathlib.Path(folder) / f"{index:05}_{kind}_{seed.name}"
+            name, seed = seeds[index % len(seeds)]
+            kind, data = damaged(rng, seed, options.header)
+            path = pathlib.Path(folder) / f"{index:05}_{kind}_{name}"
             path.write_bytes(data)
             paths.append(path)
             kinds.append(kind)

@@ -6,7 +6,7 @@ mod stream;
 
 use image::metadata::Orientation;
 use libjpeg_turbo_rs::common::types::DecodeLimits;
-use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat};
+use libjpeg_turbo_rs::{DecodeWarning, Decoder, JpegError, PixelFormat};
 
 use self::libjpeg::{Fault, MAX_SCANS};
 use self::stream::Stream;
@@ -77,6 +77,14 @@ fn run(stream: &[u8], job: &Job<'_>) -> Result<(Vec<u8>, bool), DecodeError> {
     // libjpeg goes on after damage, with a warning; Pillow does not look at it.
     decoder.set_lenient(true);
     let image = decoder.decode_image().map_err(error)?;
+    // A grey picture in place of an error, which libjpeg does not give.
+    let recovered = image.warnings.iter().find_map(|warning| match warning {
+        DecodeWarning::UnsupportedRecovered { detail } => Some(detail),
+        _ => None,
+    });
+    if let Some(detail) = recovered {
+        return Err(DecodeError::unsupported(FORMAT, detail));
+    }
     let mut data = image.data;
     if format == PixelFormat::Cmyk {
         // Adobe's way round has 255 for no ink.

@@ -26,6 +26,7 @@ type Block = [i16; 64];
 
 /// More than any encoder writes; each scan of a hostile file costs a pass over the image.
 pub(super) const MAX_SCANS: usize = 256;
+const MAX_SIDE: usize = 65_500;
 /// Passes over all blocks that a file may take, whatever its length, and blocks beyond for each of
 /// its bytes. Encoders' scripts come to about six passes; an empty scan of a hostile file is free.
 const MAX_PASSES: u64 = 32;
@@ -105,6 +106,11 @@ pub(super) fn is_in_order(bytes: &[u8]) -> Result<bool, Fault> {
         loop {
             let units = image.begin_scan(&segments, &scan)?;
             scan.codes(&segments, progressive)?;
+            // The usual picture is one scan up to the end of the file. Where its bits end before,
+            // the decoder has a warning.
+            if single && segments.interval == 0 && bytes.ends_with(&[0xff, 0xd9]) {
+                return Ok(true);
+            }
             if !source.pass_scan(units.restarts(segments.interval)) {
                 return Ok(false);
             }
@@ -158,17 +164,23 @@ pub(super) fn mend(
     let (jfif, adobe) = (segments.jfif, segments.adobe);
     let single = frame.is_single(&scan);
     let mut rows = height;
+    // Where bytes are missing, arithmetic codes are read up to an end marker.
+    let ended = if frame.arithmetic { [bytes, &[0xff, 0xd9]].concat() } else { Vec::new() };
     if !frame.arithmetic && !frame.progressive {
         segments.add_standard_codes();
     }
     loop {
-        match image.read_scan(&mut source, &segments, &scan) {
+        match image.read_scan(&mut source, &segments, &scan, &ended) {
             Err(Fault::Stopped(unit_rows)) if single && !strict => {
                 rows = image.rows_given(unit_rows, width);
                 break;
             }
             Err(Fault::Stopped(_)) => return Err(Fault::Cut),
             other => other?,
+        }
+        if single {
+            // Pillow looks no further than at the bytes that it has read by now.
+            source.stop();
         }
         match segments.read(&mut source) {
             Ok(Some(_)) if single && strict => return Err(broken("another scan behind its last")),
@@ -187,6 +199,9 @@ pub(super) fn mend(
 
 impl Coefficients {
     fn new(frame: &Frame, length: usize) -> Result<Self, Fault> {
+        if frame.width.max(frame.height) > MAX_SIDE {
+            return Err(broken("a side of more than 65500 pixels"));
+        }
         let sides = frame.components.iter().map(|c| [c.across, c.down]);
         let most =
             sides.clone().fold([1, 1], |[x, y], [across, down]| [x.max(across), y.max(down)]);

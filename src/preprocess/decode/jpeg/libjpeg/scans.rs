@@ -61,12 +61,13 @@ impl Coefficients {
         source: &mut Source<'a>,
         segments: &Segments,
         scan: &Scan,
+        ended: &[u8],
     ) -> Result<(), Fault> {
         let frame = segments.frame.as_ref().ok_or(broken("a scan before its frame"))?;
         let (arithmetic, progressive) = (frame.arithmetic, frame.progressive);
         let units = self.begin_scan(segments, scan)?;
         if arithmetic {
-            return self.read_arithmetic(source, segments, scan, &units);
+            return self.read_arithmetic(source, segments, scan, &units, ended);
         }
         let bits = Bits::new(source.clone(), !progressive);
         let bits = if progressive {
@@ -84,10 +85,10 @@ impl Coefficients {
         segments: &Segments,
         Scan { members, band }: &Scan,
         units: &Units,
+        ended: &[u8],
     ) -> Result<(), Fault> {
         let progressive = segments.frame.as_ref().is_some_and(|frame| frame.progressive);
-        let bytes = source.to_end();
-        let mut coder = Coder::new(&bytes, source, &segments.conditioning);
+        let mut coder = Coder::new(ended, source, &segments.conditioning);
         let mut restarts = Restarts::new(segments.interval);
         for unit in units.all() {
             let row = unit.row / units.rows_of_unit;

@@ -61,6 +61,12 @@ impl<'a> Source<'a> {
         true
     }
 
+    /// Hands over nothing more.
+    pub(super) fn stop(&mut self) {
+        self.bytes = &self.bytes[..self.limit.min(self.bytes.len())];
+        self.lenient = false;
+    }
+
     /// The byte at a place, of the file or of the end marker behind it.
     pub(super) fn peek(&self, at: usize) -> u8 {
         match self.bytes.get(at) {
@@ -119,11 +125,6 @@ impl<'a> Source<'a> {
             }
         }
         true
-    }
-
-    /// All bytes that are still to come, and the marker that libjpeg does not wait for.
-    pub(super) fn to_end(&self) -> Vec<u8> {
-        [self.bytes, &[0xff, 0xd9]].concat()
     }
 
     /// Finds the restart marker that should come now, or what libjpeg takes for it.

@@ -102,7 +102,12 @@ impl Units {
         (0..self.rows).flat_map(move |row| (0..columns).map(move |column| Unit { row, column }))
     }
 
-    pub(super) fn block<'p>(&self, planes: &'p mut [Plane], unit: Unit, index: usize) -> &'p mut Block {
+    pub(super) fn block<'p>(
+        &self,
+        planes: &'p mut [Plane],
+        unit: Unit,
+        index: usize,
+    ) -> &'p mut Block {
         let (place, [across, down]) = (&self.order[index], self.steps[index]);
         let plane = &mut planes[place.plane];
         let row = unit.row * down + place.row;
