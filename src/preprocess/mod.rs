@@ -18,6 +18,7 @@
 //! | file | |
 //! | --- | --- |
 //! | TIFF of the kinds below | refused, saying which |
+//! | JPEG with chroma of more samples than luma, or damage that leaves 16 bits | refused |
 //! | GIF with a grey palette of its first frame beside a global one | refused |
 //! | PNG whose first animation frame is smaller than the image | refused |
 //! | TGA without a palette of kind 1, or with one of another kind | refused |

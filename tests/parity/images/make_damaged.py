@@ -27,6 +27,9 @@ def main():
                     (IMAGES / f"damaged_{number:03}_{damage.__name__}_{name}").write_bytes(data)
                     number += 1
                     break
+    # Coefficients so large that libjpeg's arithmetic leaves 16 bits.
+    seed = (IMAGES / "jpeg_40x1.jpg").read_bytes()
+    (IMAGES / "damaged_beyond.jpg").write_bytes(seed[:626] + seed[644:])
 
 
 main()

@@ -113,6 +113,8 @@ def jpeg():
     write("jpeg_no_end_segments.jpg", plain[:-2] + b"\0\0\x01\x0a\x0e\0\0\0Image_UTC_Data\xff\xe1\0\x08123456SEFT")
     write("jpeg_two_starts.jpg", b"\xff\xd8\xff\xd9" + plain)
     write("jpeg_tables_first.jpg", plain[:start] + b"\xff\xd9\xff\xd8" + plain[start:])
+    # Chroma of more samples than luma.
+    write("jpeg_chroma_larger.jpg", plain[:start + 14] + b"\x21" + plain[start + 15:])
     # Bits of ones are no code of any table.
     middle = len(plain) - 200
     write("jpeg_damaged.jpg", plain[:middle] + b"\xff\0" * 8 + plain[middle + 16:])

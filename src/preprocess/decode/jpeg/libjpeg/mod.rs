@@ -31,6 +31,19 @@ const MAX_SIDE: usize = 65_500;
 /// its bytes. Encoders' scripts come to about six passes; an empty scan of a hostile file is free.
 const MAX_PASSES: u64 = 32;
 const BLOCKS_A_BYTE: u64 = 256;
+/// Zigzag places of the AC coefficients of a block's first row.
+const FIRST_ROW: [usize; 7] = [1, 5, 6, 14, 15, 27, 28];
+const BEYOND: &str = "coefficients beyond those of an encoder";
+
+/// Whether a block has coefficients in its first row only, and so large that libjpeg's short cut
+/// for such leaves 16 bits; the decoder has another way there.
+fn wraps(block: &Block, table: &[u16; 64]) -> bool {
+    let large = |at: usize| (i32::from(block[at]) * i32::from(table[at])).abs() >= 1 << 13;
+    (large(0) || FIRST_ROW.into_iter().any(large))
+        && FIRST_ROW.iter().any(|at| block[*at] != 0)
+        && (1..64).all(|at| block[at] == 0 || FIRST_ROW.contains(&at))
+}
+
 /// Why there is no picture.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -257,6 +270,9 @@ impl Coefficients {
             let mut natural = [1; 64];
             // A component without a scan is grey by any table.
             if let Some(table) = plane.quantization {
+                if plane.blocks.iter().any(|block| wraps(block, &table)) {
+                    return Err(unsupported(BEYOND));
+                }
                 ZIGZAG_ORDER.iter().zip(table).for_each(|(place, step)| natural[*place] = step);
             }
             quant_tables.push(natural);
@@ -284,7 +300,6 @@ impl Coefficients {
             adobe_transform: adobe,
         };
         // Of the coefficients, only the smallest number of 16 bits has no code.
-        write_coefficients_optimized(&coefficients)
-            .map_err(|_| unsupported("coefficients beyond those of an encoder"))
+        write_coefficients_optimized(&coefficients).map_err(|_| unsupported(BEYOND))
     }
 }
