@@ -28,8 +28,10 @@ def main():
                     number += 1
                     break
     # Coefficients so large that libjpeg's arithmetic leaves 16 bits.
-    seed = (IMAGES / "jpeg_40x1.jpg").read_bytes()
-    (IMAGES / "damaged_beyond.jpg").write_bytes(seed[:626] + seed[644:])
+    beyond = bytearray((IMAGES / "jpeg_quality_1.jpg").read_bytes())
+    for place, byte in [(756, 41), (761, 56), (765, 41), (768, 154), (776, 104)]:
+        beyond[place] = byte
+    (IMAGES / "damaged_beyond.jpg").write_bytes(beyond)
 
 
 main()

@@ -114,7 +114,7 @@ def jpeg():
     write("jpeg_two_starts.jpg", b"\xff\xd8\xff\xd9" + plain)
     write("jpeg_tables_first.jpg", plain[:start] + b"\xff\xd9\xff\xd8" + plain[start:])
     # Chroma of more samples than luma.
-    write("jpeg_chroma_larger.jpg", plain[:start + 14] + b"\x21" + plain[start + 15:])
+    write("jpeg_chroma_larger.jpg", plain[:start + 11] + b"\x11" + plain[start + 12:start + 14] + b"\x21" + plain[start + 15:])
     # Bits of ones are no code of any table.
     middle = len(plain) - 200
     write("jpeg_damaged.jpg", plain[:middle] + b"\xff\0" * 8 + plain[middle + 16:])
