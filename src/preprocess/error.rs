@@ -85,15 +85,6 @@ pub enum DecodeError {
         /// The file's format.
         format: &'static str,
     },
-    /// The file is whole, but its pixels are damaged.
-    #[error(
-        "the pixels of the {format} file are damaged; get an intact copy, or set \
-         `DecodeOptions::lenient` to keep what is right"
-    )]
-    Damaged {
-        /// The file's format.
-        format: &'static str,
-    },
     /// The file breaks its format's rules.
     #[error("the {format} file is corrupt ({reason}); get an intact copy")]
     Corrupt {

@@ -18,12 +18,11 @@
 //! | file | |
 //! | --- | --- |
 //! | TIFF of the kinds below | refused, saying which |
-//! | JPEG without two restart markers in a row | refused |
-//! | JPEG without an end whose last bits are its last bytes | refused, read leniently |
+//! | JPEG with chroma of more samples than luma, or damage that leaves 16 bits | refused |
 //! | GIF with a grey palette of its first frame beside a global one | refused |
 //! | PNG whose first animation frame is smaller than the image | refused |
 //! | TGA without a palette of kind 1, or with one of another kind | refused |
-//! | BMP with run lengths of two colours, black and white | refused |
+//! | lossy WebP, damaged so that coefficients leave 16 bits | other pixels in their blocks |
 //!
 //! Every TIFF that Pillow reads gives the same bytes, but for these, which are refused by name:
 //!

@@ -27,13 +27,9 @@ pub(super) fn decode_dib(
     Ok((Bitmap::read(bytes, 0, 0, false)?.decode(bytes, job)?, Orientation::NoTransforms))
 }
 
-/// A DIB has no magic number: the length of its header must be known, and its planes one.
+/// A DIB has no magic number: the length of its header must be known.
 pub(super) fn accepts_dib(bytes: &[u8]) -> bool {
-    match u32_le(bytes, 0) {
-        Some(12) => u16_le(bytes, 8) == Some(1),
-        Some(40 | 52 | 56 | 64 | 108 | 124) => u16_le(bytes, 12) == Some(1),
-        _ => false,
-    }
+    matches!(u32_le(bytes, 0), Some(12 | 40 | 52 | 56 | 64 | 108 | 124))
 }
 
 const TRUNCATED: DecodeError = DecodeError::Truncated { format: FORMAT };
@@ -155,9 +151,6 @@ impl Bitmap {
             bottom_up: !self.top_down,
         };
         let rows = if matches!(self.compression, RLE8 | RLE4) {
-            if self.pixel == Pixel::Bit {
-                return Err(unsupported(&"run lengths of black and white"));
-            }
             (layout.bits, layout.stride) = (8, width);
             let pixels = run_lengths(file, self.start, width * height, width, self.compression);
             // Pillow's lenient mode does not reach its run-length decoder.

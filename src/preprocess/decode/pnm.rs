@@ -75,7 +75,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         }
         b"Pf" => {
             let scale = reader.token()?;
-            let scale: Option<f64> = std::str::from_utf8(scale).ok().and_then(|s| s.parse().ok());
+            let scale: Option<f64> = std::str::from_utf8(&scale).ok().and_then(|s| s.parse().ok());
             let scale = scale.filter(|scale| *scale != 0.0 && scale.is_finite());
             let scale = scale.ok_or_else(|| corrupt(&"its scale is not a number but zero"))?;
             let data = layout(32, true).read(reader.rest(), FORMAT, job)?;
@@ -147,31 +147,30 @@ impl<'a> Reader<'a> {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    /// The bytes up to the next white space, without comments.
-    fn token(&mut self) -> Result<&'a [u8], DecodeError> {
-        let comment = |rest: &[u8]| {
-            rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len()) + 1
-        };
+    /// The bytes up to the next white space, without comments. A comment takes its end of line with
+    /// it, so that a number goes on behind it.
+    fn token(&mut self) -> Result<Vec<u8>, DecodeError> {
+        let mut token = Vec::new();
+        let mut comment = false;
         while let Some(byte) = self.bytes.get(self.at) {
+            self.at += 1;
             match byte {
-                b'#' => self.at += comment(self.rest()),
-                byte if is_space(*byte) => self.at += 1,
-                _ => break,
+                b'\r' | b'\n' if comment => comment = false,
+                _ if comment => {}
+                b'#' => comment = true,
+                byte if is_space(*byte) && token.is_empty() => {}
+                byte if is_space(*byte) => break,
+                byte => token.push(*byte),
+            }
+            if token.len() > MAX_DIGITS {
+                return Err(corrupt(&"a number of too many digits"));
             }
         }
-        let rest = self.rest();
-        let length = rest.iter().position(|byte| is_space(*byte)).unwrap_or(rest.len());
-        self.at += length + 1;
-        match &rest[..length] {
-            [] => Err(TRUNCATED),
-            token if token.len() > MAX_DIGITS => Err(corrupt(&"a number of too many digits")),
-            token if token.contains(&b'#') => Err(corrupt(&"a comment within a number")),
-            token => Ok(token),
-        }
+        if token.is_empty() { Err(TRUNCATED) } else { Ok(token) }
     }
 
     fn number(&mut self) -> Result<u32, DecodeError> {
-        digits(self.token()?)
+        digits(&self.token()?)
     }
 
     fn side(&mut self) -> Result<u32, DecodeError> {

@@ -88,6 +88,14 @@ def bmp():
     write("bmp_rle4.bmp", b"BM" + struct.pack("<IHHI", 0, 0, 0, 54 + 64) + info + table + codes)
 
 
+    # The same with a palette of black and white only, of whose pixels all but 0 are white.
+    table = bytes(4) + bytes([255, 255, 255, 0])
+    info = struct.pack("<IiiHHIIiiII", 40, 31, 23, 1, 4, 2, len(codes), 0, 0, 2, 0)
+    write("bmp_rle4_black_and_white.bmp", b"BM" + struct.pack("<IHHI", 0, 0, 0, 54 + 8) + info + table + codes)
+    dib = encode(RGB, "DIB")
+    write("bmp_planes_3.dib", dib[:12] + b"\3" + dib[13:])
+
+
 def jpeg():
     restarts = encode(RGB, "JPEG", quality=80, restart_marker_blocks=1)
     marks = [i for i in range(restarts.index(b"\xff\xda"), len(restarts) - 1)
@@ -98,10 +106,15 @@ def jpeg():
     write("jpeg_restart_before.jpg", restarts[:marks[1] + 1] + b"\xd0" + restarts[marks[1] + 2:])
     plain = encode(RGB, "JPEG", quality=80)
     start = plain.index(b"\xff\xc0")
+    # Where the last bits were read ahead, nothing needs to follow them.
+    noise = np.random.Generator(np.random.PCG64(38)).integers(0, 255, (16, 38, 3), dtype=np.uint8)
+    write("jpeg_no_end_nothing.jpg", encode(Image.fromarray(noise), "JPEG", quality=68)[:-2])
     write("jpeg_no_end_trailer.jpg", plain[:-2] + b"A" * 64)
     write("jpeg_no_end_segments.jpg", plain[:-2] + b"\0\0\x01\x0a\x0e\0\0\0Image_UTC_Data\xff\xe1\0\x08123456SEFT")
     write("jpeg_two_starts.jpg", b"\xff\xd8\xff\xd9" + plain)
     write("jpeg_tables_first.jpg", plain[:start] + b"\xff\xd9\xff\xd8" + plain[start:])
+    # Chroma of more samples than luma.
+    write("jpeg_chroma_larger.jpg", plain[:start + 11] + b"\x11" + plain[start + 12:start + 14] + b"\x21" + plain[start + 15:])
     # Bits of ones are no code of any table.
     middle = len(plain) - 200
     write("jpeg_damaged.jpg", plain[:middle] + b"\xff\0" * 8 + plain[middle + 16:])
@@ -219,6 +232,7 @@ def others():
     write("pnm_float.pfm", b"Pf\n31 23\n-1.0\n" + floats.tobytes())
     write("pnm_float_big.pfm", b"Pf 31 23 2.5\n" + floats.astype(">f4").tobytes())
     write("pnm_cmyk.ppm", b"P0CMYK\n31 23\n255\n" + RGBA.tobytes())
+    write("pnm_comment_in_number.pgm", b"P5 1#c\n0 1#d\r\n 25#\n5\n0123456789")
     write("pnm_comments.ppm", b"P3 #a\n2 #b\r1\n255#c\n1 2 3#d\n 4 5 6")
     for depth, size in [(16, 2), (32, 4)]:
         table = bytes((i * 37 + 11) % 256 for i in range(64 * size))

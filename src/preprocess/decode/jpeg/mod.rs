@@ -1,92 +1,63 @@
-//! JPEG, by `libjpeg-turbo-rs`, with the settings that Pillow leaves to libjpeg-turbo. Streams
-//! whose markers are not in order are put in order first, as libjpeg reads them.
+//! JPEG, by `libjpeg-turbo-rs`, with the settings that Pillow leaves to libjpeg-turbo. A stream
+//! with faults is mended first: it gets the coefficients that libjpeg-turbo goes on with.
 
-mod restarts;
+mod libjpeg;
 mod stream;
-
-use std::borrow::Cow;
 
 use image::metadata::Orientation;
 use libjpeg_turbo_rs::common::types::DecodeLimits;
 use libjpeg_turbo_rs::{DecodeWarning, Decoder, JpegError, PixelFormat};
 
-use self::stream::{End, Stream};
+use self::libjpeg::{Fault, MAX_SCANS};
+use self::stream::Stream;
 use super::budget::Job;
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::raster::{Raster, Samples};
 
 const FORMAT: &str = "JPEG";
 const TRUNCATED: DecodeError = DecodeError::Truncated { format: FORMAT };
-/// More than any encoder writes; each scan of a hostile file costs a pass over the image.
-const MAX_SCANS: usize = 256;
-/// Passes over all blocks that a file may take, whatever its length, and blocks beyond for each of
-/// its bytes. Encoders' scripts come to about six passes; an empty scan of a hostile file is free.
-const MAX_PASSES: u64 = 32;
-const BLOCKS_A_BYTE: u64 = 256;
-const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
-/// How many bytes libjpeg looks ahead for bits; it waits for them where no marker comes before.
-const LOOK_AHEAD: usize = 8;
 
 pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation), DecodeError> {
-    let stream = Stream::read(bytes)?;
-    let frame = &stream.frame;
-    let (width, height) = (frame.width, frame.height);
+    let Stream { width, height, components, notes } = Stream::read(bytes)?;
     // Coefficients of two bytes and a sample.
-    job.admit(FORMAT, width.into(), height.into(), 3 * frame.components.len() as u64)?;
-    let most = frame.blocks() * MAX_PASSES + bytes.len() as u64 * BLOCKS_A_BYTE;
-    if stream.blocks > most || stream.scans.len() > MAX_SCANS {
-        return Err(DecodeError::corrupt(FORMAT, &"more scans than its length is good for"));
-    }
-    let orientation = stream.notes.orientation();
-    let strict = !job.lenient;
-    let whole = match stream.end {
-        End::Marked => stream.in_order(bytes, strict)?,
-        // A picture of one scan is whole where its bits end at any marker.
-        End::OtherMarker(at) if stream.is_single() => {
-            ended(&stream.in_order(&bytes[..at], strict)?)
+    job.admit(FORMAT, width.into(), height.into(), 3 * components as u64)?;
+    let data = match read(bytes, job) {
+        Ok(data) => data,
+        // libjpeg has given no row.
+        Err(Fault::Cut | Fault::Broken(_)) if job.lenient => {
+            vec![0; width as usize * height as usize * components]
         }
-        _ if strict => {
-            let spare = bytes.len().saturating_sub(LOOK_AHEAD);
-            if !stream.is_single() || stream.scans.iter().any(|scan| scan.start > spare) {
-                return Err(TRUNCATED);
-            }
-            let (_, short) = run(&ended(&stream.in_order(&bytes[..spare], strict)?), job)?;
-            if short {
-                return Err(TRUNCATED);
-            }
-            ended(&stream.in_order(bytes, strict)?)
-        }
-        // libjpeg waits for the rest of a segment before it gives any row.
-        End::InSegment => {
-            let size = width as usize * height as usize * frame.components.len();
-            let blank = vec![0; size];
-            return Ok((raster(width, height, blank, frame.components.len()), orientation));
-        }
-        End::OtherMarker(_) | End::InScan => ended(&stream.in_order(bytes, strict)?),
+        Err(Fault::Cut | Fault::Stopped(_)) => return Err(TRUNCATED),
+        Err(Fault::Broken(reason)) => return Err(DecodeError::corrupt(FORMAT, &reason)),
+        Err(Fault::Error(error)) => return Err(error),
     };
-    let (mut data, _) = run(&whole, job)?;
-    if frame.components.len() == 4 {
-        // Adobe's way round has 255 for no ink.
-        data.iter_mut().for_each(|value| *value = !*value);
-    }
-    Ok((raster(width, height, data, frame.components.len()), orientation))
-}
-
-fn raster(width: u32, height: u32, data: Vec<u8>, channels: usize) -> Raster {
-    let samples = match channels {
+    let samples = match components {
         1 => Samples::Grey(data),
         4 => Samples::Cmyk(data),
         _ => Samples::Rgb(data),
     };
-    Raster::new(width, height, samples)
+    Ok((Raster::new(width, height, samples), notes.orientation()))
 }
 
-/// The stream with an end.
-fn ended(stream: &[u8]) -> Cow<'static, [u8]> {
-    Cow::Owned([stream, END_OF_IMAGE.as_slice()].concat())
+/// The picture of a stream, or that which libjpeg makes of one with faults.
+fn read(bytes: &[u8], job: &Job<'_>) -> Result<Vec<u8>, Fault> {
+    if libjpeg::is_in_order(bytes)?
+        && let Ok((data, true)) = run(bytes, job)
+    {
+        return Ok(data);
+    }
+    let admit = |width: u64, height: u64, samples: u64| {
+        // Coefficients of two bytes, coded in at most four, and a sample; then the picture.
+        job.admit(FORMAT, width, height, (samples * 7).div_ceil(width * height) + 4)
+    };
+    let mended = libjpeg::mend(bytes, !job.lenient, admit)?;
+    let (mut data, _) = run(&mended.stream, job)?;
+    let row = data.len() / mended.height;
+    data[row * mended.rows..].fill(0);
+    Ok(data)
 }
 
-/// The decoder's bytes, and whether it missed some of the stream.
+/// The decoder's bytes, and whether it found no fault.
 fn run(stream: &[u8], job: &Job<'_>) -> Result<(Vec<u8>, bool), DecodeError> {
     let limits = DecodeLimits {
         max_pixels: job.limits.max_pixels,
@@ -106,22 +77,20 @@ fn run(stream: &[u8], job: &Job<'_>) -> Result<(Vec<u8>, bool), DecodeError> {
     // libjpeg goes on after damage, with a warning; Pillow does not look at it.
     decoder.set_lenient(true);
     let image = decoder.decode_image().map_err(error)?;
-    // The one recovery that libjpeg does not know: a grey picture in place of an error.
+    // A grey picture in place of an error, which libjpeg does not give.
     let recovered = image.warnings.iter().find_map(|warning| match warning {
         DecodeWarning::UnsupportedRecovered { detail } => Some(detail),
         _ => None,
     });
-    if let (Some(detail), false) = (recovered, job.lenient) {
+    if let Some(detail) = recovered {
         return Err(DecodeError::unsupported(FORMAT, detail));
     }
-    // libjpeg goes on at once, the decoder at the next restart marker: a picture that Pillow does
-    // not give must be asked for.
-    let damaged = |warning: &_| matches!(warning, DecodeWarning::HuffmanError { .. });
-    if !job.lenient && image.warnings.iter().any(damaged) {
-        return Err(DecodeError::Damaged { format: FORMAT });
+    let mut data = image.data;
+    if format == PixelFormat::Cmyk {
+        // Adobe's way round has 255 for no ink.
+        data.iter_mut().for_each(|value| *value = !*value);
     }
-    let short = image.warnings.iter().any(|w| matches!(w, DecodeWarning::TruncatedData { .. }));
-    Ok((image.data, short))
+    Ok((data, image.warnings.is_empty()))
 }
 
 fn explain(error: JpegError, job: &Job<'_>) -> DecodeError {

@@ -86,8 +86,6 @@ impl<'a> File<'a> {
                     ended = true;
                     match chunk {
                         Some(chunk) => file.take(&kind, chunk, lenient)?,
-                        // What comes after the picture is only asked for whole where it is read.
-                        None if lenient => break,
                         None => return Err(TRUNCATED),
                     }
                 }

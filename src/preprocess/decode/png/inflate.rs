@@ -41,89 +41,53 @@ pub(super) fn inflate_as_pillow(
     bits: usize,
     lenient: bool,
 ) -> Result<Vec<u8>, DecodeError> {
-    let mut inflater = Inflater {
-        blocks: data.iter().flat_map(|chunk| chunk.chunks(BLOCK)).collect::<Vec<_>>().into_iter(),
-        input: &[],
-        zlib: Decompress::new(true),
-        ahead: None,
-        ended: false,
+    let mut output = vec![0; row_lengths(header, bits).map(|length| length + 1).sum()];
+    match inflate(header, data, bits, &mut output) {
+        Err(error) if !lenient => Err(error),
+        _ => Ok(stored(&output)),
+    }
+}
+
+/// Inflates row by row, with one block of input at a time, as far as it goes: what zlib has done
+/// of a row when it meets damage is lost.
+fn inflate(
+    header: &Header,
+    data: &[&[u8]],
+    bits: usize,
+    mut output: &mut [u8],
+) -> Result<(), DecodeError> {
+    let mut zlib = Decompress::new(true);
+    let mut lengths = row_lengths(header, bits);
+    let mut row = match lengths.next() {
+        Some(length) => vec![0; length + 1],
+        None => return Ok(()),
     };
-    let mut output = Vec::new();
-    for length in row_lengths(header, bits) {
-        let start = output.len();
-        output.resize(start + length + 1, 0);
-        // The end of the data after a whole row is the end of the picture.
-        if inflater.ended {
-            continue;
-        }
-        let row = &mut output[start..];
-        let read = inflater.row(row).and_then(|()| match row[0] {
-            0..=4 => Ok(()),
-            _ => Err(corrupt("an unknown filter")),
-        });
-        if let Err(error) = read {
-            if !lenient {
-                return Err(error);
+    let mut filled = 0;
+    for mut input in data.iter().flat_map(|chunk| chunk.chunks(BLOCK)) {
+        while !input.is_empty() {
+            let (read, written) = (zlib.total_in(), zlib.total_out());
+            let status = zlib.decompress(input, &mut row[filled..], FlushDecompress::None);
+            let status = status.map_err(|_| corrupt("its image data is damaged"))?;
+            input = &input[(zlib.total_in() - read) as usize..];
+            filled += (zlib.total_out() - written) as usize;
+            if filled < row.len() {
+                break;
             }
-            row.fill(0);
-            inflater.ended = true;
+            if row[0] > 4 {
+                return Err(corrupt("an unknown filter"));
+            }
+            let (whole, rest) = output.split_at_mut(row.len());
+            whole.copy_from_slice(&row);
+            output = rest;
+            // The end of the data after a whole row is the end of the picture.
+            let Some(length) = lengths.next().filter(|_| status != Status::StreamEnd) else {
+                return Ok(());
+            };
+            row.resize(length + 1, 0);
+            filled = 0;
         }
     }
-    Ok(stored(&output))
-}
-
-/// zlib's inflater as Pillow calls it: for one row at a time, with one block of input at a time.
-struct Inflater<'a> {
-    blocks: std::vec::IntoIter<&'a [u8]>,
-    input: &'a [u8],
-    zlib: Decompress,
-    /// The next row's first byte: zlib looks at what follows a row before it returns, so that
-    /// damage there costs the row, and the data's end is seen with it.
-    ahead: Option<u8>,
-    ended: bool,
-}
-
-impl Inflater<'_> {
-    fn row(&mut self, row: &mut [u8]) -> Result<(), DecodeError> {
-        let mut filled = 0;
-        if let Some(byte) = self.ahead.take() {
-            row[0] = byte;
-            filled = 1;
-        }
-        while filled < row.len() {
-            let (moved, written) = self.step(&mut row[filled..])?;
-            filled += written;
-            if filled < row.len() && self.ended {
-                return Err(TRUNCATED);
-            }
-            if !moved {
-                self.input = self.blocks.next().ok_or(TRUNCATED)?;
-            }
-        }
-        let mut next = [0];
-        while !self.ended && self.ahead.is_none() {
-            match self.step(&mut next)? {
-                (_, 1) => self.ahead = Some(next[0]),
-                (true, _) => {}
-                (false, _) => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// Inflates into `output`: whether anything moved, and how many bytes came. The inflater may
-    /// hold bytes back after it has read all input.
-    fn step(&mut self, output: &mut [u8]) -> Result<(bool, usize), DecodeError> {
-        let (read, written) = (self.zlib.total_in(), self.zlib.total_out());
-        // By bytes, because the inflater keeps what comes before damage in the same call.
-        let byte = &self.input[..self.input.len().min(1)];
-        let status = self.zlib.decompress(byte, output, FlushDecompress::None);
-        let status = status.map_err(|_| corrupt("its image data is damaged"))?;
-        let (read, written) = (self.zlib.total_in() - read, self.zlib.total_out() - written);
-        self.input = &self.input[read as usize..];
-        self.ended = status == Status::StreamEnd;
-        Ok((read > 0 || written > 0, written as usize))
-    }
+    Err(TRUNCATED)
 }
 
 /// Bytes as a zlib stream of blocks that are not packed, without a checksum.

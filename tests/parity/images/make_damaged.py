@@ -1,0 +1,37 @@
+"""Writes the files `damaged_NUMBER_*` of tests/data/images: JPEGs and PNGs that are damaged in each of the sweep's ways and that
+Pillow reads all the same, strictly or leniently. See README.md."""
+
+import numpy as np
+
+from sweep import DAMAGES, IMAGES, begin_of_data, is_image, pillow
+
+JPEGS = ["420", "422", "440", "411", "444", "grey", "cmyk_adobe", "ycck_adobe", "restart_blocks", "restart_rows", "not_interleaved",
+         "progressive_420", "progressive_444", "progressive_3x70", "cmyk_progressive", "arithmetic", "arithmetic_progressive"]
+PNGS = ["rgb", "rgb16_adam7", "palette2", "grey1_adam7", "grey_alpha16_adam7", "rgba16"]
+A_SEED = 5
+
+
+def main():
+    rng = np.random.Generator(np.random.PCG64(14))
+    seeds = [f"jpeg_{name}.jpg" for name in JPEGS] + [f"png_{name}.png" for name in PNGS]
+    number = 0
+    for index, name in enumerate(seeds):
+        seed = (IMAGES / name).read_bytes()
+        for turn in range(A_SEED):
+            # Each seed gets other kinds than the one before; the first of them stands twice in the list.
+            damage = DAMAGES[1 + (index * A_SEED + turn) % (len(DAMAGES) - 1)]
+            for _ in range(50):
+                data = bytearray(seed)
+                damage(rng, data, int(rng.integers(begin_of_data(seed), len(seed))))
+                if data != seed and any(is_image(pillow(bytes(data), lenient)[1]) for lenient in (False, True)):
+                    (IMAGES / f"damaged_{number:03}_{damage.__name__}_{name}").write_bytes(data)
+                    number += 1
+                    break
+    # Coefficients so large that libjpeg's arithmetic leaves 16 bits.
+    beyond = bytearray((IMAGES / "jpeg_quality_1.jpg").read_bytes())
+    for place, byte in [(756, 41), (761, 56), (765, 41), (768, 154), (776, 104)]:
+        beyond[place] = byte
+    (IMAGES / "damaged_beyond.jpg").write_bytes(beyond)
+
+
+main()
