@@ -38,12 +38,25 @@ impl<'a> Job<'a> {
         height: u64,
         bytes: u64,
     ) -> Result<(), DecodeError> {
+        self.admit_beside(format, width, height, bytes, 0)
+    }
+
+    /// The same for a decoder that takes `beside` bytes too, whatever the picture's size.
+    pub(super) fn admit_beside(
+        &self,
+        format: &'static str,
+        width: u64,
+        height: u64,
+        bytes: u64,
+        beside: u64,
+    ) -> Result<(), DecodeError> {
         let Limits { max_pixels, max_alloc: limit } = self.options.limits;
         let pixels = width.saturating_mul(height);
         if pixels > max_pixels {
             return Err(DecodeError::TooManyPixels { width, height, limit: max_pixels });
         }
-        let bytes = pixels.saturating_mul(bytes + self.mode.channels() as u64);
+        let bytes =
+            pixels.saturating_mul(bytes + self.mode.channels() as u64).saturating_add(beside);
         if bytes > limit {
             return Err(DecodeError::TooMuchMemory { format, limit });
         }

@@ -4,11 +4,13 @@ use libjpeg_turbo_rs::api::raw_data::RawImage;
 use libjpeg_turbo_rs::common::types::DecodeLimits;
 use libjpeg_turbo_rs::{DecodeWarning, Decoder, JpegError, PixelFormat};
 
-use super::Chunk;
+use super::{Chunk, Largest};
 use crate::preprocess::decode::Limits;
 use crate::preprocess::decode::tiff::{FORMAT, corrupt, truncated, unsupported};
 use crate::preprocess::error::DecodeError;
 
+/// The most samples that a block has across and down: of four by four of the transform's.
+const BLOCK: u64 = 32;
 /// As many as libtiff reads.
 const MAX_SCANS: usize = 100;
 const START_OF_IMAGE: &[u8] = b"\xff\xd8";
@@ -16,12 +18,20 @@ const START_OF_SCAN: u8 = 0xda;
 /// Adobe's marker that says of which colours the components are: YCbCr.
 const IS_YCBCR: &[u8] = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x01";
 
+/// Bytes that a strip or tile takes beside its stream: the samples of whole blocks, those of chroma
+/// at full size, coefficients of two bytes, and the result.
+pub(super) fn memory(largest: &Largest) -> u64 {
+    let [width, height] = [largest.width, largest.height].map(|side| side as u64 + 2 * BLOCK);
+    let samples = width.saturating_mul(height).saturating_mul(largest.samples as u64);
+    samples.saturating_mul(5)
+}
+
 pub(super) fn decode(
     data: &[u8],
     tables: &[u8],
     chunk: &Chunk,
     out: &mut [u8],
-    limits: &Limits,
+    memory: u64,
 ) -> Result<(), DecodeError> {
     if !data.starts_with(START_OF_IMAGE) {
         return Err(corrupt(&"a strip or tile holds no JPEG"));
@@ -35,11 +45,10 @@ pub(super) fn decode(
     stream.extend(&data[scan..]);
     // libtiff's libjpeg sees an end where the bytes end.
     stream.extend(b"\xff\xd9");
-    let pixels = chunk.width as u64 * chunk.most_height as u64;
     let limits = DecodeLimits {
-        max_pixels: pixels.min(limits.max_pixels),
+        max_pixels: chunk.width as u64 * chunk.most_height as u64,
         max_scans: MAX_SCANS,
-        max_memory: Some(limits.max_alloc),
+        max_memory: Some(memory),
         ..DecodeLimits::default()
     };
     // Only the frame: a scan may be long, and there may be many.
