@@ -32,7 +32,8 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
     let frame = &stream.frame;
     let (width, height) = (frame.width, frame.height);
     // Coefficients of two bytes and a sample.
-    job.admit(FORMAT, width.into(), height.into(), 3 * frame.components.len() as u64)?;
+    let samples = frame.components.len() as u64;
+    job.admit_beside(FORMAT, width.into(), height.into(), 3 * samples, bytes.len() as u64)?;
     let most = frame.blocks() * MAX_PASSES + bytes.len() as u64 * BLOCKS_A_BYTE;
     if stream.blocks > most || stream.scans.len() > MAX_SCANS {
         return Err(DecodeError::corrupt(FORMAT, &"more scans than its length is good for"));
