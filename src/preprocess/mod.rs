@@ -27,7 +27,6 @@
 //!
 //! Every TIFF that Pillow reads gives the same bytes, but for these, which are refused by name:
 //!
-//! - CIELab;
 //! - JPEG of 12 bits a sample; a JPEG larger than its strip or tile; the old JPEG (compression 6) of
 //!   more than one strip, of several scans, or with its tables in tags;
 //! - what Pillow itself reads wrongly: compressed big-endian samples that are signed or floating,

@@ -28,6 +28,11 @@ impl<'a> Job<'a> {
         Self { mode, options, share: RefCell::new(None) }
     }
 
+    /// The mode that is asked for.
+    pub(super) fn mode(&self) -> ColorMode {
+        self.mode
+    }
+
     /// Lets a picture in whose decoder takes `bytes` a pixel, by both limits, and holds its memory
     /// until the job ends. Who waits for memory holds none, so that waiting decoders always go on
     /// when the running ones end.

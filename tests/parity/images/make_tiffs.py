@@ -357,6 +357,13 @@ def outcome(path):
             "sha256": hashlib.sha256(image.tobytes()).hexdigest()}
 
 
+def lab():
+    """What Pillow makes of every colour of CIELab."""
+    colours = np.arange(1 << 24, dtype=">u4").view(np.uint8).reshape(4096, 4096, 4)[..., 1:]
+    image = Image.frombytes("LAB", (4096, 4096), colours.tobytes()).convert("RGB")
+    (OUT / "lab.json").write_text(json.dumps({"sha256": hashlib.sha256(image.tobytes()).hexdigest()}) + "\n")
+
+
 def main():
     warnings.simplefilter("ignore")
     OUT.mkdir(parents=True, exist_ok=True)
@@ -364,6 +371,7 @@ def main():
         group()
     goldens = {path.name: outcome(path) for path in sorted(OUT.glob("*.tiff"))}
     lines = (f" {json.dumps(name)}: {json.dumps(golden)}" for name, golden in goldens.items())
+    lab()
     (OUT / "goldens.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 

@@ -4,6 +4,7 @@
 mod chunks;
 mod codec;
 mod directory;
+mod lab;
 mod mode;
 mod old_jpeg;
 mod pixels;
@@ -25,6 +26,7 @@ use self::pixels::Pixels;
 use super::budget::Job;
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::exif::Notes;
+use crate::preprocess::image::ColorMode;
 use crate::preprocess::raster::Raster;
 
 const FORMAT: &str = "TIFF";
@@ -43,6 +45,9 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         _ if format.photometric == 6 => Mode::Rgb,
         _ => format.mode,
     };
+    if mode == Mode::Lab && job.mode() == ColorMode::L {
+        return Err(unsupported(&"CIELab as grey; Pillow cannot convert it"));
+    }
     let admit = |more: u64, beside: u64| {
         let bytes = (mode.bytes() + mode.bytes_beside()) as u64 + more;
         job.admit_beside(FORMAT, width as u64, height as u64, bytes, beside)

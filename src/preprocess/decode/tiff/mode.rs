@@ -67,7 +67,7 @@ impl Mode {
         match self {
             Self::Grey16 | Self::Integer | Self::Float | Self::PaletteAlpha => 4,
             // RGB, on the way to grey.
-            Self::Cmyk | Self::Lab => 3,
+            Self::Cmyk => 3,
             _ => 0,
         }
     }

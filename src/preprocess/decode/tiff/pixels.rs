@@ -1,5 +1,6 @@
 //! An image in one of Pillow's modes, as the decoders fill it.
 
+use super::lab;
 use super::mode::Mode;
 use super::unsupported;
 use crate::preprocess::error::DecodeError;
@@ -20,7 +21,7 @@ impl Pixels {
 
     /// `palette` has 256 colours where the mode has one.
     pub(super) fn into_samples(self, palette: &[[u8; 3]]) -> Result<Samples, DecodeError> {
-        let data = self.data;
+        let mut data = self.data;
         Ok(match self.mode {
             Mode::Bilevel | Mode::Grey => Samples::Grey(data),
             Mode::GreyAlpha => Samples::GreyAlpha(data),
@@ -51,7 +52,10 @@ impl Pixels {
             Mode::Rgba => Samples::Rgba(data),
             Mode::Cmyk => Samples::Cmyk(data),
             Mode::YCbCr => Samples::YCbCr(data),
-            Mode::Lab => return Err(unsupported(&"CIELab")),
+            Mode::Lab => {
+                lab::to_rgb(&mut data);
+                Samples::Rgb(data)
+            }
             Mode::PremultipliedGrey => {
                 return Err(unsupported(&"grey with associated alpha; Pillow cannot convert it"));
             }
