@@ -59,7 +59,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
             raw::read(&tags, &format, image(), job.lenient)?
         }
         Codec::OldJpeg => {
-            admit(old_jpeg::BYTES, 0)?;
+            admit(old_jpeg::BYTES, bytes.len() as u64)?;
             old_jpeg::read(&tags, &format, image(), &job.limits)?
         }
         _ => {

@@ -127,13 +127,26 @@ fn copy_segments(data: &[u8], stream: &mut Vec<u8>) -> Result<Option<usize>, Dec
     let mut at = 0;
     while at + 1 < data.len() {
         match [data[at], data[at + 1]] {
-            [0xff, START_OF_SCAN] => return Ok(Some(at)),
+            [0xff, START_OF_SCAN] => {
+                // Its length is of two bytes for each component, and six.
+                return match data.get(at + 2..at + 5) {
+                    Some(&[0, length, count])
+                        if usize::from(length) == 6 + 2 * usize::from(count) =>
+                    {
+                        Ok(Some(at))
+                    }
+                    _ => Err(corrupt(&"a bad scan of a JPEG")),
+                };
+            }
             [0xff, 0xff] => at += 1,
             [0xff, 0x01 | 0xd0..=0xd9] => at += 2,
             [0xff, code] => {
                 let length = data.get(at + 2..at + 4).ok_or_else(truncated)?;
                 let end = at + 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
                 let segment = data.get(at..end).ok_or_else(truncated)?;
+                if !is_sound(code, segment.get(4..).unwrap_or_default()) {
+                    return Err(corrupt(&"a bad segment of a JPEG"));
+                }
                 if !matches!(code, 0xe0..=0xef | 0xfe) {
                     stream.extend(segment);
                 }
@@ -143,6 +156,37 @@ fn copy_segments(data: &[u8], stream: &mut Vec<u8>) -> Result<Option<usize>, Dec
         }
     }
     Ok(None)
+}
+
+/// Whether libjpeg takes a segment of tables: those that fill it, and lengths of up to 15 bits for
+/// the first coefficient of a block.
+fn is_sound(code: u8, mut body: &[u8]) -> bool {
+    match code {
+        0xc4 => {
+            while let Some((head, rest)) = body.split_first_chunk::<17>() {
+                let count = head[1..].iter().map(|count| usize::from(*count)).sum();
+                let Some((symbols, rest)) = rest.split_at_checked(count) else {
+                    return false;
+                };
+                if head[0] < 16 && symbols.iter().any(|length| *length > 15) {
+                    return false;
+                }
+                body = rest;
+            }
+            body.is_empty()
+        }
+        0xdb => {
+            while let Some((head, rest)) = body.split_first() {
+                let Some(rest) = rest.get(if head >> 4 == 0 { 64 } else { 128 }..) else {
+                    return false;
+                };
+                body = rest;
+            }
+            true
+        }
+        0xdd => body.len() == 2,
+        _ => true,
+    }
 }
 
 fn check(decoder: &Decoder, chunk: &Chunk) -> Result<(), DecodeError> {
