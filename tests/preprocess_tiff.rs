@@ -20,6 +20,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("damaged_scan.tiff", "a bad scan"),
     ("deflate_p0f32x1.tiff", "compressed, big-endian, signed or floating"),
     ("deflate_p1s32x1.tiff", "compressed, big-endian, signed or floating"),
+    ("jpeg_12_bits_37_29.tiff", "rows of odd length"),
     // Pillow's own, which libtiff reads with bad codes.
     ("fax_rlew_noise.tiff", "a bad fax code"),
     ("old_jpeg_411_16.tiff", "old JPEG in parts"),

@@ -27,8 +27,8 @@
 //!
 //! Every TIFF that Pillow reads gives the same bytes, but for these, which are refused by name:
 //!
-//! - JPEG of 12 bits a sample; a JPEG larger than its strip or tile; the old JPEG (compression 6) of
-//!   several tiles or scans;
+//! - JPEG of 12 bits a sample in rows of odd length; a JPEG larger than its strip or tile; the old
+//!   JPEG (compression 6) of several tiles or scans;
 //! - what Pillow itself reads wrongly: compressed big-endian samples that are signed or floating,
 //!   uncompressed planes of other than 8-bit colours, uncompressed YCbCr of subsampled chroma;
 //! - YCbCr of subsampled chroma with a Predictor, or in blocks of 4x4 that do not fill its rows;

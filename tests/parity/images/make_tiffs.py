@@ -285,6 +285,15 @@ def jpegs():
         if subsampling == "420":
             tags[532] = (5, [(16, 1), (235, 1), (128, 1), (240, 1), (128, 1), (240, 1)])
         tiff(f"old_jpeg_{subsampling}_{rows}.tiff", tags, [data])
+    for width, rows, tile in [(38, 29, None), (38, 16, None), (37, 29, None), (38, 0, (32, 16))]:
+        levels = picture(width, 29, 1, 12).astype(np.uint16) // 9
+        encode = lambda part: imagecodecs.jpeg8_encode(np.ascontiguousarray(part), level=80, bitspersample=12)
+        if tile:
+            wide = np.pad(levels, ((0, 3), (0, 26), (0, 0)), mode="edge")
+            parts = [encode(wide[y : y + 16, x : x + 32]) for y in (0, 16) for x in (0, 32)]
+        else:
+            parts = [encode(levels[top : top + rows]) for top in range(0, 29, rows)]
+        jpeg(f"jpeg_12_bits_{width}_{rows}.tiff", (1, 1, 12, 1, []), parts, rows, size=(width, 29), tile=tile)
     # Small files that ask for much: a JPEG of 13,377 by 13,377 pixels in a small strip, and as the last of many strips.
     file = io.BytesIO()
     Image.new("L", (16, 16)).save(file, "JPEG")

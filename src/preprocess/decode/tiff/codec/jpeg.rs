@@ -2,6 +2,7 @@
 
 use libjpeg_turbo_rs::api::raw_data::RawImage;
 use libjpeg_turbo_rs::common::types::DecodeLimits;
+use libjpeg_turbo_rs::precision::decompress_12bit_with_limits;
 use libjpeg_turbo_rs::{DecodeWarning, Decoder, JpegError, PixelFormat};
 
 use super::{Chunk, Largest};
@@ -23,7 +24,7 @@ const IS_YCBCR: &[u8] = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x01";
 pub(super) fn memory(largest: &Largest) -> u64 {
     let [width, height] = [largest.width, largest.height].map(|side| side as u64 + 2 * BLOCK);
     let samples = width.saturating_mul(height).saturating_mul(largest.samples as u64);
-    samples.saturating_mul(5)
+    samples.saturating_mul(6)
 }
 
 pub(super) fn decode(
@@ -59,12 +60,20 @@ pub(super) fn decode(
     if width > chunk.width || height > chunk.most_height {
         return Err(corrupt(&"a strip or tile holds a JPEG larger than itself"));
     }
-    let mut decoder = Decoder::new_with_limits(&stream, limits).map_err(|error| explain(&error))?;
-    decoder.set_lenient(true);
     if width < chunk.width || height < chunk.height {
         out.fill(0);
     }
     let rows = out.chunks_exact_mut(chunk.row_bytes).take(height);
+    if chunk.depth == 12 {
+        let image = decompress_12bit_with_limits(&stream, &limits);
+        let image = image.map_err(|error| explain(&error))?;
+        for (row, samples) in rows.zip(image.data.chunks_exact(width)) {
+            pack_12_bits(samples, row);
+        }
+        return Ok(());
+    }
+    let mut decoder = Decoder::new_with_limits(&stream, limits).map_err(|error| explain(&error))?;
+    decoder.set_lenient(true);
     if chunk.ycbcr {
         decoder.set_output_format(PixelFormat::Rgb);
         decoder.set_block_smoothing(true);
@@ -191,8 +200,14 @@ fn is_sound(code: u8, mut body: &[u8]) -> bool {
 
 fn check(decoder: &Decoder, chunk: &Chunk) -> Result<(), DecodeError> {
     let header = decoder.header();
-    if header.precision != 8 || header.is_lossless || chunk.depth != 8 {
+    let known = chunk.depth == 8 || chunk.depth == 12 && chunk.samples == 1;
+    if !known || usize::from(header.precision) != chunk.depth || header.is_lossless {
         return Err(unsupported(&format!("JPEG of {} bits a sample", header.precision)));
+    }
+    if chunk.depth == 12 && chunk.width % 2 == 1 {
+        let reason =
+            "JPEG of 12 bits in rows of odd length, of which libtiff leaves out the last sample";
+        return Err(unsupported(&reason));
     }
     let components = &header.components;
     if components.len() != chunk.samples {
@@ -207,6 +222,13 @@ fn check(decoder: &Decoder, chunk: &Chunk) -> Result<(), DecodeError> {
         Ok(())
     } else {
         Err(unsupported(&"JPEG of subsampled components, other than chroma"))
+    }
+}
+
+fn pack_12_bits(samples: &[i16], row: &mut [u8]) {
+    for (bytes, pair) in row.as_chunks_mut::<3>().0.iter_mut().zip(samples.as_chunks::<2>().0) {
+        let packed = (u32::from(pair[0] as u16) << 12) | u32::from(pair[1] as u16);
+        bytes.copy_from_slice(&packed.to_be_bytes()[1..]);
     }
 }
 
