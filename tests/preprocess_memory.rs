@@ -142,23 +142,46 @@ fn decoders_take_no_more_than_they_reserve() {
             for mode in [ColorMode::L, ColorMode::Rgb, ColorMode::Rgba] {
                 let Kind { photometric, bits, samples, .. } = kind;
                 let what = format!("{name}, {samples} of {bits} bits, {photometric}, {mode}");
-                let (mut refused, mut enough) = (0, 1 << 30);
+                open(&file, mode, 1 << 30).expect(&what);
+                let enough = enough(&file, mode);
                 open(&file, mode, enough).expect(&what);
-                while enough - refused > 1 << 12 {
-                    let limit = refused.midpoint(enough);
-                    match open(&file, mode, limit) {
-                        Err(DecodeError::TooMuchMemory { .. }) => refused = limit,
-                        result => {
-                            result.expect(&what);
-                            enough = limit;
-                        }
-                    }
-                }
                 let taken = most(|| drop(open(&file, mode, enough)));
                 assert!(taken <= enough + SMALL, "{what}: {taken} bytes of {enough}");
             }
         }
     }
+}
+
+/// The smallest limit that a file's decoder does not refuse.
+fn enough(file: &[u8], mode: ColorMode) -> u64 {
+    let (mut refused, mut enough) = (0u64, 1u64 << 30);
+    while enough - refused > 1 << 12 {
+        let limit = refused.midpoint(enough);
+        match open(file, mode, limit) {
+            Err(DecodeError::TooMuchMemory { .. }) => refused = limit,
+            _ => enough = limit,
+        }
+    }
+    enough
+}
+
+/// A JPEG 2000 of many small parts, which are made before the bits of the first are read.
+#[test]
+fn parts_of_jpeg_2000_are_counted() {
+    let _turn = TURN.lock();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/images/jpeg2000");
+    let mut file = std::fs::read(format!("{folder}/rgb.j2k")).unwrap();
+    let find = |code| file.windows(2).position(|bytes| bytes == [0xff, code]).unwrap();
+    let (size, style) = (find(0x51), find(0x52));
+    for at in [6, 10, 22, 26] {
+        file[size + at..][..4].copy_from_slice(&1500u32.to_be_bytes());
+    }
+    // Blocks of four by four.
+    file[style + 10..style + 12].fill(0);
+    let limit = enough(&file, ColorMode::Rgb);
+    let taken = most(|| drop(open(&file, ColorMode::Rgb, limit)));
+    assert!(taken > 100 << 20, "only {taken} bytes: nothing was tried");
+    assert!(taken <= limit, "{taken} bytes of {limit}");
 }
 
 #[test]

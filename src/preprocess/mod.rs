@@ -23,6 +23,7 @@
 //! | GIF with a grey palette of its first frame beside a global one | refused |
 //! | PNG whose first animation frame is smaller than the image | refused |
 //! | TGA without a palette of kind 1, or with one of another kind | refused |
+//! | JPEG 2000 of the irreversible transform (9/7), of palettes, CMYK or subsampled components | refused |
 //! | BMP with run lengths of two colours, black and white | refused |
 //!
 //! Every TIFF that Pillow reads gives the same bytes, but for these, which are refused by name:
