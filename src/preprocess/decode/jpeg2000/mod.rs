@@ -50,8 +50,9 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         is_wide &= announced.depth > 8;
         is_ycbcr = announced.is_ycbcr;
     }
+    // The samples as `f32`, those of one component twice more, and as bytes.
     let count = depths.len() as u64;
-    job.admit_beside(FORMAT, width.into(), height.into(), 12 * count + 12, memory)?;
+    job.admit_beside(FORMAT, width.into(), height.into(), 4 * count + 13, memory)?;
     let settings = DecodeSettings { strict: true, ..DecodeSettings::default() };
     let explain = |error| corrupt(&format!("{error}"));
     let image = Image::new(stream, &settings).map_err(explain)?;
