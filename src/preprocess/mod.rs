@@ -23,12 +23,12 @@
 //! | PNG whose first animation frame is smaller than the image | refused |
 //! | TGA without a palette of kind 1, or with one of another kind | refused |
 //! | lossy WebP, damaged so that coefficients leave 16 bits | other pixels in their blocks |
+//! | JPEG 2000 of the irreversible transform (9/7), of palettes, CMYK or subsampled components | refused |
 //!
 //! Every TIFF that Pillow reads gives the same bytes, but for these, which are refused by name:
 //!
-//! - CIELab;
-//! - JPEG of 12 bits a sample; a JPEG larger than its strip or tile; the old JPEG (compression 6) of
-//!   more than one strip, of several scans, or with its tables in tags;
+//! - JPEG of 12 bits a sample in rows of odd length; a JPEG larger than its strip or tile; the old
+//!   JPEG (compression 6) of several tiles or scans;
 //! - what Pillow itself reads wrongly: compressed big-endian samples that are signed or floating,
 //!   uncompressed planes of other than 8-bit colours, uncompressed YCbCr of subsampled chroma;
 //! - YCbCr of subsampled chroma with a Predictor, or in blocks of 4x4 that do not fill its rows;

@@ -154,8 +154,11 @@ fn to_rgba(samples: Samples) -> Vec<u8> {
         Samples::Palette(data, colours) => {
             flat(data.into_iter().map(|index| colours[usize::from(index)]))
         }
-        opaque => {
-            let rgb = to_rgb(opaque);
+        Samples::Grey(_) | Samples::Wide(_) | Samples::Float(_) => {
+            flat(to_grey(samples).into_iter().map(|level| [level, level, level, 255]))
+        }
+        Samples::Rgb(_) | Samples::Cmyk(_) | Samples::YCbCr(_) => {
+            let rgb = to_rgb(samples);
             flat(rgb.as_chunks::<3>().0.iter().map(|p| [p[0], p[1], p[2], 255]))
         }
     }

@@ -28,6 +28,11 @@ impl<'a> Job<'a> {
         Self { mode, options, share: RefCell::new(None) }
     }
 
+    /// The mode that is asked for.
+    pub(super) fn mode(&self) -> ColorMode {
+        self.mode
+    }
+
     /// Lets a picture in whose decoder takes `bytes` a pixel, by both limits, and holds its memory
     /// until the job ends. Who waits for memory holds none, so that waiting decoders always go on
     /// when the running ones end.
@@ -38,12 +43,25 @@ impl<'a> Job<'a> {
         height: u64,
         bytes: u64,
     ) -> Result<(), DecodeError> {
+        self.admit_beside(format, width, height, bytes, 0)
+    }
+
+    /// The same for a decoder that takes `beside` bytes too, whatever the picture's size.
+    pub(super) fn admit_beside(
+        &self,
+        format: &'static str,
+        width: u64,
+        height: u64,
+        bytes: u64,
+        beside: u64,
+    ) -> Result<(), DecodeError> {
         let Limits { max_pixels, max_alloc: limit } = self.options.limits;
         let pixels = width.saturating_mul(height);
         if pixels > max_pixels {
             return Err(DecodeError::TooManyPixels { width, height, limit: max_pixels });
         }
-        let bytes = pixels.saturating_mul(bytes + self.mode.channels() as u64);
+        let bytes =
+            pixels.saturating_mul(bytes + self.mode.channels() as u64).saturating_add(beside);
         if bytes > limit {
             return Err(DecodeError::TooMuchMemory { format, limit });
         }

@@ -3,7 +3,7 @@
 use image::metadata::Orientation;
 
 use super::budget::Job;
-use super::{bmp, gif, ico, jpeg, png, pnm, qoi, tga, tiff, webp};
+use super::{bmp, gif, ico, jpeg, jpeg2000, png, pnm, qoi, tga, tiff, webp};
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::raster::Raster;
 
@@ -87,8 +87,8 @@ pub const FORMATS: &[Format] = &[
     row(
         "JPEG 2000",
         &["jp2", "j2k", "j2c", "jpc", "jpf", "jpx"],
-        |b| b.starts_with(b"\0\0\0\x0cjP  ") || b.starts_with(b"\xff\x4f\xff\x51"),
-        None,
+        jpeg2000::accepts,
+        Some(jpeg2000::decode),
     ),
     row(
         "JPEG XL",

@@ -6,6 +6,7 @@ mod format;
 mod gif;
 mod ico;
 mod jpeg;
+mod jpeg2000;
 mod png;
 mod pnm;
 mod qoi;

@@ -29,7 +29,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
     let body = bytes.get(12..length.saturating_add(8)).ok_or(TRUNCATED)?;
     let file = File::read(body)?;
     let [width, height] = file.canvas;
-    job.admit(FORMAT, width.into(), height.into(), 12)?;
+    job.admit_beside(FORMAT, width.into(), height.into(), 12, body.len() as u64)?;
     let frame = &file.frame;
     let picture = file.picture.whole(frame.sides);
     let explain = |error| corrupt(&format!("{error}"));

@@ -285,6 +285,15 @@ def jpegs():
         if subsampling == "420":
             tags[532] = (5, [(16, 1), (235, 1), (128, 1), (240, 1), (128, 1), (240, 1)])
         tiff(f"old_jpeg_{subsampling}_{rows}.tiff", tags, [data])
+    for width, rows, tile in [(38, 29, None), (38, 16, None), (37, 29, None), (38, 0, (32, 16))]:
+        levels = picture(width, 29, 1, 12).astype(np.uint16) // 9
+        encode = lambda part: imagecodecs.jpeg8_encode(np.ascontiguousarray(part), level=80, bitspersample=12)
+        if tile:
+            wide = np.pad(levels, ((0, 3), (0, 26), (0, 0)), mode="edge")
+            parts = [encode(wide[y : y + 16, x : x + 32]) for y in (0, 16) for x in (0, 32)]
+        else:
+            parts = [encode(levels[top : top + rows]) for top in range(0, 29, rows)]
+        jpeg(f"jpeg_12_bits_{width}_{rows}.tiff", (1, 1, 12, 1, []), parts, rows, size=(width, 29), tile=tile)
     # Small files that ask for much: a JPEG of 13,377 by 13,377 pixels in a small strip, and as the last of many strips.
     file = io.BytesIO()
     Image.new("L", (16, 16)).save(file, "JPEG")
@@ -297,6 +306,69 @@ def jpegs():
         tags = {256: (4, [width]), 257: (4, [count * 8]), 258: (3, [8]), 259: (3, [7]), 262: (3, [1]), 277: (3, [1]),
                 278: (4, [8]), 273: (4, [8] * count), 279: (4, [len(huge)] * count)}
         tiff(name, tags, [bytes(huge)])
+
+
+def old_jpegs():
+    """The old JPEG (compression 6) in parts: tables where tags say, bits in strips; a whole stream as a strip."""
+    y, x = np.mgrid[:64, :48]
+    rgb = np.stack([x * 5 % 256, y * 4 % 256, (x + y) * 3 % 256], -1).astype(np.uint8)
+
+    def parts(name, subsampling, rows, proportion, change=lambda tags: None):
+        strips, tables = [], {}
+        for top in range(0, 64, rows):
+            data = encode_jpeg(rgb[top : top + rows], 6, subsampling=subsampling)
+            at = 2
+            while data[at + 1] != 0xDA:
+                end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+                kind, body = data[at + 1], data[at + 4 : end]
+                while kind in (0xDB, 0xC4) and body:
+                    length = 64 if kind == 0xDB else 16 + sum(body[1:17])
+                    tables[kind, body[0]] = body[1 : 1 + length]
+                    body = body[1 + length :]
+                at = end
+            strips.append(data[at + 14 : -2])
+        chunks = strips + list(tables.values())
+        offsets = [8]
+        for chunk in chunks:
+            offsets.append(offsets[-1] + len(chunk) + len(chunk) % 2)
+        where = dict(zip(tables, offsets[len(strips) :]))
+        tags = {256: (4, [48]), 257: (4, [64]), 258: (3, [8] * 3), 259: (3, [6]), 262: (3, [6]), 277: (3, [3]),
+                278: (4, [rows]), 273: (4, offsets[: len(strips)]), 279: (4, [len(strip) for strip in strips]),
+                512: (3, [1]), 530: (3, proportion)}
+        for tag, kind, first in [(519, 0xDB, 0), (520, 0xC4, 0), (521, 0xC4, 16)]:
+            tags[tag] = (4, [where[kind, first], where[kind, first + 1], where[kind, first + 1]])
+        change(tags)
+        tiff(name, tags, chunks)
+
+    for subsampling, proportion in {"444": [1, 1], "422": [2, 1], "420": [2, 2]}.items():
+        for rows in (64, 32, 16):
+            parts(f"old_jpeg_parts_{subsampling}_{rows}.tiff", subsampling, rows, proportion)
+    parts("old_jpeg_parts_cut_blocks.tiff", "420", 16, [2, 2], lambda tags: tags.update({278: (4, [12])}))
+    parts("old_jpeg_parts_no_tables.tiff", "420", 16, [2, 2], lambda tags: tags.pop(519))
+    def tile(tags):
+        tags.update({256: (4, [45]), 257: (4, [61]), 322: (4, [48]), 323: (4, [64]), 324: (4, [8]), 325: tags[279]})
+        tags.update({273: None, 278: None, 279: None})
+
+    parts("old_jpeg_parts_tile.tiff", "420", 64, [2, 2], tile)
+    parts("old_jpeg_parts_two_places.tiff", "444", 16, [1, 1], lambda tags: tags.update({324: tags[273]}))
+    parts("old_jpeg_parts_empty.tiff", "444", 32, [1, 1], lambda tags: tags.update({279: (4, [tags[279][1][0], 0])}))
+    # The beginning of a stream, and a strip that goes on before its bits.
+    data = encode_jpeg(rgb, 6, subsampling="422")
+    scan = data.index(b"\xff\xda")
+    strips = [encode_jpeg(rgb[top : top + 16], 6, subsampling="422") for top in range(0, 64, 16)]
+    strips = [strip[strip.index(b"\xff\xda") + (14 if index else 0) : -2] for index, strip in enumerate(strips)]
+    chunks, offsets = [data[:scan], *strips], [8]
+    for chunk in chunks:
+        offsets.append(offsets[-1] + len(chunk) + len(chunk) % 2)
+    tags = {256: (4, [48]), 257: (4, [64]), 258: (3, [8] * 3), 259: (3, [6]), 262: (3, [6]), 277: (3, [3]),
+            278: (4, [16]), 273: (4, offsets[1:5]), 279: (4, [len(strip) for strip in strips]), 513: (4, [8]),
+            514: (4, [scan])}
+    tiff("old_jpeg_parts_stream.tiff", tags, chunks)
+    whole = encode_jpeg(rgb, 6, subsampling="420")
+    tags = {256: (4, [48]), 257: (4, [64]), 258: (3, [8] * 3), 259: (3, [6]), 262: (3, [6]), 277: (3, [3])}
+    tiff("old_jpeg_strip.tiff", tags | {278: (4, [64])}, [whole])
+    strips = [encode_jpeg(rgb[top : top + 16], 6, subsampling="420") for top in range(0, 64, 16)]
+    tiff("old_jpeg_strips.tiff", tags | {278: (4, [16])}, strips)
 
 
 def faxes():
@@ -346,6 +418,19 @@ def tags():
     (OUT / "cut_compressed.tiff").write_bytes(whole[:-300])
 
 
+def damaged():
+    """Single bytes changed."""
+    for name, source, place, value in [
+        ("damaged_huffman.tiff", "jpeg_planes_p6u8x3.tiff", 1202, 0xF3),
+        ("damaged_scan.tiff", "jpeg_planes_p6u8x3.tiff", 2464, 0x84),
+        ("damaged_predictor_type.tiff", "predictor2_p2u16x3_l.tiff", 1632, 13),
+        ("damaged_coefficients_type.tiff", "chroma21_c5.tiff", 681, 13),
+    ]:
+        file = bytearray((OUT / source).read_bytes())
+        file[place] = value
+        (OUT / name).write_bytes(file)
+
+
 def outcome(path):
     try:
         image = Image.open(path)
@@ -357,13 +442,21 @@ def outcome(path):
             "sha256": hashlib.sha256(image.tobytes()).hexdigest()}
 
 
+def lab():
+    """What Pillow makes of every colour of CIELab."""
+    colours = np.arange(1 << 24, dtype=">u4").view(np.uint8).reshape(4096, 4096, 4)[..., 1:]
+    image = Image.frombytes("LAB", (4096, 4096), colours.tobytes()).convert("RGB")
+    (OUT / "lab.json").write_text(json.dumps({"sha256": hashlib.sha256(image.tobytes()).hexdigest()}) + "\n")
+
+
 def main():
     warnings.simplefilter("ignore")
     OUT.mkdir(parents=True, exist_ok=True)
-    for group in (kinds, compressions, planes, chroma, jpegs, faxes, tags):
+    for group in (kinds, compressions, planes, chroma, jpegs, old_jpegs, faxes, tags, damaged):
         group()
     goldens = {path.name: outcome(path) for path in sorted(OUT.glob("*.tiff"))}
     lines = (f" {json.dumps(name)}: {json.dumps(golden)}" for name, golden in goldens.items())
+    lab()
     (OUT / "goldens.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 

@@ -20,7 +20,8 @@ const TRUNCATED: DecodeError = DecodeError::Truncated { format: FORMAT };
 pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation), DecodeError> {
     let Stream { width, height, components, notes } = Stream::read(bytes)?;
     // Coefficients of two bytes and a sample.
-    job.admit(FORMAT, width.into(), height.into(), 3 * components as u64)?;
+    let beside = bytes.len() as u64;
+    job.admit_beside(FORMAT, width.into(), height.into(), 3 * components as u64, beside)?;
     let data = match read(bytes, job) {
         Ok(data) => data,
         // libjpeg has given no row.

@@ -39,7 +39,9 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         return Err(corrupt(&format!("{width}x{height} pixels")));
     }
     let bits = channels * usize::from(depth);
-    job.admit(FORMAT, width.into(), height.into(), bits.div_ceil(8) as u64 + 4)?;
+    let (bytes_a_pixel, copied) = (bits.div_ceil(8) as u64, bytes.len() as u64);
+    let sides = (u64::from(width), u64::from(height));
+    job.admit_beside(FORMAT, sides.0, sides.1, bytes_a_pixel + 4, copied)?;
     let stride = (width as usize * bits).div_ceil(8);
     if file.data.is_empty() {
         return Err(corrupt("it holds no image data"));
@@ -50,7 +52,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
     let mut rows = vec![0; stride * height as usize];
     if !read_rows(header, &file.data, true, bits, &mut rows) {
         // Slower, to learn how far Pillow comes in what is missing or damaged.
-        job.admit(FORMAT, width.into(), height.into(), 3 * bits.div_ceil(8) as u64 + 4)?;
+        job.admit_beside(FORMAT, sides.0, sides.1, 3 * bytes_a_pixel + 4, copied)?;
         let stored = inflate_as_pillow(header, &file.data, bits, job.lenient)?;
         rows.fill(0);
         read_rows(header, &[&stored], false, bits, &mut rows);

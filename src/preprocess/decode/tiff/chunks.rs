@@ -1,7 +1,7 @@
 //! Compressed pixels, as Pillow takes them from libtiff: strip by strip or tile by tile, each
 //! decoded into a buffer of the size that the tags say.
 
-use super::codec::{Chunk, Codec};
+use super::codec::{Chunk, Codec, Largest};
 use super::directory::{Directory, Order, tag};
 use super::mode::{Format, Mode};
 use super::pixels::Pixels;
@@ -9,7 +9,6 @@ use super::predictor::Predictor;
 use super::unpack::{Unpack, divide_by_alpha, plane};
 use super::ycbcr::YCbCr;
 use super::{corrupt, truncated, unsupported};
-use crate::preprocess::decode::Limits;
 use crate::preprocess::error::DecodeError;
 
 /// How the file cuts the image into strips or tiles, which libtiff calls striles.
@@ -110,8 +109,8 @@ pub(super) struct Chunks<'a> {
     unpack: Unpack,
     /// Which byte of a sample of 16 bits is the high one.
     high: usize,
-    /// What the image leaves of the memory.
-    limits: Limits,
+    /// Bytes that the codec may take beside its input and output.
+    codec_memory: u64,
 }
 
 /// A strip or tile, and the part of the image that it has.
@@ -132,7 +131,6 @@ impl<'a> Chunks<'a> {
         format: &'a Format,
         codec: &'a Codec<'a>,
         (width, height): (usize, usize),
-        limits: &Limits,
     ) -> Result<Self, DecodeError> {
         if !tags.standard {
             return Err(corrupt(&"its header"));
@@ -174,24 +172,48 @@ impl<'a> Chunks<'a> {
             predictor,
             unpack: unpack.with_order(order),
             high: usize::from(order == Order::Little && format.depth == 16),
-            limits: *limits,
+            codec_memory: 0,
             grid,
         };
         this.most = this
             .bytes(this.grid.down)
             .ok_or_else(|| unsupported(&"blocks of chroma that libtiff cuts"))?;
-        // What the image leaves.
-        this.limits.max_alloc = limits.max_alloc.saturating_sub(this.memory());
         this.check_overlap()?;
         if this.chunks() == 1 && !this.grid.tiled {
             this.rest = Some((tags.file.len() as u64).saturating_sub(tags.overhead));
         }
+        this.codec_memory = codec.memory(&this.largest());
         Ok(this)
     }
 
     /// Bytes that reading takes beside the image.
     pub(super) fn memory(&self) -> u64 {
-        (self.most as u64).saturating_mul(4).saturating_add(self.codec.row_bytes(self.grid.across))
+        // Those of a strip or tile, and those of a row whose differences are undone.
+        let buffers = (self.most as u64).saturating_mul(self.buffers() as u64 + 1);
+        let turned = if self.turns_bits() { self.largest().packed } else { 0 };
+        buffers.saturating_add(turned).saturating_add(self.codec_memory)
+    }
+
+    fn largest(&self) -> Largest {
+        let chunks = 0..self.chunks().min(self.grid.offsets.len());
+        // What is wrong with a strip or tile is said when it is read.
+        let packed = chunks.filter_map(|index| self.grid.data(self.file, index, self.rest).ok());
+        Largest {
+            width: self.grid.across,
+            height: self.grid.down,
+            samples: self.samples,
+            bytes: self.most as u64,
+            packed: packed.map(<[u8]>::len).max().unwrap_or_default() as u64,
+        }
+    }
+
+    /// How many strips or tiles stand in memory at once: the planes of YCbCr do.
+    fn buffers(&self) -> usize {
+        if self.ycbcr.is_some() { self.planes } else { 1 }
+    }
+
+    fn turns_bits(&self) -> bool {
+        self.format.reversed && self.codec.bits_are_turned_first()
     }
 
     /// Bytes of this number of rows of a strip or tile.
@@ -210,8 +232,7 @@ impl<'a> Chunks<'a> {
     pub(super) fn read(&self, mut image: Pixels) -> Result<Pixels, DecodeError> {
         let grid = &self.grid;
         // libtiff decodes all into one buffer too: what a codec leaves out keeps its value.
-        let mut buffers =
-            vec![vec![0u8; self.most]; if self.ycbcr.is_some() { self.planes } else { 1 }];
+        let mut buffers = vec![vec![0u8; self.most]; self.buffers()];
         for index in 0..grid.rows * grid.columns {
             let (row, column) = (index / grid.columns, index % grid.columns);
             let (left, top) = (column * grid.across, row * grid.down);
@@ -250,7 +271,7 @@ impl<'a> Chunks<'a> {
         let index = (plane * grid.rows + place.row) * grid.columns + place.column;
         let mut data = grid.data(self.file, index, self.rest)?;
         let turned: Vec<u8>;
-        if self.format.reversed && self.codec.bits_are_turned_first() {
+        if self.turns_bits() {
             turned = data.iter().map(|byte| byte.reverse_bits()).collect();
             data = &turned;
         }
@@ -267,7 +288,7 @@ impl<'a> Chunks<'a> {
             ycbcr: self.format.photometric == 6 && self.codec.gives_rgb(self.format),
         };
         let out = &mut buffer[..self.bytes(place.rows).unwrap_or(self.most)];
-        self.codec.decode(data, &chunk, out, &self.limits)?;
+        self.codec.decode(data, &chunk, out, self.codec_memory)?;
         self.predictor.undo(out);
         Ok(())
     }

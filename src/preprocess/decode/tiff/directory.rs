@@ -31,6 +31,9 @@ pub(super) mod tag {
     pub(in super::super) const JPEG_TABLES: u16 = 347;
     pub(in super::super) const JPEG_STREAM: u16 = 513;
     pub(in super::super) const JPEG_STREAM_LENGTH: u16 = 514;
+    pub(in super::super) const JPEG_QUANTIZATION: u16 = 519;
+    pub(in super::super) const JPEG_DC_TABLES: u16 = 520;
+    pub(in super::super) const JPEG_AC_TABLES: u16 = 521;
     pub(in super::super) const YCBCR_COEFFICIENTS: u16 = 529;
     pub(in super::super) const YCBCR_SUBSAMPLING: u16 = 530;
     pub(in super::super) const REFERENCE_BLACK_WHITE: u16 = 532;
@@ -165,7 +168,8 @@ impl<'a> Directory<'a> {
             return Ok(Vec::new());
         };
         let size = match entry.kind {
-            3 | 4 | 6 | 8 | 9 | 13 | 16 => value_size(entry.kind).unwrap_or(1),
+            // libtiff passes over tags of type 13 that are not of directories.
+            3 | 4 | 6 | 8 | 9 | 16 => value_size(entry.kind).unwrap_or(1),
             kind => return Err(unsupported(&format!("tag {tag} with values of type {kind}"))),
         };
         Ok(entry.data.chunks_exact(size as usize).map(|value| self.order.number(value)).collect())
@@ -200,6 +204,10 @@ impl<'a> Directory<'a> {
                 .chunks_exact(4)
                 .map(|value| f32::from_bits(self.order.number(value) as u32))
                 .collect()),
+            // libtiff passes over what is of such a type.
+            Some(Entry { kind: kind @ (6 | 8 | 9), .. }) => {
+                Err(unsupported(&format!("tag {tag} with values of type {kind}")))
+            }
             _ => Ok(self.numbers(tag)?.into_iter().map(|value| value as f32).collect()),
         }
     }

@@ -4,6 +4,7 @@
 mod chunks;
 mod codec;
 mod directory;
+mod lab;
 mod mode;
 mod old_jpeg;
 mod pixels;
@@ -25,6 +26,7 @@ use self::pixels::Pixels;
 use super::budget::Job;
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::exif::Notes;
+use crate::preprocess::image::ColorMode;
 use crate::preprocess::raster::Raster;
 
 const FORMAT: &str = "TIFF";
@@ -43,24 +45,28 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         _ if format.photometric == 6 => Mode::Rgb,
         _ => format.mode,
     };
-    let admit = |more: u64| {
-        job.admit(FORMAT, width as u64, height as u64, (mode.bytes() as u64).saturating_add(more))
+    if mode == Mode::Lab && job.mode() == ColorMode::L {
+        return Err(unsupported(&"CIELab as grey; Pillow cannot convert it"));
+    }
+    let admit = |more: u64, beside: u64| {
+        let bytes = (mode.bytes() + mode.bytes_beside()) as u64 + more;
+        job.admit_beside(FORMAT, width as u64, height as u64, bytes, beside)
     };
     let image = || Pixels::new(mode, width, height);
     let image = match codec {
         Codec::None => {
-            admit(0)?;
+            admit(0, 0)?;
             raw::read(&tags, &format, image(), job.lenient)?
         }
         Codec::OldJpeg => {
-            admit(old_jpeg::BYTES)?;
+            admit(old_jpeg::BYTES, bytes.len() as u64)?;
             old_jpeg::read(&tags, &format, image(), &job.limits)?
         }
         _ => {
             // The size is checked before anything is computed of it.
-            admit(0)?;
-            let chunks = Chunks::new(&tags, &format, &codec, (width, height), &job.limits)?;
-            admit(chunks.memory().div_ceil(width as u64 * height as u64))?;
+            admit(0, 0)?;
+            let chunks = Chunks::new(&tags, &format, &codec, (width, height))?;
+            admit(0, chunks.memory())?;
             chunks.read(image())?
         }
     };

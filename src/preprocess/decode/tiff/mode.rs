@@ -61,6 +61,16 @@ impl Mode {
             mode => mode.bands(),
         }
     }
+
+    /// Bytes a pixel that stand beside those and beside the image while it is made.
+    pub(super) fn bytes_beside(self) -> usize {
+        match self {
+            Self::Grey16 | Self::Integer | Self::Float | Self::PaletteAlpha => 4,
+            // RGB, on the way to grey.
+            Self::Cmyk => 3,
+            _ => 0,
+        }
+    }
 }
 
 const UNSIGNED: u64 = 1;

@@ -1,5 +1,6 @@
 //! An image in one of Pillow's modes, as the decoders fill it.
 
+use super::lab;
 use super::mode::Mode;
 use super::unsupported;
 use crate::preprocess::error::DecodeError;
@@ -20,20 +21,19 @@ impl Pixels {
 
     /// `palette` has 256 colours where the mode has one.
     pub(super) fn into_samples(self, palette: &[[u8; 3]]) -> Result<Samples, DecodeError> {
-        let data = self.data;
-        let quads = |data: &[u8]| data.as_chunks::<4>().0.to_vec();
+        let mut data = self.data;
         Ok(match self.mode {
             Mode::Bilevel | Mode::Grey => Samples::Grey(data),
             Mode::GreyAlpha => Samples::GreyAlpha(data),
             Mode::Grey16 => Samples::Wide(
                 data.as_chunks::<2>().0.iter().map(|v| u16::from_le_bytes(*v).into()).collect(),
             ),
-            Mode::Integer => {
-                Samples::Wide(quads(&data).into_iter().map(i32::from_le_bytes).collect())
-            }
-            Mode::Float => {
-                Samples::Float(quads(&data).into_iter().map(f32::from_le_bytes).collect())
-            }
+            Mode::Integer => Samples::Wide(
+                data.as_chunks::<4>().0.iter().map(|v| i32::from_le_bytes(*v)).collect(),
+            ),
+            Mode::Float => Samples::Float(
+                data.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v)).collect(),
+            ),
             Mode::Palette => {
                 let mut colours = Box::new([[0, 0, 0, 255]; 256]);
                 for (colour, [r, g, b]) in colours.iter_mut().zip(palette) {
@@ -52,7 +52,10 @@ impl Pixels {
             Mode::Rgba => Samples::Rgba(data),
             Mode::Cmyk => Samples::Cmyk(data),
             Mode::YCbCr => Samples::YCbCr(data),
-            Mode::Lab => return Err(unsupported(&"CIELab")),
+            Mode::Lab => {
+                lab::to_rgb(&mut data);
+                Samples::Rgb(data)
+            }
             Mode::PremultipliedGrey => {
                 return Err(unsupported(&"grey with associated alpha; Pillow cannot convert it"));
             }

@@ -2,13 +2,16 @@
 
 use libjpeg_turbo_rs::api::raw_data::RawImage;
 use libjpeg_turbo_rs::common::types::DecodeLimits;
+use libjpeg_turbo_rs::precision::decompress_12bit_with_limits;
 use libjpeg_turbo_rs::{DecodeWarning, Decoder, JpegError, PixelFormat};
 
-use super::Chunk;
+use super::{Chunk, Largest};
 use crate::preprocess::decode::Limits;
 use crate::preprocess::decode::tiff::{FORMAT, corrupt, truncated, unsupported};
 use crate::preprocess::error::DecodeError;
 
+/// The most samples that a block has across and down: of four by four of the transform's.
+const BLOCK: u64 = 32;
 /// As many as libtiff reads.
 const MAX_SCANS: usize = 100;
 const START_OF_IMAGE: &[u8] = b"\xff\xd8";
@@ -16,12 +19,20 @@ const START_OF_SCAN: u8 = 0xda;
 /// Adobe's marker that says of which colours the components are: YCbCr.
 const IS_YCBCR: &[u8] = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x01";
 
+/// Bytes that a strip or tile takes beside its stream: the samples of whole blocks, those of chroma
+/// at full size, coefficients of two bytes, and the result.
+pub(super) fn memory(largest: &Largest) -> u64 {
+    let [width, height] = [largest.width, largest.height].map(|side| side as u64 + 2 * BLOCK);
+    let samples = width.saturating_mul(height).saturating_mul(largest.samples as u64);
+    samples.saturating_mul(6)
+}
+
 pub(super) fn decode(
     data: &[u8],
     tables: &[u8],
     chunk: &Chunk,
     out: &mut [u8],
-    limits: &Limits,
+    memory: u64,
 ) -> Result<(), DecodeError> {
     if !data.starts_with(START_OF_IMAGE) {
         return Err(corrupt(&"a strip or tile holds no JPEG"));
@@ -35,11 +46,10 @@ pub(super) fn decode(
     stream.extend(&data[scan..]);
     // libtiff's libjpeg sees an end where the bytes end.
     stream.extend(b"\xff\xd9");
-    let pixels = chunk.width as u64 * chunk.most_height as u64;
     let limits = DecodeLimits {
-        max_pixels: pixels.min(limits.max_pixels),
+        max_pixels: chunk.width as u64 * chunk.most_height as u64,
         max_scans: MAX_SCANS,
-        max_memory: Some(limits.max_alloc),
+        max_memory: Some(memory),
         ..DecodeLimits::default()
     };
     // Only the frame: a scan may be long, and there may be many.
@@ -50,12 +60,20 @@ pub(super) fn decode(
     if width > chunk.width || height > chunk.most_height {
         return Err(corrupt(&"a strip or tile holds a JPEG larger than itself"));
     }
-    let mut decoder = Decoder::new_with_limits(&stream, limits).map_err(|error| explain(&error))?;
-    decoder.set_lenient(true);
     if width < chunk.width || height < chunk.height {
         out.fill(0);
     }
     let rows = out.chunks_exact_mut(chunk.row_bytes).take(height);
+    if chunk.depth == 12 {
+        let image = decompress_12bit_with_limits(&stream, &limits);
+        let image = image.map_err(|error| explain(&error))?;
+        for (row, samples) in rows.zip(image.data.chunks_exact(width)) {
+            pack_12_bits(samples, row);
+        }
+        return Ok(());
+    }
+    let mut decoder = Decoder::new_with_limits(&stream, limits).map_err(|error| explain(&error))?;
+    decoder.set_lenient(true);
     if chunk.ycbcr {
         decoder.set_output_format(PixelFormat::Rgb);
         decoder.set_block_smoothing(true);
@@ -118,13 +136,26 @@ fn copy_segments(data: &[u8], stream: &mut Vec<u8>) -> Result<Option<usize>, Dec
     let mut at = 0;
     while at + 1 < data.len() {
         match [data[at], data[at + 1]] {
-            [0xff, START_OF_SCAN] => return Ok(Some(at)),
+            [0xff, START_OF_SCAN] => {
+                // Its length is of two bytes for each component, and six.
+                return match data.get(at + 2..at + 5) {
+                    Some(&[0, length, count])
+                        if usize::from(length) == 6 + 2 * usize::from(count) =>
+                    {
+                        Ok(Some(at))
+                    }
+                    _ => Err(corrupt(&"a bad scan of a JPEG")),
+                };
+            }
             [0xff, 0xff] => at += 1,
             [0xff, 0x01 | 0xd0..=0xd9] => at += 2,
             [0xff, code] => {
                 let length = data.get(at + 2..at + 4).ok_or_else(truncated)?;
                 let end = at + 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
                 let segment = data.get(at..end).ok_or_else(truncated)?;
+                if !is_sound(code, segment.get(4..).unwrap_or_default()) {
+                    return Err(corrupt(&"a bad segment of a JPEG"));
+                }
                 if !matches!(code, 0xe0..=0xef | 0xfe) {
                     stream.extend(segment);
                 }
@@ -136,10 +167,47 @@ fn copy_segments(data: &[u8], stream: &mut Vec<u8>) -> Result<Option<usize>, Dec
     Ok(None)
 }
 
+/// Whether libjpeg takes a segment of tables: those that fill it, and lengths of up to 15 bits for
+/// the first coefficient of a block.
+fn is_sound(code: u8, mut body: &[u8]) -> bool {
+    match code {
+        0xc4 => {
+            while let Some((head, rest)) = body.split_first_chunk::<17>() {
+                let count = head[1..].iter().map(|count| usize::from(*count)).sum();
+                let Some((symbols, rest)) = rest.split_at_checked(count) else {
+                    return false;
+                };
+                if head[0] < 16 && symbols.iter().any(|length| *length > 15) {
+                    return false;
+                }
+                body = rest;
+            }
+            body.is_empty()
+        }
+        0xdb => {
+            while let Some((head, rest)) = body.split_first() {
+                let Some(rest) = rest.get(if head >> 4 == 0 { 64 } else { 128 }..) else {
+                    return false;
+                };
+                body = rest;
+            }
+            true
+        }
+        0xdd => body.len() == 2,
+        _ => true,
+    }
+}
+
 fn check(decoder: &Decoder, chunk: &Chunk) -> Result<(), DecodeError> {
     let header = decoder.header();
-    if header.precision != 8 || header.is_lossless || chunk.depth != 8 {
+    let known = chunk.depth == 8 || chunk.depth == 12 && chunk.samples == 1;
+    if !known || usize::from(header.precision) != chunk.depth || header.is_lossless {
         return Err(unsupported(&format!("JPEG of {} bits a sample", header.precision)));
+    }
+    if chunk.depth == 12 && chunk.width % 2 == 1 {
+        let reason =
+            "JPEG of 12 bits in rows of odd length, of which libtiff leaves out the last sample";
+        return Err(unsupported(&reason));
     }
     let components = &header.components;
     if components.len() != chunk.samples {
@@ -154,6 +222,13 @@ fn check(decoder: &Decoder, chunk: &Chunk) -> Result<(), DecodeError> {
         Ok(())
     } else {
         Err(unsupported(&"JPEG of subsampled components, other than chroma"))
+    }
+}
+
+fn pack_12_bits(samples: &[i16], row: &mut [u8]) {
+    for (bytes, pair) in row.as_chunks_mut::<3>().0.iter_mut().zip(samples.as_chunks::<2>().0) {
+        let packed = (u32::from(pair[0] as u16) << 12) | u32::from(pair[1] as u16);
+        bytes.copy_from_slice(&packed.to_be_bytes()[1..]);
     }
 }
 

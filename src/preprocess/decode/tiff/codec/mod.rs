@@ -15,8 +15,10 @@ use weezl::decode::Configuration;
 use super::directory::{Directory, tag};
 use super::mode::Format;
 use super::{corrupt, truncated, unsupported};
-use crate::preprocess::decode::Limits;
 use crate::preprocess::error::DecodeError;
+
+/// The largest window that libtiff's zstd takes.
+const ZSTD_MOST: u64 = 1 << 27;
 
 /// What a strip or tile has to hold.
 pub(super) struct Chunk {
@@ -35,6 +37,17 @@ pub(super) struct Chunk {
     pub(super) odd: bool,
     /// Whether a JPEG holds YCbCr, to be given as RGB.
     pub(super) ycbcr: bool,
+}
+
+/// What the largest strip or tile of a file is.
+pub(super) struct Largest {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    /// Samples of a pixel.
+    pub(super) samples: usize,
+    /// Bytes that it holds, and as many as it is compressed to.
+    pub(super) bytes: u64,
+    pub(super) packed: u64,
 }
 
 /// The Compression tag, with the tags that only it has.
@@ -98,21 +111,29 @@ impl<'a> Codec<'a> {
         }
     }
 
-    /// Bytes that it needs beside its input and output, for rows of `width` pixels.
-    pub(super) fn row_bytes(&self, width: usize) -> u64 {
+    /// Bytes that it takes beside its input and output.
+    pub(super) fn memory(&self, largest: &Largest) -> u64 {
         match self {
-            Self::Fax(_) => width as u64 * 16,
+            Self::Fax(_) => largest.width as u64 * 16,
+            Self::Jpeg { tables } => {
+                let stream = largest.packed.saturating_add(tables.len() as u64);
+                stream.saturating_add(jpeg::memory(largest))
+            }
+            // What they keep grows with what they give, whatever window a header asks for, to the
+            // next power of two; and lies in memory twice while it grows.
+            Self::Zstd | Self::Lzma => largest.bytes.saturating_mul(3).saturating_add(1 << 20),
             _ => 0,
         }
     }
 
     /// Fills `out`, or fails. What JPEG and Group 4 leave out keeps its value, as in libtiff.
+    /// `memory`: bytes that it may take.
     pub(super) fn decode(
         &self,
         data: &[u8],
         chunk: &Chunk,
         out: &mut [u8],
-        limits: &Limits,
+        memory: u64,
     ) -> Result<(), DecodeError> {
         match self {
             // Read elsewhere, not in strips or tiles of libtiff's.
@@ -122,17 +143,14 @@ impl<'a> Codec<'a> {
             Self::Deflate => deflate(data, out)?,
             Self::Zstd => {
                 let mut frame = FrameDecoder::new();
-                frame.set_max_window_size(limits.max_alloc);
+                frame.set_max_window_size(ZSTD_MOST);
                 let stream = StreamingDecoder::new_with_decoder(data, frame);
                 fill(stream.map_err(|error| corrupt(&error))?, out)?;
             }
-            Self::Lzma => {
-                let kilobytes = u32::try_from(limits.max_alloc >> 10).unwrap_or(u32::MAX);
-                fill(XzReader::new_mem_limit(data, false, kilobytes), out)?;
-            }
+            Self::Lzma => fill(XzReader::new(data, false), out)?,
             Self::Thunder => thunder::decode(data, chunk, out)?,
             Self::Fax(coding) => fax::decode(data, *coding, chunk, out)?,
-            Self::Jpeg { tables } => jpeg::decode(data, tables, chunk, out, limits)?,
+            Self::Jpeg { tables } => jpeg::decode(data, tables, chunk, out, memory)?,
         }
         Ok(())
     }
