@@ -1,4 +1,4 @@
-//! The engine: a lowered network, its threads, its plans and its memory.
+//! The engine: a packed network, its threads, its plans and its memory.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use candle_nn::VarBuilder;
 
 use super::kernels::Kernels;
-use super::lower::{Lowered, lower};
 use super::memory::{Floats, padded};
+use super::pack::{Packed, pack};
 use super::plan::{Map, Plan, Region, Step};
 use super::pool::{Job, Pool};
 use super::run::Pass;
 use super::{CpuError, Isa, cores};
 use crate::arch::Network;
+use crate::engine::fuse::fuse;
 use crate::engine::{Array, Dtype, Engine, EngineError, Images, Outputs, Wanted};
 
 /// Image sizes whose plans are kept; a plan takes a few kilobytes.
@@ -50,7 +51,7 @@ pub struct CpuOptions {
 /// ```
 #[derive(Debug)]
 pub struct CpuEngine {
-    lowered: Lowered,
+    packed: Packed,
     isa: Isa,
     dtype: Dtype,
     kernels: &'static Kernels,
@@ -98,13 +99,13 @@ impl CpuEngine {
             Dtype::F32 => None,
             Dtype::Bf16 => Kernels::pairs(isa),
         };
-        let lowered = lower(network, vb, kernels, pairs)?;
+        let packed = pack(&fuse(&network.graph())?, vb, kernels, pairs)?;
         let threads = options.threads.unwrap_or_else(cores::physical).max(1);
-        let pool = Pool::new(threads, lowered.layers.len());
+        let pool = Pool::new(threads, packed.layers.len());
         let threads = pool.threads();
         let state = State { pool, plans: Vec::new(), arena: Floats::zeros(0) };
         Ok(Self {
-            lowered,
+            packed,
             isa,
             dtype: if pairs.is_some() { Dtype::Bf16 } else { Dtype::F32 },
             kernels,
@@ -124,7 +125,7 @@ impl CpuEngine {
     pub fn memory(&self, shape: [usize; 4]) -> Result<CpuMemory, CpuError> {
         let plan = self.plan(&mut self.lock(), shape)?;
         Ok(CpuMemory {
-            weights: self.lowered.layers.iter().map(|layer| layer.bytes()).sum(),
+            weights: self.packed.layers.iter().map(|layer| layer.bytes()).sum(),
             arena: plan.bytes(self.threads),
         })
     }
@@ -164,7 +165,7 @@ impl CpuEngine {
         if let Some(at) = state.plans.iter().position(fits) {
             state.plans[..=at].rotate_right(1);
         } else {
-            let plan = Plan::new(&self.lowered, self.kernels, (h, w), (images, self.threads))?;
+            let plan = Plan::new(&self.packed, self.kernels, (h, w), (images, self.threads))?;
             state.plans.retain(|old| old.size != plan.size);
             state.plans.truncate(PLANS - 1);
             state.plans.insert(0, Arc::new(plan));
@@ -197,7 +198,7 @@ impl CpuEngine {
         for first in (0..images).step_by(plan.group) {
             let count = plan.group.min(images - first);
             let pass = |at: usize, images: usize| Pass {
-                lowered: &self.lowered,
+                packed: &self.packed,
                 plan: &plan,
                 kernels: self.kernels,
                 arena,
@@ -379,7 +380,7 @@ impl Engine for CpuEngine {
         let plan = self.plan(&mut self.lock(), images.shape())?;
         let name = |step: &Step| {
             let (h, w) = (step.h.output, step.w.output);
-            (format!("{} -> {h}x{w}", self.lowered.layers[step.layer]), Duration::ZERO)
+            (format!("{} -> {h}x{w}", self.packed.layers[step.layer]), Duration::ZERO)
         };
         let mut times: Vec<(String, Duration)> = plan.steps.iter().map(name).collect();
         let sink = &mut Sink { times: Some(&mut times), ..Sink::default() };

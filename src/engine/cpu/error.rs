@@ -1,5 +1,7 @@
 //! What can go wrong between a network and its plan, or a plan and its images.
 
+use crate::engine::fuse::CannotFuse;
+
 /// Why the fused engine does not run something.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -65,6 +67,12 @@ pub enum CpuError {
         "the fused CPU engine failed on these images: please report it, and use the candle engine"
     )]
     Failed,
+}
+
+impl From<CannotFuse> for CpuError {
+    fn from(CannotFuse { what, at }: CannotFuse) -> Self {
+        Self::CannotLower { what: what.to_owned(), at }
+    }
 }
 
 fn available() -> String {
