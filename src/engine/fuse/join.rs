@@ -59,7 +59,7 @@ impl Joining<'_> {
             Op::Norm { act } => {
                 let (norm, eps, act) = (self.graph.norm, self.graph.bn_eps, *act);
                 if norm != Norm::BatchNorm {
-                    self.push(node, dst, Kind::Norm { norm, eps, act });
+                    self.push(node, dst, Kind::Norm { norm, eps, act, residual: None });
                     return Ok(());
                 }
                 let norm = Some((node.path.clone(), eps));
@@ -87,9 +87,11 @@ impl Joining<'_> {
                 }
                 _ => return cannot("a layer scale without convolution", node),
             },
-            Op::Add { .. } => match self.writer(src) {
-                Some((conv, end)) if conv.residual.is_none() => {
-                    (conv.residual, *end) = (Some(node.inputs[1]), dst);
+            Op::Add { .. } => match self.last(src) {
+                Some((Kind::Conv(Conv { residual, .. }) | Kind::Norm { residual, .. }, end))
+                    if residual.is_none() =>
+                {
+                    (*residual, *end) = (Some(node.inputs[1]), dst)
                 }
                 _ => return cannot("a sum that no convolution ends in", node),
             },
@@ -157,13 +159,17 @@ impl Joining<'_> {
         is_gate.then(|| writer.src[0])
     }
 
-    /// The convolution that writes `value` last of all and for one reader, and where it says what it
-    /// writes.
-    fn writer(&mut self, value: Value) -> Option<(&mut Conv, &mut Value)> {
+    /// The last layer, if it writes `value` for one reader, and where it says what it writes.
+    fn last(&mut self, value: Value) -> Option<(&mut Kind, &mut Value)> {
         let alone = self.readers[value.index()] == 1;
         let Layer { kind, dst, .. } = self.layers.last_mut()?;
-        match kind {
-            Kind::Conv(conv) if *dst == value && alone => Some((conv, dst)),
+        (*dst == value && alone).then_some((kind, dst))
+    }
+
+    /// [`last`](Self::last), if it is a convolution.
+    fn writer(&mut self, value: Value) -> Option<(&mut Conv, &mut Value)> {
+        match self.last(value)? {
+            (Kind::Conv(conv), dst) => Some((conv, dst)),
             _ => None,
         }
     }

@@ -9,10 +9,12 @@
 //! ([`Weights::read`]), and packs them.
 
 mod join;
+#[cfg(test)]
+mod reference;
 mod weights;
 
 pub(crate) use join::{CannotFuse, fuse};
-pub(crate) use weights::{Folded, TensorSource, Weights};
+pub(crate) use weights::{Folded, Weights};
 
 use std::ops::Range;
 
@@ -85,6 +87,8 @@ pub(crate) enum Kind {
         norm: arch::Norm,
         eps: f64,
         act: Option<Activation>,
+        /// Added last.
+        residual: Option<Value>,
     },
     /// The mean over all positions.
     Pool,
@@ -137,6 +141,7 @@ impl Layer {
     pub(crate) fn reads(&self) -> impl Iterator<Item = Value> + '_ {
         let beside = match &self.kind {
             Kind::Conv(c) => [c.mix.map(|(_, value)| value), c.gate, c.residual],
+            Kind::Norm { residual, .. } => [*residual, None, None],
             _ => [None; 3],
         };
         self.src.iter().copied().chain(beside.into_iter().flatten())

@@ -1,6 +1,6 @@
 //! Single layers, with their weights packed.
 
-use super::super::super::fuse::{Conv, Folded, Kind, TensorSource, Weights};
+use super::super::super::fuse::{Conv, Folded, Kind, Weights};
 use super::super::CpuError;
 use super::super::kernels::{POINTS, kernel_at_points};
 use super::super::layer::{
@@ -14,6 +14,7 @@ use super::super::simd::LANES;
 use super::join::Joint;
 use super::{Packing, cannot_pack};
 use crate::arch::{self, Activation, AntiAlias, PadType};
+use crate::weights::TensorSource;
 
 /// Below this many input channels, transforming costs more than the products that it saves.
 const WINOGRAD_CHS: usize = 16;

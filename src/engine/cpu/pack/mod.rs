@@ -7,12 +7,13 @@ mod slots;
 
 use std::collections::HashSet;
 
-use super::super::fuse::{Fused, Kind, TensorSource};
+use super::super::fuse::{Fused, Kind};
 use super::CpuError;
 use super::kernels::{Kernels, PairKernels};
 use super::layer::{Attention, Dense, Layer, Mean, Slot};
 use super::simd::LANES;
 use crate::arch::Value;
+use crate::weights::TensorSource;
 use join::{Joint, join};
 use mix::Experts;
 use slots::Slots;
@@ -183,7 +184,7 @@ where
                 let path = (slot(joint.src())?, slot(joint.dst())?);
                 self.scale_and_shift(weights, joint, path)?;
             }
-            Kind::Norm { norm, eps, act } => {
+            Kind::Norm { norm, eps, act, .. } => {
                 let act = act.map_or_else(String::new, |act| format!(" and {act:?}"));
                 return cannot_pack(format!("the norm {norm:?} of epsilon {eps}{act}"), at);
             }
