@@ -4,8 +4,6 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use candle_nn::VarBuilder;
-
 use super::kernels::Kernels;
 use super::memory::{Floats, padded};
 use super::pack::{Packed, pack};
@@ -16,6 +14,7 @@ use super::{CpuError, Isa, cores};
 use crate::arch::Network;
 use crate::engine::fuse::fuse;
 use crate::engine::{Array, Dtype, Engine, EngineError, Images, Outputs, Wanted};
+use crate::weights::TensorSource;
 
 /// Image sizes whose plans are kept; a plan takes a few kilobytes.
 const PLANS: usize = 16;
@@ -38,12 +37,10 @@ pub struct CpuOptions {
 /// compete for cores.
 ///
 /// ```
-/// use candle_core::{DType, Device};
 /// use effnet::{arch, engine::{CpuEngine, CpuOptions}, weights::seeded};
 ///
 /// let network = arch::find("efficientnet_lite0").unwrap().network(&Default::default())?;
-/// let weights = seeded::var_builder(0, DType::F32, &Device::Cpu);
-/// let engine = CpuEngine::new(&network, &weights, CpuOptions::default())?;
+/// let engine = CpuEngine::new(&network, &seeded::Source::new(0), CpuOptions::default())?;
 /// let mut logits = [0.0; 1000];
 /// engine.logits_into(&[0.0; 3 * 64 * 64], [1, 3, 64, 64], &mut logits)?;
 /// assert!(logits.iter().any(|&logit| logit != 0.0));
@@ -81,15 +78,15 @@ pub struct CpuMemory {
 }
 
 impl CpuEngine {
-    /// Lowers `network` with the tensors of `vb`, asked for by timm's names.
+    /// Fuses `network` and packs its tensors, which it asks for by timm's names.
     ///
     /// # Errors
     ///
-    /// A part of the network that there are no fused kernels for, a tensor that `vb` does not give,
+    /// A part of the network that there are no fused kernels for, a tensor that is not given,
     /// an `EFFNET_ISA` that this machine does not run, or threads that do not start.
     pub fn new(
         network: &Network,
-        vb: &VarBuilder<'_>,
+        tensors: &dyn TensorSource,
         options: CpuOptions,
     ) -> Result<Self, CpuError> {
         let isa = options.isa.map_or_else(Isa::choose, Ok)?;
@@ -99,7 +96,7 @@ impl CpuEngine {
             Dtype::F32 => None,
             Dtype::Bf16 => Kernels::pairs(isa),
         };
-        let packed = pack(&fuse(&network.graph())?, vb, kernels, pairs)?;
+        let packed = pack(&fuse(&network.graph())?, tensors, kernels, pairs)?;
         let threads = options.threads.unwrap_or_else(cores::physical).max(1);
         let pool = Pool::new(threads, packed.layers.len());
         let threads = pool.threads();

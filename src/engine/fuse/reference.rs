@@ -10,7 +10,7 @@ use crate::arch::{
     self, Activation, AntiAlias, Arch, DepthMultiplier, NetworkOptions, Norm, PadType, Value,
 };
 use crate::models::EfficientNet;
-use crate::weights::{TensorSource, seeded};
+use crate::weights::{TensorSource, WeightsError, seeded};
 
 /// One image's map, channel by channel; of a vector, of one position.
 #[derive(Clone)]
@@ -45,16 +45,13 @@ impl Map {
     }
 }
 
-struct Run<'a, S> {
+struct Run<'a> {
     fused: &'a Fused,
-    source: &'a S,
+    source: &'a dyn TensorSource,
     maps: HashMap<Value, Map>,
 }
 
-impl<S: TensorSource> Run<'_, S>
-where
-    S::Error: std::fmt::Debug,
-{
+impl Run<'_> {
     fn layer(&mut self, layer: &super::Layer) {
         let src = &self.maps[&layer.src[0]];
         let out = match &layer.kind {
@@ -349,17 +346,6 @@ fn erf(x: f32) -> f32 {
     (1.0 - sum * (-x * x).exp()).copysign(x)
 }
 
-/// Seeded values of any tensor.
-struct Seeded;
-
-impl TensorSource for Seeded {
-    type Error = std::convert::Infallible;
-
-    fn get(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Self::Error> {
-        Ok(seeded::tensor(0, name, shape))
-    }
-}
-
 /// The largest difference of any tap, over the largest value of the modules'.
 fn difference(network: &arch::Network, source: &impl TensorSource<Error: std::fmt::Debug>) -> f32 {
     let fused = fuse(&network.graph()).unwrap();
@@ -403,7 +389,7 @@ fn equals_the_modules_on_every_architecture() {
             let small = Arch { channel_multiplier, depth_multiplier, ..*arch };
             network = small.network(&NetworkOptions::default()).unwrap();
         }
-        let difference = difference(&network, &Seeded);
+        let difference = difference(&network, &seeded::Source::new(0));
         assert!(difference <= 1e-4, "{}: {difference}", arch.name);
     }
 }
@@ -412,14 +398,13 @@ fn equals_the_modules_on_every_architecture() {
 fn a_tensor_that_is_taken_for_another_is_noticed() {
     struct Swapped;
     impl TensorSource for Swapped {
-        type Error = std::convert::Infallible;
-
-        fn get(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Self::Error> {
-            Seeded.get(&name.replace("blocks.1.0.bn2.running_mean", "blocks.1.0.bn2.bias"), shape)
+        fn get(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+            seeded::Source::new(0)
+                .get(&name.replace("blocks.1.0.bn2.running_mean", "blocks.1.0.bn2.bias"), shape)
         }
     }
     let network = arch::find("efficientnet_b0").unwrap().network(&NetworkOptions::default());
     let network = network.unwrap();
-    assert!(difference(&network, &Seeded) <= 1e-4);
+    assert!(difference(&network, &seeded::Source::new(0)) <= 1e-4);
     assert!(difference(&network, &Swapped) > 1e-4);
 }

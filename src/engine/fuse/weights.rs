@@ -1,6 +1,6 @@
 //! Where a layer's weights come from, and the norm folded into them.
 
-use crate::weights::TensorSource;
+use crate::weights::{TensorSource, WeightsError};
 
 /// The tensors of a layer. What it computes from its inputs is
 /// `((weight x input + bias) normed) * factor * gamma`, where there are such.
@@ -36,7 +36,7 @@ impl Weights {
     /// # Errors
     ///
     /// The source's.
-    pub(crate) fn read<S: TensorSource>(&self, source: &S) -> Result<Folded, S::Error> {
+    pub(crate) fn read(&self, source: &dyn TensorSource) -> Result<Folded, WeightsError> {
         let chs = self.chs;
         let get = |name: &str| source.get(name, &[chs]);
         let read = |(name, shape): &(String, Vec<usize>)| source.get(name, shape);

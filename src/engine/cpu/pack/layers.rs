@@ -14,7 +14,6 @@ use super::super::simd::LANES;
 use super::join::Joint;
 use super::{Packing, cannot_pack};
 use crate::arch::{self, Activation, AntiAlias, PadType};
-use crate::weights::TensorSource;
 
 /// Below this many input channels, transforming costs more than the products that it saves.
 const WINOGRAD_CHS: usize = 16;
@@ -22,10 +21,7 @@ const WINOGRAD_CHS: usize = 16;
 /// What reads and what is written.
 type Path = (Slot, Slot);
 
-impl<S: TensorSource> Packing<'_, S>
-where
-    CpuError: From<S::Error>,
-{
+impl Packing<'_> {
     fn read(&self, weights: &Weights) -> Result<Folded, CpuError> {
         Ok(weights.read(self.source)?)
     }

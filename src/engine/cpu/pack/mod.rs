@@ -33,15 +33,12 @@ pub(super) struct Packed {
 /// # Errors
 ///
 /// A part without kernels, or a tensor that `source` does not give.
-pub(super) fn pack<S: TensorSource>(
+pub(super) fn pack(
     fused: &Fused,
-    source: &S,
+    source: &dyn TensorSource,
     kernels: &'static Kernels,
     pairs: Option<&'static PairKernels>,
-) -> Result<Packed, CpuError>
-where
-    CpuError: From<S::Error>,
-{
+) -> Result<Packed, CpuError> {
     let joints = join(fused);
     let vectors = vectors(fused);
     let mut packing = Packing {
@@ -94,9 +91,9 @@ fn vectors(fused: &Fused) -> HashSet<Value> {
     vectors
 }
 
-struct Packing<'a, S> {
+struct Packing<'a> {
     fused: &'a Fused,
-    source: &'a S,
+    source: &'a dyn TensorSource,
     kernels: &'static Kernels,
     pairs: Option<&'static PairKernels>,
     vectors: &'a HashSet<Value>,
@@ -109,10 +106,7 @@ fn cannot_pack<T>(what: impl Into<String>, at: &str) -> Result<T, CpuError> {
     Err(CpuError::CannotLower { what: what.into(), at: at.to_owned() })
 }
 
-impl<S: TensorSource> Packing<'_, S>
-where
-    CpuError: From<S::Error>,
-{
+impl Packing<'_> {
     fn writes_map(&self, joint: &Joint<'_>) -> bool {
         !self.vectors.contains(&joint.dst())
     }
