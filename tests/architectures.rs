@@ -1,4 +1,5 @@
-//! The table of architectures against timm's: which there are, and the tensors of each.
+//! The table of architectures against timm's: which there are, the tensors of each and its
+//! `feature_info`; and the graphs against the Candle modules.
 //!
 //! `tests/parity/models/layouts.py` recorded timm's names and shapes.
 
@@ -6,18 +7,19 @@
 
 use std::collections::BTreeSet;
 
-use effnet::arch::{self, Arch};
+use candle_core::{DType, Device, Tensor};
+use effnet::arch::{self, Arch, NetworkOptions};
 use effnet::models::EfficientNet;
 use effnet::pretrained;
-use effnet::weights::tensor_shapes;
+use effnet::weights::{seeded, tensor_shapes};
 use sha2::{Digest, Sha256};
 
 const LAYOUTS: &str = include_str!("goldens/layouts.tsv");
 
 /// The line that `layouts.py` writes for an architecture.
 fn layout(arch: &Arch) -> String {
-    let network = arch.network(&Default::default()).unwrap();
-    let shapes = tensor_shapes(|vb| EfficientNet::new(&network, &vb)).unwrap();
+    let graph = arch.network(&Default::default()).unwrap().graph();
+    let shapes = graph.tensors();
     let is_parameter = |name: &str| !name.contains("running_");
     let parameters: usize = shapes
         .iter()
@@ -34,7 +36,9 @@ fn layout(arch: &Arch) -> String {
     lines.sort();
     let digest = Sha256::digest(lines.concat());
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}\t{}\t{parameters}\t{digest}", arch.name, shapes.len())
+    let stages = (0..).map_while(|stage| graph.tap(&format!("stages.{stage}")));
+    let maps: Vec<_> = stages.map(|tap| format!("{}/{}", tap.chs, tap.reduction)).collect();
+    format!("{}\t{}\t{parameters}\t{digest}\t{}", arch.name, shapes.len(), maps.join(" "))
 }
 
 #[test]
@@ -63,4 +67,54 @@ fn a_layout_that_differs_is_noticed() {
     assert!(LAYOUTS.lines().any(|line| line == layout(arch)));
     let wider = Arch { channel_multiplier: 1.2, ..*arch };
     assert!(!LAYOUTS.lines().any(|line| line == layout(&wider)));
+}
+
+#[test]
+fn the_modules_ask_for_the_graphs_tensors() {
+    for arch in arch::all() {
+        for (in_chans, num_classes) in [(3, 1000), (1, 0)] {
+            let options = NetworkOptions { in_chans, num_classes, ..Default::default() };
+            let network = arch.network(&options).unwrap();
+            let mut asked = tensor_shapes(|vb| EfficientNet::new(&network, &vb)).unwrap();
+            let mut described = network.graph().tensors();
+            asked.sort();
+            described.sort();
+            assert_eq!(asked, described, "{}", arch.name);
+        }
+    }
+}
+
+#[test]
+fn the_modules_maps_have_the_graphs_shapes() {
+    // One of each kind of block, head and padding; odd sides, at which they differ.
+    for name in [
+        "efficientnet_b0",
+        "efficientnet_blur_b0",
+        "efficientnet_x_b3",
+        "lcnet_050",
+        "mobilenetv4_conv_aa_medium",
+        "mobilenetv4_hybrid_medium",
+        "test_efficientnet_gn",
+        "tf_efficientnet_cc_b0_4e",
+        "tf_efficientnetv2_b0",
+        "tf_mixnet_s",
+    ] {
+        let arch = arch::find(name).unwrap();
+        let network = arch.network(&Default::default()).unwrap();
+        let graph = network.graph();
+        let shapes = graph.shapes(75, 106);
+        let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
+        let model = EfficientNet::new(&network, &vb).unwrap();
+        let xs = Tensor::zeros((1, 3, 75, 106), DType::F32, &Device::Cpu).unwrap();
+        let (features, stages) = model.forward_intermediates(&xs, false, false).unwrap();
+        let of = |tap: &str| {
+            let [c, h, w] = shapes[graph.tap(tap).unwrap().value.index()];
+            vec![1, c, h, w]
+        };
+        assert_eq!(features.dims(), of("features"), "{name}");
+        for (i, stage) in stages.iter().enumerate() {
+            assert_eq!(stage.dims(), of(&format!("stages.{i}")), "{name} stage {i}");
+        }
+        assert_eq!(graph.tap(&format!("stages.{}", stages.len())), None);
+    }
 }

@@ -55,6 +55,16 @@ fn arch_and_labels_import_nothing_of_the_others() {
 }
 
 #[test]
+fn arch_and_fuse_name_no_target() {
+    let rooms = |path: &Path| {
+        let is_room = path.starts_with("arch") || path.starts_with("engine/fuse");
+        is_room && !path.ends_with("reference.rs")
+    };
+    let words = ["cpu", "Cpu", "cuda", "Cuda", "metal", "Metal", "candle", "LANES", "simd"];
+    refuse("what a network is names no target", rooms, &words);
+}
+
+#[test]
 fn models_see_no_files() {
     let words = ["std::fs", "std::path", "File::", "crate::weights", "crate::pretrained"];
     refuse("models see no files", |path| path.starts_with("models"), &words);

@@ -11,6 +11,7 @@ mod architecture;
 mod block;
 mod blocks;
 mod error;
+mod graph;
 mod network;
 mod pruned;
 mod reader;
@@ -28,6 +29,7 @@ pub use blocks::{
     UniversalInvertedResidual,
 };
 pub use error::ArchError;
+pub use graph::{Graph, Node, Op, Part, Tap, Value};
 pub use network::{Head, Network, Norm, PadType};
 pub use pruned::PrunedStage;
 pub use resolve::NetworkOptions;

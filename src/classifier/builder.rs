@@ -19,7 +19,7 @@ use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
 use crate::models::EfficientNet;
 use crate::preprocess::{ColorMode, CropMode, DecodeOptions, Interpolation};
 use crate::pretrained::{PreprocessingOptions, Resolved, ResolvedPreprocessing, ValueSource};
-use crate::weights::{WeightsError, load, seeded};
+use crate::weights::{TensorSource, WeightsError, check, load, seeded};
 
 /// What a [`Classifier`] is made from; every setting has a default.
 ///
@@ -385,26 +385,13 @@ impl ClassifierBuilder {
                     dtype: self.dtype,
                     ..CpuOptions::default()
                 };
-                // Candle's error type cannot carry the engine's, which says more.
-                let mut refusal = None;
-                let lowered = load_tensors(source, device, |vb| {
-                    CpuEngine::new(network, &vb, options).map_err(|error| {
-                        let text = error.to_string();
-                        refusal = Some(error);
-                        candle_core::Error::Msg(text)
-                    })
-                });
-                match (lowered, refusal) {
-                    (Ok(engine), _) => return Ok((Box::new(engine), None)),
-                    (Err(_), Some(error @ CpuError::CannotLower { .. }))
+                match cpu_engine(source, network, options) {
+                    Err(Error::Engine(EngineError::Cpu(error @ CpuError::CannotLower { .. })))
                         if self.engine == EngineChoice::Auto =>
                     {
                         note = Some(error.to_string());
                     }
-                    (Err(Error::Weights(WeightsError::Build { .. })), Some(error)) => {
-                        return Err(EngineError::from(error).into());
-                    }
-                    (Err(error), _) => return Err(error),
+                    engine => return Ok((Box::new(engine?), None)),
                 }
             }
             _ => {}
@@ -414,6 +401,25 @@ impl ClassifierBuilder {
         let in_chans = network.in_chans;
         let engine = CandleEngine::new(model, in_chans, device.clone(), self.threads)?;
         Ok((Box::new(engine), note))
+    }
+}
+
+/// The fused CPU engine with the source's tensors, strictly.
+fn cpu_engine(source: &Source, network: &Network, options: CpuOptions) -> Result<CpuEngine, Error> {
+    let engine = |tensors: &dyn TensorSource| {
+        CpuEngine::new(network, tensors, options).map_err(|error| match error {
+            CpuError::Weights(error) => Error::from(error),
+            error => EngineError::from(error).into(),
+        })
+    };
+    let checked = |checkpoint, renaming| {
+        let (tensors, _) = check(checkpoint, renaming, &network.graph().tensors())?;
+        engine(&tensors)
+    };
+    match source {
+        Source::Seeded(seed) => engine(&seeded::Source::new(*seed)),
+        Source::Checkpoint(checkpoint) => checked(checkpoint, None),
+        Source::Foreign(checkpoint, found) => checked(checkpoint, Some(&found.renaming)),
     }
 }
 

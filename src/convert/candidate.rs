@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::ConvertError;
 use super::head::{self, Head, LeftOver};
-use super::model::{LibraryModel, shapes};
+use super::model::LibraryModel;
 use super::recognize::{Recognized, unknown_model};
 use crate::arch::{Network, NetworkOptions};
 use crate::pretrained::PretrainedCfg;
@@ -110,23 +110,24 @@ impl<'a> Candidate<'a> {
             None if stem_fits => return Ok(None),
             None => {}
         }
-        let renamed = |network: &Network, shapes: &[(String, Vec<usize>)]| {
-            Ok::<_, ConvertError>(beginning.apply(model.renaming_of(network, shapes)?))
+        let renamed_of = |network: &Network, tensors: &[(String, Vec<usize>)]| {
+            Ok::<_, ConvertError>(beginning.apply(model.renaming_of(network, tensors)?))
         };
+        let renamed = |network: &Network| renamed_of(network, &network.graph().tensors());
         // A name that counts modules needs those before it.
         let listed = match model.family.counts_modules() {
-            true => shapes(&network)?,
+            true => network.graph().tensors(),
             false => [(CLASSIFIER_WEIGHT, vec![1, 1]), (CLASSIFIER_BIAS, vec![1])]
                 .map(|(name, shape)| (name.to_owned(), shape))
                 .into(),
         };
-        let own = renamed(&network, &listed)?;
+        let own = renamed_of(&network, &listed)?;
         let classes = own.foreign(CLASSIFIER_BIAS).and_then(|bias| checkpoint.shape(bias));
         let classes = classes.and_then(|shape| shape.first()).copied();
         let has_background = model.family.has_background() && classes == Some(IMAGENET + 1);
         options.num_classes = classes.unwrap_or(0) - usize::from(has_background);
         let mut network = arch.network(&options)?;
-        let mut renaming = renamed(&network, &shapes(&network)?)?;
+        let mut renaming = renamed(&network)?;
         if has_background {
             renaming = renaming.with_background_class();
         }
@@ -136,15 +137,15 @@ impl<'a> Candidate<'a> {
             if conv.is_some_and(|c| checkpoint.shape(&c.foreign) != Some(&*c.foreign_shape)) {
                 arch = arch.without_conv_head();
                 network = arch.network(&options)?;
-                renaming = renamed(&network, &shapes(&network)?)?;
+                renaming = renamed(&network)?;
             }
             let features = network.num_features;
             if let Some(found) = head::only_linear(checkpoint, &renaming, &own, features) {
                 let shaped = |name| (name, checkpoint.shape(name).unwrap_or_default());
                 options.num_classes = found.classes;
                 network = arch.network(&options)?;
-                renaming = renamed(&network, &shapes(&network)?)?
-                    .with_classifier(shaped(found.weight), shaped(found.bias));
+                renaming =
+                    renamed(&network)?.with_classifier(shaped(found.weight), shaped(found.bias));
                 renaming = found.fold(checkpoint, renaming)?;
                 head = Head::Other {
                     module: head::module(found.weight).to_owned(),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use half::{bf16, f16};
 
-use super::model::{LibraryModel, shapes};
+use super::model::LibraryModel;
 use super::{ConvertError, Recognized, folder};
 use crate::arch::{Network, NetworkOptions, PadType};
 use crate::labels::LabelNames;
@@ -102,7 +102,7 @@ impl<'a> Conversion<'a> {
             let model = source.model.name.clone();
             return Err(ConvertError::NoConvHead { model, convention: to.to_owned() });
         }
-        let tensors = shapes(network)?;
+        let tensors = network.graph().tensors();
         let options = NetworkOptions {
             in_chans: network.in_chans,
             num_classes: network.num_classes,
@@ -111,7 +111,7 @@ impl<'a> Conversion<'a> {
         let mut best: Option<(usize, LibraryModel<'_>, Vec<String>)> = None;
         for model in super::library_models(&convention) {
             let candidate = model.network(&options)?;
-            if candidate.stem_chs != network.stem_chs || shapes(&candidate)? != tensors {
+            if candidate.stem_chs != network.stem_chs || candidate.graph().tensors() != tensors {
                 continue;
             }
             let differences = differences(network, &candidate);

@@ -1,11 +1,6 @@
-use candle_core::Error as CandleError;
-
 use super::ConvertError;
 use crate::arch::{self, Arch, Network, NetworkOptions};
-use crate::models::EfficientNet;
-use crate::weights::{
-    Convention, ConventionError, Covered, Family, Renaming, WeightsError, tensor_shapes,
-};
+use crate::weights::{Convention, ConventionError, Covered, Family, Renaming};
 
 /// A model of a library, with the family that names its tensors.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +34,7 @@ impl LibraryModel<'_> {
     /// # Errors
     /// If the convention does not name them all.
     pub fn renaming(&self, network: &Network) -> Result<Renaming, ConvertError> {
-        let shapes = shapes(network)?;
-        Ok(self.renaming_of(network, &shapes)?)
+        Ok(self.renaming_of(network, &network.graph().tensors())?)
     }
 
     pub(super) fn renaming_of(
@@ -88,11 +82,4 @@ pub(super) const TIMM: &str = "timm";
 /// The models that a convention covers.
 pub fn library_models(convention: &Convention) -> impl Iterator<Item = LibraryModel<'_>> {
     convention.covered().map(|(family, covered)| LibraryModel { family, covered })
-}
-
-/// A network's tensors by timm's names.
-pub(super) fn shapes(network: &Network) -> Result<Vec<(String, Vec<usize>)>, WeightsError> {
-    tensor_shapes(|vb| EfficientNet::new(network, &vb)).map_err(|source: CandleError| {
-        WeightsError::Build { file: network.name.clone(), source: Box::new(source) }
-    })
 }

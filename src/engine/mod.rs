@@ -3,6 +3,7 @@
 
 mod candle;
 mod cpu;
+mod fuse;
 
 pub use candle::CandleEngine;
 pub use cpu::{CpuEngine, CpuError, CpuMemory, CpuOptions, Isa};

@@ -8,13 +8,14 @@
 //!   sums, EvoNorm, average-pool downsampling and the attention between positions count nothing.
 //! - `activations`: elements of the outputs of convolutions, linear layers and matrix products.
 
-mod blocks;
 mod count;
+mod detail;
 
 use serde::Serialize;
 
-use crate::arch::{Conv, Head, Network};
+use crate::arch::{Network, Op, Part};
 use count::Counter;
+use detail::detail;
 
 /// The largest side of an image.
 pub const MAX_SIZE: usize = 16384;
@@ -139,20 +140,35 @@ impl Summary {
         if !sides.contains(&height) || !sides.contains(&width) {
             return Err(SummaryError::Size { height, width });
         }
-        let input = [network.in_chans, height, width];
-        let mut counter = Counter::new(network, input);
-        counter.conv("conv_stem", network.conv_stem(), false);
-        counter.norm("bn1", Some(network.act));
-        let detail = format!("k{} s2", network.stem_kernel_size);
-        let stem = counter.block("stem", "conv", detail, false);
-        let mut stages = vec![Stage { name: "stem".to_owned(), blocks: vec![stem] }];
-        for (s, stage) in network.stages.iter().enumerate() {
-            let name = format!("blocks.{s}");
-            let blocks = stage.iter().enumerate();
-            let blocks = blocks.map(|(b, block)| counter.arch_block(&format!("{name}.{b}"), block));
-            stages.push(Stage { blocks: blocks.collect(), name });
+        let graph = network.graph();
+        let shapes = graph.shapes(height, width);
+        let counter = Counter { graph: &graph, shapes: &shapes };
+        let mut parts = graph.parts.iter();
+        let mut take = |kind: &str, detail: String| {
+            parts
+                .next()
+                .map(|part| counter.block(part, kind, detail))
+                .into_iter()
+                .collect::<Vec<_>>()
+        };
+        let stage = |name: String, blocks| Stage { name, blocks };
+        let detail_of_stem = format!("k{} s2", network.stem_kernel_size);
+        let mut stages = vec![stage("stem".to_owned(), take("conv", detail_of_stem))];
+        let mut in_chs = network.stem_chs;
+        for (s, blocks) in network.stages.iter().enumerate() {
+            let blocks = blocks.iter().flat_map(|block| {
+                let detail = detail(block, in_chs);
+                in_chs = block.out_chs();
+                take(block.kind().token(), detail)
+            });
+            stages.push(stage(format!("blocks.{s}"), blocks.collect()));
         }
-        stages.push(Stage { name: "head".to_owned(), blocks: head(network, &mut counter) });
+        let head = parts.map(|part| match &*part.path {
+            "global_pool" => counter.block(part, "pool", String::new()),
+            "classifier" => counter.block(part, "linear", String::new()),
+            _ => counter.block(part, "conv", "k1".to_owned()),
+        });
+        stages.push(stage("head".to_owned(), head.collect()));
         let blocks = || stages.iter().flat_map(|stage| &stage.blocks);
         let lost = blocks().flat_map(|block| &block.layers).find(|l| l.output.contains(&0));
         if let Some(layer) = lost {
@@ -161,42 +177,26 @@ impl Summary {
         }
         Ok(Self {
             architecture: network.name.clone(),
-            input,
+            input: shapes[0],
             total: blocks().map(|block| block.total).sum(),
             stages,
         })
     }
 }
 
-/// The layers after the blocks, each a block of its own.
-fn head(network: &Network, counter: &mut Counter) -> Vec<BlockSummary> {
-    let mut blocks = Vec::new();
-    let conv = |counter: &mut Counter, bias| {
-        let conv = Conv::pointwise(counter.shape[0], network.num_features);
-        counter.conv("conv_head", conv, bias);
-    };
-    let pool = |counter: &mut Counter| {
-        counter.pool("global_pool");
-        counter.block("global_pool", "pool", String::new(), false)
-    };
-    if network.head.pools_first() {
-        blocks.push(pool(counter));
-    }
-    if network.head != Head::Pool {
-        conv(counter, network.head == Head::PoolThenConv);
-        match network.head {
-            Head::ConvThenPool => counter.norm("bn2", Some(network.act)),
-            Head::PoolThenConvNorm => counter.norm("norm_head", Some(network.act)),
-            Head::Pool | Head::PoolThenConv | Head::PoolThenConvNoBias => {}
+impl Counter<'_> {
+    /// The layers of a part, as a block.
+    fn block(&self, part: &Part, kind: &str, detail: String) -> BlockSummary {
+        let layers: Vec<Layer> = part.nodes.clone().flat_map(|node| self.layers(node)).collect();
+        let ops = &self.graph.nodes[part.nodes.clone()];
+        BlockSummary {
+            name: part.path.clone(),
+            kind: kind.to_owned(),
+            detail,
+            has_skip: ops.iter().any(|node| matches!(node.op, Op::Add { .. })),
+            output: self.shapes[part.nodes.end],
+            total: layers.iter().map(|layer| layer.figures).sum(),
+            layers,
         }
-        blocks.push(counter.block("conv_head", "conv", "k1".to_owned(), false));
     }
-    if !network.head.pools_first() {
-        blocks.push(pool(counter));
-    }
-    if network.num_classes > 0 {
-        counter.linear("classifier", network.num_features, network.num_classes);
-        blocks.push(counter.block("classifier", "linear", String::new(), false));
-    }
-    blocks
 }

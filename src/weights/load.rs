@@ -6,7 +6,7 @@ use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 
 use super::report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
-use super::{Checkpoint, MappedTensor, Renaming, WeightsError};
+use super::{Checkpoint, CheckpointSource, MappedTensor, Renaming, WeightsError};
 
 /// The suffix of a counter that PyTorch's batch norm saves and no inference reads.
 pub(super) const COUNTER: &str = ".num_batches_tracked";
@@ -30,46 +30,32 @@ pub fn load<M>(
     let reader = Reader { checkpoint, renaming, log: Mutex::default() };
     let vb = VarBuilder::from_backend(Box::new(&reader), dtype, device.clone());
     let built = build(vb);
-    let log = reader.log.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if let Some(error) = log.unusable {
-        return Err(error);
-    }
-    let mut mismatch = Mismatch {
-        applied: log.applied.len(),
-        missing: log.missing,
-        misshapen: log.misshapen,
-        ..Mismatch::new(checkpoint.file())
-    };
-    let mut ignored = Vec::new();
     // A model that stopped half-way has not asked for all that it will use.
-    if built.is_ok() {
-        for name in checkpoint.names().filter(|name| !log.used.contains(*name)) {
-            let is_ignored = match renaming {
-                Some(renaming) => renaming.ignores(name),
-                None => name.ends_with(COUNTER),
-            };
-            if is_ignored {
-                ignored.push(name.to_owned());
-            } else {
-                mismatch.unexpected.push(Unexpected::new(name));
-            }
-        }
-    }
-    if mismatch.findings() > 0 {
-        mismatch.find_nearest();
-        return Err(WeightsError::Mismatch(Box::new(mismatch)));
-    }
+    let report = reader.report(built.is_ok())?;
     let model = built.map_err(|source| WeightsError::Build {
-        file: mismatch.file.clone(),
+        file: checkpoint.file().to_owned(),
         source: Box::new(source),
     })?;
-    let report = LoadReport {
-        file: mismatch.file,
-        convention: renaming.map(|r| r.convention().to_owned()),
-        applied: log.applied,
-        ignored,
-    };
     Ok((model, report))
+}
+
+/// Compares a checkpoint's tensors with those of a network, strictly, and gives them one by one. None
+/// is read before it is asked for.
+///
+/// `tensors` are timm's names and shapes, as [`Graph::tensors`](crate::arch::Graph::tensors) lists them.
+///
+/// # Errors
+/// [`WeightsError::Mismatch`] lists every tensor that is missing, unexpected or misshapen.
+pub fn check<'a>(
+    checkpoint: &'a Checkpoint,
+    renaming: Option<&'a Renaming>,
+    tensors: &[(String, Vec<usize>)],
+) -> Result<(CheckpointSource<'a>, LoadReport), WeightsError> {
+    let reader = Reader { checkpoint, renaming, log: Mutex::default() };
+    for (name, shape) in tensors {
+        reader.ask(name, shape);
+    }
+    Ok((CheckpointSource { checkpoint, renaming }, reader.report(true)?))
 }
 
 /// Lists the tensors that `build` asks for: name and shape, in the order asked, each once.
@@ -142,6 +128,64 @@ impl Found<'_> {
 }
 
 impl Reader<'_> {
+    /// What was asked for against what is there; of a model that asked for all that it needs if
+    /// `is_whole`.
+    fn report(self, is_whole: bool) -> Result<LoadReport, WeightsError> {
+        let Self { checkpoint, renaming, log } = self;
+        let log = log.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = log.unusable {
+            return Err(error);
+        }
+        let mut mismatch = Mismatch {
+            applied: log.applied.len(),
+            missing: log.missing,
+            misshapen: log.misshapen,
+            ..Mismatch::new(checkpoint.file())
+        };
+        let mut ignored = Vec::new();
+        for name in checkpoint.names().filter(|name| is_whole && !log.used.contains(*name)) {
+            let is_ignored = match renaming {
+                Some(renaming) => renaming.ignores(name),
+                None => name.ends_with(COUNTER),
+            };
+            if is_ignored {
+                ignored.push(name.to_owned());
+            } else {
+                mismatch.unexpected.push(Unexpected::new(name));
+            }
+        }
+        if mismatch.findings() > 0 {
+            mismatch.find_nearest();
+            return Err(WeightsError::Mismatch(Box::new(mismatch)));
+        }
+        Ok(LoadReport {
+            file: mismatch.file,
+            convention: renaming.map(|r| r.convention().to_owned()),
+            applied: log.applied,
+            ignored,
+        })
+    }
+
+    /// Writes down a request for a tensor of a shape; its place in the file, if it is there and fits.
+    fn ask<'n>(&'n self, name: &'n str, shape: &[usize]) -> Option<Found<'n>> {
+        let mut log = locked(&self.log);
+        let found = self.look_up(name, &mut log);
+        let first_time = log.seen.insert(name.to_owned());
+        let found = found?;
+        if found.fits(shape) {
+            if first_time {
+                log.applied.push(name.to_owned());
+            }
+            return Some(found);
+        }
+        if first_time {
+            let mapped = found.mapped.filter(|m| m.shape == shape);
+            let expected = mapped.map_or(shape, |m| &m.foreign_shape);
+            log.misshapen.push(Misshapen::new(name, found.stored, expected));
+        }
+        None
+    }
+
     /// The tensor's name in the file, or its own if the convention has none for it.
     fn name_in_file<'n>(&'n self, name: &'n str) -> (&'n str, Option<&'n MappedTensor>) {
         let mapped = self.renaming.and_then(|renaming| renaming.mapped(name));
@@ -205,25 +249,9 @@ impl SimpleBackend for &Reader<'_> {
         dtype: DType,
         device: &Device,
     ) -> candle_core::Result<Tensor> {
-        let mut log = locked(&self.log);
-        let found = self.look_up(name, &mut log);
-        let first_time = log.seen.insert(name.to_owned());
-        match found {
+        match self.ask(name, shape.dims()) {
             None => placeholder(&shape, dtype, device),
-            Some(found) if !found.fits(shape.dims()) => {
-                if first_time {
-                    let mapped = found.mapped.filter(|m| m.shape == shape.dims());
-                    let expected = mapped.map_or(shape.dims(), |m| &m.foreign_shape);
-                    log.misshapen.push(Misshapen::new(name, found.stored, expected));
-                }
-                placeholder(&shape, dtype, device)
-            }
-            Some(found) => {
-                if first_time {
-                    log.applied.push(name.to_owned());
-                }
-                self.read(name, &found, dtype, device, &mut log)
-            }
+            Some(found) => self.read(name, &found, dtype, device, &mut locked(&self.log)),
         }
     }
 

@@ -10,6 +10,8 @@ use candle_core::{DType, Device, Result, Shape, Tensor};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder};
 
+use super::{TensorSource, WeightsError};
+
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// A [`VarBuilder`] that answers any request by seeded values.
@@ -23,7 +25,7 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 /// ```
 #[must_use]
 pub fn var_builder(seed: u64, dtype: DType, device: &Device) -> VarBuilder<'static> {
-    VarBuilder::from_backend(Box::new(Seeded { seed }), dtype, device.clone())
+    VarBuilder::from_backend(Box::new(Source::new(seed)), dtype, device.clone())
 }
 
 /// The values of the tensor `name` of `shape`, in row-major order.
@@ -177,11 +179,27 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-struct Seeded {
+/// Gives any tensor by seeded values.
+#[derive(Debug, Clone, Copy)]
+pub struct Source {
     seed: u64,
 }
 
-impl SimpleBackend for Seeded {
+impl Source {
+    /// The values of `seeded:SEED`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+}
+
+impl TensorSource for Source {
+    fn get(&self, name: &str, shape: &[usize]) -> std::result::Result<Vec<f32>, WeightsError> {
+        Ok(tensor(self.seed, name, shape))
+    }
+}
+
+impl SimpleBackend for Source {
     fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, dev: &Device) -> Result<Tensor> {
         let values = tensor(self.seed, name, shape.dims());
         Tensor::from_vec(values, shape, dev)?.to_dtype(dtype)

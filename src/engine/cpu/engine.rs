@@ -1,20 +1,20 @@
-//! The engine: a lowered network, its threads, its plans and its memory.
+//! The engine: a packed network, its threads, its plans and its memory.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use candle_nn::VarBuilder;
-
 use super::kernels::Kernels;
-use super::lower::{Lowered, lower};
 use super::memory::{Floats, padded};
+use super::pack::{Packed, pack};
 use super::plan::{Map, Plan, Region, Step};
 use super::pool::{Job, Pool};
 use super::run::Pass;
 use super::{CpuError, Isa, cores};
 use crate::arch::Network;
+use crate::engine::fuse::fuse;
 use crate::engine::{Array, Dtype, Engine, EngineError, Images, Outputs, Wanted};
+use crate::weights::TensorSource;
 
 /// Image sizes whose plans are kept; a plan takes a few kilobytes.
 const PLANS: usize = 16;
@@ -37,12 +37,10 @@ pub struct CpuOptions {
 /// compete for cores.
 ///
 /// ```
-/// use candle_core::{DType, Device};
 /// use effnet::{arch, engine::{CpuEngine, CpuOptions}, weights::seeded};
 ///
 /// let network = arch::find("efficientnet_lite0").unwrap().network(&Default::default())?;
-/// let weights = seeded::var_builder(0, DType::F32, &Device::Cpu);
-/// let engine = CpuEngine::new(&network, &weights, CpuOptions::default())?;
+/// let engine = CpuEngine::new(&network, &seeded::Source::new(0), CpuOptions::default())?;
 /// let mut logits = [0.0; 1000];
 /// engine.logits_into(&[0.0; 3 * 64 * 64], [1, 3, 64, 64], &mut logits)?;
 /// assert!(logits.iter().any(|&logit| logit != 0.0));
@@ -50,7 +48,7 @@ pub struct CpuOptions {
 /// ```
 #[derive(Debug)]
 pub struct CpuEngine {
-    lowered: Lowered,
+    packed: Packed,
     isa: Isa,
     dtype: Dtype,
     kernels: &'static Kernels,
@@ -80,15 +78,15 @@ pub struct CpuMemory {
 }
 
 impl CpuEngine {
-    /// Lowers `network` with the tensors of `vb`, asked for by timm's names.
+    /// Fuses `network` and packs its tensors, which it asks for by timm's names.
     ///
     /// # Errors
     ///
-    /// A part of the network that there are no fused kernels for, a tensor that `vb` does not give,
+    /// A part of the network that there are no fused kernels for, a tensor that is not given,
     /// an `EFFNET_ISA` that this machine does not run, or threads that do not start.
     pub fn new(
         network: &Network,
-        vb: &VarBuilder<'_>,
+        tensors: &dyn TensorSource,
         options: CpuOptions,
     ) -> Result<Self, CpuError> {
         let isa = options.isa.map_or_else(Isa::choose, Ok)?;
@@ -98,13 +96,13 @@ impl CpuEngine {
             Dtype::F32 => None,
             Dtype::Bf16 => Kernels::pairs(isa),
         };
-        let lowered = lower(network, vb, kernels, pairs)?;
+        let packed = pack(&fuse(&network.graph())?, tensors, kernels, pairs)?;
         let threads = options.threads.unwrap_or_else(cores::physical).max(1);
-        let pool = Pool::new(threads, lowered.layers.len());
+        let pool = Pool::new(threads, packed.layers.len());
         let threads = pool.threads();
         let state = State { pool, plans: Vec::new(), arena: Floats::zeros(0) };
         Ok(Self {
-            lowered,
+            packed,
             isa,
             dtype: if pairs.is_some() { Dtype::Bf16 } else { Dtype::F32 },
             kernels,
@@ -124,7 +122,7 @@ impl CpuEngine {
     pub fn memory(&self, shape: [usize; 4]) -> Result<CpuMemory, CpuError> {
         let plan = self.plan(&mut self.lock(), shape)?;
         Ok(CpuMemory {
-            weights: self.lowered.layers.iter().map(|layer| layer.bytes()).sum(),
+            weights: self.packed.layers.iter().map(|layer| layer.bytes()).sum(),
             arena: plan.bytes(self.threads),
         })
     }
@@ -164,7 +162,7 @@ impl CpuEngine {
         if let Some(at) = state.plans.iter().position(fits) {
             state.plans[..=at].rotate_right(1);
         } else {
-            let plan = Plan::new(&self.lowered, self.kernels, (h, w), (images, self.threads))?;
+            let plan = Plan::new(&self.packed, self.kernels, (h, w), (images, self.threads))?;
             state.plans.retain(|old| old.size != plan.size);
             state.plans.truncate(PLANS - 1);
             state.plans.insert(0, Arc::new(plan));
@@ -197,7 +195,7 @@ impl CpuEngine {
         for first in (0..images).step_by(plan.group) {
             let count = plan.group.min(images - first);
             let pass = |at: usize, images: usize| Pass {
-                lowered: &self.lowered,
+                packed: &self.packed,
                 plan: &plan,
                 kernels: self.kernels,
                 arena,
@@ -379,7 +377,7 @@ impl Engine for CpuEngine {
         let plan = self.plan(&mut self.lock(), images.shape())?;
         let name = |step: &Step| {
             let (h, w) = (step.h.output, step.w.output);
-            (format!("{} -> {h}x{w}", self.lowered.layers[step.layer]), Duration::ZERO)
+            (format!("{} -> {h}x{w}", self.packed.layers[step.layer]), Duration::ZERO)
         };
         let mut times: Vec<(String, Duration)> = plan.steps.iter().map(name).collect();
         let sink = &mut Sink { times: Some(&mut times), ..Sink::default() };

@@ -1,5 +1,8 @@
 //! What can go wrong between a network and its plan, or a plan and its images.
 
+use crate::engine::fuse::CannotFuse;
+use crate::weights::WeightsError;
+
 /// Why the fused engine does not run something.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -13,8 +16,8 @@ pub enum CpuError {
         at: String,
     },
     /// A tensor is missing or of another shape.
-    #[error("weights of the network: {0}")]
-    Weights(#[from] candle_core::Error),
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     /// `EFFNET_ISA` asks for what the machine does not have.
     #[error("EFFNET_ISA={word}: this machine runs {}", available())]
     Isa {
@@ -65,6 +68,12 @@ pub enum CpuError {
         "the fused CPU engine failed on these images: please report it, and use the candle engine"
     )]
     Failed,
+}
+
+impl From<CannotFuse> for CpuError {
+    fn from(CannotFuse { what, at }: CannotFuse) -> Self {
+        Self::CannotLower { what: what.to_owned(), at }
+    }
 }
 
 fn available() -> String {

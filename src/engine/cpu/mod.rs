@@ -1,8 +1,8 @@
 //! The fused CPU engine.
 //!
 //! ```text
-//! Network + tensors -> Lowered -> Plan (one an image size) -> Pass: steps of tasks on the Pool
-//!                 lower        Plan::new                   run/   kernels/ on simd/
+//! Fused + tensors -> Packed -> Plan (one an image size) -> Pass: steps of tasks on the Pool
+//!               pack        Plan::new                   run/   kernels/ on simd/
 //! ```
 //!
 //! Feature maps are (N, H, W, C), channels padded to whole vectors. Batch norms are folded into
@@ -29,9 +29,9 @@ mod engine;
 mod error;
 mod kernels;
 mod layer;
-mod lower;
 mod matrix;
 mod memory;
+mod pack;
 mod peak;
 mod plan;
 mod pool;

@@ -3,8 +3,8 @@
     python tests/parity/models/layouts.py
 
 One line an architecture: its name, its number of tensors (without `num_batches_tracked`), its number
-of parameters, and the SHA-256 of one line `name shape` a tensor, sorted, such as
-`conv_stem.weight 32x3x3x3`.
+of parameters, the SHA-256 of one line `name shape` a tensor, sorted, such as
+`conv_stem.weight 32x3x3x3`, and the channels and reduction of each map in timm's `feature_info`.
 """
 
 import hashlib
@@ -23,7 +23,8 @@ def layout(name):
     lines = sorted(f"{k} {'x'.join(map(str, shape))}\n" for k, shape in shapes.items())
     parameters = sum(p.numel() for p in model.parameters())
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
-    return f"{name}\t{len(lines)}\t{parameters}\t{digest}\n"
+    maps = " ".join(f"{info['num_chs']}/{info['reduction']}" for info in model.feature_info)
+    return f"{name}\t{len(lines)}\t{parameters}\t{digest}\t{maps}\n"
 
 
 names = (HERE / "architectures.txt").read_text().split()

@@ -10,8 +10,8 @@ use std::ops::Range;
 use super::CpuError;
 use super::kernels::Kernels;
 use super::layer::Slot;
-use super::lower::Lowered;
 use super::memory::padded;
+use super::pack::Packed;
 use draft::{Draft, TASKS};
 pub(super) use step::{Map, Region, Step};
 use step::{Phase, REGIONS};
@@ -38,18 +38,18 @@ pub(super) struct Plan {
     pub(super) floats: usize,
     /// Floats of a thread's scratch.
     pub(super) scratch: usize,
-    /// Those that [`Lowered::stages`] names, then the head's.
+    /// Those that [`Packed::stages`] names, then the head's.
     pub(super) maps: Vec<Map>,
 }
 
 impl Plan {
-    /// Plans `lowered` for images of `size`, at most `batch` at a time, on `threads` threads.
+    /// Plans `packed` for images of `size`, at most `batch` at a time, on `threads` threads.
     ///
     /// # Errors
     ///
     /// Images whose maps do not fit the address space, or of which a layer leaves nothing.
     pub(super) fn new(
-        lowered: &Lowered,
+        packed: &Packed,
         kernels: &Kernels,
         size: (usize, usize),
         (batch, threads): (usize, usize),
@@ -60,10 +60,10 @@ impl Plan {
             return Err(CpuError::TooLarge { height: size.0, width: size.1 });
         }
         let mut draft = Draft::new(kernels, size);
-        let mut steps = Vec::with_capacity(lowered.layers.len());
+        let mut steps = Vec::with_capacity(packed.layers.len());
         let mut maps = Vec::new();
         let mut few = 0;
-        for (index, layer) in lowered.layers.iter().enumerate() {
+        for (index, layer) in packed.layers.iter().enumerate() {
             if draft.phase == Phase::Few {
                 few = index + 1;
             }
@@ -75,12 +75,12 @@ impl Plan {
             }
             steps.push(step);
             // Stages without blocks repeat the map before them.
-            for &end in &lowered.stages {
+            for &end in &packed.stages {
                 if end == index + 1 {
                     maps.push(map);
                 }
             }
-            if lowered.features == index + 1 {
+            if packed.features == index + 1 {
                 maps.push(map);
             }
         }

@@ -12,16 +12,16 @@ use std::ptr::null;
 
 use super::kernels::{Kernels, Narrow, Out, Scale};
 use super::layer::Layer;
-use super::lower::Lowered;
 use super::matrix::{Matrix, Rows};
 use super::memory::padded;
+use super::pack::Packed;
 use super::plan::{Plan, Region, Step};
 use super::side::Side;
 
 /// What all tasks of a pass share.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pass<'a> {
-    pub(super) lowered: &'a Lowered,
+    pub(super) packed: &'a Packed,
     pub(super) plan: &'a Plan,
     pub(super) kernels: &'static Kernels,
     /// The plan's regions, then a scratch for each thread.
@@ -69,7 +69,7 @@ impl Pass<'_> {
         // contract, which the steps rely on.
         unsafe {
             let scratch = self.arena.add(self.plan.floats + thread * self.plan.scratch);
-            match &self.lowered.layers[step.layer] {
+            match &self.packed.layers[step.layer] {
                 Layer::Convolution(layer) => self.convolution(layer, step, task, scratch),
                 Layer::Depthwise(layer) => self.depthwise(layer, step, task, scratch),
                 Layer::SqueezeExcite(layer) => self.squeeze_excite(layer, step, task, scratch),

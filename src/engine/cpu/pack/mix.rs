@@ -1,0 +1,41 @@
+//! Convolutions whose kernels are mixed for each image from several experts'.
+
+use super::super::layer::{Layer, Mix};
+use super::super::matrix::Matrix;
+use super::super::memory::Floats;
+
+/// The weights of a block's convolutions, one after the other, expert by expert.
+#[derive(Debug)]
+pub(super) struct Experts {
+    weights: Vec<Vec<f32>>,
+}
+
+impl Experts {
+    pub(super) fn new(num_experts: usize) -> Self {
+        Self { weights: vec![Vec::new(); num_experts] }
+    }
+
+    /// Appends a convolution's weights of expert `expert`; where they are.
+    pub(super) fn append(&mut self, expert: usize, weights: &Floats) -> usize {
+        let at = self.weights[expert].len();
+        self.weights[expert].extend_from_slice(weights.as_slice());
+        at
+    }
+
+    /// Gives them to the layer that mixes them.
+    pub(super) fn pack_into(self, layer: &mut Layer) {
+        let pack = |weights: Vec<f32>| {
+            let mut floats = Floats::zeros(weights.len());
+            floats.as_mut_slice().copy_from_slice(&weights);
+            floats
+        };
+        if let Layer::Mix(mix) = layer {
+            mix.experts = self.weights.into_iter().map(pack).collect();
+        }
+    }
+}
+
+/// The layer that mixes experts who are still to come.
+pub(super) fn without_experts(routing: Matrix) -> Layer {
+    Layer::Mix(Mix { routing, experts: Vec::new() })
+}

@@ -1,0 +1,200 @@
+//! From fused layers to this engine's: what runs as one, where maps are, weights in panels.
+
+mod join;
+mod layers;
+mod mix;
+mod slots;
+
+use std::collections::HashSet;
+
+use super::super::fuse::{Fused, Kind};
+use super::CpuError;
+use super::kernels::{Kernels, PairKernels};
+use super::layer::{Attention, Dense, Layer, Mean, Slot};
+use super::simd::LANES;
+use crate::arch::Value;
+use crate::weights::TensorSource;
+use join::{Joint, join};
+use mix::Experts;
+use slots::Slots;
+
+/// The layers of a network, and after how many of them its maps are complete.
+#[derive(Debug)]
+pub(super) struct Packed {
+    pub(super) layers: Vec<Layer>,
+    /// Of the taps `stages.N`.
+    pub(super) stages: Vec<usize>,
+    /// After how many layers the head's feature map is complete.
+    pub(super) features: usize,
+}
+
+/// Packs `fused`, for products of bfloat16 pairs if their kernels are given.
+///
+/// # Errors
+///
+/// A part without kernels, or a tensor that `source` does not give.
+pub(super) fn pack(
+    fused: &Fused,
+    source: &dyn TensorSource,
+    kernels: &'static Kernels,
+    pairs: Option<&'static PairKernels>,
+) -> Result<Packed, CpuError> {
+    let joints = join(fused);
+    let vectors = vectors(fused);
+    let mut packing = Packing {
+        fused,
+        source,
+        kernels,
+        pairs,
+        vectors: &vectors,
+        experts: None,
+        layers: Vec::new(),
+    };
+    // After how many layers each value is there.
+    let mut ends = vec![(Value::IMAGES, 0)];
+    let mut input = Value::IMAGES;
+    for joints in joints.chunk_by(|a, b| a.part == b.part) {
+        let slots = Slots::new(joints, input, |joint| packing.writes_map(joint));
+        for (at, joint) in joints.iter().enumerate() {
+            packing.joint(joint, &joints[at + 1..], &slots)?;
+            ends.push((joint.dst(), packing.layers.len()));
+        }
+        if let Some(last) = joints.iter().rfind(|joint| packing.writes_map(joint)) {
+            input = last.dst();
+        }
+    }
+    let end = |value: Value| ends.iter().rfind(|end| end.0 == value).map_or(0, |end| end.1);
+    let layers = packing.layers;
+    let taps = |prefix| fused.taps.iter().filter(move |tap| tap.name.starts_with::<&str>(prefix));
+    Ok(Packed {
+        layers,
+        stages: taps("stages.").map(|tap| end(tap.value)).collect(),
+        features: taps("features").map(|tap| end(tap.value)).next().unwrap_or(0),
+    })
+}
+
+/// The values that are vectors.
+fn vectors(fused: &Fused) -> HashSet<Value> {
+    let mut vectors = HashSet::new();
+    for layer in &fused.layers {
+        let gives = match layer.kind {
+            Kind::Pool
+            | Kind::Routing(_)
+            | Kind::SqueezeExcite { .. }
+            | Kind::GlobalContext { .. } => true,
+            _ => vectors.contains(&layer.src[0]),
+        };
+        if gives {
+            vectors.insert(layer.dst);
+        }
+    }
+    vectors
+}
+
+struct Packing<'a> {
+    fused: &'a Fused,
+    source: &'a dyn TensorSource,
+    kernels: &'static Kernels,
+    pairs: Option<&'static PairKernels>,
+    vectors: &'a HashSet<Value>,
+    /// Of the block that is being packed, where its kernels are mixed.
+    experts: Option<(usize, Experts)>,
+    layers: Vec<Layer>,
+}
+
+fn cannot_pack<T>(what: impl Into<String>, at: &str) -> Result<T, CpuError> {
+    Err(CpuError::CannotLower { what: what.into(), at: at.to_owned() })
+}
+
+impl Packing<'_> {
+    fn writes_map(&self, joint: &Joint<'_>) -> bool {
+        !self.vectors.contains(&joint.dst())
+    }
+
+    /// Packs `joint`, which `rest` follow in its block.
+    fn joint(
+        &mut self,
+        joint: &Joint<'_>,
+        rest: &[Joint<'_>],
+        slots: &Slots,
+    ) -> Result<(), CpuError> {
+        let at = &joint.layer.path;
+        let slot = |value: Value| match slots.get(value) {
+            Some(slot) => Ok(slot),
+            None => cannot_pack("a map of another block", at),
+        };
+        match &joint.layer.kind {
+            Kind::Conv(conv) if self.vectors.contains(&joint.layer.src[0]) => {
+                let matrix = self.dense(&conv.weights)?;
+                self.layers.push(Layer::Dense(Dense { matrix, act: conv.act }));
+            }
+            Kind::Conv(conv) => {
+                let project = joint.project.and_then(|layer| match &layer.kind {
+                    Kind::Conv(conv) => Some(conv),
+                    _ => None,
+                });
+                let residual = conv.residual.or(project.and_then(|conv| conv.residual));
+                if residual.is_some_and(|value| slots.get(value) != Some(Slot::Current)) {
+                    return cannot_pack("a sum with another map than the block's input", at);
+                }
+                let path = (slot(joint.src())?, slot(joint.dst())?);
+                if conv.is_depthwise() {
+                    self.depthwise(joint, conv, path)?;
+                } else if conv.is_pointwise() && joint.squeezed.is_none() {
+                    self.pointwise(joint, conv, path)?;
+                } else {
+                    self.convolution(joint, conv, project, path)?;
+                }
+            }
+            Kind::SqueezeExcite { act, expand, gate, reduce } => {
+                self.squeeze_excite(reduce, *act, expand, *gate)?;
+            }
+            Kind::GlobalContext { attn, reduce, norm, act, expand } => {
+                self.global_context([attn, reduce, expand], norm, *act)?;
+            }
+            Kind::Routing(weights) => {
+                let num_experts = weights.chs;
+                self.experts = Some((self.layers.len(), Experts::new(num_experts)));
+                let routing = self.float_dense(weights)?;
+                self.layers.push(mix::without_experts(routing));
+            }
+            &Kind::MultiQueryAttention { num_heads, key_dim } => {
+                if !key_dim.is_multiple_of(LANES) {
+                    return cannot_pack(format!("attention with keys of {key_dim} channels"), at);
+                }
+                let attention = Attention { heads: num_heads, dim: key_dim };
+                self.layers.push(Layer::Attention(attention));
+            }
+            Kind::MultiHeadAttention { num_heads, key_dim } => {
+                let what =
+                    format!("attention of {num_heads} heads with keys of {key_dim} channels each");
+                return cannot_pack(what, at);
+            }
+            Kind::AntiAlias(aa) => {
+                let path = (slot(joint.src())?, slot(joint.dst())?);
+                self.downsample(*aa, joint, path)?;
+            }
+            Kind::ScaleShift(weights) => {
+                let path = (slot(joint.src())?, slot(joint.dst())?);
+                self.scale_and_shift(weights, joint, path)?;
+            }
+            Kind::Norm { norm, eps, act, .. } => {
+                let act = act.map_or_else(String::new, |act| format!(" and {act:?}"));
+                return cannot_pack(format!("the norm {norm:?} of epsilon {eps}{act}"), at);
+            }
+            Kind::Pool => {
+                let classified = self.fused.is_tap("pre_logits", joint.dst());
+                let chs = joint.layer.chs;
+                self.layers.push(Layer::Mean(Mean { chs, classified }));
+            }
+        }
+        let mixes =
+            |joint: &Joint<'_>| matches!(&joint.layer.kind, Kind::Conv(c) if c.mix.is_some());
+        if !rest.iter().any(mixes)
+            && let Some((layer, experts)) = self.experts.take()
+        {
+            experts.pack_into(&mut self.layers[layer]);
+        }
+        Ok(())
+    }
+}

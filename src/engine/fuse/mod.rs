@@ -1,0 +1,149 @@
+//! A graph's operations joined where their arithmetic allows it, whatever they will run on: norms,
+//! activations, layer scales and sums go into the convolution before them, gates into the one after.
+//!
+//! ```text
+//! conv_dw, bn2, se, conv_pwl, bn3, sum  ->  conv (norm, act), squeeze-excitation, conv (norm, gate, residual)
+//! ```
+//!
+//! Weights are named here, not read: a target reads those of one layer at a time, folded in f64
+//! ([`Weights::read`]), and packs them.
+
+mod join;
+#[cfg(test)]
+mod reference;
+mod weights;
+
+pub(crate) use join::{CannotFuse, fuse};
+pub(crate) use weights::{Folded, Weights};
+
+use std::ops::Range;
+
+use crate::arch::{self, Activation, AntiAlias, PadType, Tap, Value};
+
+/// A network as fused layers, in the order of computation.
+#[derive(Debug)]
+pub(crate) struct Fused {
+    /// Padding of every convolution.
+    pub(crate) pad_type: PadType,
+    pub(crate) layers: Vec<Layer>,
+    /// The layers of the stem, of each block, and of what follows the blocks.
+    pub(crate) parts: Vec<Range<usize>>,
+    /// The graph's.
+    pub(crate) taps: Vec<Tap>,
+}
+
+/// A fused layer. Values are the graph's; a layer writes that of the last operation in it.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    /// timm's path of the first operation in it.
+    pub(crate) path: String,
+    pub(crate) kind: Kind,
+    /// What it reads: a map or a vector; of an attention queries, keys and values.
+    pub(crate) src: Vec<Value>,
+    pub(crate) dst: Value,
+    /// Channels of what it writes.
+    pub(crate) chs: usize,
+}
+
+/// What a layer computes.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Conv(Conv),
+    /// A map's gate for each channel: what the graph's squeeze-excitation multiplies the map by. It
+    /// stands for that product in [`Conv::gate`].
+    SqueezeExcite {
+        reduce: Weights,
+        act: Activation,
+        expand: Weights,
+        gate: Activation,
+    },
+    /// As [`Kind::SqueezeExcite`]: the mean over all positions, weighted by a softmax of `attn`, through
+    /// `reduce`, a layer norm, `act`, `expand` and a sigmoid.
+    GlobalContext {
+        attn: Weights,
+        reduce: Weights,
+        /// The layer norm's path.
+        norm: String,
+        act: Activation,
+        expand: Weights,
+    },
+    /// The weights of [`Conv::mix`]: a dense layer of a vector, then a sigmoid.
+    Routing(Weights),
+    /// The graph's [`arch::Op::MultiQueryAttention`], its queries already scaled.
+    MultiQueryAttention {
+        num_heads: usize,
+        key_dim: usize,
+    },
+    /// The graph's [`arch::Op::MultiHeadAttention`].
+    MultiHeadAttention {
+        num_heads: usize,
+        key_dim: usize,
+    },
+    AntiAlias(AntiAlias),
+    /// A batch norm that no convolution takes in: one factor and one summand a channel.
+    ScaleShift(Weights),
+    /// A norm that needs statistics of the map itself.
+    Norm {
+        norm: arch::Norm,
+        eps: f64,
+        act: Option<Activation>,
+        /// Added last.
+        residual: Option<Value>,
+    },
+    /// The mean over all positions.
+    Pool,
+}
+
+/// Convolutions side by side, each of its share of the channels, mostly one; of a vector, a dense layer.
+#[derive(Debug)]
+pub(crate) struct Conv {
+    pub(crate) convs: Vec<arch::Conv>,
+    pub(crate) weights: Weights,
+    /// Kernels that are mixed for each image, and the weights that mix them.
+    pub(crate) mix: Option<(usize, Value)>,
+    /// Multiplies the inputs, channel by channel.
+    pub(crate) gate: Option<Value>,
+    /// After the sum with the bias.
+    pub(crate) act: Option<Activation>,
+    /// Added last.
+    pub(crate) residual: Option<Value>,
+}
+
+impl Conv {
+    pub(crate) fn is_depthwise(&self) -> bool {
+        self.convs.iter().all(|c| c.groups > 1 && c.groups == c.in_chs && c.out_chs == c.in_chs)
+    }
+
+    pub(crate) fn is_pointwise(&self) -> bool {
+        self.convs.iter().all(|c| (c.kernel_size, c.stride, c.groups) == (1, 1, 1))
+    }
+}
+
+impl Fused {
+    /// How many layers read each value, or name it as a tap: by [`Value::index`].
+    pub(crate) fn readers(&self) -> Vec<usize> {
+        let taps = self.taps.iter().map(|tap| tap.value);
+        let values: Vec<_> = self.layers.iter().flat_map(Layer::reads).chain(taps).collect();
+        let most = self.layers.iter().map(|layer| layer.dst).chain(values.iter().copied()).max();
+        let mut readers = vec![0; most.map_or(0, |value| value.index() + 1)];
+        values.iter().for_each(|value| readers[value.index()] += 1);
+        readers
+    }
+
+    /// Whether a tap of this name is the value.
+    pub(crate) fn is_tap(&self, name: &str, value: Value) -> bool {
+        self.taps.iter().any(|tap| tap.name == name && tap.value == value)
+    }
+}
+
+impl Layer {
+    /// All that it reads.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = Value> + '_ {
+        let beside = match &self.kind {
+            Kind::Conv(c) => [c.mix.map(|(_, value)| value), c.gate, c.residual],
+            Kind::Norm { residual, .. } => [*residual, None, None],
+            _ => [None; 3],
+        };
+        self.src.iter().copied().chain(beside.into_iter().flatten())
+    }
+}
