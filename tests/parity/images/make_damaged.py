@@ -27,6 +27,11 @@ def main():
                     (IMAGES / f"damaged_{number:03}_{damage.__name__}_{name}").write_bytes(data)
                     number += 1
                     break
+    # The first scans only: what they lack is guessed from the blocks around.
+    seed = (IMAGES / "jpeg_progressive_420.jpg").read_bytes()
+    scans = [at for at in range(len(seed)) if seed[at : at + 2] == b"\xff\xda"]
+    for count, (begin, end) in enumerate(zip(scans, scans[1:]), 1):
+        (IMAGES / f"damaged_scans_{count}.jpg").write_bytes(seed[: seed.index(b"\xff\xc4", begin) if b"\xff\xc4" in seed[begin:end] else end])
     # Coefficients so large that libjpeg's arithmetic leaves 16 bits.
     beyond = bytearray((IMAGES / "jpeg_quality_1.jpg").read_bytes())
     for place, byte in [(756, 41), (761, 56), (765, 41), (768, 154), (776, 104)]:
