@@ -42,6 +42,17 @@ fn embed_finds_an_image_most_like_itself() {
     assert!((similar[0] - 1.0).abs() < 1e-3 && similar[1] < 0.9, "{out}");
 }
 
+#[test]
+fn decode_tells_sizes_and_errors() {
+    let mut child = example("decode").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let images = "examples/images/coffee.png\nexamples/images/README.md\n";
+    child.stdin.take().unwrap().write_all(images.as_bytes()).unwrap();
+    let out = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    let lines: Vec<_> = out.lines().collect();
+    assert!(lines[0].starts_with("examples/images/coffee.png\t600x400 "), "{out}");
+    assert!(lines[1].contains("\tnot an image of a known format"), "{out}");
+}
+
 /// Ends the service with the test, however it ends.
 struct Service(Child);
 

@@ -109,26 +109,26 @@ pub(super) fn is_in_order(bytes: &[u8]) -> Result<bool, Fault> {
         let frame = segments.frame.as_ref().ok_or(broken("a scan before its frame"))?;
         let single = frame.is_single(&scan);
         // Of arithmetic codes nobody can say whether they are right.
-        if frame.arithmetic {
-            return Ok(false);
-        }
+        let arithmetic = frame.arithmetic;
         let (progressive, mut image) = (frame.progressive, Coefficients::new(frame, bytes.len())?);
         if !progressive {
             segments.add_standard_codes();
         }
         loop {
             let units = image.begin_scan(&segments, &scan)?;
-            scan.codes(&segments, progressive)?;
+            if !arithmetic {
+                scan.codes(&segments, progressive)?;
+            }
             // The usual picture is one scan up to the end of the file. Where its bits end before,
             // the decoder has a warning.
             if single && segments.interval == 0 && bytes.ends_with(&[0xff, 0xd9]) {
-                return Ok(true);
+                return Ok(!arithmetic);
             }
             if !source.pass_scan(units.restarts(segments.interval)) {
                 return Ok(false);
             }
             match segments.read(&mut source)? {
-                None => return Ok(true),
+                None => return Ok(!arithmetic),
                 Some(_) if single => return Ok(false),
                 Some(next) => scan = next,
             }
