@@ -1,6 +1,7 @@
 //! JPEG, by `libjpeg-turbo-rs`, with the settings that Pillow leaves to libjpeg-turbo. Streams
 //! whose markers are not in order are put in order first, as libjpeg reads them.
 
+mod inks;
 mod restarts;
 mod stream;
 
@@ -105,9 +106,14 @@ fn run(stream: &[u8], job: &Job<'_>) -> Result<(Vec<u8>, bool), DecodeError> {
     decoder.set_block_smoothing(true);
     // libjpeg goes on after damage, with a warning; Pillow does not look at it.
     decoder.set_lenient(true);
-    let image = decoder.decode_image().map_err(error)?;
+    let (data, warnings) = if inks::are_unequal(decoder.header()) {
+        inks::decode(decoder).map_err(error)?
+    } else {
+        let image = decoder.decode_image().map_err(error)?;
+        (image.data, image.warnings)
+    };
     // The one recovery that libjpeg does not know: a grey picture in place of an error.
-    let recovered = image.warnings.iter().find_map(|warning| match warning {
+    let recovered = warnings.iter().find_map(|warning| match warning {
         DecodeWarning::UnsupportedRecovered { detail } => Some(detail),
         _ => None,
     });
@@ -117,11 +123,11 @@ fn run(stream: &[u8], job: &Job<'_>) -> Result<(Vec<u8>, bool), DecodeError> {
     // libjpeg goes on at once, the decoder at the next restart marker: a picture that Pillow does
     // not give must be asked for.
     let damaged = |warning: &_| matches!(warning, DecodeWarning::HuffmanError { .. });
-    if !job.lenient && image.warnings.iter().any(damaged) {
+    if !job.lenient && warnings.iter().any(damaged) {
         return Err(DecodeError::Damaged { format: FORMAT });
     }
-    let short = image.warnings.iter().any(|w| matches!(w, DecodeWarning::TruncatedData { .. }));
-    Ok((image.data, short))
+    let short = warnings.iter().any(|w| matches!(w, DecodeWarning::TruncatedData { .. }));
+    Ok((data, short))
 }
 
 fn explain(error: JpegError, job: &Job<'_>) -> DecodeError {
