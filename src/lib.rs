@@ -43,6 +43,8 @@ pub mod pretrained;
 pub mod summary;
 mod text;
 mod threads;
+#[doc(hidden)]
+pub mod unstable;
 pub mod weights;
 
 pub use classifier::{
