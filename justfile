@@ -18,6 +18,11 @@ test:
 ci:
     bash .ci/run
 
+# Fuzz a target of `fuzz/` for twenty minutes; `cargo +nightly fuzz list` names them.
+fuzz TARGET SECONDS="1200":
+    cargo +nightly fuzz run -O {{TARGET}} fuzz/corpus/{{TARGET}} -- \
+        -max_total_time={{SECONDS}} -timeout=20 -rss_limit_mb=3000 -max_len=65536
+
 # Name what images show.
 classify +ARGS:
     cargo run --release -- classify {{ARGS}}

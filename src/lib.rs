@@ -44,6 +44,8 @@ mod replace;
 pub mod summary;
 mod text;
 mod threads;
+#[doc(hidden)]
+pub mod unstable;
 pub mod weights;
 
 pub use classifier::{

@@ -44,7 +44,7 @@ impl Recognized {
 
 /// The `config.json` with which timm builds the network and this program answers as it does for the
 /// checkpoint: with `own`, the configuration beside it, and the names of `labels` for its classes.
-pub(super) fn config(
+pub(crate) fn config(
     checkpoint: &Checkpoint,
     source: &Recognized,
     own: Option<&ModelConfig>,

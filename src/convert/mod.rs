@@ -38,4 +38,5 @@ pub use head::LeftOver;
 pub use model::{LibraryModel, library_models};
 pub use recognize::{Recognized, recognize};
 
+pub(crate) use folder::config as folder_config;
 pub(crate) use recognize::{Identified, identify};

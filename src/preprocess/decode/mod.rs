@@ -13,6 +13,7 @@ mod qoi;
 mod rows;
 mod tga;
 mod tiff;
+mod vp8;
 mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

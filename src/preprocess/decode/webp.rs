@@ -9,6 +9,7 @@ use image_webp::WebPDecoder;
 
 use super::budget::Job;
 use super::rows::u32_le;
+use super::vp8;
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::exif::Notes;
 use crate::preprocess::raster::{Raster, Samples};
@@ -30,6 +31,12 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
     let file = File::read(body)?;
     let [width, height] = file.canvas;
     job.admit_beside(FORMAT, width.into(), height.into(), 12, body.len() as u64)?;
+    if let Some((name, picture)) = file.picture.colours
+        && name == *b"VP8 "
+        && !vp8::is_whole(picture)
+    {
+        return Err(TRUNCATED);
+    }
     let frame = &file.frame;
     let picture = file.picture.whole(frame.sides);
     let explain = |error| corrupt(&format!("{error}"));

@@ -111,6 +111,23 @@ def jpegs():
     write("jpeg_ycck_adobe.jpg", plain[: at + 11] + b"\x02" + plain[at + 12:])
     write("jpeg_cmyk_no_marker.jpg", plain[: at - 4] + plain[at + 12:])
     write("jpeg_cmyk_progressive.jpg", encode(cmyk, "JPEG", quality=70, progressive=True))
+    # Pillow gives the last three components fewer samples: of black, too.
+    for name, size, options in [
+        ("422", (33, 27), {"subsampling": 1}), ("420", (33, 27), {"subsampling": 2}),
+        ("420_narrow", (4, 9), {"subsampling": 2}), ("420_progressive", (33, 27), {"subsampling": 2, "progressive": True}),
+    ]:
+        image = Image.fromarray(picture(*size, 4, 18), "CMYK")
+        fewer = encode(image, "JPEG", quality=85, **options)
+        write(f"jpeg_cmyk_{name}.jpg", fewer)
+        if name == "420":
+            at = fewer.index(b"Adobe")
+            write("jpeg_ycck_420.jpg", fewer[: at + 11] + b"\x02" + fewer[at + 12:])
+            # Rows alone, and factors that fit: what the scan codes is noise, but the same for all.
+            frame = fewer.index(b"\xff\xc0")
+            for rows, factors in [("440", b"\x12\x11\x11\x11"), ("mixed", b"\x22\x21\x12\x11")]:
+                other = bytearray(fewer)
+                other[frame + 11 : frame + 23 : 3] = factors
+                write(f"jpeg_cmyk_{rows}.jpg", bytes(other))
     three = encode(rgb(33, 27, 19), "JPEG", quality=85, subsampling=0)
     adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00"
     start = three.index(b"\xff\xe0")

@@ -1,6 +1,7 @@
 //! JPEG, by `libjpeg-turbo-rs`, with the settings that Pillow leaves to libjpeg-turbo. A stream
 //! with faults is mended first: it gets the coefficients that libjpeg-turbo goes on with.
 
+mod inks;
 mod libjpeg;
 mod stream;
 
@@ -77,21 +78,25 @@ fn run(stream: &[u8], job: &Job<'_>) -> Result<(Vec<u8>, bool), DecodeError> {
     decoder.set_block_smoothing(true);
     // libjpeg goes on after damage, with a warning; Pillow does not look at it.
     decoder.set_lenient(true);
-    let image = decoder.decode_image().map_err(error)?;
+    let (mut data, warnings) = if inks::are_unequal(decoder.header()) {
+        inks::decode(decoder).map_err(error)?
+    } else {
+        let image = decoder.decode_image().map_err(error)?;
+        (image.data, image.warnings)
+    };
     // A grey picture in place of an error, which libjpeg does not give.
-    let recovered = image.warnings.iter().find_map(|warning| match warning {
+    let recovered = warnings.iter().find_map(|warning| match warning {
         DecodeWarning::UnsupportedRecovered { detail } => Some(detail),
         _ => None,
     });
     if let Some(detail) = recovered {
         return Err(DecodeError::unsupported(FORMAT, detail));
     }
-    let mut data = image.data;
     if format == PixelFormat::Cmyk {
         // Adobe's way round has 255 for no ink.
         data.iter_mut().for_each(|value| *value = !*value);
     }
-    Ok((data, image.warnings.is_empty()))
+    Ok((data, warnings.is_empty()))
 }
 
 fn explain(error: JpegError, job: &Job<'_>) -> DecodeError {

@@ -1,0 +1,96 @@
+//! Encoded images.
+
+use effnet::preprocess::{ColorMode, DecodeError, DecodeOptions, Image, Limits, decode};
+
+use super::memory::peak;
+
+const MAX_PIXELS: u64 = 1 << 20;
+const MAX_ALLOC: u64 = 8 << 20;
+/// What a decoder may hold beside the pixels: tables, windows, buffers; and copies of its input.
+const BESIDE: usize = 4 << 20;
+const COPIES: usize = 8;
+
+/// Decodes strictly and leniently, into a mode and with an orientation that the bytes decide.
+///
+/// Asserted: no decoder panics; the memory stays within the limits; a picture has the size that it
+/// says and no more pixels than the limit; what is read strictly is read leniently, and the same.
+fn image(bytes: &[u8]) {
+    let sum = bytes.iter().fold(0usize, |sum, byte| sum + usize::from(*byte));
+    let mode = [ColorMode::Rgb, ColorMode::L, ColorMode::Rgba][sum % 3];
+    let strict = one(bytes, mode, false, sum / 3 % 4 == 0);
+    let lenient = one(bytes, mode, true, sum / 3 % 4 == 0);
+    if let Ok(strict) = strict {
+        match lenient {
+            Ok(lenient) => assert!(
+                (strict.width(), strict.height()) == (lenient.width(), lenient.height())
+                    && strict.data() == lenient.data(),
+                "another picture leniently: {strict:?}, {lenient:?}"
+            ),
+            Err(error) => panic!("read strictly as {strict:?}, but not leniently: {error}"),
+        }
+    }
+}
+
+fn one(
+    bytes: &[u8],
+    mode: ColorMode,
+    lenient: bool,
+    exif_orientation: bool,
+) -> Result<Image, DecodeError> {
+    let limits = Limits { max_pixels: MAX_PIXELS, max_alloc: MAX_ALLOC };
+    let options = DecodeOptions { limits, lenient, exif_orientation };
+    let (result, held) = peak(|| decode(bytes, mode, &options));
+    let most = MAX_ALLOC as usize + BESIDE + COPIES * bytes.len();
+    assert!(held <= most, "{held} bytes held, {most} allowed: {result:?}");
+    match &result {
+        Ok(image) => {
+            let (width, height) = (image.width() as usize, image.height() as usize);
+            assert_eq!(image.data().len(), width * height * mode.channels());
+            assert!(width * height > 0 && (width * height) as u64 <= MAX_PIXELS);
+            assert_eq!(image.mode(), mode);
+        }
+        Err(error) => {
+            let text = error.to_string();
+            // What a caught panic becomes.
+            assert!(!text.contains("its decoder gave up"), "a decoder panicked");
+            assert!(!text.contains('\n'), "an error of several lines: {text}");
+        }
+    }
+    result
+}
+
+macro_rules! formats {
+    ($($(#[$doc:meta])* $name:ident: $starts:expr;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(bytes: &[u8]) {
+            // Others have their own target.
+            let starts: &[&[u8]] = &$starts;
+            if starts.is_empty() || starts.iter().any(|start| bytes.starts_with(start)) {
+                image(bytes);
+            }
+        }
+    )*};
+}
+
+formats! {
+    /// JPEG, MPO.
+    jpeg: [b"\xff\xd8\xff"];
+    /// PNG, APNG.
+    png: [b"\x89PNG\r\n\x1a\n"];
+    /// GIF.
+    gif: [b"GIF8"];
+    /// WebP.
+    webp: [b"RIFF"];
+    /// BMP, and DIB, which is a BMP without its first header.
+    bmp: [b"BM", b"\x28\0\0\0", b"\x0c\0\0\0", b"\x40\0\0\0", b"\x34\0\0\0", b"\x38\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0"];
+    /// ICO and CUR.
+    ico: [b"\0\0\x01\0", b"\0\0\x02\0"];
+    /// TIFF, BigTIFF.
+    tiff: [b"II", b"MM"];
+    /// PBM, PGM, PPM, PFM.
+    pnm: [b"P"];
+    /// QOI.
+    qoi: [b"qoif"];
+    /// TGA, which begins with no magic number.
+    tga: [];
+}

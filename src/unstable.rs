@@ -1,0 +1,34 @@
+//! What `fuzz/` needs of the library beyond its public surface. No part of it is promised.
+
+use serde_json::Value;
+
+use crate::convert::{self, ConvertError, Recognized};
+use crate::labels::LabelNames;
+use crate::pretrained::ModelConfig;
+use crate::weights::Checkpoint;
+
+/// A checkpoint of names and shapes, whose values cannot be read.
+pub fn checkpoint_of(tensors: Vec<(String, Vec<usize>)>) -> Checkpoint {
+    Checkpoint::of_shapes(tensors)
+}
+
+/// Whether a checkpoint is that of an architecture.
+///
+/// # Errors
+/// As loading a classifier's.
+pub fn identify(checkpoint: &Checkpoint, architecture: &str) -> Result<(), ConvertError> {
+    convert::identify(checkpoint, architecture).map(drop)
+}
+
+/// The `config.json` that [`Conversion::write_folder`](crate::convert::Conversion::write_folder) writes.
+///
+/// # Errors
+/// As it.
+pub fn folder_config(
+    checkpoint: &Checkpoint,
+    source: &Recognized,
+    own: Option<&ModelConfig>,
+    labels: Option<&LabelNames>,
+) -> Result<Value, ConvertError> {
+    convert::folder_config(checkpoint, source, own, labels)
+}
