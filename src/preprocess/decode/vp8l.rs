@@ -178,8 +178,8 @@ impl Bits<'_> {
                     self.inner(colours, 1)?;
                     let shared = match colours {
                         ..=2 => 8,
-                        ..=4 => 4,
-                        ..=16 => 2,
+                        3..=4 => 4,
+                        5..=16 => 2,
                         _ => 1,
                     };
                     width = width.div_ceil(shared);
