@@ -87,7 +87,7 @@ fn described(config: &[u8], processor: Option<&[u8]>) {
 fn prepared(preprocessor: &Preprocessor, height: usize, width: usize) {
     let mode = preprocessor.transform().mode();
     let image = Image::new(mode, 5, 3, vec![77; 15 * mode.channels()]).unwrap();
-    let (input, held) = peak(|| preprocessor.input(&image));
+    let (input, held) = peak(|| preprocessor.input(&image).map_err(Box::new));
     match input {
         Ok(input) => assert_eq!(input.len(), height * width * mode.channels()),
         Err(error) => one_line(&error),
@@ -365,9 +365,9 @@ pub fn recognition(bytes: &[u8]) {
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
-    if let Some(architecture) = architecture {
-        if let Err(error) = unstable::identify(&checkpoint, architecture) {
-            assert!(!error.to_string().is_empty());
-        }
+    if let Some(architecture) = architecture
+        && let Err(error) = unstable::identify(&checkpoint, architecture)
+    {
+        assert!(!error.to_string().is_empty());
     }
 }

@@ -14,6 +14,7 @@ mod rows;
 mod tga;
 mod tiff;
 mod vp8;
+mod vp8l;
 mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -9,7 +9,7 @@ use image_webp::WebPDecoder;
 
 use super::budget::Job;
 use super::rows::u32_le;
-use super::vp8;
+use super::{vp8, vp8l};
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::exif::Notes;
 use crate::preprocess::raster::{Raster, Samples};
@@ -36,6 +36,11 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         && !vp8::is_whole(picture)
     {
         return Err(TRUNCATED);
+    }
+    let codes = file.picture.codes();
+    if codes > 0 {
+        let pixels = u64::from(width) * u64::from(height);
+        job.admit(FORMAT, width.into(), height.into(), 12 + codes.div_ceil(pixels))?;
     }
     let frame = &file.frame;
     let picture = file.picture.whole(frame.sides);
@@ -106,6 +111,18 @@ impl<'a> Picture<'a> {
     fn alpha_bit(&self) -> Option<bool> {
         let (name, bytes) = self.colours?;
         (name == *b"VP8L").then(|| bytes.get(4).is_some_and(|byte| byte & 0x10 != 0))
+    }
+
+    /// Bytes of the prefix codes of what is coded without loss.
+    fn codes(&self) -> u64 {
+        let Some(sides) = self.sides() else { return 0 };
+        let colours = self.colours.filter(|(name, _)| name == b"VP8L");
+        // A signature and a header of four bytes; in alpha, one that says how it is coded.
+        let stream = colours.and_then(|(_, bytes)| bytes.get(5..)).or_else(|| {
+            let (kind, bytes) = self.alpha?.split_first()?;
+            (kind & 3 == 1).then_some(bytes)
+        });
+        stream.map_or(0, |stream| vp8l::codes(stream, sides))
     }
 
     /// A file of this picture.

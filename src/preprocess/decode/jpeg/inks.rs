@@ -70,7 +70,7 @@ impl Plane<'_> {
 
     /// A row of the picture, where a sample stands for `across` pixels in each of `down` rows.
     fn upsample(&self, y: usize, [across, down]: [usize; 2], out: &mut [u8]) {
-        let (near, lower) = (y / down, y % down > 0);
+        let (near, lower) = (y / down, !y.is_multiple_of(down));
         let row = self.row(near);
         // The nearer of the two rows counts three times.
         let far = self.row(if lower { near + 1 } else { near.saturating_sub(1) });
