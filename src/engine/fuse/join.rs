@@ -91,7 +91,7 @@ impl Joining<'_> {
                 Some((Kind::Conv(Conv { residual, .. }) | Kind::Norm { residual, .. }, end))
                     if residual.is_none() =>
                 {
-                    (*residual, *end) = (Some(node.inputs[1]), dst)
+                    (*residual, *end) = (Some(node.inputs[1]), dst);
                 }
                 _ => return cannot("a sum that no convolution ends in", node),
             },

@@ -69,7 +69,7 @@ impl Run<'_> {
                         (0..src.chs).map(|c| folded.weights[0][c] * src.plane(c)[i]).sum();
                     sum + folded.shift[0]
                 };
-                let scores = softmax((0..src.h * src.w).map(score).collect());
+                let scores = softmax(&(0..src.h * src.w).map(score).collect::<Vec<_>>());
                 let context = src.mean(|i| scores[i]);
                 let mut hidden = self.dense(reduce, &context, None);
                 let n = hidden.len() as f32;
@@ -97,7 +97,7 @@ impl Run<'_> {
                                 .map(|d| query.plane(head * key_dim + d)[i] * key.plane(d)[j])
                                 .sum()
                         };
-                        let scores = softmax((0..key.h * key.w).map(score).collect());
+                        let scores = softmax(&(0..key.h * key.w).map(score).collect::<Vec<_>>());
                         for d in 0..key_dim {
                             let values = value.plane(d).iter().zip(&scores);
                             out.plane_mut(head * key_dim + d)[i] =
@@ -317,7 +317,7 @@ fn downsample(src: &Map, aa: AntiAlias) -> Map {
     out
 }
 
-fn softmax(scores: Vec<f32>) -> Vec<f32> {
+fn softmax(scores: &[f32]) -> Vec<f32> {
     let max = scores.iter().copied().fold(f32::MIN, f32::max);
     let powers: Vec<f32> = scores.iter().map(|score| (score - max).exp()).collect();
     let sum: f32 = powers.iter().sum();

@@ -37,16 +37,20 @@ impl Slots {
         let mut is_last = true;
         for (at, joint) in joints.iter().enumerate().rev().filter(|(_, joint)| is_map(joint)) {
             let value = joint.dst();
-            if std::mem::replace(&mut is_last, false) {
-                slots.insert(value, Slot::Next);
-            } else if !slots.contains_key(&value) {
-                let (start, end) = life(at);
-                let is_free = mids.iter().all(|mid| mid.1 < start || end < mid.0);
-                if is_free {
-                    mids.push((start, end));
+            let slot = match (std::mem::replace(&mut is_last, false), slots.get(&value)) {
+                (true, _) => Slot::Next,
+                // An attention's.
+                (false, Some(slot)) => *slot,
+                (false, None) => {
+                    let (start, end) = life(at);
+                    let is_free = mids.iter().all(|mid| mid.1 < start || end < mid.0);
+                    if is_free {
+                        mids.push((start, end));
+                    }
+                    if is_free { Slot::Mid } else { Slot::Side }
                 }
-                slots.insert(value, if is_free { Slot::Mid } else { Slot::Side });
-            }
+            };
+            slots.insert(value, slot);
         }
         Self { slots }
     }
