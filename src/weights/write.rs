@@ -56,11 +56,27 @@ impl Values<'_> {
     fn write(&self, to: &mut impl Write) -> io::Result<()> {
         match self {
             Self::U8(values) => to.write_all(values),
-            Self::F16(values) => values.iter().try_for_each(|v| to.write_all(&v.to_le_bytes())),
-            Self::Bf16(values) => values.iter().try_for_each(|v| to.write_all(&v.to_le_bytes())),
-            Self::F32(values) => values.iter().try_for_each(|v| to.write_all(&v.to_le_bytes())),
+            Self::F16(values) => write_each(to, values, |v| v.to_le_bytes()),
+            Self::Bf16(values) => write_each(to, values, |v| v.to_le_bytes()),
+            Self::F32(values) => write_each(to, values, |v| v.to_le_bytes()),
         }
     }
+}
+
+/// Writes values, many at a time.
+fn write_each<T: Copy, const WIDTH: usize>(
+    to: &mut impl Write,
+    values: &[T],
+    bytes: impl Fn(T) -> [u8; WIDTH],
+) -> io::Result<()> {
+    const AT_ONCE: usize = 4096;
+    let mut buffer = Vec::with_capacity(AT_ONCE * WIDTH);
+    for values in values.chunks(AT_ONCE) {
+        buffer.clear();
+        values.iter().for_each(|value| buffer.extend_from_slice(&bytes(*value)));
+        to.write_all(&buffer)?;
+    }
+    Ok(())
 }
 
 /// The bytes of a safetensors file with these tensors and metadata.
