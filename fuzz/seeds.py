@@ -34,7 +34,8 @@ def files(*folders):
 def images():
     magic = {
         "jpeg": (b"\xff\xd8\xff",), "png": (b"\x89PNG",), "gif": (b"GIF8",), "webp": (b"RIFF",),
-        "ico": (b"\0\0\1\0", b"\0\0\2\0"), "tiff": (b"II", b"MM"), "qoi": (b"qoif",), "bmp": (b"BM", b"\x28\0\0\0"),
+        "ico": (b"\0\0\1\0", b"\0\0\2\0"), "tiff": (b"II", b"MM"), "qoi": (b"qoif",),
+        "jpeg2000": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"), "bmp": (b"BM", b"\x28\0\0\0"),
     }
     for path, content in files("images"):
         if path.suffix in (".json", ".md"):

@@ -63,7 +63,7 @@ macro_rules! targets {
 }
 
 targets! {
-    jpeg png gif webp bmp ico tiff pnm qoi tga
+    jpeg jpeg2000 png gif webp bmp ico tiff pnm qoi tga
     safetensors shards pth legacy_pickle hdf5 keras
     config preprocessor_config labels blocks conventions hub recognition
 }

@@ -89,6 +89,8 @@ formats! {
     tiff: [b"II", b"MM"];
     /// PBM, PGM, PPM, PFM.
     pnm: [b"P"];
+    /// JPEG 2000: JP2, or a codestream alone.
+    jpeg2000: [b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"];
     /// QOI.
     qoi: [b"qoif"];
     /// TGA, which begins with no magic number.

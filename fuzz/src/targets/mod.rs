@@ -8,7 +8,7 @@ mod texts;
 
 pub use checkpoints::{hdf5, keras, legacy_pickle, pth, safetensors, shards};
 pub use hub::hub;
-pub use images::{bmp, gif, ico, jpeg, png, pnm, qoi, tga, tiff, webp};
+pub use images::{bmp, gif, ico, jpeg, jpeg2000, png, pnm, qoi, tga, tiff, webp};
 pub use texts::{blocks, config, conventions, labels, preprocessor_config, recognition};
 
 /// Errors are one line, and say something.
