@@ -5,6 +5,12 @@
 const HEADER: usize = 10;
 const EVEN: u8 = 128;
 
+/// Whether the picture is complete in itself, as its tag says. Its decoder would read another's header in
+/// another way.
+pub(super) fn is_key_frame(picture: &[u8]) -> bool {
+    picture.first().is_some_and(|tag| tag & 1 == 0)
+}
+
 /// Whether all partitions lie in the picture, the last of which goes to its end.
 pub(super) fn is_whole(picture: &[u8]) -> bool {
     let whole = || {

@@ -33,9 +33,13 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
     job.admit_beside(FORMAT, width.into(), height.into(), 12, body.len() as u64)?;
     if let Some((name, picture)) = file.picture.colours
         && name == *b"VP8 "
-        && !vp8::is_whole(picture)
     {
-        return Err(TRUNCATED);
+        if !vp8::is_key_frame(picture) {
+            return Err(corrupt("its picture is not a key frame"));
+        }
+        if !vp8::is_whole(picture) {
+            return Err(TRUNCATED);
+        }
     }
     let codes = file.picture.codes();
     if codes > 0 {
