@@ -64,7 +64,7 @@ fn a_batch_norm_before_the_classifier_is_folded_and_told_of() {
     }
 }
 
-/// A norm that may stand before the classifier or after it, and one that is no batch norm.
+/// A norm that may stand before or after the classifier, and a norm of another kind.
 #[test]
 fn what_such_a_file_does_not_say_is_asked_of_a_whole_one() {
     for (name, shown) in [("square", "[256, 256]"), ("layer_norm", "`layer_normalization")] {

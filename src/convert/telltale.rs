@@ -38,7 +38,7 @@ const TELLTALES: [(&[&str], &str, &str); 8] = [
     ),
 ];
 
-/// What a file is that is no network which can be run, if its names tell.
+/// What a file is, if its names show that it is not a network that can be run.
 pub(super) fn find(checkpoint: &Checkpoint) -> Option<ConvertError> {
     let has = |part: &&str| {
         // A part that begins with a dot is in a name, others are at the beginning of one's own.

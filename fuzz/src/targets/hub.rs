@@ -176,7 +176,7 @@ impl Server {
             std::thread::spawn(|| {
                 for stream in listener.incoming().flatten() {
                     let next = SERVER.wait().answers.lock().unwrap().pop_front();
-                    // A client that has gone is no fault.
+                    // A client may go away at any time.
                     let _ = answer(stream, &next.unwrap_or_default());
                 }
             });

@@ -1,7 +1,7 @@
 //! Which fused layers one layer of this engine computes together.
 
-use super::super::super::fuse::{Conv, Fused, Kind, Layer};
 use crate::arch::Value;
+use crate::engine::fuse::{Conv, Fused, Kind, Layer};
 
 /// Fused layers that run as one, named by what the others join.
 #[derive(Debug, Clone, Copy)]

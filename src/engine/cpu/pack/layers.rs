@@ -1,6 +1,5 @@
 //! Single layers, with their weights packed.
 
-use super::super::super::fuse::{Conv, Folded, Kind, Weights};
 use super::super::CpuError;
 use super::super::kernels::{POINTS, kernel_at_points};
 use super::super::layer::{
@@ -14,6 +13,7 @@ use super::super::simd::LANES;
 use super::join::Joint;
 use super::{Packing, cannot_pack};
 use crate::arch::{self, Activation, AntiAlias, PadType};
+use crate::engine::fuse::{Conv, Folded, Kind, Weights};
 
 /// Below this many input channels, transforming costs more than the products that it saves.
 const WINOGRAD_CHS: usize = 16;

@@ -7,12 +7,12 @@ mod slots;
 
 use std::collections::HashSet;
 
-use super::super::fuse::{Fused, Kind};
 use super::CpuError;
 use super::kernels::{Kernels, PairKernels};
 use super::layer::{Attention, Dense, Layer, Mean, Slot};
 use super::simd::LANES;
 use crate::arch::Value;
+use crate::engine::fuse::{Fused, Kind};
 use crate::weights::TensorSource;
 use join::{Joint, join};
 use mix::Experts;

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::super::super::fuse::Kind;
 use super::super::layer::Slot;
 use super::join::Joint;
 use crate::arch::Value;
+use crate::engine::fuse::Kind;
 
 /// Where the joints of one block read and write their maps.
 pub(super) struct Slots {

@@ -71,7 +71,7 @@ impl Codes {
     }
 }
 
-/// A number of so many bits with its sign (figure F.12).
+/// The signed number that `size` bits stand for (figure F.12).
 pub(super) fn extend(bits: i32, size: u8) -> i32 {
     if size > 0 && bits < 1 << (size - 1) { bits - (1 << size) + 1 } else { bits }
 }
@@ -174,7 +174,7 @@ impl<'a> Bits<'a> {
         Ok(codes.symbol(code, length))
     }
 
-    /// Whether libjpeg's fast way lies open for a unit of so many blocks.
+    /// Whether libjpeg takes its fast way for a unit with this number of blocks.
     pub(super) fn is_fast(&self, blocks: usize) -> bool {
         self.source.marker == 0 && self.source.ready() >= 512 * blocks
     }

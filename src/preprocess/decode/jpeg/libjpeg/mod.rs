@@ -44,7 +44,7 @@ fn wraps(block: &Block, table: &[u16; 64]) -> bool {
         && (1..64).all(|at| block[at] == 0 || FIRST_ROW.contains(&at))
 }
 
-/// Why there is no picture.
+/// Why a stream gives no picture.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// The bytes end before it.

@@ -114,7 +114,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Passes over a scan's bits with so many restart markers; whether these stand in order.
+    /// Skips a scan's bits with their restart markers, of which there should be this many; whether they
+    /// are in order.
     pub(super) fn pass_scan(&mut self, restarts: usize) -> bool {
         for index in 0..=restarts {
             let Some((code, place)) = next_marker(self.bytes, self.at) else { return false };
@@ -140,7 +141,7 @@ impl<'a> Source<'a> {
                 // the interval before it is empty.
                 _ if number > 7 && self.marker >= 0xc0 => break,
                 1 | 2 if number <= 7 => break,
-                // What is no marker is passed over, and so is one that was due before.
+                // Bytes that are not a marker are skipped, and so is a marker that was due before.
                 6 | 7 => self.next_marker()?,
                 _ if number > 7 => self.next_marker()?,
                 _ => {
