@@ -9,9 +9,8 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use candle_core::{DType, Device};
 use effnet::arch;
-use effnet::engine::{CpuEngine, CpuOptions, Engine};
+use effnet::engine::{CpuEngine, CpuOptions, Engine, Images};
 use effnet::weights::seeded;
 
 const ROUNDS: usize = 9;
@@ -27,17 +26,18 @@ fn main() {
         }
     }
     let network = arch::find(&model).unwrap().network(&Default::default()).unwrap();
-    let weights = seeded::var_builder(0, DType::F32, &Device::Cpu);
+    let weights = seeded::Source::new(0);
     let options = CpuOptions { threads, ..CpuOptions::default() };
     let engine = CpuEngine::new(&network, &weights, options).unwrap();
     let shape = [1, network.in_chans, 224, 224];
     let input = seeded::images(0, &shape);
+    let images = Images::new(&input, shape).unwrap();
     // Rounds of all numbers of callers in turn, so that what else the machine does falls on all alike.
     let callers = [1, 2, 4, 16];
     let mut rates = vec![Vec::new(); callers.len()];
     for _ in 0..ROUNDS {
         for (rates, &callers) in rates.iter_mut().zip(&callers) {
-            rates.push(throughput(&engine, &input, shape, callers, network.num_classes));
+            rates.push(throughput(&engine, images, callers, network.num_classes));
         }
     }
     let median = |rates: &mut Vec<f64>| {
@@ -49,27 +49,21 @@ fn main() {
         let rate = median(rates);
         println!(
             "{model}, {} threads, {callers:2} callers: {rate:7.1} images/s, {:.3} of one caller's",
-            engine.threads(),
+            engine.capabilities().threads,
             rate / alone
         );
     }
 }
 
 /// Images a second, all callers together.
-fn throughput(
-    engine: &CpuEngine,
-    input: &[f32],
-    shape: [usize; 4],
-    callers: usize,
-    classes: usize,
-) -> f64 {
+fn throughput(engine: &CpuEngine, images: Images<'_>, callers: usize, classes: usize) -> f64 {
     let stop = AtomicBool::new(false);
     let start = Instant::now();
     let passes: usize = std::thread::scope(|scope| {
         let call = || {
             let (mut logits, mut passes) = (vec![0.0; classes], 0);
             while !stop.load(Relaxed) {
-                engine.logits_into(input, shape, &mut logits).unwrap();
+                engine.logits_into(images, &mut logits).unwrap();
                 passes += 1;
             }
             passes

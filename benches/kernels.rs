@@ -15,7 +15,6 @@ use std::cell::Cell;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use candle_core::{DType, Device};
 use criterion::{Criterion, criterion_group, criterion_main};
 use effnet::arch::{self, Activation, Arch, Head, NumFeatures, SeKind};
 use effnet::engine::{CpuEngine, CpuOptions, Dtype, Engine, Images, Isa};
@@ -335,10 +334,10 @@ fn kernels(criterion: &mut Criterion) {
         };
         let network = arch.network(&Default::default()).unwrap();
         let (macs, bytes) = work(case, &Summary::new(&network, 2 * size, 2 * size).unwrap());
-        let weights = seeded::var_builder(0, DType::F32, &Device::Cpu);
+        let weights = seeded::Source::new(0);
         let options = CpuOptions { threads: Some(1), isa: Some(isa), dtype: case.dtype };
         let engine = CpuEngine::new(&network, &weights, options).unwrap();
-        if engine.dtype() != case.dtype {
+        if engine.capabilities().dtype != case.dtype {
             println!("{}: left out, {} has no such kernels here\n", case.name, isa.name());
             continue;
         }

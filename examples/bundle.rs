@@ -10,12 +10,8 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use candle_core::{DType, Device};
 use effnet::arch::{self, BlockKind, NetworkOptions};
-use effnet::models::EfficientNet;
-use effnet::weights::{
-    Checkpoint, Convention, NamedTensor, Values, load, tensor_shapes, write_safetensors,
-};
+use effnet::weights::{Checkpoint, Convention, NamedTensor, Values, check, write_safetensors};
 use half::f16;
 
 /// Tensors of at least so many values are rounded to f16. The smaller ones (norms, stem, nearly all
@@ -43,13 +39,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .iter()
         .map(|stage| stage.iter().map(|kind| BlockKind::token(*kind)).collect())
         .collect();
-    let shapes = tensor_shapes(|vb| EfficientNet::new(&network, &vb))?;
+    let shapes = network.graph().tensors();
     let renaming =
         Convention::named("efficientnet-pytorch")?.renaming(&network.name, &shapes, &tokens)?;
     // Strict in both directions: every tensor of the network is in the file and the other way round.
-    load(&checkpoint, Some(&renaming), DType::F32, &Device::Cpu, |vb| {
-        EfficientNet::new(&network, &vb)
-    })?;
+    check(&checkpoint, Some(&renaming), &shapes)?;
 
     let mut kept = Vec::new();
     for tensor in renaming.tensors() {

@@ -4,10 +4,10 @@
 
 #![allow(clippy::print_stdout, reason = "an example speaks to its reader")]
 
-use effnet::Classifier;
+use effnet::Model;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let classifier = Classifier::builder().build()?;
+    let classifier = Model::builder().build_classifier()?;
     for path in std::env::args().skip(1) {
         println!("{path}");
         for p in classifier.classify(&path, 3)? {

@@ -6,7 +6,7 @@
 
 #![allow(clippy::print_stdout, reason = "an example speaks to its reader")]
 
-use effnet::Classifier;
+use effnet::Model;
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
@@ -14,11 +14,11 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let classifier = Classifier::builder().build()?;
+    let model = Model::builder().build()?;
     let mut paths = std::env::args().skip(1);
-    let first = classifier.embed(&paths.next().ok_or("name at least two images")?)?;
+    let first = model.embed(&paths.next().ok_or("name at least two images")?)?;
     for path in paths {
-        println!("{:.3}  {path}", cosine(&first, &classifier.embed(&path)?));
+        println!("{:.3}  {path}", cosine(&first, &model.embed(&path)?));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
-use effnet::{Classifier, Outcome, Record};
+use effnet::{Classifier, Model, Outcome, Record};
 use tokio::sync::Semaphore;
 
 #[derive(Clone)]
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let cores = std::thread::available_parallelism()?.get();
     let service = Service {
-        classifier: Classifier::builder().build()?,
+        classifier: Model::builder().build_classifier()?,
         slots: Arc::new(Semaphore::new(cores)),
     };
     let router = Router::new()

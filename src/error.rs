@@ -4,12 +4,44 @@ use std::path::PathBuf;
 
 use crate::arch::ArchError;
 use crate::convert::ConvertError;
-use crate::engine::EngineError;
+use crate::engine::{CpuError, EngineError};
 use crate::labels::LabelError;
 use crate::preprocess::{DecodeError, ImageSizeError, TransformError};
 use crate::pretrained::PretrainedError;
 use crate::text::file_name;
 use crate::weights::WeightsError;
+
+/// What an [`Error`] is about, for whoever answers a request with a status.
+///
+/// ```
+/// use effnet::ErrorKind;
+/// let status = |kind| match kind {
+///     ErrorKind::Image => 422,
+///     ErrorKind::TooLarge => 413,
+///     ErrorKind::Overloaded => 503,
+///     _ => 500,
+/// };
+/// let model = effnet::Model::builder().model("efficientnet_lite0").weights("seeded:0").build()?;
+/// let error = model.embed(b"no image").unwrap_err();
+/// assert_eq!(status(error.kind()), 422);
+/// # Ok::<(), effnet::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An image that cannot be read or decoded.
+    Image,
+    /// An image that asks for more than the limits allow.
+    TooLarge,
+    /// The model: its name, its files, or what was asked of it.
+    Model,
+    /// The device.
+    Device,
+    /// Threads that the system does not start now; later it may.
+    Overloaded,
+    /// A fault of this library or of what it runs on.
+    Internal,
+}
 
 /// Anything that can go wrong between a model's name and its predictions.
 #[derive(Debug, thiserror::Error)]
@@ -35,11 +67,11 @@ pub enum Error {
     #[error(transparent)]
     Labels(#[from] LabelError),
     /// Class names that were asked for and do not fit the model.
-    #[error("`ClassifierBuilder::labels`: {0}")]
+    #[error("`ModelBuilder::labels`: {0}")]
     GivenLabels(LabelError),
     /// A network without classifier was asked for classes.
     #[error(
-        "{model} has no classifier: its outputs are features, not classes; `Classifier::embed` returns them"
+        "{model} has no classifier: its outputs are features, not classes; `Model::embed` returns them"
     )]
     NoClassifier {
         /// The model.
@@ -47,7 +79,7 @@ pub enum Error {
     },
     /// The softmax of one output is always 1.
     #[error(
-        "{model} has one output, whose softmax is always 1: `ClassifierBuilder::activation` takes \
+        "{model} has one output, whose softmax is always 1: `ModelBuilder::activation` takes \
          sigmoid (the default here) or none"
     )]
     OneOutput {
@@ -56,7 +88,7 @@ pub enum Error {
     },
     /// Probabilities were asked of outputs that are no logits.
     #[error(
-        "the activation none makes no probabilities: ask for the logits, or give `ClassifierBuilder::activation` sigmoid or softmax"
+        "the activation none makes no probabilities: ask for the logits, or give `ModelBuilder::activation` sigmoid or softmax"
     )]
     NoProbabilities,
     /// The model's preprocessing.
@@ -72,7 +104,7 @@ pub enum Error {
     Engine(#[from] EngineError),
     /// A model without weights: timm lists the architecture, nobody has published weights.
     #[error(
-        "{model} has no pretrained weights: set `ClassifierBuilder::weights` to a checkpoint, \
+        "{model} has no pretrained weights: set `ModelBuilder::weights` to a checkpoint, \
          or to `seeded:N` for generated ones"
     )]
     Untrained {
@@ -85,11 +117,15 @@ pub enum Error {
         /// The architecture.
         architecture: String,
     },
+    /// A network that the CPU engine does not run, or Candle's engine, in a program without the feature
+    /// `candle`.
+    #[error("Candle's operations are not in this program: build it with the feature `candle`")]
+    NeedsCandle,
     /// Weights that are on the hub, in a program without the feature `hub`.
     #[error(
         "{repo} is on the Hugging Face hub, and this program was built without \
          the feature `hub`: download config.json and model.safetensors of https://huggingface.co/{repo} into a folder \
-         and name the folder, or set `ClassifierBuilder::weights` to the weights alone"
+         and name the folder, or set `ModelBuilder::weights` to the weights alone"
     )]
     NeedsHub {
         /// Its repository on the hub.
@@ -98,7 +134,7 @@ pub enum Error {
     /// A file of another number of classes than the caller's.
     #[error(
         "{file}: its classifier has {found} classes, the model was built for {asked}: \
-         set `ClassifierBuilder::num_classes` to {found}"
+         set `ModelBuilder::num_classes` to {found}"
     )]
     NumClasses {
         /// The file.
@@ -173,4 +209,30 @@ pub enum Error {
         /// What is wrong with it.
         source: TransformError,
     },
+}
+
+impl Error {
+    /// What it is about.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Decode {
+                source: DecodeError::TooManyPixels { .. } | DecodeError::TooMuchMemory { .. },
+                ..
+            }
+            | Self::Engine(EngineError::Cpu(CpuError::TooLarge { .. })) => ErrorKind::TooLarge,
+            Self::Read { .. }
+            | Self::Decode { .. }
+            | Self::ImageSize { .. }
+            | Self::Transform { .. } => ErrorKind::Image,
+            Self::Device { .. } => ErrorKind::Device,
+            Self::Engine(EngineError::Threads { .. } | EngineError::Cpu(CpuError::Threads(_))) => {
+                ErrorKind::Overloaded
+            }
+            Self::Engine(EngineError::Run(_) | EngineError::Cpu(CpuError::Failed)) => {
+                ErrorKind::Internal
+            }
+            _ => ErrorKind::Model,
+        }
+    }
 }

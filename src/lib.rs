@@ -1,17 +1,17 @@
-//! EfficientNet-family image classification on Candle, with timm's names and timm's answers.
+//! EfficientNet-family image classification with timm's names and timm's answers.
 //!
 //! ```text
-//! bytes -> Image -> pixels (H,W,C) u8 -> batch (N,C,H,W) f32 -> logits (N,classes) -> Vec<Prediction>
-//!   preprocess::decode  ::EvalTransform               engine                  labels
+//! bytes -> Image -> pixels (H,W,C) u8 -> Engine -> named outputs -> a task: classes, embedding
+//!   preprocess::decode  ::EvalTransform                 logits, pre_logits, features, stages.N
 //! ```
 //!
-//! [`Classifier`] goes the whole way:
+//! A [`Model`] runs; a task says what its outputs mean. [`Classifier`] goes the whole way:
 //!
 //! ```
 //! # #[cfg(feature = "bundled")] {
-//! use effnet::Classifier;
+//! use effnet::Model;
 //!
-//! let classifier = Classifier::builder().build()?; // the weights inside the program
+//! let classifier = Model::builder().build_classifier()?; // the weights inside the program
 //! let predictions = classifier.classify("examples/images/coffee.png", 5)?;
 //! assert_eq!(predictions[0].label.as_deref(), Some("espresso"));
 //! # }
@@ -21,35 +21,37 @@
 //! The rooms behind it can be used alone:
 //!
 //! - [`preprocess`]: from encoded bytes to the network's input, with Pillow's bytes;
-//! - [`arch`]: the architectures as data, [`models`]: as Candle modules;
+//! - [`arch`]: the architectures as data, `models`: as Candle modules (with the feature `candle`);
 //! - [`weights`]: strict loading of checkpoints, [`pretrained`]: timm's table of them;
 //! - [`convert`]: checkpoints of other libraries recognised, and converted between conventions;
 //! - [`engine`]: what runs a network; [`labels`]: the classes' names, top-k;
 //! - `hub` (with the feature of that name): files from the Hugging Face hub.
 
 pub mod arch;
-mod classifier;
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod convert;
 pub mod engine;
 mod error;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod labels;
+mod model;
+#[cfg(feature = "candle")]
 pub mod models;
 pub mod preprocess;
 pub mod pretrained;
 mod replace;
 pub mod summary;
+mod tasks;
 mod text;
 mod threads;
 #[doc(hidden)]
 pub mod unstable;
 pub mod weights;
 
-pub use classifier::{
-    Classifier, ClassifierBuilder, Description, Input, Outcome, Prediction, Preprocessor,
-    Provenance, Record,
-};
-pub use error::Error;
+pub use image;
+#[cfg(feature = "candle")]
+pub use {candle_core, candle_nn};
+
+pub use error::{Error, ErrorKind};
+pub use model::{AsInput, Description, Input, Model, ModelBuilder, Preprocessor, Provenance};
+pub use tasks::{Classifier, Outcome, Prediction, Record};

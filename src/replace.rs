@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// that neither a reader nor an interrupted run ever sees half a file, and a map of the older one stays
 /// valid. Dropped before that, it leaves nothing.
 #[derive(Debug)]
-pub(crate) struct Replacement {
+pub struct Replacement {
     path: PathBuf,
     temporary: PathBuf,
     /// `None` when it has been renamed.
@@ -21,7 +21,7 @@ impl Replacement {
     /// # Errors
     ///
     /// A path of a folder, a pipe or a device, or the system's refusal.
-    pub(crate) fn begin(path: &Path) -> io::Result<Self> {
+    pub fn begin(path: &Path) -> io::Result<Self> {
         // A rename would put a file in the place of /dev/null or of a pipe.
         if path.metadata().is_ok_and(|m| !m.is_file()) {
             return Err(io::Error::other("it exists and is not a regular file"));
@@ -36,7 +36,7 @@ impl Replacement {
     /// # Errors
     ///
     /// The system's; nothing has changed then.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
+    pub fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         if let Some(file) = &self.file {
             file.get_ref().sync_data()?;

@@ -6,7 +6,7 @@ use std::path::Path;
 /// obeys none: a byte that is not UTF-8, and each byte of a character that a terminal obeys, is
 /// `\xNN` with two hexadecimal digits. So that this can be undone, a backslash that stands before
 /// `xNN` in the name itself is `\x5C`.
-pub(crate) fn file_name(path: &Path) -> String {
+pub fn file_name(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
         let valid = chunk.valid();
@@ -24,13 +24,13 @@ pub(crate) fn file_name(path: &Path) -> String {
 
 /// Whether a terminal acts on a character instead of showing it: control characters, and those that
 /// turn the direction of the text around them or end its line.
-pub(crate) fn is_obeyed(c: char) -> bool {
+pub fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Writes a character as the escapes of its bytes.
-pub(crate) fn escape(c: char, text: &mut String) {
+pub fn escape(c: char, text: &mut String) {
     c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| escape_byte(byte, text));
 }
 

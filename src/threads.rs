@@ -1,14 +1,17 @@
 //! Threads for work in parallel, as many as the system allows.
 
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use std::io;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// A pool of `threads` threads; where the system starts fewer, of half as many, and so on.
 ///
 /// # Errors
 ///
 /// The system's, where it does not start one.
-pub(crate) fn pool(threads: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
-    fewer(threads, |threads| ThreadPoolBuilder::new().num_threads(threads).build())
+pub(crate) fn pool(threads: usize) -> io::Result<ThreadPool> {
+    let pool = |threads| ThreadPoolBuilder::new().num_threads(threads).build();
+    fewer(threads, pool).map_err(io::Error::other)
 }
 
 /// The first of `threads`, half of them, ... with which `start` succeeds.

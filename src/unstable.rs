@@ -1,4 +1,4 @@
-//! What `fuzz/` needs of the library beyond its public surface. No part of it is promised.
+//! What the command and `fuzz/` need of the library beyond its public surface. No part of it is promised.
 
 use serde_json::Value;
 
@@ -6,6 +6,9 @@ use crate::convert::{self, ConvertError, Recognized};
 use crate::labels::LabelNames;
 use crate::pretrained::ModelConfig;
 use crate::weights::Checkpoint;
+
+pub use crate::replace::Replacement;
+pub use crate::text::{escape, file_name, is_obeyed};
 
 /// A checkpoint of names and shapes, whose values cannot be read.
 pub fn checkpoint_of(tensors: Vec<(String, Vec<usize>)>) -> Checkpoint {

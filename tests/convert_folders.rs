@@ -6,9 +6,9 @@ use std::path::Path;
 
 use effnet::convert::{Conversion, Dtype, LibraryModel, library_models, recognize};
 use effnet::labels::{ClassifierActivation, LabelNames};
-use effnet::pretrained::ModelConfig;
+use effnet::pretrained::{ModelConfig, SizeChoice};
 use effnet::weights::{Checkpoint, Convention};
-use effnet::{Classifier, Prediction};
+use effnet::{Classifier, Model, Prediction};
 use serde_json::{Value, json};
 
 use generated::generated;
@@ -62,9 +62,9 @@ fn config(architecture: &str) -> Value {
     })
 }
 
-fn load(folder: &Path, train_size: bool) -> Classifier {
-    let builder = Classifier::builder().model(folder.to_str().unwrap()).train_size(train_size);
-    builder.build().unwrap()
+fn load(folder: &Path, size: SizeChoice) -> Classifier {
+    let builder = Model::builder().model(folder.to_str().unwrap()).size(size);
+    builder.build_classifier().unwrap()
 }
 
 fn convert(input: &Path, output: &Path, labels: Option<LabelNames>) {
@@ -98,8 +98,8 @@ fn a_folder_of_every_convention_keeps_every_field() {
         let text = config(&model.covered.timm).to_string();
         std::fs::write(input.join("config.json"), text).unwrap();
         convert(&input, &output, None);
-        for train_size in [false, true] {
-            let (before, after) = (load(&input, train_size), load(&output, train_size));
+        for size in [SizeChoice::Test, SizeChoice::Train] {
+            let (before, after) = (load(&input, size), load(&output, size));
             let what = format!("{name}: {}", model.covered.name);
             assert_eq!(before.logits(COFFEE).unwrap(), after.logits(COFFEE).unwrap(), "{what}");
             let predictions =
@@ -111,8 +111,9 @@ fn a_folder_of_every_convention_keeps_every_field() {
                 after.provenance().preprocessing,
                 "{what}"
             );
-            let size = after.provenance().preprocessing.input_size.value;
-            assert_eq!(size, if train_size { [3, 90, 110] } else { [3, 96, 120] });
+            let input_size = after.provenance().preprocessing.input_size.value;
+            let expected = if size == SizeChoice::Train { [3, 90, 110] } else { [3, 96, 120] };
+            assert_eq!(input_size, expected);
             let activation = after.provenance().activation.value;
             assert_eq!(activation, ClassifierActivation::Sigmoid, "{what}");
         }
@@ -151,7 +152,7 @@ fn a_folder_of_transformers_becomes_one_of_timms_that_answers_alike() {
         std::fs::write(input.join(file), json.to_string()).unwrap();
     }
     convert(&input, &output, None);
-    let (before, after) = (load(&input, false), load(&output, false));
+    let (before, after) = (load(&input, SizeChoice::Test), load(&output, SizeChoice::Test));
     for image in [COFFEE, "tests/data/images/exif_6.jpg"] {
         assert_eq!(before.classify(image, 4).unwrap(), after.classify(image, 4).unwrap());
     }
@@ -160,7 +161,7 @@ fn a_folder_of_transformers_becomes_one_of_timms_that_answers_alike() {
     // Names of one's own replace those of the folder.
     let names = LabelNames::parse("a\nb\nc\nd").unwrap();
     convert(&input, &output, Some(names));
-    let best = &load(&output, false).classify(COFFEE, 1).unwrap()[0];
+    let best = &load(&output, SizeChoice::Test).classify(COFFEE, 1).unwrap()[0];
     assert_eq!(best.label.as_deref(), ["a", "b", "c", "d"].get(best.index).copied());
 }
 
@@ -180,8 +181,8 @@ fn a_folder_made_of_a_checkpoint_answers_as_the_checkpoint() {
         let found = recognize(&checkpoint, None, None).unwrap();
         let conversion = Conversion::new(&checkpoint, &found, "timm").unwrap();
         conversion.write_folder(output.path(), Dtype::F32).unwrap();
-        let before = Classifier::builder().model(data.join(file)).build().unwrap();
-        let after = Classifier::builder().model(output.path()).build().unwrap();
+        let before = Model::builder().model(data.join(file)).build_classifier().unwrap();
+        let after = Model::builder().model(output.path()).build_classifier().unwrap();
         let values = |classifier: &Classifier| {
             let values = &classifier.provenance().preprocessing;
             format!(

@@ -7,16 +7,29 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use effnet::arch::{self, Arch, DepthMultiplier, Network};
 use effnet::engine::{
-    Array, CandleEngine, CpuEngine, CpuError, CpuOptions, Dtype, Engine, Images, Isa, Outputs,
-    Wanted,
+    Array, CandleEngine, CpuEngine, CpuError, CpuOptions, Dtype, Engine, Images, Isa,
 };
 use effnet::models::EfficientNet;
+use effnet::preprocess::Normalize;
 use effnet::weights::{seeded, tensor_shapes};
 
 /// The bar: largest absolute difference over the largest absolute value of the reference.
 const TOLERANCE: f32 = 1e-4;
 
-const ALL: Wanted = Wanted { logits: true, pre_logits: true, features: true, stages: true };
+/// Outputs by their names, in the order of computation.
+type Outputs = Vec<(String, Array)>;
+
+/// Every output: after each block and resolution, the features, and what is made of them.
+fn all(engine: &dyn Engine, network: &Network, images: Images<'_>) -> Outputs {
+    let taps = network.graph().outputs();
+    let names: Vec<&str> = taps.iter().map(String::as_str).collect();
+    let outputs = engine.run(images, &names).unwrap().into_iter();
+    outputs.map(|(name, output)| (name, output.into_array().unwrap())).collect()
+}
+
+fn logits(engine: &CpuEngine, images: Images<'_>) -> Array {
+    engine.run(images, &["logits"]).unwrap().take("logits").unwrap()
+}
 
 fn network(name: &str) -> Network {
     arch::find(name).unwrap().network(&Default::default()).unwrap()
@@ -25,8 +38,8 @@ fn network(name: &str) -> Network {
 fn candle(network: &Network, shape: [usize; 4]) -> Outputs {
     let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
     let model = EfficientNet::new(network, &vb).unwrap();
-    let engine = CandleEngine::new(model, network.in_chans, Device::Cpu, None).unwrap();
-    engine.run(Images::new(&seeded::images(0, &shape), shape).unwrap(), ALL).unwrap()
+    let engine = CandleEngine::new(model, network, Device::Cpu, None).unwrap();
+    all(&engine, network, Images::new(&seeded::images(0, &shape), shape).unwrap())
 }
 
 fn cpu(network: &Network, threads: usize, isa: Option<Isa>) -> CpuEngine {
@@ -39,26 +52,14 @@ fn cpu(network: &Network, threads: usize, isa: Option<Isa>) -> CpuEngine {
     .unwrap()
 }
 
-fn run(engine: &CpuEngine, shape: [usize; 4]) -> Outputs {
-    engine.run(Images::new(&seeded::images(0, &shape), shape).unwrap(), ALL).unwrap()
-}
-
-/// Every output, in the order of computation.
-fn arrays(outputs: &Outputs) -> Vec<(String, &Array)> {
-    let stages = outputs.stages.iter().enumerate().map(|(i, a)| (format!("stages.{i}"), a));
-    let rest = [
-        ("features", &outputs.features),
-        ("pre_logits", &outputs.pre_logits),
-        ("logits", &outputs.logits),
-    ];
-    stages.chain(rest.map(|(n, a)| (n.to_owned(), a.as_ref().unwrap()))).collect()
+fn run(engine: &CpuEngine, network: &Network, shape: [usize; 4]) -> Outputs {
+    all(engine, network, Images::new(&seeded::images(0, &shape), shape).unwrap())
 }
 
 /// The first output that misses the reference.
 fn compare(ours: &Outputs, theirs: &Outputs) -> Result<(), String> {
-    let (ours, theirs) = (arrays(ours), arrays(theirs));
     assert_eq!(ours.len(), theirs.len());
-    for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {
+    for ((name, ours), (_, theirs)) in ours.iter().zip(theirs) {
         if ours.shape != theirs.shape {
             return Err(format!("{name}: {:?} for {:?}", ours.shape, theirs.shape));
         }
@@ -79,7 +80,7 @@ fn compare(ours: &Outputs, theirs: &Outputs) -> Result<(), String> {
 
 fn check(name: &str, shape: [usize; 4]) {
     let network = network(name);
-    let ours = run(&cpu(&network, 2, None), shape);
+    let ours = run(&cpu(&network, 2, None), &network, shape);
     if let Err(miss) = compare(&ours, &candle(&network, shape)) {
         panic!("{name} {shape:?}: {miss}");
     }
@@ -163,7 +164,7 @@ fn equals_candle_on_every_architecture_that_it_lowers() {
             CpuOptions { threads: Some(2), ..CpuOptions::default() },
         ) {
             Ok(engine) => {
-                let miss = compare(&run(&engine, shape), &candle(&network, shape));
+                let miss = compare(&run(&engine, &network, shape), &candle(&network, shape));
                 miss.unwrap_or_else(|miss| panic!("{}: {miss}", arch.name));
             }
             Err(error @ CpuError::CannotLower { .. }) => {
@@ -193,9 +194,11 @@ fn an_image_of_which_nothing_is_left_is_refused() {
     let engine = cpu(&network("mobilenetv4_conv_aa_medium"), 1, None);
     let mut out = [0.0; 1000];
     let shape = [1, 3, 33, 2];
-    let error = engine.logits_into(&[0.0; 3 * 33 * 2], shape, &mut out).unwrap_err().to_string();
+    let images = |data, shape| Images::new(data, shape).unwrap();
+    let error = engine.logits_into(images(&[0.0; 3 * 33 * 2], shape), &mut out);
+    let error = error.unwrap_err().to_string();
     assert_eq!(error, "images of 33 by 2 pixels are too small for the network");
-    engine.logits_into(&[0.0; 3 * 33 * 33], [1, 3, 33, 33], &mut out).unwrap();
+    engine.logits_into(images(&[0.0; 3 * 33 * 33], [1, 3, 33, 33]), &mut out).unwrap();
 }
 
 #[test]
@@ -213,7 +216,7 @@ fn equals_candle_under_every_instruction_set() {
         let network = network(name);
         let theirs = candle(&network, shape);
         for isa in Isa::available() {
-            let ours = run(&cpu(&network, 2, Some(isa)), shape);
+            let ours = run(&cpu(&network, 2, Some(isa)), &network, shape);
             compare(&ours, &theirs).unwrap_or_else(|miss| panic!("{name} {isa:?}: {miss}"));
         }
     }
@@ -225,7 +228,7 @@ fn other_inputs_and_heads_are_taken() {
         let options = arch::NetworkOptions { in_chans, num_classes, ..Default::default() };
         let network = arch::find("efficientnet_b0").unwrap().network(&options).unwrap();
         let shape = [2, in_chans, 49, 35];
-        let ours = run(&cpu(&network, 2, None), shape);
+        let ours = run(&cpu(&network, 2, None), &network, shape);
         compare(&ours, &candle(&network, shape)).unwrap();
     }
 }
@@ -237,21 +240,21 @@ fn bits_do_not_depend_on_threads_batches_or_runs() {
         let shape = |n| [n, 3, 75, 64];
         let single = cpu(&network, 1, None);
         for n in [1, 3, 17] {
-            let reference = run(&single, shape(n));
+            let reference = run(&single, &network, shape(n));
             compare(&reference, &candle(&network, shape(n))).unwrap();
             for threads in [1, 2, 5, 12] {
                 let engine = cpu(&network, threads, None);
                 for _ in 0..3 {
-                    assert!(run(&engine, shape(n)) == reference, "{name} {n} {threads}");
+                    assert!(run(&engine, &network, shape(n)) == reference, "{name} {n} {threads}");
                 }
             }
             // An image's results are the same alone.
             let alone = {
                 let input = seeded::images(0, &shape(n));
                 let last = &input[input.len() / n * (n - 1)..];
-                single.run(Images::new(last, shape(1)).unwrap(), ALL).unwrap()
+                all(&single, &network, Images::new(last, shape(1)).unwrap())
             };
-            for ((_, all), (_, one)) in arrays(&reference).iter().zip(arrays(&alone)) {
+            for ((_, all), (_, one)) in reference.iter().zip(alone) {
                 assert_eq!(all.data[all.data.len() / n * (n - 1)..], one.data);
             }
         }
@@ -268,7 +271,7 @@ fn bits_do_not_depend_on_threads_or_batches_for_any_kind_of_layer() {
             let mut logits = vec![0.0; 1000 * images.len()];
             let shape = [images.len(), 3, 49, 64];
             let input = &input[images.start * image..images.end * image];
-            engine.logits_into(input, shape, &mut logits).unwrap();
+            engine.logits_into(Images::new(input, shape).unwrap(), &mut logits).unwrap();
             logits
         };
         let reference = logits(&cpu(&network, 1, None), 0..5);
@@ -286,7 +289,7 @@ fn bits_do_not_depend_on_threads_or_batches_for_any_kind_of_layer() {
 fn callers_from_many_threads_get_their_own_answers() {
     let network = network("efficientnet_lite0");
     let engine = cpu(&network, 2, None);
-    let answer = |size: usize| run(&engine, [1, 3, size, 70]);
+    let answer = |size: usize| run(&engine, &network, [1, 3, size, 70]);
     let references: Vec<Outputs> = (0..6).map(|i| answer(40 + i)).collect();
     std::thread::scope(|scope| {
         for (i, reference) in references.iter().enumerate() {
@@ -299,12 +302,11 @@ fn callers_from_many_threads_get_their_own_answers() {
 fn a_moved_tensor_is_noticed() {
     let network = network("efficientnet_b0");
     let shape = [1, 3, 64, 64];
-    let mut ours = run(&cpu(&network, 2, None), shape);
+    let mut ours = run(&cpu(&network, 2, None), &network, shape);
     let theirs = candle(&network, shape);
     compare(&ours, &theirs).unwrap();
-    for value in &mut ours.stages[2].data {
-        *value *= 1.001;
-    }
+    let stage = ours.iter_mut().find(|(name, _)| name == "stages.2").unwrap();
+    stage.1.data.iter_mut().for_each(|value| *value *= 1.001);
     assert!(compare(&ours, &theirs).unwrap_err().starts_with("stages.2"));
 }
 
@@ -324,13 +326,48 @@ fn wrong_shapes_are_refused() {
     let engine = cpu(&network("efficientnet_lite0"), 1, None);
     let mut out = [0.0; 1000];
     for (len, shape, message) in [
-        (12, [1, 3, 2, 3], "none of them 0"),
-        (16, [1, 4, 2, 2], "takes (N, 3, H, W)"),
-        (0, [1, 3, 0, 2], "none of them 0"),
+        (12, [1, 3, 2, 3], "12 values do not make images of shape [1, 3, 2, 3]"),
+        (16, [1, 4, 2, 2], "takes images of 3 channels, not 4"),
+        (0, [1, 3, 0, 2], "0 values do not make"),
         (12, [2, 3, 2, 1], "room for 1000 results where there are 2000"),
     ] {
-        let error = engine.logits_into(&vec![0.0; len], shape, &mut out).unwrap_err().to_string();
-        assert!(error.contains(message), "{error}");
+        let data = vec![0.0; len];
+        let images = Images::new(&data, shape);
+        let error = images.and_then(|images| engine.logits_into(images, &mut out)).unwrap_err();
+        assert!(error.to_string().contains(message), "{error}");
+    }
+    let images = [0.0; 12];
+    let images = Images::new(&images, [1, 3, 2, 2]).unwrap();
+    let error = engine.run(images, &["logits", "stage.1"]).unwrap_err().to_string();
+    assert!(error.starts_with(r#"no output "stage.1": there are blocks.0.0, "#), "{error}");
+}
+
+/// Bytes give the bits that they give when they are normalized before.
+#[test]
+fn bytes_are_taken_as_their_normalized_values_are() {
+    for name in ["efficientnet_b0", "tf_efficientnetv2_b0", "mobilenetv1_100", "efficientnet_x_b3"]
+    {
+        for (in_chans, n) in [(3, 2), (1, 1), (4, 1), (5, 1)] {
+            let options = arch::NetworkOptions { in_chans, ..Default::default() };
+            let network = arch::find(name).unwrap().network(&options).unwrap();
+            let shape = [n, in_chans, 53, 70];
+            let pixels: Vec<u8> =
+                (0..shape.iter().product()).map(|i: usize| (i * i / 7 % 256) as u8).collect();
+            let [mean, std] = [0.1, 0.2]
+                .map(|first| (0..in_chans).map(|c| first + 0.07 * c as f64).collect::<Vec<_>>());
+            let normalize = Normalize::new(&mean, &std).unwrap();
+            let bytes = Images::pixels(&pixels, shape, &normalize).unwrap();
+            let floats = bytes.normalized();
+            // (N, H, W, C) to (N, C, H, W).
+            let at = (n - 1) * in_chans * 53 * 70;
+            let value = pixels[at + (3 * 70 + 5) * in_chans + in_chans - 1];
+            let expected = (f32::from(value) / 255.0 - *mean.last().unwrap() as f32)
+                / *std.last().unwrap() as f32;
+            assert_eq!(floats[at + (in_chans - 1) * 53 * 70 + 3 * 70 + 5], expected);
+            let engine = cpu(&network, 2, None);
+            let floats = Images::new(&floats, shape).unwrap();
+            assert!(all(&engine, &network, bytes) == all(&engine, &network, floats), "{name}");
+        }
     }
 }
 
@@ -372,25 +409,28 @@ fn bf16_is_near_float32_and_its_bits_do_not_depend_on_threads_or_batches() {
                 CpuEngine::new(&network, &vb, options).unwrap()
             };
             let (one, two) = (engine(1), engine(2));
-            assert_eq!(one.dtype(), two.dtype());
+            let dtype = one.capabilities().dtype;
+            assert_eq!(dtype, two.capabilities().dtype);
             let options = CpuOptions { threads: Some(2), isa, ..CpuOptions::default() };
             let float = CpuEngine::new(&network, &vb, options).unwrap();
-            let float = run(&float, shape).logits.unwrap();
-            let ours = run(&one, shape).logits.unwrap();
-            assert_eq!(ours, run(&two, shape).logits.unwrap(), "{name} {isa:?}");
-            let image = &seeded::images(0, &shape)[..3 * 97 * 130];
-            let images = Images::new(image, [1, 3, 97, 130]).unwrap();
-            let alone = two.run(images, ALL).unwrap().logits.unwrap();
+            let input = seeded::images(0, &shape);
+            let images = Images::new(&input, shape).unwrap();
+            let float = logits(&float, images);
+            let ours = logits(&one, images);
+            assert_eq!(ours, logits(&two, images), "{name} {isa:?}");
+            let image = &input[..3 * 97 * 130];
+            let alone = logits(&two, Images::new(image, [1, 3, 97, 130]).unwrap());
             assert_eq!(ours.data[..alone.data.len()], alone.data, "{name} {isa:?}");
             let scale = float.data.iter().fold(0f32, |max, v| max.max(v.abs()));
             let pairs = ours.data.iter().zip(&float.data);
             let drift = pairs.fold(0f32, |worst, (a, b)| worst.max((a - b).abs())) / scale;
-            println!("{name} {isa:?} {}: drift {drift:e}", one.dtype().name());
+            println!("{name} {isa:?} {dtype}: drift {drift:e}");
             assert!(drift <= BF16_TOLERANCE, "{name} {isa:?}: {drift:e}");
             // Pairs were multiplied where the machine can, and floats where it cannot.
-            assert_eq!(drift > 0.0, one.dtype() == Dtype::Bf16);
+            assert_eq!(drift > 0.0, dtype == Dtype::Bf16);
         }
         let portable = CpuOptions { isa: Some(Isa::Portable), dtype: Dtype::Bf16, threads: None };
-        assert_eq!(CpuEngine::new(&network, &vb, portable).unwrap().dtype(), Dtype::Bf16);
+        let portable = CpuEngine::new(&network, &vb, portable).unwrap();
+        assert_eq!(portable.capabilities().dtype, Dtype::Bf16);
     }
 }

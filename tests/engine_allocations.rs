@@ -5,9 +5,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use candle_core::{DType, Device};
 use effnet::arch;
-use effnet::engine::{CpuEngine, CpuOptions};
+use effnet::engine::{CpuEngine, CpuOptions, Images};
 use effnet::weights::seeded;
 
 /// The system's allocator, counting.
@@ -34,7 +33,7 @@ static ALLOCATOR: Counting = Counting;
 /// Runs images of three shapes through `name`'s engine, and again with every allocation counted.
 fn check(name: &str) -> CpuEngine {
     let network = arch::find(name).unwrap().network(&Default::default()).unwrap();
-    let weights = seeded::var_builder(0, DType::F32, &Device::Cpu);
+    let weights = seeded::Source::new(0);
     let options = CpuOptions { threads: Some(2), ..CpuOptions::default() };
     let engine = CpuEngine::new(&network, &weights, options).unwrap();
     let shapes = [[1, 3, 64, 64], [5, 3, 64, 64], [2, 3, 96, 50]];
@@ -42,7 +41,8 @@ fn check(name: &str) -> CpuEngine {
     let mut logits = vec![0.0; 5 * 1000];
     let mut pass = || {
         for (shape, input) in shapes.iter().zip(&inputs) {
-            engine.logits_into(input, *shape, &mut logits[..shape[0] * 1000]).unwrap();
+            let images = Images::new(input, *shape).unwrap();
+            engine.logits_into(images, &mut logits[..shape[0] * 1000]).unwrap();
         }
     };
     // The batch of one is planned for one, then for five; after that both are there.
@@ -52,7 +52,8 @@ fn check(name: &str) -> CpuEngine {
     assert_eq!(ALLOCATIONS.load(Relaxed), before, "{name}");
 
     // The count counts: a size without a plan allocates.
-    engine.logits_into(&inputs[2], [2, 3, 50, 96], &mut logits[..2000]).unwrap();
+    let images = Images::new(&inputs[2], [2, 3, 50, 96]).unwrap();
+    engine.logits_into(images, &mut logits[..2000]).unwrap();
     assert!(ALLOCATIONS.load(Relaxed) > before);
     engine
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use effnet::labels::Label;
-use effnet::pretrained::{ModelConfig, PretrainedError, ValueSource};
+use effnet::pretrained::{ModelConfig, PretrainedError, SizeChoice, ValueSource};
 
 fn read(json: &str) -> Result<ModelConfig, PretrainedError> {
     ModelConfig::from_slice(json.as_bytes(), "some/config.json".as_ref())
@@ -44,12 +44,12 @@ fn nested_form() {
         Label { synset: None, label: "stone", lemmas: "stone", definition: Some("of a brook") }
     );
 
-    let test = config.pretrained_cfg.resolve(false);
+    let test = config.pretrained_cfg.resolve(SizeChoice::Test);
     assert_eq!(test.input_size.value, [3, 400, 420]);
     assert_eq!(test.input_size.source, ValueSource::ConfigJson("test_input_size"));
     assert_eq!((test.crop_pct.value, test.crop_mode.value.as_str()), (0.95, "squash"));
     assert_eq!((test.mean.value, test.std.value), (vec![0.1, 0.2, 0.3], vec![0.4, 0.5, 0.6]));
-    let train = config.pretrained_cfg.resolve(true);
+    let train = config.pretrained_cfg.resolve(SizeChoice::Train);
     assert_eq!((train.input_size.value, train.crop_pct.value), ([3, 380, 300], 0.922));
 }
 
@@ -73,7 +73,7 @@ fn what_is_not_said_has_timms_defaults() {
     let config = read(r#"{"architecture": "efficientnet_b0", "pretrained_cfg": {}}"#).unwrap();
     assert_eq!((config.num_classes, config.in_chans), (1000, 3));
     assert_eq!(config.labels().unwrap().unwrap().get(967).unwrap().label, "espresso");
-    let resolved = config.pretrained_cfg.resolve(false);
+    let resolved = config.pretrained_cfg.resolve(SizeChoice::Test);
     assert_eq!((resolved.input_size.value, resolved.crop_pct.value), ([3, 224, 224], 0.875));
     assert_eq!(resolved.interpolation.value, "bicubic");
     assert_eq!(resolved.mean.source, ValueSource::Default);
@@ -91,10 +91,10 @@ fn input_channels() {
     let config = read(json).unwrap();
     assert_eq!((config.in_chans, config.num_classes), (5, 4));
     assert_eq!(config.pretrained_cfg.test_input_size, Some([5, 128, 128]));
-    assert_eq!(config.pretrained_cfg.resolve(false).input_size.value, [5, 128, 128]);
+    assert_eq!(config.pretrained_cfg.resolve(SizeChoice::Test).input_size.value, [5, 128, 128]);
     let config =
         read(r#"{"architecture": "efficientnet_b0", "mean": [0.5], "std": [0.25]}"#).unwrap();
-    assert_eq!(config.pretrained_cfg.resolve(false).std.value, [0.25]);
+    assert_eq!(config.pretrained_cfg.resolve(SizeChoice::Test).std.value, [0.25]);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 use effnet::engine::Dtype;
 use effnet::preprocess::{self, DecodeOptions};
-use effnet::{Classifier, Prediction};
+use effnet::{Classifier, Model, Prediction};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -26,7 +26,7 @@ fn goldens() -> Vec<(String, Value)> {
 }
 
 fn classifier() -> Classifier {
-    Classifier::builder().build().unwrap()
+    Model::builder().build_classifier().unwrap()
 }
 
 fn ranked(golden: &Value) -> Vec<(usize, f64)> {
@@ -107,8 +107,8 @@ fn one_percent_on_one_tensor_is_caught() {
         .map(|(name, shape, values)| NamedTensor { name, shape, values: Values::F32(values) })
         .collect();
     write_safetensors(&file, &named, &Default::default()).unwrap();
-    let builder = Classifier::builder().model("tf_efficientnet_lite0");
-    let moved = builder.weights(file.to_str().unwrap()).build().unwrap();
+    let builder = Model::builder().model("tf_efficientnet_lite0");
+    let moved = builder.weights(file.to_str().unwrap()).build_classifier().unwrap();
     let caught = goldens().iter().any(|(name, golden)| {
         let probabilities = moved.probabilities(&folder().join(name)).unwrap();
         worst(&probabilities, &ranked(&golden["bundled"])) > TOLERANCE
@@ -200,7 +200,7 @@ const BF16_DRIFT: f32 = 0.025;
 /// nearer to each other than it drifts.
 #[test]
 fn bf16_agrees_with_float32_on_the_best_class() {
-    let of = |dtype| Classifier::builder().dtype(dtype).build().unwrap();
+    let of = |dtype| Model::builder().dtype(dtype).build_classifier().unwrap();
     let (float, bf16) = (of(Dtype::F32), of(Dtype::Bf16));
     let (whole, windows) = views();
     let (mut flips, mut drift) = (0, 0f32);

@@ -34,8 +34,8 @@ fn differences(golden: &Value) -> Vec<String> {
         if fields(cfg) != expected {
             found.push(name.clone());
         }
-        for (key, use_train_size) in [("train", true), ("test", false)] {
-            let resolved = cfg.resolve(use_train_size);
+        for key in ["train", "test"] {
+            let resolved = cfg.resolve(key.parse().unwrap());
             let ours = serde_json::json!({
                 "input_size": resolved.input_size.value,
                 "interpolation": resolved.interpolation.value,

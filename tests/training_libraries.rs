@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use effnet::Classifier;
+use effnet::Model;
 use effnet::convert::recognize;
 use effnet::weights::Checkpoint;
 
@@ -29,7 +29,7 @@ fn a_network_is_found_in_what_libraries_put_around_it() {
         );
     }
     // A folder of weights alone is opened as its file: this one has no network.
-    let error = Classifier::builder().model(path("accelerate")).build().unwrap_err().to_string();
+    let error = Model::builder().model(path("accelerate")).build().unwrap_err().to_string();
     assert!(error.contains("not a network of this family"), "{error}");
 }
 
@@ -65,7 +65,7 @@ fn what_cannot_be_run_is_named_with_the_remedy() {
         ("fsdp/.metadata", "the table of torch.distributed's checkpoint"),
         ("peft", "a folder of peft's adapters"),
     ] {
-        let error = Classifier::builder().model(path(name)).build().unwrap_err().to_string();
+        let error = Model::builder().model(path(name)).build().unwrap_err().to_string();
         assert!(error.contains(&format!("this is {what}, not safetensors")), "{name}: {error}");
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use effnet::labels::ClassifierActivation;
 use effnet::preprocess::Pipeline;
-use effnet::pretrained::{ModelConfig, ValueSource};
-use effnet::{Classifier, ClassifierBuilder};
+use effnet::pretrained::{ModelConfig, SizeChoice, ValueSource};
+use effnet::{Model, ModelBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -21,8 +21,8 @@ fn goldens() -> serde_json::Map<String, Value> {
     serde_json::from_str(&text).unwrap()
 }
 
-fn classifier(name: &str) -> ClassifierBuilder {
-    Classifier::builder().model(folder(name).to_str().unwrap()).weights("seeded:0")
+fn classifier(name: &str) -> ModelBuilder {
+    Model::builder().model(folder(name).to_str().unwrap()).weights("seeded:0")
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -34,7 +34,7 @@ fn folders_answer_as_transformers_pipeline() {
     let goldens = goldens();
     assert_eq!(goldens.len(), 6);
     for (name, images) in &goldens {
-        let classifier = classifier(name).build().unwrap();
+        let classifier = classifier(name).build_classifier().unwrap();
         let preprocessor = classifier_preprocessor(name);
         for golden in images.as_array().unwrap() {
             let image = golden["image"].as_str().unwrap();
@@ -95,7 +95,7 @@ fn the_rows_and_values_are_found() {
     assert_eq!(b1.model_args.act_layer.as_deref(), Some("relu"));
     assert_eq!(b1.activation.unwrap().value, ClassifierActivation::Sigmoid);
     assert_eq!(b1.labels().unwrap().unwrap().get(2).unwrap().label, "cup of coffee");
-    let values = b1.pretrained_cfg.resolve(false);
+    let values = b1.pretrained_cfg.resolve(SizeChoice::Test);
     assert_eq!(values.pipeline, Pipeline::Transformers);
     assert_eq!(values.mean.source, ValueSource::PreprocessorConfig);
     assert_eq!(values.input_size.value, [3, 240, 240]);
@@ -104,7 +104,7 @@ fn the_rows_and_values_are_found() {
     let v1 = read("mobilenet_v1");
     assert_eq!((v1.architecture, v1.channel_multiplier), ("mobilenetv1_100", Some(0.5)));
     // The size of training, as transformers takes it.
-    let wrapper = read("timm_wrapper").pretrained_cfg.resolve(false);
+    let wrapper = read("timm_wrapper").pretrained_cfg.resolve(SizeChoice::Test);
     assert_eq!((wrapper.input_size.value, wrapper.crop_pct.value), ([3, 96, 96], 0.9));
 }
 
@@ -181,6 +181,6 @@ fn without_a_processor_images_are_prepared_as_for_the_published_models() {
     std::fs::copy(folder("mobilenet_v1").join("config.json"), &file).unwrap();
     let config = ModelConfig::from_file(&file).unwrap();
     assert!(config.notes[0].contains("no preprocessor_config.json beside it"));
-    let values = config.pretrained_cfg.resolve(false);
+    let values = config.pretrained_cfg.resolve(SizeChoice::Test);
     assert_eq!((values.input_size.value, values.mean.value), ([3, 160, 160], vec![0.5]));
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use effnet::convert::{Conversion, Dtype, recognize};
 use effnet::pretrained::{ModelConfig, ValueSource};
 use effnet::weights::{Checkpoint, Convention, NamedTensor, Values, bundled, write_safetensors};
-use effnet::{Classifier, Error};
+use effnet::{Error, Model};
 
 #[path = "weights_support/generated.rs"]
 mod generated;
@@ -18,12 +18,12 @@ use generated::generated;
 
 const SMALL: (&str, &str) = ("torchvision", "mobilenet_v3_small");
 
-fn logits(classifier: &Classifier) -> Vec<f32> {
+fn logits(classifier: &Model) -> Vec<f32> {
     classifier.logits("examples/images/coffee.png").unwrap()
 }
 
-fn classifier(weights: &Path) -> Classifier {
-    Classifier::builder().weights(weights.to_str().unwrap()).build().unwrap()
+fn classifier(weights: &Path) -> Model {
+    Model::builder().weights(weights.to_str().unwrap()).build().unwrap()
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
@@ -64,22 +64,21 @@ fn a_torchvision_file_computes_and_prepares_images_as_torchvision_does() {
     assert_eq!(config.architecture, "mobilenetv3_small_100");
     assert_eq!(config.model_args.bn_eps, Some(1e-3));
     assert_eq!(config.pretrained_cfg.pool_size, Some(vec![7, 7]));
-    let timm = Classifier::builder().model(model.to_str().unwrap()).build().unwrap();
+    let timm = Model::builder().model(model.to_str().unwrap()).build().unwrap();
     assert_eq!(logits(&timm), logits(&found));
     let ours = timm.provenance().preprocessing.crop_pct.clone();
     assert_eq!((ours.value, ours.source), (0.875, ValueSource::ConfigJson("crop_pct")));
 
     // Without it the row's own epsilon holds, and shows.
-    let bare = Classifier::builder()
+    let bare = Model::builder()
         .model("mobilenetv3_small_100")
         .weights(model.join("model.safetensors").to_str().unwrap())
         .build()
         .unwrap();
     let images = vec![0.5_f32; 3 * 64 * 64];
-    let run = |classifier: &Classifier| {
+    let run = |model: &Model| {
         let images = effnet::engine::Images::new(&images, [1, 3, 64, 64]).unwrap();
-        let wanted = effnet::engine::Wanted { logits: true, ..Default::default() };
-        classifier.run(images, wanted).unwrap().logits.unwrap().data
+        model.run(images, &["logits"]).unwrap().take("logits").unwrap().data
     };
     assert_eq!(run(&timm), run(&found));
     let scale = run(&found).iter().fold(0.0_f32, |m, v| m.max(v.abs()));
@@ -91,7 +90,7 @@ fn an_architecture_is_taken_at_its_word() {
     let folder = tempfile::tempdir().unwrap();
     let file = generated(folder.path(), SMALL, 1000, str::to_owned);
     let build = |model: &str| {
-        let builder = Classifier::builder().model(model).weights(file.to_str().unwrap());
+        let builder = Model::builder().model(model).weights(file.to_str().unwrap());
         builder.build().map_err(Box::new)
     };
     let named = build("mobilenetv3_small_100").unwrap();
@@ -114,18 +113,18 @@ fn a_classifier_of_another_size_is_told_of_in_any_layout() {
     let folder = tempfile::tempdir().unwrap();
     let file = generated(folder.path(), ("tensorflow", "efficientnet-lite0"), 7, str::to_owned);
     assert_eq!(classifier(&file).num_classes(), 7);
-    let build = |builder: effnet::ClassifierBuilder| {
+    let build = |builder: effnet::ModelBuilder| {
         let builder = builder.model("tf_efficientnet_lite0").weights(file.to_str().unwrap());
         builder.build().map_err(Box::new)
     };
     // The file says how many there are; another number is refused.
-    for builder in [Classifier::builder(), Classifier::builder().num_classes(7)] {
+    for builder in [Model::builder(), Model::builder().num_classes(7)] {
         assert_eq!(build(builder).unwrap().num_classes(), 7);
     }
-    let error = build(Classifier::builder().num_classes(1000)).unwrap_err().to_string();
+    let error = build(Model::builder().num_classes(1000)).unwrap_err().to_string();
     assert!(
         error.ends_with(
-            "has 7 classes, the model was built for 1000: set `ClassifierBuilder::num_classes` to 7"
+            "has 7 classes, the model was built for 1000: set `ModelBuilder::num_classes` to 7"
         ),
         "{error}"
     );
@@ -149,10 +148,9 @@ fn a_background_class_is_left_out() {
         conversion.write(&other, Dtype::F32).unwrap();
         let other = classifier(&other);
         let images = vec![0.25_f32; 3 * 64 * 64];
-        let run = |classifier: &Classifier| {
+        let run = |model: &Model| {
             let images = effnet::engine::Images::new(&images, [1, 3, 64, 64]).unwrap();
-            let wanted = effnet::engine::Wanted { logits: true, ..Default::default() };
-            classifier.run(images, wanted).unwrap().logits.unwrap().data
+            model.run(images, &["logits"]).unwrap().take("logits").unwrap().data
         };
         assert_eq!(run(&other), run(&without));
         // The first class of the file is not among the logits: its bias is the background's.

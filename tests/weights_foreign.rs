@@ -11,10 +11,11 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use effnet::arch::NetworkOptions;
 use effnet::convert::{ConvertError, LibraryModel, recognize};
-use effnet::engine::{CpuEngine, CpuOptions, Engine, Images, Wanted};
+use effnet::engine::{CpuEngine, CpuOptions, Engine, Images};
 use effnet::models::EfficientNet;
 use effnet::weights::{
-    Checkpoint, Convention, Covered, Family, NamedTensor, Values, load, seeded::Uniform, serialize,
+    Checkpoint, Convention, Covered, Family, NamedTensor, Values, check, load, seeded::Uniform,
+    serialize,
 };
 use serde::Deserialize;
 
@@ -95,7 +96,11 @@ impl Golden {
         let mut values: Vec<f32> =
             (0..n * c * h * w).map(|i| (2.0 * uniform.at(i)) as f32).collect();
         if self.pixels {
-            let cfg = covered.preprocessing.clone().unwrap().resolve(false);
+            let cfg = covered
+                .preprocessing
+                .clone()
+                .unwrap()
+                .resolve(effnet::pretrained::SizeChoice::Test);
             for (i, value) in values.iter_mut().enumerate() {
                 let channel = i / (h * w) % c;
                 let pixel = (uniform.at(i) + 1.0) as f32 * 127.5;
@@ -300,16 +305,12 @@ fn changed_networks_compute_as_their_libraries() {
             let input = golden.input(&found.model);
             let difference = golden.difference_from(&candle.forward(&input, false).unwrap());
             assert!(difference <= TOLERANCE, "{library} {model}: {difference:e}");
-            let build = |vb: VarBuilder<'_>| {
-                let options = CpuOptions::default();
-                CpuEngine::new(&found.network, &vb, options).map_err(candle_core::Error::wrap)
-            };
-            let (cpu, _) =
-                load(&checkpoint, Some(&found.renaming), DType::F32, &device, build).unwrap();
+            let tensors = found.network.graph().tensors();
+            let (source, _) = check(&checkpoint, Some(&found.renaming), &tensors).unwrap();
+            let cpu = CpuEngine::new(&found.network, &source, CpuOptions::default()).unwrap();
             let values: Vec<f32> = input.flatten_all().unwrap().to_vec1().unwrap();
-            let wanted = Wanted { logits: true, ..Wanted::default() };
             let images = Images::new(&values, golden.input).unwrap();
-            let logits = cpu.run(images, wanted).unwrap().logits.unwrap();
+            let logits = cpu.run(images, &["logits"]).unwrap().take("logits").unwrap();
             let logits = Tensor::from_vec(logits.data, logits.shape, &device).unwrap();
             let difference = golden.difference_from(&logits);
             assert!(difference <= TOLERANCE, "{library} {model}: {difference:e} by the CPU engine");
@@ -347,9 +348,8 @@ fn lite0_gives_the_original_packages_probabilities() {
     std::fs::write(file.path(), serialize(&tensors, &BTreeMap::new()).unwrap()).unwrap();
 
     let weights = file.path().to_str().unwrap();
-    let classifier =
-        effnet::Classifier::builder().model("tf_efficientnet_lite0").weights(weights).build();
-    let classifier = classifier.unwrap();
+    let builder = effnet::Model::builder().model("tf_efficientnet_lite0").weights(weights);
+    let classifier = builder.build_classifier().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("tests/goldens/lite0.json")).unwrap();
     let answers: BTreeMap<String, Vec<(usize, f32)>> = serde_json::from_str(&text).unwrap();

@@ -3,7 +3,7 @@
 #![cfg(feature = "bundled")]
 #![allow(clippy::unwrap_used)]
 
-use effnet::Classifier;
+use effnet::Model;
 use effnet::convert::{Conversion, ConvertError, library_models, recognize};
 use effnet::weights::{Checkpoint, Convention};
 
@@ -45,11 +45,11 @@ const LIBRARIES: [Library; 5] = [
     },
 ];
 
-fn build(weights: &std::path::Path) -> Result<Classifier, Box<effnet::Error>> {
-    Classifier::builder().weights(weights.to_str().unwrap()).build().map_err(Box::new)
+fn build(weights: &std::path::Path) -> Result<Model, Box<effnet::Error>> {
+    Model::builder().weights(weights.to_str().unwrap()).build().map_err(Box::new)
 }
 
-fn logits(classifier: &Classifier) -> Vec<f32> {
+fn logits(classifier: &Model) -> Vec<f32> {
     classifier.logits("examples/images/coffee.png").unwrap()
 }
 
@@ -206,12 +206,12 @@ fn a_base_model_of_transformers_has_features_and_no_classes() {
         "model_type": "mobilenet_v1", "num_channels": 3, "tf_padding": true,
         "transformers_version": "5.24.0"}"#;
     std::fs::write(folder.path().join("config.json"), config).unwrap();
-    let in_folder = Classifier::builder().model(folder.path()).build().unwrap();
+    let in_folder = Model::builder().model(folder.path()).build().unwrap();
     assert_eq!(alone.embed(coffee).unwrap(), expected);
     for classifier in [alone, in_folder] {
         assert_eq!(classifier.num_classes(), 0);
         assert_eq!(classifier.embed(coffee).unwrap().len(), expected.len());
-        let error = classifier.classify(coffee, 1).unwrap_err().to_string();
+        let error = effnet::Classifier::new(classifier.clone()).unwrap_err().to_string();
         assert!(error.contains("has no classifier"), "{error}");
     }
 }
@@ -221,7 +221,7 @@ fn classes_and_channels_are_the_files_whatever_the_table_says() {
     let folder = tempfile::tempdir().unwrap();
     let Library { model, .. } = LIBRARIES[0];
     let file = generated(folder.path(), model, 7, str::to_owned);
-    let builder = Classifier::builder().model("lcnet_035").weights(file.to_str().unwrap());
+    let builder = Model::builder().model("lcnet_035").weights(file.to_str().unwrap());
     let named = builder.clone().build().unwrap();
     assert_eq!((named.num_classes(), named.labels().is_none()), (7, true));
     assert_eq!(logits(&named), logits(&build(&file).unwrap()));
@@ -236,7 +236,7 @@ fn several_models_of_the_same_tensors_are_not_guessed() {
     let error = build(&file).unwrap_err().to_string();
     assert!(error.contains("efficientnet_lite0, tf_efficientnet_lite0"), "{error}");
     for name in ["efficientnet_lite0", "tf_efficientnet_lite0"] {
-        let builder = Classifier::builder().model(name).weights(file.to_str().unwrap());
+        let builder = Model::builder().model(name).weights(file.to_str().unwrap());
         assert_eq!(builder.build().unwrap().provenance().architecture, name);
     }
 }
@@ -250,7 +250,7 @@ fn the_names_of_the_tensors_decide_the_arithmetic_in_a_folder_too() {
     std::fs::rename(folder.path().join("generated.safetensors"), &timms).unwrap();
     let config = r#"{"architecture": "mobilenetv3_small_100"}"#;
     std::fs::write(folder.path().join("config.json"), config).unwrap();
-    let found = Classifier::builder().model(folder.path().to_str().unwrap()).build().unwrap();
+    let found = Model::builder().model(folder.path().to_str().unwrap()).build().unwrap();
     assert_eq!(logits(&found), expected);
     let notes = found.provenance().notes.join("\n");
     assert!(
@@ -262,7 +262,7 @@ fn the_names_of_the_tensors_decide_the_arithmetic_in_a_folder_too() {
     let config = r#"{"architecture": "mobilenetv3_small_100", "model_args": {"bn_eps": 0.1},
         "pretrained_cfg": {"crop_pct": 0.5}}"#;
     std::fs::write(folder.path().join("config.json"), config).unwrap();
-    let found = Classifier::builder().model(folder.path().to_str().unwrap()).build().unwrap();
+    let found = Model::builder().model(folder.path().to_str().unwrap()).build().unwrap();
     assert_eq!(found.network().bn_eps, 0.1);
     let preprocessing = &found.provenance().preprocessing;
     assert_eq!(preprocessing.crop_pct.value, 0.5);
@@ -276,7 +276,7 @@ fn the_names_of_the_tensors_decide_the_arithmetic_in_a_folder_too() {
 fn a_file_is_a_model_and_the_configuration_beside_it_describes_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = generated(folder.path(), ("timm", "efficientnet_lite0"), 3, str::to_owned);
-    let as_model = || Classifier::builder().model(file.to_str().unwrap());
+    let as_model = || Model::builder().model(file.to_str().unwrap());
     // It fits two models.
     assert!(as_model().build().is_err());
     let write = |text: &str| std::fs::write(folder.path().join("config.json"), text).unwrap();

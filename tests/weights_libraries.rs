@@ -268,7 +268,7 @@ fn images_are_resized_and_cropped_as_torchvisions_transforms_do() {
     for (name, size, resize, interpolation) in TORCHVISION {
         let model = models.iter().find(|m| m.covered.name == name).unwrap();
         let cfg = model.covered.preprocessing.as_ref().unwrap();
-        let values = cfg.resolve(false);
+        let values = cfg.resolve(effnet::pretrained::SizeChoice::Test);
         assert_eq!(values.input_size.value, [3, size, size], "{name}");
         assert_eq!((size as f64 / values.crop_pct.value).floor() as usize, resize, "{name}");
         assert_eq!(values.interpolation.value, interpolation, "{name}");
@@ -285,7 +285,12 @@ fn images_are_resized_and_cropped_as_torchvisions_transforms_do() {
     // transformers resizes the short side to 32 pixels more than the crop, or squashes.
     let convention = Convention::named("transformers").unwrap();
     for model in library_models(&convention) {
-        let cfg = model.covered.preprocessing.as_ref().unwrap().resolve(false);
+        let cfg = model
+            .covered
+            .preprocessing
+            .as_ref()
+            .unwrap()
+            .resolve(effnet::pretrained::SizeChoice::Test);
         let [_, size, _] = cfg.input_size.value;
         let resize = (size as f64 / cfg.crop_pct.value).floor() as usize;
         let squash = cfg.crop_mode.value == "squash";

@@ -145,10 +145,9 @@ fn a_sharded_model_classifies() {
     }
     write_index(folder.path(), &map);
     let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/images/coffee.png");
-    let logits =
-        |builder: effnet::ClassifierBuilder| builder.build().unwrap().logits(&image).unwrap();
-    let sharded = effnet::Classifier::builder()
+    let logits = |builder: effnet::ModelBuilder| builder.build().unwrap().logits(&image).unwrap();
+    let sharded = effnet::Model::builder()
         .model("tf_efficientnet_lite0")
         .weights(folder.path().to_str().unwrap());
-    assert_eq!(logits(sharded), logits(effnet::Classifier::builder()));
+    assert_eq!(logits(sharded), logits(effnet::Model::builder()));
 }

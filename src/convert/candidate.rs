@@ -225,8 +225,8 @@ impl<'a> Candidate<'a> {
             let said = [cfg.crop_mode.as_deref(), cfg.interpolation.as_deref()];
             notes.push(format!(
                 "images are resized as {} does for networks of one's own ({}); \
-                 `ClassifierBuilder::crop_mode`, `ClassifierBuilder::crop_pct` and \
-                 `ClassifierBuilder::interpolation` set another way",
+                 `ModelBuilder::crop_mode`, `ModelBuilder::crop_pct` and \
+                 `ModelBuilder::interpolation` set another way",
                 self.model.family.convention(),
                 said.into_iter().flatten().collect::<Vec<_>>().join(", ")
             ));

@@ -9,7 +9,9 @@ use super::{ConvertError, Recognized};
 use crate::arch::NetworkOptions;
 use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
 use crate::preprocess::Pipeline;
-use crate::pretrained::{self, ModelArgs, ModelConfig, PretrainedCfg, said_names, said_of_images};
+use crate::pretrained::{
+    self, ModelArgs, ModelConfig, PretrainedCfg, SizeChoice, said_names, said_of_images,
+};
 use crate::replace::Replacement;
 use crate::weights::{Checkpoint, Declared, Normalization};
 
@@ -110,7 +112,7 @@ fn prepared(source: &Recognized, own: Option<&ModelConfig>, declared: &Declared)
     let row = row_cfg(&source.model.timm);
     // One size: that of `first`.
     let over = |first: &PretrainedCfg, rest: &PretrainedCfg| {
-        let resolved = first.resolve(false).or(rest.resolve(false));
+        let resolved = first.resolve(SizeChoice::Test).or(rest.resolve(SizeChoice::Test));
         PretrainedCfg {
             input_size: Some(resolved.input_size.value),
             interpolation: Some(resolved.interpolation.value),

@@ -2,23 +2,26 @@
 
 use std::num::NonZero;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DeviceLocation, Tensor};
 
-use super::{Array, Engine, EngineError, Images, Outputs, Wanted};
+use super::{Capabilities, Device, Dtype, Engine, EngineError, Images, Output, Outputs};
+use crate::arch::Network;
 use crate::models::EfficientNet;
 use crate::threads;
 
-/// Runs the module tree on a Candle device.
+/// Runs the module tree on a Candle device. Outputs stay there.
 #[derive(Debug)]
 pub struct CandleEngine {
     model: EfficientNet,
     in_chans: usize,
-    device: Device,
+    /// The names of the network's outputs.
+    taps: Vec<String>,
+    device: candle_core::Device,
     pool: rayon::ThreadPool,
 }
 
 impl CandleEngine {
-    /// An engine for `model`, which takes images of `in_chans` channels and lives on `device`.
+    /// An engine for `model`, which is `network` and lives on `device`.
     ///
     /// `threads` bounds the threads of a CPU; all cores for `None`, and fewer where the system starts
     /// fewer.
@@ -28,8 +31,8 @@ impl CandleEngine {
     /// If not one thread can be started.
     pub fn new(
         model: EfficientNet,
-        in_chans: usize,
-        device: Device,
+        network: &Network,
+        device: candle_core::Device,
         threads: Option<usize>,
     ) -> Result<Self, EngineError> {
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -37,45 +40,40 @@ impl CandleEngine {
         // Of its own in any case: rayon's global pool panics where the system starts fewer threads.
         let pool =
             threads::pool(threads).map_err(|source| EngineError::Threads { threads, source })?;
-        Ok(Self { model, in_chans, device, pool })
+        let taps = network.graph().outputs();
+        Ok(Self { model, in_chans: network.in_chans, taps, device, pool })
     }
 
-    fn forward(&self, images: Images<'_>, wanted: Wanted) -> Result<Outputs, EngineError> {
-        let xs = Tensor::from_slice(images.data(), &images.shape(), &self.device)?;
-        let (features, stages) = if wanted.stages {
-            self.model.forward_intermediates(&xs, false, false)?
-        } else {
-            (self.model.forward_features(&xs, false)?, Vec::new())
-        };
-        let head = |pre_logits| array(&self.model.forward_head(&features, pre_logits, false)?);
-        Ok(Outputs {
-            logits: wanted.logits.then(|| head(false)).transpose()?,
-            pre_logits: wanted.pre_logits.then(|| head(true)).transpose()?,
-            stages: stages.iter().map(array).collect::<Result<_, _>>()?,
-            features: wanted.features.then(|| array(&features)).transpose()?,
-        })
+    fn forward(&self, images: Images<'_>, outputs: &[&str]) -> Result<Outputs, EngineError> {
+        let xs = Tensor::from_slice(&images.normalized(), &images.shape(), &self.device)?;
+        let tensors = self.model.forward_outputs(&xs, outputs, false)?;
+        let named = outputs.iter().map(|&name| name.to_owned());
+        Ok(named.zip(tensors.into_iter().map(Output::Candle)).collect())
     }
 }
 
 impl Engine for CandleEngine {
-    fn name(&self) -> &'static str {
-        "candle"
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            engine: "candle",
+            device: match self.device.location() {
+                DeviceLocation::Cpu => Device::Cpu,
+                DeviceLocation::Cuda { gpu_id } => Device::Cuda(gpu_id),
+                DeviceLocation::Metal { .. } => Device::Metal,
+            },
+            dtype: Dtype::F32,
+            kernels: None,
+            threads: self.pool.current_num_threads(),
+            max_batch: None,
+        }
     }
 
-    fn run(&self, images: Images<'_>, wanted: Wanted) -> Result<Outputs, EngineError> {
+    fn run(&self, images: Images<'_>, outputs: &[&str]) -> Result<Outputs, EngineError> {
         let [_, found, ..] = images.shape();
         if found != self.in_chans {
             return Err(EngineError::Channels { expected: self.in_chans, found });
         }
-        self.pool.install(|| self.forward(images, wanted))
+        super::check_outputs(outputs, &self.taps)?;
+        self.pool.install(|| self.forward(images, outputs))
     }
-
-    fn threads(&self) -> usize {
-        self.pool.current_num_threads()
-    }
-}
-
-fn array(tensor: &Tensor) -> Result<Array, EngineError> {
-    let data = tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
-    Ok(Array { data, shape: tensor.dims().to_vec() })
 }

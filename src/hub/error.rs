@@ -113,7 +113,7 @@ pub enum HubError {
     },
     /// Nobody was met at the hub's address, or it has none: there may be no network.
     #[error(
-        "{repo}: {host} cannot be reached ({cause}): check the network, HF_ENDPOINT and the proxy settings; without a network, `HubBuilder::offline` takes a model that is in the cache, and `ClassifierBuilder::model(folder)` one in a folder with config.json and model.safetensors"
+        "{repo}: {host} cannot be reached ({cause}): check the network, HF_ENDPOINT and the proxy settings; without a network, `HubBuilder::offline` takes a model that is in the cache, and `ModelBuilder::model(folder)` one in a folder with config.json and model.safetensors"
     )]
     Unreachable {
         /// `org/name`.

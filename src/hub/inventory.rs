@@ -1,5 +1,6 @@
 //! What is in the cache: list, verify, remove.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,17 @@ pub enum FileState {
     Missing,
     /// It is a copy without a checksum beside it (a system without links).
     Unnamed,
+}
+
+impl fmt::Display for FileState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Sound => "sound",
+            Self::Corrupt => "damaged",
+            Self::Missing => "missing",
+            Self::Unnamed => "no checksum",
+        })
+    }
 }
 
 impl Hub {

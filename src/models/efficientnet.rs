@@ -86,10 +86,7 @@ impl EfficientNet {
     ///
     /// An input of another rank or channel count.
     pub fn forward_features(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        let mut xs = self.stem(xs, train)?;
-        for block in self.blocks.iter().flatten() {
-            xs = block.forward_t(&xs, train)?;
-        }
+        let xs = self.walk(xs, train, |_, _, _| {})?;
         self.head.features(&xs, train)
     }
 
@@ -110,6 +107,46 @@ impl EfficientNet {
         }
     }
 
+    /// Images to the outputs of these names, in this order: `logits`, `pre_logits`, `features`,
+    /// `stages.N` (timm's `forward_intermediates` with its default `indices`) and `blocks.N.M`, as
+    /// [`arch::Graph`](crate::arch::Graph) names its taps.
+    ///
+    /// # Errors
+    ///
+    /// An input of another rank or channel count, or an output that there is not.
+    pub fn forward_outputs(
+        &self,
+        xs: &Tensor,
+        outputs: &[&str],
+        train: bool,
+    ) -> Result<Vec<Tensor>> {
+        let mut found: Vec<Option<Tensor>> = vec![None; outputs.len()];
+        let mut tap = |name: &str, value: &Tensor| {
+            let asked = outputs.iter().zip(&mut found).filter(|(output, _)| **output == name);
+            asked.for_each(|(_, found)| *found = Some(value.clone()));
+        };
+        let xs = self.walk(xs, train, |stage, block, xs| match block {
+            Some(b) => tap(&format!("blocks.{}.{b}", stage - 1), xs),
+            None => {
+                let ends = self.stage_ends.iter().enumerate().filter(|(_, end)| **end == stage);
+                ends.for_each(|(n, _)| tap(&format!("stages.{n}"), xs));
+            }
+        })?;
+        let features = self.head.features(&xs, train)?;
+        tap("features", &features);
+        for (name, pre_logits) in [("pre_logits", true), ("logits", false)] {
+            if outputs.contains(&name) {
+                tap(name, &self.forward_head(&features, pre_logits, train)?);
+            }
+        }
+        let named = outputs.iter().zip(found);
+        let value = |(name, value): (&&str, Option<Tensor>)| match value {
+            Some(value) => Ok(value),
+            None => candle_core::bail!("the network has no output `{name}`"),
+        };
+        named.map(value).collect()
+    }
+
     /// Images to the last feature map and the feature map at the end of each resolution (timm's
     /// `forward_intermediates` with its default `indices`); with `extra_blocks`, after the stem and
     /// after every stage.
@@ -124,21 +161,31 @@ impl EfficientNet {
         train: bool,
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let mut intermediates = Vec::new();
-        let mut xs = self.stem(xs, train)?;
-        for i in 0..=self.blocks.len() {
-            if i > 0 {
-                for block in &self.blocks[i - 1] {
-                    xs = block.forward_t(&xs, train)?;
-                }
-            }
-            if extra_blocks || self.stage_ends.contains(&i) {
+        let xs = self.walk(xs, train, |stage, block, xs| {
+            if block.is_none() && (extra_blocks || self.stage_ends.contains(&stage)) {
                 intermediates.push(xs.clone());
             }
-        }
+        })?;
         Ok((self.head.features(&xs, train)?, intermediates))
     }
 
-    fn stem(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
-        self.bn1.forward_t(&self.conv_stem.forward(xs)?, train)
+    /// Images to the last block's output. `show` is given each block's, with the number of the stage, from
+    /// 1 on, and of the block; and what there is after each stage and, as that of stage 0, after the stem.
+    fn walk(
+        &self,
+        xs: &Tensor,
+        train: bool,
+        mut show: impl FnMut(usize, Option<usize>, &Tensor),
+    ) -> Result<Tensor> {
+        let mut xs = self.bn1.forward_t(&self.conv_stem.forward(xs)?, train)?;
+        show(0, None, &xs);
+        for (stage, blocks) in self.blocks.iter().enumerate() {
+            for (b, block) in blocks.iter().enumerate() {
+                xs = block.forward_t(&xs, train)?;
+                show(stage + 1, Some(b), &xs);
+            }
+            show(stage + 1, None, &xs);
+        }
+        Ok(xs)
     }
 }

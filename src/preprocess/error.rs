@@ -141,7 +141,7 @@ pub enum TransformError {
     /// A number of channels that no kind of image has.
     #[error(
         "input_size {0:?} has {channels} channels, but images are prepared as L, RGB or RGBA, \
-         with 1, 3 or 4; `Classifier::run` takes tensors", channels = .0.0
+         with 1, 3 or 4; `Model::run` takes tensors", channels = .0.0
     )]
     Channels((usize, usize, usize)),
     /// A height or width that is zero or beyond all use.

@@ -183,7 +183,7 @@ impl Pixels {
     }
 
     /// The values that the bytes are rounded from, where they were rounded.
-    pub(super) fn exact(&self) -> Option<&[f32]> {
+    pub(crate) fn exact(&self) -> Option<&[f32]> {
         self.exact.as_deref()
     }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use super::decode::Limits;
 use super::error::TransformError;
 use super::image::{ColorMode, Image, Pixels};
+use super::normalize::Normalize;
 use super::pipeline::Pipeline;
 use super::resize::{Interpolation, Window, bilinear, resize_window, rounded};
 
@@ -91,8 +92,7 @@ pub struct EvalTransform {
     mode: ColorMode,
     /// Height and width that the image is scaled to before the crop.
     scale_size: (usize, usize),
-    /// The normalized value of each byte, one table a channel.
-    tables: Vec<[f32; 256]>,
+    normalize: Normalize,
 }
 
 impl EvalTransform {
@@ -115,23 +115,13 @@ impl EvalTransform {
         if !(config.crop_pct > 0.0 && fits(scale_height) && fits(scale_width)) {
             return Err(TransformError::CropPct(config.crop_pct));
         }
-        let usable = |values: &[f64]| {
-            values.len() == channels && values.iter().all(|v| (*v as f32).is_finite())
-        };
-        if !usable(&config.mean)
-            || !usable(&config.std)
-            || config.std.iter().any(|v| *v as f32 == 0.0)
-        {
+        if config.mean.len() != channels || config.std.len() != channels {
             let PreprocessConfig { mean, std, .. } = config;
             return Err(TransformError::MeanStd { channels, mean, std });
         }
-        // torch divides, subtracts and divides in f32, in this order.
-        let table = |(mean, std): (&f64, &f64)| {
-            let (mean, std) = (*mean as f32, *std as f32);
-            std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std)
-        };
-        let tables = config.mean.iter().zip(&config.std).map(table).collect();
-        Ok(Self { config, mode, scale_size: (scale_height as usize, scale_width as usize), tables })
+        let normalize = Normalize::new(&config.mean, &config.std)?;
+        let scale_size = (scale_height as usize, scale_width as usize);
+        Ok(Self { config, mode, scale_size, normalize })
     }
 
     /// The configuration that this transform was made from.
@@ -244,43 +234,17 @@ impl EvalTransform {
                 return Err(TransformError::Length { what, expected: self.input_len(), actual });
             }
         }
-        if let Some(exact) = pixels.exact() {
-            self.compute(exact, input);
-            return Ok(());
-        }
-        match self.mode {
-            ColorMode::L => self.look_up::<1>(pixels.data(), input),
-            ColorMode::Rgb => self.look_up::<3>(pixels.data(), input),
-            ColorMode::Rgba => self.look_up::<4>(pixels.data(), input),
+        match pixels.exact() {
+            Some(exact) => self.normalize.values(exact, input),
+            None => self.normalize.bytes(pixels.data(), input),
         }
         Ok(())
     }
 
-    /// Values from 0 to 255 that are no bytes to planes.
-    fn compute(&self, values: &[f32], input: &mut [f32]) {
-        let channels = self.mode.channels();
-        let plane = input.len() / channels;
-        let numbers = self.config.mean.iter().zip(&self.config.std);
-        for (channel, (plane, (mean, std))) in
-            input.chunks_exact_mut(plane).zip(numbers).enumerate()
-        {
-            let (mean, std) = (*mean as f32, *std as f32);
-            let values = values.iter().skip(channel).step_by(channels);
-            for (out, value) in plane.iter_mut().zip(values) {
-                *out = (value / 255.0 - mean) / std;
-            }
-        }
-    }
-
-    /// Pixels of `C` channels to planes.
-    fn look_up<const C: usize>(&self, pixels: &[u8], input: &mut [f32]) {
-        let plane = input.len() / C;
-        for (channel, (plane, table)) in input.chunks_exact_mut(plane).zip(&self.tables).enumerate()
-        {
-            for (value, pixel) in plane.iter_mut().zip(pixels.as_chunks::<C>().0) {
-                *value = table[usize::from(pixel[channel])];
-            }
-        }
+    /// What makes floats of bytes.
+    #[must_use]
+    pub fn normalization(&self) -> &Normalize {
+        &self.normalize
     }
 }
 

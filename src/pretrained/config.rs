@@ -106,7 +106,7 @@ impl ModelConfig {
     /// let config = ModelConfig::from_slice(json.as_bytes(), "config.json".as_ref())?;
     /// assert_eq!((config.num_classes, config.in_chans), (2, 3));
     /// assert_eq!(config.labels()?.unwrap().get(1).unwrap().label, "dog");
-    /// let preprocessing = config.pretrained_cfg.resolve(false);
+    /// let preprocessing = config.pretrained_cfg.resolve(Default::default());
     /// assert_eq!(preprocessing.crop_pct.source.to_string(), "crop_pct in config.json");
     /// # Ok::<(), effnet::pretrained::PretrainedError>(())
     /// ```

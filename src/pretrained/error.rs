@@ -112,7 +112,7 @@ pub enum PretrainedError {
     /// A mean or a standard deviation that was asked for and is not one a channel.
     #[error(
         "{key} has {values} values and the network takes {channels} channels: set \
-         `ClassifierBuilder::mean` and `ClassifierBuilder::std` to one value for all, or one a channel"
+         `ModelBuilder::mean` and `ModelBuilder::std` to one value for all, or one a channel"
     )]
     Channels {
         /// `mean` or `std`.

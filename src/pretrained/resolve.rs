@@ -1,6 +1,9 @@
 //! From a configuration to the numbers that preparing an image needs.
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use super::{CfgOrigin, PretrainedCfg, PretrainedError};
 use crate::preprocess::Pipeline;
@@ -70,13 +73,55 @@ pub struct ResolvedPreprocessing {
     pub std: Resolved<Vec<f64>>,
 }
 
+/// Which of a model's two sizes its images have.
+///
+/// ```
+/// use effnet::pretrained::SizeChoice;
+/// assert_eq!("train".parse(), Ok(SizeChoice::Train));
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SizeChoice {
+    /// That of timm's published accuracy (`test_input_size`, `test_crop_pct`), where there is one.
+    #[default]
+    Test,
+    /// That of training (`input_size`, `crop_pct`).
+    Train,
+}
+
+impl FromStr for SizeChoice {
+    type Err = UnknownSize;
+
+    fn from_str(name: &str) -> Result<Self, UnknownSize> {
+        match name {
+            "test" => Ok(Self::Test),
+            "train" => Ok(Self::Train),
+            _ => Err(UnknownSize(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for SizeChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Test => "test",
+            Self::Train => "train",
+        })
+    }
+}
+
+/// A name of no [`SizeChoice`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no size is called {0:?}: test and train are")]
+pub struct UnknownSize(String);
+
 /// What whoever asks for a model wants otherwise than its configuration says.
 ///
 /// What is `None` stays as the configuration has it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct PreprocessingOptions {
-    /// Takes the size and the crop of training, not those that score best in testing.
-    pub(crate) train_size: bool,
+    /// Whose size and crop.
+    pub(crate) size: SizeChoice,
     /// Height and width of the network's input.
     pub(crate) img_size: Option<[usize; 2]>,
     /// Resize filter: `nearest`, `bilinear`, `bilinear-no-antialias`, `bicubic` or `lanczos`.
@@ -166,7 +211,7 @@ fn fit(
     }
     Ok(Some(format!(
         "{key} {text} is for {given} channels and the network takes {in_chans}: {value:.4?} is used; \
-         `ClassifierBuilder::mean` and `ClassifierBuilder::std` set others"
+         `ModelBuilder::mean` and `ModelBuilder::std` set others"
     )))
 }
 
@@ -174,20 +219,23 @@ impl PretrainedCfg {
     /// How images are prepared for these weights (`timm/data/config.py`, `resolve_data_config`).
     ///
     /// `test_input_size` and `test_crop_pct` hold where they are given, each on its own, as in the
-    /// evaluation that timm's accuracies come from; `use_train_size` leaves both aside.
+    /// evaluation that timm's accuracies come from; [`SizeChoice::Train`] leaves both aside.
     ///
     /// ```
+    /// use effnet::pretrained::SizeChoice;
     /// let b1 = effnet::pretrained::find("efficientnet_b1.ft_in1k")?.cfg;
-    /// let test = b1.resolve(false);
+    /// let test = b1.resolve(SizeChoice::Test);
     /// assert_eq!((test.input_size.value, test.crop_pct.value), ([3, 256, 256], 1.0));
     /// assert_eq!(test.input_size.source.to_string(), "test_input_size in the model table");
-    /// let train = b1.resolve(true);
+    /// let train = b1.resolve(SizeChoice::Train);
     /// assert_eq!((train.input_size.value, train.crop_pct.value), ([3, 224, 224], 0.875));
     /// # Ok::<(), effnet::pretrained::PretrainedError>(())
     /// ```
-    pub fn resolve(&self, use_train_size: bool) -> ResolvedPreprocessing {
-        let (test_input_size, test_crop_pct) =
-            if use_train_size { (None, None) } else { (self.test_input_size, self.test_crop_pct) };
+    pub fn resolve(&self, size: SizeChoice) -> ResolvedPreprocessing {
+        let (test_input_size, test_crop_pct) = match size {
+            SizeChoice::Train => (None, None),
+            SizeChoice::Test => (self.test_input_size, self.test_crop_pct),
+        };
         ResolvedPreprocessing {
             pipeline: self.pipeline,
             input_size: self.pick(

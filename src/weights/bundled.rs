@@ -10,6 +10,6 @@ pub const BUNDLED_MODEL: &str = "tf_efficientnet_lite0.in1k";
 /// # Errors
 /// Never in a program whose data file is whole.
 pub fn bundled() -> Result<Checkpoint, WeightsError> {
-    let bytes = include_bytes!("../../weights-map/bundled/tf_efficientnet_lite0.in1k.safetensors");
+    let bytes = effnet_bundled::TF_EFFICIENTNET_LITE0_IN1K;
     Checkpoint::from_static("bundled weights of tf_efficientnet_lite0.in1k", bytes)
 }

@@ -4,8 +4,6 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{DType, Device, Tensor};
-use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::Dtype;
 use sha2::{Digest, Sha256};
@@ -238,21 +236,6 @@ impl Checkpoint {
         self.inner.header.unreadable.keys().map(String::as_str)
     }
 
-    /// Reads a tensor in its stored shape as `dtype` onto `device`.
-    ///
-    /// # Errors
-    /// As [`read_f32`](Self::read_f32); and if `dtype` is not f32, f16, bf16 or f64, a value is
-    /// beyond its range, or the device refuses.
-    pub fn tensor(
-        &self,
-        name: &str,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Tensor, WeightsError> {
-        let values = self.read_f32(name)?;
-        self.place(name, values, self.shape(name).unwrap_or_default(), dtype, device)
-    }
-
     /// The values of a tensor that the file has by its foreign name and in its foreign shape, in timm's
     /// layout.
     pub(crate) fn read_canonical(&self, mapped: &MappedTensor) -> Result<Vec<f32>, WeightsError> {
@@ -260,49 +243,6 @@ impl Checkpoint {
             Some(values) => Ok(values.to_vec()),
             None => Ok(mapped.to_canonical(self.read_f32(&mapped.foreign)?)),
         }
-    }
-
-    /// Such a tensor, as `dtype` onto `device`.
-    pub(super) fn mapped_tensor(
-        &self,
-        mapped: &MappedTensor,
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Tensor, WeightsError> {
-        let values = self.read_canonical(mapped)?;
-        self.place(&mapped.foreign, values, &mapped.shape, dtype, device)
-    }
-
-    fn place(
-        &self,
-        name: &str,
-        values: Vec<f32>,
-        shape: &[usize],
-        dtype: DType,
-        device: &Device,
-    ) -> Result<Tensor, WeightsError> {
-        let overflow = match dtype {
-            DType::F16 => values.iter().position(|&v| f16::from_f32(v).is_infinite()),
-            DType::BF16 => values.iter().position(|&v| bf16::from_f32(v).is_infinite()),
-            DType::F32 | DType::F64 => None,
-            other => return Err(WeightsError::TargetDtype { dtype: other.as_str() }),
-        };
-        if let Some(index) = overflow {
-            return Err(WeightsError::Overflow {
-                file: self.inner.file.clone(),
-                tensor: name.to_owned(),
-                index,
-                value: values[index],
-                dtype: dtype.as_str(),
-            });
-        }
-        Tensor::from_vec(values, shape, &Device::Cpu)
-            .and_then(|t| t.to_dtype(dtype)?.to_device(device))
-            .map_err(|source| WeightsError::Device {
-                file: self.inner.file.clone(),
-                tensor: name.to_owned(),
-                source: Box::new(source),
-            })
     }
 
     fn entry(&self, name: &str) -> Option<&Entry> {

@@ -159,7 +159,7 @@ pub enum WeightsError {
         /// The file.
         file: String,
         /// What Candle said.
-        source: Box<candle_core::Error>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A tensor cannot be made on the device.
     #[error("{file}: tensor `{tensor}` cannot be placed on the device: {source}")]
@@ -169,7 +169,7 @@ pub enum WeightsError {
         /// The tensor.
         tensor: String,
         /// What Candle said.
-        source: Box<candle_core::Error>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A naming convention does not cover the model.
     #[error(transparent)]

@@ -1,17 +1,16 @@
-//! Weights: from a file to the tensors a model asks for.
+//! Weights: from a file to the tensors that a network has.
 //!
 //! ```text
-//! file or bundled bytes -> Checkpoint -> (Renaming) -> load -> model + LoadReport
-//!                          name -> tensor  foreign names  strict
+//! file or bundled bytes -> Checkpoint -> (Renaming) -> check -> TensorSource + LoadReport
+//!                          name -> tensor  foreign names  strict   get(name, shape) -> values
 //! ```
 //!
-//! Nothing is initialised silently: [`load`] gives a model whose every tensor came from the
-//! checkpoint and that left no tensor of it unused, or one error that lists all differences.
-//! The model is handed over as a closure, so this room knows no architecture.
+//! Nothing is initialised silently: [`check`] gives a source that has every tensor of the network, of a
+//! checkpoint that has no other, or one error that lists all differences. For Candle's modules,
+//! `var_builder` makes a `VarBuilder` of a source, and `load` goes the whole way.
 //!
 //! ```
-//! use candle_core::{DType, Device};
-//! use effnet::weights::{Checkpoint, NamedTensor, Values, load, serialize};
+//! use effnet::weights::{Checkpoint, NamedTensor, TensorSource, Values, check, serialize};
 //! use std::collections::BTreeMap;
 //!
 //! let bytes = serialize(
@@ -19,26 +18,27 @@
 //!     &BTreeMap::new(),
 //! )?;
 //! let checkpoint = Checkpoint::from_bytes("three.safetensors", bytes)?;
-//! let (tensor, report) = load(&checkpoint, None, DType::F32, &Device::Cpu, |vb| {
-//!     vb.pp("bn1").get(3, "weight")
-//! })?;
-//! assert_eq!(tensor.to_vec1::<f32>().unwrap(), [1.0, 2.0, 0.5]);
+//! let (source, report) = check(&checkpoint, None, &[("bn1.weight".to_owned(), vec![3])])?;
+//! assert_eq!(source.get("bn1.weight", &[3])?, [1.0, 2.0, 0.5]);
 //! assert_eq!(report.applied, ["bn1.weight"]);
 //! # Ok::<(), effnet::weights::WeightsError>(())
 //! ```
 
 #[cfg(feature = "bundled")]
 mod bundled;
+#[cfg(feature = "candle")]
+mod candle;
+mod check;
 mod checkpoint;
 mod convention;
 mod declared;
 mod entry;
 mod error;
 mod format;
+mod from;
 mod hdf5;
 mod header;
 mod keras;
-mod load;
 mod pickle;
 mod report;
 pub mod seeded;
@@ -51,17 +51,20 @@ mod zip;
 
 #[cfg(feature = "bundled")]
 pub use bundled::{BUNDLED_MODEL, bundled};
+#[cfg(feature = "candle")]
+pub use candle::{load, tensor_shapes, var_builder};
+pub use check::check;
 pub use checkpoint::Checkpoint;
 pub use convention::{
     Convention, ConventionError, Covered, Family, FillError, MappedTensor, Renaming, TemplateError,
 };
 pub use declared::{Declared, Said};
 pub use error::WeightsError;
+pub use from::WeightsFrom;
 pub use hdf5::Hdf5Error;
 pub use header::HeaderError;
 pub(crate) use keras::into_linear;
 pub use keras::{KerasError, Normalization};
-pub use load::{check, load, tensor_shapes};
 pub use pickle::TorchError;
 pub(crate) use report::nearest;
 pub use report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};

@@ -8,7 +8,7 @@ const LISTED: usize = 12;
 const COMPARED: usize = 1024;
 const COMPARED_LENGTH: usize = 128;
 
-/// What a successful [`load`](super::load) did. Nothing is missing, unexpected or misshapen, or it
+/// What a successful [`check`](super::check) found. Nothing is missing, unexpected or misshapen, or it
 /// would have been an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -6,15 +6,11 @@
 //! any depth, so that 1% on any one tensor shows in the logits, and rounding errors do not grow.
 //! `tests/parity/seeded.py` computes the same values for timm.
 
-use candle_core::{DType, Device, Result, Shape, Tensor};
-use candle_nn::var_builder::SimpleBackend;
-use candle_nn::{Init, VarBuilder};
-
 use super::{TensorSource, WeightsError};
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// A [`VarBuilder`] that answers any request by seeded values.
+/// A [`VarBuilder`](candle_nn::VarBuilder) that answers any request by seeded values.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -23,9 +19,14 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 /// assert_eq!(bias, effnet::weights::seeded::tensor(0, "bn1.bias", &[3]));
 /// # Ok::<(), candle_core::Error>(())
 /// ```
+#[cfg(feature = "candle")]
 #[must_use]
-pub fn var_builder(seed: u64, dtype: DType, device: &Device) -> VarBuilder<'static> {
-    VarBuilder::from_backend(Box::new(Source::new(seed)), dtype, device.clone())
+pub fn var_builder(
+    seed: u64,
+    dtype: candle_core::DType,
+    device: &candle_core::Device,
+) -> candle_nn::VarBuilder<'static> {
+    candle_nn::VarBuilder::from_backend(Box::new(Source::new(seed)), dtype, device.clone())
 }
 
 /// The values of the tensor `name` of `shape`, in row-major order.
@@ -191,26 +192,21 @@ impl Source {
     pub fn new(seed: u64) -> Self {
         Self { seed }
     }
+
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
 }
 
 impl TensorSource for Source {
-    fn get(&self, name: &str, shape: &[usize]) -> std::result::Result<Vec<f32>, WeightsError> {
+    fn name(&self) -> String {
+        format!("seeded:{}", self.seed)
+    }
+
+    fn get(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
         Ok(tensor(self.seed, name, shape))
-    }
-}
-
-impl SimpleBackend for Source {
-    fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, dev: &Device) -> Result<Tensor> {
-        let values = tensor(self.seed, name, shape.dims());
-        Tensor::from_vec(values, shape, dev)?.to_dtype(dtype)
-    }
-
-    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
-        candle_core::bail!("seeded weights need a shape to make `{name}`")
-    }
-
-    fn contains_tensor(&self, _: &str) -> bool {
-        true
     }
 }
 

@@ -1,6 +1,3 @@
-use candle_core::{DType, Device};
-use candle_nn::VarBuilder;
-
 use super::report::{Mismatch, Misshapen};
 use super::{Checkpoint, Renaming, WeightsError};
 
@@ -13,6 +10,9 @@ use super::{Checkpoint, Renaming, WeightsError};
 /// # Ok::<(), effnet::weights::WeightsError>(())
 /// ```
 pub trait TensorSource {
+    /// What errors call it: the file, or `seeded:N`.
+    fn name(&self) -> String;
+
     /// The values of a tensor of this shape, row-major.
     ///
     /// # Errors
@@ -30,6 +30,10 @@ pub struct CheckpointSource<'a> {
 }
 
 impl TensorSource for CheckpointSource<'_> {
+    fn name(&self) -> String {
+        self.checkpoint.file().to_owned()
+    }
+
     fn get(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
         let checkpoint = self.checkpoint;
         let (values, stored) = match self.renaming.and_then(|renaming| renaming.mapped(name)) {
@@ -42,17 +46,5 @@ impl TensorSource for CheckpointSource<'_> {
             return Err(WeightsError::Mismatch(Box::new(mismatch)));
         }
         Ok(values)
-    }
-}
-
-impl TensorSource for VarBuilder<'_> {
-    fn get(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
-        let read = || {
-            let tensor = VarBuilder::get(self, shape, name)?.to_device(&Device::Cpu)?;
-            tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
-        };
-        let error =
-            |source| WeightsError::Build { file: name.to_owned(), source: Box::new(source) };
-        read().map_err(error)
     }
 }

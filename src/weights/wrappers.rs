@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 
 use safetensors::Dtype;
 
+use super::check::COUNTER;
 use super::entry::{Entry, Header};
-use super::load::COUNTER;
 
 /// How a key stands to what is beside it.
 #[derive(Clone, Copy, PartialEq)]

@@ -1,7 +1,7 @@
 //! Private and gated repositories, unknown names, and where the token goes.
 
-use super::support::{Access, At, Fault, STRANGER, TOKEN};
 use super::*;
+use test_hub::{Access, At, Fault, STRANGER, TOKEN};
 
 const BAD: &str = "hf_wrongtoken987654321";
 

@@ -2,8 +2,8 @@
 
 use effnet::hub::FileState;
 
-use super::support::{Access, At, Fault};
 use super::*;
+use test_hub::{Access, At, Fault};
 
 #[test]
 fn the_layout_is_pythons() {

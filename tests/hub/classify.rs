@@ -2,40 +2,14 @@
 
 #![cfg(feature = "bundled")]
 
-use effnet::weights::{NamedTensor, Values, bundled, write_safetensors};
-use effnet::{Classifier, Error};
+use effnet::{Error, Model};
 
 use super::*;
 
-const LITE0: &str = "org/lite0";
 const COFFEE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/images/coffee.png");
 /// Files as transformers writes them.
 const TRANSFORMERS: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/transformers/mobilenet_v2_lanczos");
-
-/// A repository with the weights that are inside the program, under a name of its own.
-fn lite0(num_classes: usize) -> Repo {
-    let bundled = bundled().unwrap();
-    let tensors: Vec<(&str, Vec<f32>)> =
-        bundled.names().map(|name| (name, bundled.read_f32(name).unwrap())).collect();
-    let named: Vec<NamedTensor<'_>> = tensors
-        .iter()
-        .map(|(name, values)| NamedTensor {
-            name,
-            shape: bundled.shape(name).unwrap(),
-            values: Values::F32(values),
-        })
-        .collect();
-    let folder = tempfile::tempdir().unwrap();
-    write_safetensors(folder.path().join(WEIGHTS), &named, &Default::default()).unwrap();
-    let config = format!(
-        r#"{{"architecture": "tf_efficientnet_lite0", "num_classes": {num_classes},
-        "pretrained_cfg": {{"tag": "mine", "input_size": [3, 224, 224], "crop_pct": 0.875,
-        "interpolation": "bicubic", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}}}"#
-    );
-    std::fs::write(folder.path().join("config.json"), config).unwrap();
-    Repo::from_folder(LITE0, folder.path())
-}
 
 #[test]
 fn a_repository_is_downloaded_once_and_classifies() {
@@ -43,7 +17,7 @@ fn a_repository_is_downloaded_once_and_classifies() {
     let repo = lite0(1000);
     scene.server.add(repo.clone());
     for run in 0..2 {
-        let classifier = Classifier::builder().model(LITE0).hub(scene.hub()).build().unwrap();
+        let classifier = Model::builder().model(LITE0).hub(scene.hub()).build_classifier().unwrap();
         let best = &classifier.classify(COFFEE, 1).unwrap()[0];
         assert_eq!(best.label.as_deref(), Some("espresso"));
         assert_eq!(classifier.provenance().revision.as_deref(), Some(&*repo.commit()));
@@ -56,7 +30,7 @@ fn a_repository_is_downloaded_once_and_classifies() {
         assert_eq!(transfers, if run == 0 { 1 } else { 0 });
     }
     let offline = scene.builder().offline(true).build().unwrap();
-    let classifier = Classifier::builder().model(LITE0).hub(offline).build().unwrap();
+    let classifier = Model::builder().model(LITE0).hub(offline).build_classifier().unwrap();
     assert_eq!(classifier.classify(COFFEE, 1).unwrap()[0].index, 967);
     assert_eq!(scene.server.take_log(), []);
 }
@@ -65,31 +39,9 @@ fn a_repository_is_downloaded_once_and_classifies() {
 fn a_repository_whose_configuration_lies_is_refused() {
     let scene = Scene::new();
     scene.server.add(lite0(10));
-    let error = Classifier::builder().model(LITE0).hub(scene.hub()).build().unwrap_err();
+    let error = Model::builder().model(LITE0).hub(scene.hub()).build_classifier().unwrap_err();
     assert!(matches!(error, Error::Weights(_)), "{error:?}");
     assert!(error.to_string().contains("num_classes"), "{error}");
-}
-
-#[cfg(feature = "cli")]
-#[test]
-fn the_command_downloads_on_first_use() {
-    let scene = Scene::new();
-    scene.server.add(lite0(1000));
-    let run = |arguments: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_effnet"));
-        command.args(["classify", COFFEE, "-k", "1", "-m", LITE0]).args(arguments).env_clear();
-        command.env("HF_ENDPOINT", scene.server.url()).env("HF_HUB_CACHE", scene.cache.path());
-        let output = command.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
-    };
-    let (code, _, err) = run(&["--offline"]);
-    assert_eq!(code, Some(3));
-    assert!(err.contains("effnet download org/lite0"), "{err}");
-    let (code, out, err) = run(&[]);
-    assert_eq!((code, &*err), (Some(0), ""));
-    assert!(out.contains("espresso"), "{out}");
-    assert_eq!(run(&["--offline"]), (Some(0), out, String::new()));
 }
 
 #[test]
@@ -104,7 +56,7 @@ fn images_are_prepared_by_the_configuration_alone() {
     scene.server.add(repo);
     scene.server.add(Repo::model("org/b0", 1000));
     let preprocessor = |repo: &str| {
-        let builder = Classifier::builder().model(repo).hub(scene.hub());
+        let builder = Model::builder().model(repo).hub(scene.hub());
         builder.build_preprocessor().unwrap()
     };
     assert_eq!(preprocessor("org/b0").values().input_size.value, [3, 224, 224]);
@@ -119,6 +71,6 @@ fn images_are_prepared_by_the_configuration_alone() {
     assert!(of_timm.iter().chain(&log).all(|seen| !seen.path.contains(WEIGHTS)), "{log:?}");
     // And a second time without the network.
     let offline = scene.builder().offline(true).build().unwrap();
-    let builder = Classifier::builder().model("org/v2").hub(offline);
+    let builder = Model::builder().model("org/v2").hub(offline);
     assert_eq!(builder.build_preprocessor().unwrap().values(), &values);
 }

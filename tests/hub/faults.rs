@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use super::support::{At, Fault};
 use super::*;
+use test_hub::{At, Fault};
 
 const ALWAYS: usize = usize::MAX;
 

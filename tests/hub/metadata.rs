@@ -1,7 +1,7 @@
 //! Answers of the hub about a file that cannot be relied on.
 
-use super::support::{At, Fault};
 use super::*;
+use test_hub::{At, Fault};
 
 /// The error when a header of the hub's answers is another.
 fn with_header(name: &'static str, value: &str) -> HubError {

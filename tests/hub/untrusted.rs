@@ -75,7 +75,7 @@ fn code_in_a_pickle_is_not_run() {
 
 #[test]
 fn a_huge_configuration_is_not_downloaded() {
-    use super::support::{At, Fault};
+    use test_hub::{At, Fault};
     let scene = Scene::new();
     let size = Fault::Header("x-linked-size", (1_u64 << 30).to_string());
     scene.server.fault(At::Head, "config.json", size, usize::MAX);
@@ -94,7 +94,7 @@ fn a_huge_configuration_is_not_downloaded() {
 
 #[test]
 fn huge_weights_are_not_downloaded() {
-    use super::support::{At, Fault};
+    use test_hub::{At, Fault};
     let scene = Scene::new();
     let size = Fault::Header("x-linked-size", (1_u64 << 50).to_string());
     scene.server.fault(At::Head, WEIGHTS, size, usize::MAX);

@@ -8,10 +8,10 @@ use effnet::arch::{self, Arch, BlockDef, BlockKind};
 use effnet::convert::{Recognized, library_models, recognize};
 use effnet::labels::LabelNames;
 use effnet::preprocess::Image;
-use effnet::pretrained::ModelConfig;
+use effnet::pretrained::{ModelConfig, SizeChoice};
 use effnet::unstable;
 use effnet::weights::{Checkpoint, Convention, bundled};
-use effnet::{Classifier, Preprocessor};
+use effnet::{Model, Preprocessor};
 
 use super::memory::peak;
 use super::one_line;
@@ -47,7 +47,7 @@ fn described(config: &[u8], processor: Option<&[u8]>) {
         std::fs::write(folder.path().join("preprocessor_config.json"), processor).unwrap();
     }
     let length = config.len() + processor.map_or(0, <[u8]>::len);
-    let builder = || Classifier::builder().model(folder.path());
+    let builder = || Model::builder().model(folder.path());
     let ((read, described, preprocessor), held) = peak(|| {
         (ModelConfig::from_file(&file), builder().describe(), builder().build_preprocessor())
     });
@@ -132,9 +132,9 @@ fn converted(own: &ModelConfig) {
     assert_eq!(again.turns_exif, own.turns_exif, "{text}");
     assert_eq!(again.pretrained_cfg.pipeline, own.pretrained_cfg.pipeline, "{text}");
     assert_eq!(again.pretrained_cfg.label_names, own.pretrained_cfg.label_names, "{text}");
-    for train_size in [false, true] {
+    for size in [SizeChoice::Test, SizeChoice::Train] {
         let value = |config: &ModelConfig| {
-            let found = config.pretrained_cfg.resolve(train_size);
+            let found = config.pretrained_cfg.resolve(size);
             (
                 found.input_size.value,
                 found.interpolation.value,

@@ -296,8 +296,8 @@ impl Builder {
         if network.num_classes > 0 {
             ys = self.push("classifier", Op::Linear, &[ys], network.num_classes);
             self.part("classifier");
-            self.tap("logits", ys, 0);
         }
+        self.tap("logits", ys, 0);
     }
 
     fn pool(&mut self, xs: Value) -> Value {

@@ -87,7 +87,8 @@ pub struct Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tap {
     /// `blocks.N.M` after a block; `stages.N` at the end of each resolution (timm's `feature_info`);
-    /// `features`, the last map; `pre_logits`, what the classifier reads; `logits`.
+    /// `features`, the last map; `pre_logits`, what the classifier reads; `logits`, which are
+    /// `pre_logits` where there is no classifier.
     pub name: String,
     /// The value.
     pub value: Value,
@@ -190,6 +191,12 @@ impl Graph {
     #[must_use]
     pub fn value_of(&self, index: usize) -> Value {
         Value(index + 1)
+    }
+
+    /// The names of all taps, in the order of computation.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<String> {
+        self.taps.iter().map(|tap| tap.name.clone()).collect()
     }
 
     /// The tap of this name.

@@ -9,11 +9,13 @@ use super::memory::{Floats, padded};
 use super::pack::{Packed, pack};
 use super::plan::{Map, Plan, Region, Step};
 use super::pool::{Job, Pool};
-use super::run::Pass;
+use super::run::{Input, Pass};
 use super::{CpuError, Isa, cores};
 use crate::arch::Network;
 use crate::engine::fuse::fuse;
-use crate::engine::{Array, Dtype, Engine, EngineError, Images, Outputs, Wanted};
+use crate::engine::{
+    Array, Capabilities, Device, Dtype, Engine, EngineError, Images, Output, Outputs, check_outputs,
+};
 use crate::weights::TensorSource;
 
 /// Image sizes whose plans are kept; a plan takes a few kilobytes.
@@ -37,18 +39,20 @@ pub struct CpuOptions {
 /// compete for cores.
 ///
 /// ```
-/// use effnet::{arch, engine::{CpuEngine, CpuOptions}, weights::seeded};
+/// use effnet::{arch, engine::{CpuEngine, CpuOptions, Images}, weights::seeded};
 ///
 /// let network = arch::find("efficientnet_lite0").unwrap().network(&Default::default())?;
 /// let engine = CpuEngine::new(&network, &seeded::Source::new(0), CpuOptions::default())?;
 /// let mut logits = [0.0; 1000];
-/// engine.logits_into(&[0.0; 3 * 64 * 64], [1, 3, 64, 64], &mut logits)?;
+/// engine.logits_into(Images::new(&[0.0; 3 * 64 * 64], [1, 3, 64, 64])?, &mut logits)?;
 /// assert!(logits.iter().any(|&logit| logit != 0.0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct CpuEngine {
     packed: Packed,
+    /// The names of the network's outputs.
+    taps: Vec<String>,
     isa: Isa,
     dtype: Dtype,
     kernels: &'static Kernels,
@@ -96,13 +100,15 @@ impl CpuEngine {
             Dtype::F32 => None,
             Dtype::Bf16 => Kernels::pairs(isa),
         };
-        let packed = pack(&fuse(&network.graph())?, tensors, kernels, pairs)?;
+        let graph = network.graph();
+        let packed = pack(&fuse(&graph)?, tensors, kernels, pairs)?;
         let threads = options.threads.unwrap_or_else(cores::physical).max(1);
         let pool = Pool::new(threads, packed.layers.len());
         let threads = pool.threads();
         let state = State { pool, plans: Vec::new(), arena: Floats::zeros(0) };
         Ok(Self {
             packed,
+            taps: graph.outputs(),
             isa,
             dtype: if pairs.is_some() { Dtype::Bf16 } else { Dtype::F32 },
             kernels,
@@ -127,27 +133,24 @@ impl CpuEngine {
         })
     }
 
-    /// Images of `shape` (N, C, H, W), row-major and normalized, to logits (N, classes); without a
-    /// classifier, to pooled features (N, F).
+    /// Images to logits (N, classes); without a classifier, to pooled features (N, F).
     ///
     /// Allocates nothing where the engine has run this image size before with as large a batch.
     ///
     /// # Errors
     ///
-    /// A shape that the network does not take or that is not the input's, or an `out` of another
-    /// length than the results.
-    pub fn logits_into(
-        &self,
-        input: &[f32],
-        shape: [usize; 4],
-        out: &mut [f32],
-    ) -> Result<(), CpuError> {
-        let classes = if self.num_classes > 0 { self.num_classes } else { self.num_features };
-        if shape[0].checked_mul(classes) != Some(out.len()) {
-            let expected = shape[0].saturating_mul(classes);
-            return Err(CpuError::OutputLength { len: out.len(), expected });
+    /// A shape that the network does not take, or an `out` of another length than the results.
+    pub fn logits_into(&self, images: Images<'_>, out: &mut [f32]) -> Result<(), EngineError> {
+        let expected = images.shape()[0].saturating_mul(self.logits());
+        if out.len() != expected {
+            return Err(CpuError::OutputLength { len: out.len(), expected }.into());
         }
-        self.forward(input, shape, &mut Sink { logits: Some(out), ..Sink::default() })
+        self.forward(images, &mut Sink { logits: Some(out), ..Sink::default() })
+    }
+
+    /// Logits of an image, or the pooled features that stand for them.
+    fn logits(&self) -> usize {
+        if self.num_classes > 0 { self.num_classes } else { self.num_features }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -176,17 +179,11 @@ impl CpuEngine {
         Ok(plan)
     }
 
-    fn forward(
-        &self,
-        input: &[f32],
-        shape: [usize; 4],
-        sink: &mut Sink<'_>,
-    ) -> Result<(), CpuError> {
-        let [images, chans, h, w] = shape;
-        let len = shape.iter().try_fold(1usize, |len, &side| len.checked_mul(side));
-        if chans != self.in_chans || len != Some(input.len()) || input.is_empty() {
-            let (len, in_chans) = (input.len(), self.in_chans);
-            return Err(CpuError::Shape { shape, len, in_chans });
+    fn forward(&self, input: Images<'_>, sink: &mut Sink<'_>) -> Result<(), EngineError> {
+        let shape = input.shape();
+        let [images, found, ..] = shape;
+        if found != self.in_chans {
+            return Err(EngineError::Channels { expected: self.in_chans, found });
         }
         let mut state = self.lock();
         let plan = self.plan(&mut state, shape)?;
@@ -199,7 +196,7 @@ impl CpuEngine {
                 plan: &plan,
                 kernels: self.kernels,
                 arena,
-                input: input[(first + at) * chans * h * w..].as_ptr(),
+                input: Input::new(input, first + at),
                 first: at,
                 images,
             };
@@ -213,10 +210,9 @@ impl CpuEngine {
                 continue;
             }
             let pass = pass(0, count);
-            let classes = self.num_classes;
-            let region = if classes > 0 { Region::Logits } else { Region::Means };
             if let Some(logits) = &mut sink.logits {
-                let chs = if classes > 0 { classes } else { self.num_features };
+                let region = if self.num_classes > 0 { Region::Logits } else { Region::Means };
+                let chs = self.logits();
                 // SAFETY: no task runs, and the region holds `count` padded rows.
                 unsafe { rows(&pass, region, chs, &mut logits[first * chs..]) };
             }
@@ -237,8 +233,8 @@ struct Sink<'a> {
     times: Option<&'a mut [(String, Duration)]>,
     logits: Option<&'a mut [f32]>,
     pre_logits: Option<&'a mut [f32]>,
-    features: Option<Array>,
-    stages: Vec<Array>,
+    /// Feature maps, the first to be complete first.
+    maps: Vec<(Map, Array)>,
 }
 
 /// Some steps of a pass, as a job of the pool.
@@ -286,13 +282,8 @@ fn run_steps(
         }
         return Ok(());
     }
-    let features = pass.plan.maps.len() - 1;
-    for (i, map) in pass.plan.maps.iter().enumerate() {
-        let wanted = match i == features {
-            true => sink.features.as_mut(),
-            false => sink.stages.get_mut(i),
-        };
-        if let Some(array) = wanted.filter(|_| steps.contains(&(map.steps - 1))) {
+    for (map, array) in &mut sink.maps {
+        if steps.contains(&(map.steps - 1)) {
             run_to(map.steps)?;
             // SAFETY: no task runs, and the region holds maps of this shape.
             unsafe { export(&pass, map, first, array) };
@@ -329,48 +320,57 @@ unsafe fn export(pass: &Pass<'_>, map: &Map, first: usize, array: &mut Array) {
 }
 
 impl Engine for CpuEngine {
-    fn name(&self) -> &'static str {
-        "cpu"
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            engine: "cpu",
+            device: Device::Cpu,
+            dtype: self.dtype,
+            kernels: Some(self.isa.name()),
+            threads: self.threads,
+            max_batch: None,
+        }
     }
 
-    fn run(&self, images: Images<'_>, wanted: Wanted) -> Result<Outputs, EngineError> {
+    fn run(&self, images: Images<'_>, outputs: &[&str]) -> Result<Outputs, EngineError> {
+        check_outputs(outputs, &self.taps)?;
         let shape = images.shape();
-        if shape[1] != self.in_chans {
-            return Err(EngineError::Channels { expected: self.in_chans, found: shape[1] });
-        }
         let n = shape[0];
         let plan = self.plan(&mut self.lock(), shape)?;
-        let array = |map: &Map| {
-            let shape = vec![n, map.chs, map.h, map.w];
-            Array { data: vec![0.0; shape.iter().product()], shape }
+        let matrix = |name: &str, chs: usize| {
+            let wanted = outputs.contains(&name);
+            wanted.then(|| Array { data: vec![0.0; n * chs], shape: vec![n, chs] })
         };
-        let classes = if self.num_classes > 0 { self.num_classes } else { self.num_features };
-        let matrix = |chs: usize| Array { data: vec![0.0; n * chs], shape: vec![n, chs] };
-        let mut logits = wanted.logits.then(|| matrix(classes));
-        let mut pre_logits = wanted.pre_logits.then(|| matrix(self.num_features));
-        let stages = plan.maps[..plan.maps.len() - 1].iter().filter(|_| wanted.stages);
+        let mut logits = matrix("logits", self.logits());
+        let mut pre_logits = matrix("pre_logits", self.num_features);
+        // Where each map that is asked for is among those of the sink.
+        let mut maps: Vec<(&str, Map)> = Vec::new();
+        for ((tap, _), map) in self.packed.maps.iter().zip(&plan.maps) {
+            if outputs.contains(&tap.as_str()) {
+                maps.push((tap, *map));
+            }
+        }
+        let array = |(_, map): &(&str, Map)| {
+            let shape = vec![n, map.chs, map.h, map.w];
+            (*map, Array { data: vec![0.0; shape.iter().product()], shape })
+        };
         let mut sink = Sink {
             times: None,
             logits: logits.as_mut().map(|array| &mut array.data[..]),
             pre_logits: pre_logits.as_mut().map(|array| &mut array.data[..]),
-            features: plan.maps.last().filter(|_| wanted.features).map(array),
-            stages: stages.map(array).collect(),
+            maps: maps.iter().map(array).collect(),
         };
-        self.forward(images.data(), shape, &mut sink)?;
-        let Sink { features, stages, .. } = sink;
-        Ok(Outputs { logits, pre_logits, features, stages })
-    }
-
-    fn threads(&self) -> usize {
-        self.threads
-    }
-
-    fn isa(&self) -> Option<Isa> {
-        Some(self.isa)
-    }
-
-    fn dtype(&self) -> Dtype {
-        self.dtype
+        self.forward(images, &mut sink)?;
+        let arrays: Vec<Array> = sink.maps.into_iter().map(|(_, array)| array).collect();
+        let mut named: Vec<(&str, Array)> =
+            maps.iter().map(|(name, _)| *name).zip(arrays).collect();
+        named.extend(logits.map(|array| ("logits", array)));
+        named.extend(pre_logits.map(|array| ("pre_logits", array)));
+        let take = |name: &&str| {
+            let at = named.iter().position(|named| named.0 == *name)?;
+            let (name, array) = named.swap_remove(at);
+            Some((name.to_owned(), Output::Host(array)))
+        };
+        Ok(outputs.iter().filter_map(take).collect())
     }
 
     fn profile(&self, images: Images<'_>) -> Result<Vec<(String, Duration)>, EngineError> {
@@ -380,8 +380,7 @@ impl Engine for CpuEngine {
             (format!("{} -> {h}x{w}", self.packed.layers[step.layer]), Duration::ZERO)
         };
         let mut times: Vec<(String, Duration)> = plan.steps.iter().map(name).collect();
-        let sink = &mut Sink { times: Some(&mut times), ..Sink::default() };
-        self.forward(images.data(), images.shape(), sink)?;
+        self.forward(images, &mut Sink { times: Some(&mut times), ..Sink::default() })?;
         Ok(times)
     }
 }

@@ -27,18 +27,6 @@ pub enum CpuError {
     /// The engine's threads do not start.
     #[error("cannot start the engine's threads (ask for fewer): {0}")]
     Threads(std::io::Error),
-    /// Images of the wrong shape.
-    #[error(
-        "images of shape {shape:?} with {len} values: the network takes (N, {in_chans}, H, W), none of them 0"
-    )]
-    Shape {
-        /// The shape given.
-        shape: [usize; 4],
-        /// Values given.
-        len: usize,
-        /// Channels that the network takes.
-        in_chans: usize,
-    },
     /// Images whose feature maps do not fit the address space.
     #[error("images of {height} by {width} pixels are too large")]
     TooLarge {

@@ -38,7 +38,7 @@ mod pool;
 mod run;
 mod side;
 mod simd;
-#[cfg(test)]
+#[cfg(all(test, feature = "candle"))]
 mod twins;
 
 pub use engine::{CpuEngine, CpuMemory, CpuOptions};

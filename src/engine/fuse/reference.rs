@@ -1,6 +1,8 @@
 //! The fused network in plain loops, held against the Candle modules: what any target's packing must
 //! give.
 
+#![cfg(feature = "candle")]
+
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
@@ -398,6 +400,10 @@ fn equals_the_modules_on_every_architecture() {
 fn a_tensor_that_is_taken_for_another_is_noticed() {
     struct Swapped;
     impl TensorSource for Swapped {
+        fn name(&self) -> String {
+            "two tensors swapped".to_owned()
+        }
+
         fn get(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
             seeded::Source::new(0)
                 .get(&name.replace("blocks.1.0.bn2.running_mean", "blocks.1.0.bn2.bias"), shape)

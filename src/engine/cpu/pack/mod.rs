@@ -22,10 +22,8 @@ use slots::Slots;
 #[derive(Debug)]
 pub(super) struct Packed {
     pub(super) layers: Vec<Layer>,
-    /// Of the taps `stages.N`.
-    pub(super) stages: Vec<usize>,
-    /// After how many layers the head's feature map is complete.
-    pub(super) features: usize,
+    /// Of each tap that is a map, in the order of computation.
+    pub(super) maps: Vec<(String, usize)>,
 }
 
 /// Packs `fused`, for products of bfloat16 pairs if their kernels are given.
@@ -64,13 +62,9 @@ pub(super) fn pack(
         }
     }
     let end = |value: Value| ends.iter().rfind(|end| end.0 == value).map_or(0, |end| end.1);
-    let layers = packing.layers;
-    let taps = |prefix| fused.taps.iter().filter(move |tap| tap.name.starts_with::<&str>(prefix));
-    Ok(Packed {
-        layers,
-        stages: taps("stages.").map(|tap| end(tap.value)).collect(),
-        features: taps("features").map(|tap| end(tap.value)).next().unwrap_or(0),
-    })
+    let maps = fused.taps.iter().filter(|tap| !vectors.contains(&tap.value));
+    let maps = maps.map(|tap| (tap.name.clone(), end(tap.value))).collect();
+    Ok(Packed { layers: packing.layers, maps })
 }
 
 /// The values that are vectors.

@@ -38,7 +38,7 @@ pub(super) struct Plan {
     pub(super) floats: usize,
     /// Floats of a thread's scratch.
     pub(super) scratch: usize,
-    /// Those that [`Packed::stages`] names, then the head's.
+    /// Those of [`Packed::maps`].
     pub(super) maps: Vec<Map>,
 }
 
@@ -75,14 +75,7 @@ impl Plan {
             }
             steps.push(step);
             // Stages without blocks repeat the map before them.
-            for &end in &packed.stages {
-                if end == index + 1 {
-                    maps.push(map);
-                }
-            }
-            if packed.features == index + 1 {
-                maps.push(map);
-            }
+            maps.extend(packed.maps.iter().filter(|(_, end)| *end == index + 1).map(|_| map));
         }
         let Draft { mut sizes, scratch, phase, .. } = draft;
         if phase == Phase::Few {

@@ -40,16 +40,16 @@ impl Pass<'_> {
         // of a projected chunk, and the regions room for whole maps.
         unsafe {
             for p in 0..planes {
-                let map = if layer.src == Slot::Images {
-                    self.plane(task.image * planes + p, (step.h, step.w))
-                } else {
-                    self.src(step, task.image)
-                };
                 for r in 0..rows_of(rows) {
                     let to = scratch.add(p * plane + r * step.w.padded * pixel);
                     let y = (first * stride + r).checked_sub(step.h.before);
                     let y = y.filter(|&y| y < step.h.input);
-                    pad_row(step.w, pixel, to, y.map(|y| map.add(y * step.w.input * pixel)));
+                    if layer.src == Slot::Images {
+                        self.input.row((task.image, p, planes), (step.h, step.w), y, to);
+                    } else {
+                        let row = |y| self.src(step, task.image).add(y * step.w.input * pixel);
+                        pad_row(step.w, pixel, to, y.map(|y| row(y)));
+                    }
                 }
             }
             let n = step.pixel.1;

@@ -8,7 +8,6 @@ use super::super::layer::{Depthwise, Source, Stem};
 use super::super::matrix::{Matrix, Rows};
 use super::super::plan::Step;
 use super::super::simd::LANES;
-use super::convolution::pad_row;
 use super::{Pass, Task};
 
 impl Pass<'_> {
@@ -206,11 +205,10 @@ impl Pass<'_> {
         // rows of every plane, `out` for a row of outputs.
         unsafe {
             for c in 0..stem.conv.in_chs {
-                let plane = self.plane(task.image * stem.conv.in_chs + c, (h, w));
                 for ky in 0..side {
                     let y = (y * stride + ky).checked_sub(h.before).filter(|&y| y < h.input);
                     let to = scratch.add((c * side + ky) * w.padded);
-                    pad_row(w, 1, to, y.map(|y| plane.add(y * w.input)));
+                    self.input.row((task.image, c, stem.conv.in_chs), (h, w), y, to);
                 }
             }
             let rows = (scratch.cast_const(), stride, w.output);

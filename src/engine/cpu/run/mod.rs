@@ -4,6 +4,7 @@ mod attention;
 mod context;
 mod convolution;
 mod depthwise;
+mod input;
 mod mix;
 mod pointwise;
 mod winograd;
@@ -16,7 +17,7 @@ use super::matrix::{Matrix, Rows};
 use super::memory::padded;
 use super::pack::Packed;
 use super::plan::{Plan, Region, Step};
-use super::side::Side;
+pub(super) use input::Input;
 
 /// What all tasks of a pass share.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +27,8 @@ pub(super) struct Pass<'a> {
     pub(super) kernels: &'static Kernels,
     /// The plan's regions, then a scratch for each thread.
     pub(super) arena: *mut f32,
-    /// (images, C, H, W), with the plan's H and W.
-    pub(super) input: *const f32,
+    /// Images of the plan's size.
+    pub(super) input: Input<'a>,
     /// Which of the group the first of the images is.
     pub(super) first: usize,
     /// At most the images of the phase.
@@ -106,12 +107,6 @@ impl Pass<'_> {
         let floats = step.h.input * step.w.input * step.pixel.0;
         // SAFETY: the plan made the region as large.
         unsafe { self.map(step.src, image, floats) }
-    }
-
-    /// The start of a plane of the caller's images, of all planes of all images.
-    unsafe fn plane(&self, plane: usize, (h, w): (Side, Side)) -> *const f32 {
-        // SAFETY: the caller's images have planes of the plan's size.
-        unsafe { self.input.add(plane * h.input * w.input) }
     }
 
     /// The start of a step's output of one image.

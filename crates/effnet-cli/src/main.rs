@@ -1,0 +1,146 @@
+//! The `effnet` command: one file a subcommand. Results go to standard output, all else to standard
+//! error.
+
+mod bench;
+#[cfg(feature = "hub")]
+mod cache;
+mod classify;
+mod convert;
+mod dot;
+#[cfg(feature = "hub")]
+mod download;
+mod embed;
+mod forward;
+mod found;
+#[cfg(feature = "hub")]
+mod hub;
+mod images;
+mod map;
+mod memory;
+mod model;
+mod models;
+mod output;
+mod preprocess;
+mod preprocessing;
+mod rows;
+mod settings;
+mod summary;
+mod svg;
+mod table;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::output::complain;
+use effnet::unstable::file_name;
+
+/// EfficientNet-family image classification with timm's names and timm's answers.
+#[derive(Debug, Parser)]
+#[command(name = "effnet", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Classify(classify::Classify),
+    Embed(embed::Embed),
+    Models(models::Models),
+    Preprocess(preprocess::Preprocess),
+    Forward(forward::Forward),
+    Summary(summary::SummaryArgs),
+    Convert(convert::Convert),
+    Map(map::Map),
+    Bench(bench::Bench),
+    #[cfg(feature = "hub")]
+    Download(download::Download),
+    #[cfg(feature = "hub")]
+    Cache(cache::Cache),
+}
+
+/// How a run ended, beside a failure of the whole run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    /// Every input was answered.
+    All,
+    /// Some inputs failed; each was named.
+    Some,
+}
+
+/// Marks an error as the model's: exit code 3.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoModel(String);
+
+/// Exit code of a run some of whose inputs failed, or whose output could not be written.
+const SOME_FAILED: u8 = 1;
+/// Exit code of a run without a model: the name, the files or the weights are at fault.
+const NO_MODEL: u8 = 3;
+
+/// Exit codes: 0 all well, 1 some inputs failed, 2 usage, 3 model or weights unavailable.
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return not_a_command(&answer),
+    };
+    let result = match cli.command {
+        Command::Classify(command) => command.run(),
+        Command::Embed(command) => command.run(),
+        Command::Models(command) => command.run(),
+        Command::Preprocess(command) => command.run(),
+        Command::Forward(command) => command.run(),
+        Command::Summary(command) => command.run(),
+        Command::Convert(command) => command.run(),
+        Command::Map(command) => command.run(),
+        Command::Bench(command) => command.run(),
+        #[cfg(feature = "hub")]
+        Command::Download(command) => command.run(),
+        #[cfg(feature = "hub")]
+        Command::Cache(command) => command.run(),
+    };
+    match result {
+        Ok(Done::All) => ExitCode::SUCCESS,
+        Ok(Done::Some) => ExitCode::from(SOME_FAILED),
+        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {}", in_one(&error)));
+            let no_model = error.downcast_ref::<NoModel>().is_some();
+            ExitCode::from(if no_model { NO_MODEL } else { SOME_FAILED })
+        }
+    }
+}
+
+/// What there is to say where the arguments are no command: help, the version, what is wrong.
+fn not_a_command(answer: &clap::Error) -> ExitCode {
+    let is_failure = answer.use_stderr();
+    let is_obeyed = |argument: OsString| file_name(Path::new(&argument)).as_str() != argument;
+    if is_failure && std::env::args_os().any(is_obeyed) {
+        // It quotes an argument that a terminal would obey.
+        complain(answer.to_string().trim_end());
+    } else if let Err(error) = answer.print()
+        && !is_failure
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        complain(&format!("error: cannot write to standard output: {error}"));
+        return ExitCode::from(SOME_FAILED);
+    }
+    ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(SOME_FAILED))
+}
+
+/// An error and its causes, each said once: an error's own text may tell its cause.
+fn in_one(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}

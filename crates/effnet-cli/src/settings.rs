@@ -1,0 +1,35 @@
+//! The library's errors name its own settings; whoever runs the command has options.
+
+/// What errors of the library name, and what the command has in its place.
+const OPTIONS: [(&str, &str); 19] = [
+    ("`Limits::max_pixels`", "--max-pixels"),
+    ("raise `Limits::max_alloc` if the file is to be trusted", "make the image smaller"),
+    ("`DecodeOptions::lenient`", "--lenient"),
+    ("`ModelBuilder::model(folder)`", "-m DIR"),
+    ("`ModelBuilder::weights`", "--weights"),
+    ("`ModelBuilder::num_classes`", "--num-classes"),
+    ("`ModelBuilder::labels`", "--labels"),
+    ("`Conversion::with_labels`", "--labels"),
+    ("`ModelBuilder::activation`", "--activation"),
+    ("`ModelBuilder::crop_mode`", "--crop-mode"),
+    ("`ModelBuilder::crop_pct`", "--crop-pct"),
+    ("`ModelBuilder::interpolation`", "--interpolation"),
+    ("`ModelBuilder::mean`", "--mean"),
+    ("`ModelBuilder::std`", "--std"),
+    ("`Model::embed` returns them", "`effnet embed` writes them"),
+    ("`Model::run` takes tensors", "`effnet forward` takes tensors"),
+    ("write the file alone, with `Conversion::write`", "convert it without --folder"),
+    ("`HubBuilder::cache_dir`", "--cache-dir"),
+    ("`HubBuilder::offline`", "--offline"),
+];
+
+/// A message in the words of the command.
+pub(super) fn as_options(message: &str) -> String {
+    let mut message = message.to_owned();
+    for (setting, option) in OPTIONS {
+        if message.contains(setting) {
+            message = message.replace(setting, option);
+        }
+    }
+    message
+}

@@ -1,0 +1,61 @@
+use super::CpuError;
+
+/// Why an engine could not be made or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Values that do not make the images.
+    #[error("{values} values do not make images of shape {shape:?}")]
+    Data {
+        /// The number of values.
+        values: usize,
+        /// The shape they were given for: (N, C, H, W).
+        shape: [usize; 4],
+    },
+    /// Images with another number of channels than the network's.
+    #[error("the network takes images of {expected} channels, not {found}")]
+    Channels {
+        /// The network's input channels.
+        expected: usize,
+        /// The images' channels.
+        found: usize,
+    },
+    /// Images with another number of channels than their normalization's.
+    #[error("a normalization of {expected} channels for images of {found}")]
+    Normalization {
+        /// The normalization's channels.
+        expected: usize,
+        /// The images' channels.
+        found: usize,
+    },
+    /// An output that the network does not have, or that was not asked for.
+    #[error("no output {output:?}: there are {}", taps.join(", "))]
+    Output {
+        /// What was asked for.
+        output: String,
+        /// The outputs that there are.
+        taps: Vec<String>,
+    },
+    /// Threads could not be started.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// The number of threads asked for.
+        threads: usize,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The fused CPU engine's.
+    #[error(transparent)]
+    Cpu(#[from] CpuError),
+    /// A failure of what the engine runs on.
+    #[error("the network failed to run: {0}")]
+    Run(Box<dyn std::error::Error + Send + Sync>),
+}
+
+#[cfg(feature = "candle")]
+impl From<candle_core::Error> for EngineError {
+    fn from(error: candle_core::Error) -> Self {
+        // Candle appends a backtrace where the environment asks for one.
+        Self::Run(error.to_string().lines().next().unwrap_or_default().into())
+    }
+}

@@ -1,5 +1,0 @@
-//! The `effnet` command.
-
-fn main() -> std::process::ExitCode {
-    effnet::cli::run()
-}

@@ -1,0 +1,383 @@
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use super::decoders::Decoders;
+use super::described::Described;
+use super::find::{Finder, Source};
+use super::load::{self, Load};
+use super::preprocessor::Listener;
+use super::{Description, Inner, Model, Preprocessor, Provenance};
+use crate::Error;
+use crate::arch::NetworkOptions;
+use crate::engine::{DeviceChoice, Dtype, Engine, EngineChoice};
+use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
+use crate::preprocess::{ColorMode, CropMode, DecodeOptions, Interpolation};
+use crate::pretrained::{
+    PreprocessingOptions, Resolved, ResolvedPreprocessing, SizeChoice, ValueSource,
+};
+use crate::weights::WeightsFrom;
+
+/// What a [`Model`] is made from; every setting has a default.
+///
+/// ```
+/// # #[cfg(feature = "bundled")] {
+/// use effnet::Model;
+/// let model = Model::builder().threads(1).build()?;
+/// assert_eq!(model.provenance().model, "tf_efficientnet_lite0.in1k");
+/// # }
+/// # Ok::<(), effnet::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct ModelBuilder {
+    model: Option<OsString>,
+    weights: Option<WeightsFrom>,
+    num_classes: Option<usize>,
+    load: Load,
+    name: Option<String>,
+    custom: Option<Arc<dyn Engine>>,
+    labels: Option<LabelNames>,
+    activation: Option<ClassifierActivation>,
+    preprocessing: PreprocessingOptions,
+    decode: DecodeOptions,
+    finder: Finder,
+    listener: Listener,
+}
+
+impl ModelBuilder {
+    /// The model: a timm name with or without tag, a hub repository (`org/name`, with `@revision` if
+    /// need be), or a folder with `config.json`. By default the one whose weights are inside the
+    /// program. What is not in the hub's cache is downloaded by [`build`](Self::build), which blocks.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<OsString>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// A checkpoint file to load instead of the model's own weights, or `seeded:N` for generated
+    /// ones.
+    #[must_use]
+    pub fn weights(mut self, weights: impl Into<WeightsFrom>) -> Self {
+        self.weights = Some(weights.into());
+        self
+    }
+
+    /// The number of classes, where the checkpoint's differs from the model's; 0 for a network
+    /// without classifier, whose output is the pooled features.
+    #[must_use]
+    pub fn num_classes(mut self, num_classes: usize) -> Self {
+        self.num_classes = Some(num_classes);
+        self
+    }
+
+    /// What runs the network; by default the fastest engine that can.
+    #[must_use]
+    pub fn engine(mut self, engine: EngineChoice) -> Self {
+        self.load.engine = engine;
+        self
+    }
+
+    /// An engine of one's own in place of those of this crate, such as a mock: it runs in place of the
+    /// model's network. No weights are read.
+    #[must_use]
+    pub fn custom_engine(mut self, engine: impl Engine + 'static) -> Self {
+        self.custom = Some(Arc::new(engine));
+        self
+    }
+
+    /// What the model is called in records and errors, in place of its own name.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// What products are made of on the fused CPU engine; float32 by default. Where the machine has no
+    /// instructions for another, or another engine runs the network, it is float32 with a note.
+    #[must_use]
+    pub fn dtype(mut self, dtype: Dtype) -> Self {
+        self.load.dtype = dtype;
+        self
+    }
+
+    /// The most threads that work at once, on decoding or on inference on a CPU; the two take turns
+    /// then. By default inference has all cores, and decoding goes on beside it. Where the system starts
+    /// fewer threads, fewer are used.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.load.threads = Some(threads);
+        self
+    }
+
+    /// The device that runs the network; by default the first that this program was built for and that
+    /// the machine has, the CPU last.
+    #[must_use]
+    pub fn device(mut self, device: impl Into<DeviceChoice>) -> Self {
+        self.load.device = device.into();
+        self
+    }
+
+    /// Whether images have the size that the model is best tested at, the default, or the one that it was
+    /// trained at.
+    #[must_use]
+    pub fn size(mut self, size: SizeChoice) -> Self {
+        self.preprocessing.size = size;
+        self
+    }
+
+    /// Height and width of the network's input in pixels, in place of the model's.
+    #[must_use]
+    pub fn img_size(mut self, height: usize, width: usize) -> Self {
+        self.preprocessing.img_size = Some([height, width]);
+        self
+    }
+
+    /// The filter of the resize, in place of the model's.
+    #[must_use]
+    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
+        self.preprocessing.interpolation = Some(interpolation.to_string());
+        self
+    }
+
+    /// The share of the resized image that the crop keeps, in place of the model's: above 0, usually
+    /// 0.875 to 1.
+    #[must_use]
+    pub fn crop_pct(mut self, crop_pct: f64) -> Self {
+        self.preprocessing.crop_pct = Some(crop_pct);
+        self
+    }
+
+    /// How an image is fitted to the input size, in place of the model's way.
+    #[must_use]
+    pub fn crop_mode(mut self, crop_mode: CropMode) -> Self {
+        self.preprocessing.crop_mode = Some(crop_mode.to_string());
+        self
+    }
+
+    /// The mean that is subtracted from pixels of 0 to 1, in place of the model's: one value for all
+    /// channels, or one a channel.
+    #[must_use]
+    pub fn mean(mut self, mean: impl Into<Vec<f64>>) -> Self {
+        self.preprocessing.mean = Some(mean.into());
+        self
+    }
+
+    /// The standard deviation that divides what is left, in place of the model's: one value for all
+    /// channels, or one a channel.
+    #[must_use]
+    pub fn std(mut self, std: impl Into<Vec<f64>>) -> Self {
+        self.preprocessing.std = Some(std.into());
+        self
+    }
+
+    /// The classes' names, in place of the model's: one a class. For a network of one output two, the
+    /// negative's first, or the positive's alone.
+    ///
+    /// ```
+    /// # #[cfg(feature = "bundled")] {
+    /// use effnet::Model;
+    /// use effnet::labels::LabelNames;
+    /// let names = LabelNames::parse("cat\ndog")?; // or effnet::pretrained::read_labels(path)?
+    /// let builder = Model::builder().weights("seeded:0").num_classes(2).labels(names);
+    /// let best = &builder.build_classifier()?.classify("examples/images/coffee.png", 1)?[0];
+    /// assert!(["cat", "dog"].contains(&best.label.as_deref().unwrap()));
+    /// # }
+    /// # Ok::<(), effnet::Error>(())
+    /// ```
+    #[must_use]
+    pub fn labels(mut self, labels: LabelNames) -> Self {
+        self.labels = Some(labels);
+        self
+    }
+
+    /// What makes probabilities of the outputs, in place of what the model's configuration says; by
+    /// default softmax, and sigmoid for one output.
+    #[must_use]
+    pub fn activation(mut self, activation: ClassifierActivation) -> Self {
+        self.activation = Some(activation);
+        self
+    }
+
+    /// How images are decoded: limits, leniency, EXIF orientation.
+    #[must_use]
+    pub fn decode_options(mut self, options: DecodeOptions) -> Self {
+        self.decode = options;
+        self
+    }
+
+    /// The hub that models come from; by default the one that the environment describes.
+    #[cfg(feature = "hub")]
+    #[must_use]
+    pub fn hub(mut self, hub: crate::hub::Hub) -> Self {
+        self.finder.hub = Some(hub);
+        self
+    }
+
+    /// Is told what a user may want to know of single images: levels of 16-bit or float greys that became
+    /// white. Called from the threads that decode; by default nobody is told.
+    #[must_use]
+    pub fn on_note(mut self, listen: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.listener = Listener::new(listen);
+        self
+    }
+
+    /// Finds the model, loads its weights strictly, and makes it ready to run.
+    ///
+    /// # Errors
+    ///
+    /// A model, checkpoint or device that is not there or does not fit; a missing, unexpected or
+    /// misshapen tensor, all of them listed; preprocessing values that make no image.
+    pub fn build(self) -> Result<Model, Error> {
+        let (described, source) = match &self.custom {
+            Some(_) => (self.described()?, None),
+            None => {
+                let (described, source) =
+                    self.finder.resolve(self.model.as_deref(), self.weights.as_ref())?;
+                (described, Some(source))
+            }
+        };
+        let num_classes = self.num_classes.unwrap_or(described.num_classes);
+        let source = source.map(|source| source.with_classes(num_classes)).transpose()?;
+        let options =
+            NetworkOptions { in_chans: described.in_chans, num_classes, ..Default::default() };
+        let network = described.arch.network(&options)?;
+        let activation = self.activation_of(&described, num_classes)?;
+        let (values, mut notes) = self.preprocessing_of(&described)?;
+        let preprocessor = ColorMode::from_channels(described.in_chans)
+            .map(|_| self.preprocessor_of(&described, &values, &notes))
+            .transpose()?;
+        let Described { name, cfg, labels, revision, .. } = described;
+        let labels = match &self.labels {
+            Some(names) => {
+                label_set_for(num_classes, Some(names), None).map_err(Error::GivenLabels)?
+            }
+            // Names of other classes would be wrong names.
+            None => labels.filter(|labels| labels.len() == classes(num_classes)),
+        };
+        let engine = match (self.custom, &source) {
+            (None, Some(source)) => {
+                let (engine, more) = load::engine(source, &network, self.load)?;
+                notes.extend(more);
+                engine
+            }
+            (None, None) => return Err(Error::Untrained { model: name }),
+            (Some(engine), _) => engine,
+        };
+        let (weights, checkpoint) = match source {
+            Some(Source::Checkpoint(checkpoint) | Source::Foreign(checkpoint, _)) => {
+                let file = checkpoint.file().to_owned();
+                notes.extend(checkpoint.note().map(|note| format!("{file}: {note}")));
+                (file, Some(checkpoint))
+            }
+            Some(Source::Seeded(seed)) => (format!("seeded:{seed}"), None),
+            None => ("none: an engine of one's own".to_owned(), None),
+        };
+        let provenance = Provenance {
+            model: self.name.unwrap_or(name),
+            architecture: network.name.clone(),
+            tag: cfg.tag,
+            revision,
+            weights,
+            engine: engine.capabilities(),
+            preprocessing: values,
+            activation,
+            notes,
+        };
+        Ok(Model(Arc::new(Inner {
+            network,
+            engine,
+            preprocessor,
+            labels,
+            decoders: Decoders::new(self.load.threads),
+            provenance,
+            checkpoint,
+        })))
+    }
+
+    /// Finds the model as [`build`](Self::build) does and makes what prepares its images. Nothing that
+    /// only the network needs is read or downloaded: not the model's own weights.
+    ///
+    /// # Errors
+    ///
+    /// A model that is not there; preprocessing values that make no image.
+    ///
+    /// ```
+    /// use effnet::Model;
+    /// let preprocessor = Model::builder().model("efficientnet_b1.ft_in1k").build_preprocessor()?;
+    /// let pixels = preprocessor.pixels("examples/images/coffee.png")?;
+    /// assert_eq!((pixels.height(), pixels.width()), (256, 256));
+    /// # Ok::<(), effnet::Error>(())
+    /// ```
+    pub fn build_preprocessor(self) -> Result<Preprocessor, Error> {
+        let described = self.described()?;
+        let (values, notes) = self.preprocessing_of(&described)?;
+        self.preprocessor_of(&described, &values, &notes)
+    }
+
+    /// Finds the model as [`build`](Self::build) does and says what it is, without its network. The model's
+    /// own weights are not downloaded.
+    ///
+    /// # Errors
+    ///
+    /// A model that is not there, or preprocessing values that contradict each other.
+    pub fn describe(self) -> Result<Description, Error> {
+        let described = self.described()?;
+        let (preprocessing, notes) = self.preprocessing_of(&described)?;
+        Ok(Description {
+            num_classes: self.num_classes.unwrap_or(described.num_classes),
+            in_chans: described.in_chans,
+            arch: described.arch,
+            model: described.name,
+            preprocessing,
+            notes,
+        })
+    }
+
+    fn described(&self) -> Result<Described, Error> {
+        self.finder.describe(self.model.as_deref(), self.weights.as_ref())
+    }
+
+    /// The preprocessing's values, and all that a user may want to know of the model.
+    fn preprocessing_of(
+        &self,
+        described: &Described,
+    ) -> Result<(ResolvedPreprocessing, Vec<String>), Error> {
+        let (values, more) = described.preprocessing(&self.preprocessing)?;
+        Ok((values, described.notes.iter().cloned().chain(more).collect()))
+    }
+
+    fn preprocessor_of(
+        &self,
+        described: &Described,
+        values: &ResolvedPreprocessing,
+        notes: &[String],
+    ) -> Result<Preprocessor, Error> {
+        let mut decode = self.decode;
+        decode.exif_orientation |= described.turns_exif;
+        let (values, notes, listener) = (values.clone(), notes.to_vec(), self.listener.clone());
+        Preprocessor::new(&described.name, values, decode, notes, listener)
+    }
+
+    /// What makes probabilities of the outputs: what was asked for, else what the configuration says,
+    /// else what goes with their number.
+    fn activation_of(
+        &self,
+        described: &Described,
+        outputs: usize,
+    ) -> Result<Resolved<ClassifierActivation>, Error> {
+        let asked = self.activation.map(|value| Resolved { value, source: ValueSource::Option });
+        let by_number = || Resolved {
+            value: ClassifierActivation::for_outputs(outputs),
+            source: if outputs == 1 { ValueSource::OneOutput } else { ValueSource::Default },
+        };
+        let activation = asked.or(described.activation.clone()).unwrap_or_else(by_number);
+        if outputs == 1 && activation.value == ClassifierActivation::Softmax {
+            return Err(Error::OneOutput { model: described.name.clone() });
+        }
+        Ok(activation)
+    }
+}
+
+/// How many classes the outputs make.
+fn classes(outputs: usize) -> usize {
+    if outputs == 1 { 2 } else { outputs }
+}

@@ -1,0 +1,178 @@
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ::image::{DynamicImage, RgbImage};
+
+use crate::Error;
+use crate::preprocess::{ColorMode, DecodeOptions, EvalTransform, Image, Pixels, decode};
+use crate::text::file_name;
+
+/// An image in any of the forms that a classifier takes.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// A file.
+    Path(&'a Path),
+    /// The bytes of a file.
+    Encoded(&'a [u8]),
+    /// An image of the `image` crate.
+    Image(&'a DynamicImage),
+    /// An RGB image of the `image` crate.
+    Rgb(&'a RgbImage),
+    /// A decoded image.
+    Decoded(&'a Image),
+}
+
+/// What an image can be taken from: a path (`str`, `Path`, ...), a file's bytes (`[u8]`, `Vec<u8>`, ...), an
+/// image of the `image` crate or of this one; and references, boxes, `Arc`s and `Cow`s of these.
+///
+/// ```
+/// use effnet::{AsInput, Input};
+/// assert!(matches!("a.jpg".as_input(), Input::Path(_)));
+/// assert!(matches!([0xFF, 0xD8].as_input(), Input::Encoded(_)));
+/// ```
+pub trait AsInput {
+    /// Where the image is.
+    fn as_input(&self) -> Input<'_>;
+}
+
+macro_rules! as_input {
+    ($($from:ty => $variant:ident),* $(,)?) => {
+        $(impl AsInput for $from {
+            fn as_input(&self) -> Input<'_> {
+                Input::$variant(self.as_ref())
+            }
+        })*
+    };
+}
+
+as_input!(
+    str => Path, String => Path, OsStr => Path, OsString => Path, Path => Path, PathBuf => Path,
+    [u8] => Encoded, Vec<u8> => Encoded,
+);
+
+#[cfg(feature = "bytes")]
+as_input!(bytes::Bytes => Encoded);
+
+impl<const N: usize> AsInput for [u8; N] {
+    fn as_input(&self) -> Input<'_> {
+        Input::Encoded(self)
+    }
+}
+
+impl AsInput for DynamicImage {
+    fn as_input(&self) -> Input<'_> {
+        Input::Image(self)
+    }
+}
+
+impl AsInput for RgbImage {
+    fn as_input(&self) -> Input<'_> {
+        Input::Rgb(self)
+    }
+}
+
+impl AsInput for Image {
+    fn as_input(&self) -> Input<'_> {
+        Input::Decoded(self)
+    }
+}
+
+impl AsInput for Input<'_> {
+    fn as_input(&self) -> Input<'_> {
+        *self
+    }
+}
+
+macro_rules! as_input_behind {
+    ($($pointer:ty),*) => {
+        $(impl<T: AsInput + ?Sized> AsInput for $pointer {
+            fn as_input(&self) -> Input<'_> {
+                (**self).as_input()
+            }
+        })*
+    };
+}
+
+as_input_behind!(&T, Box<T>, Arc<T>);
+
+impl<T: AsInput + ToOwned + ?Sized> AsInput for Cow<'_, T> {
+    fn as_input(&self) -> Input<'_> {
+        (**self).as_input()
+    }
+}
+
+impl Input<'_> {
+    /// What error messages call the image.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Path(path) => file_name(path),
+            Self::Encoded(_) | Self::Image(_) | Self::Rgb(_) | Self::Decoded(_) => {
+                "image".to_owned()
+            }
+        }
+    }
+
+    /// Decodes to the transform's mode, resizes and crops.
+    pub(super) fn pixels(
+        &self,
+        options: &DecodeOptions,
+        transform: &EvalTransform,
+    ) -> Result<Pixels, Error> {
+        let decode_error = |source| Error::Decode { image: self.name(), source };
+        let mode = transform.mode();
+        let decoded;
+        let image = match *self {
+            Self::Decoded(image) if image.mode() == mode => image,
+            Self::Decoded(image) => {
+                decoded = image.clone().convert(mode);
+                &decoded
+            }
+            Self::Path(path) => {
+                let bytes = read(path)?;
+                decoded = decode(&bytes, mode, options).map_err(decode_error)?;
+                &decoded
+            }
+            Self::Encoded(bytes) => {
+                decoded = decode(bytes, mode, options).map_err(decode_error)?;
+                &decoded
+            }
+            Self::Rgb(image) => {
+                let size_error = |source| Error::ImageSize { image: self.name(), source };
+                let data = image.as_raw().clone();
+                decoded = Image::new(ColorMode::Rgb, image.width(), image.height(), data)
+                    .map_err(size_error)?
+                    .convert(mode);
+                &decoded
+            }
+            Self::Image(image) => {
+                let size_error = |source| Error::ImageSize { image: self.name(), source };
+                decoded = Image::from_dynamic(image, mode).map_err(size_error)?;
+                &decoded
+            }
+        };
+        let transform_error = |source| Error::Transform { image: self.name(), source };
+        transform.pixels(image).map_err(transform_error)
+    }
+}
+
+/// Files beyond this are no images of any use, and are not read into memory.
+const MAX_FILE: u64 = 1 << 30;
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let error = |source| Error::Read { image: file_name(path), source };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(error)?;
+    if file.metadata().map_err(error)?.is_dir() {
+        return Err(error(std::io::Error::other("this is a folder, not an image")));
+    }
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(error)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(error(std::io::Error::other("the file is larger than 1 GiB")));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,204 @@
+//! A model: the one place that joins the rooms.
+//!
+//! ```text
+//! Input -> Pixels (H, W, C) u8 -> batch -> Engine -> named outputs -> a task of `tasks`
+//! ```
+
+mod batch;
+mod builder;
+mod declared;
+mod decoders;
+mod described;
+mod find;
+mod input;
+mod load;
+mod preprocessor;
+
+pub use builder::ModelBuilder;
+pub use described::Description;
+pub use input::{AsInput, Input};
+pub use preprocessor::Preprocessor;
+
+use std::sync::Arc;
+
+use self::decoders::Decoders;
+use crate::Error;
+use crate::arch::Network;
+use crate::engine::{Array, Capabilities, Engine, Images, Outputs};
+use crate::labels::{ClassifierActivation, LabelSet};
+use crate::preprocess::{Pixels, TransformError};
+use crate::pretrained::{Resolved, ResolvedPreprocessing};
+use crate::weights::Checkpoint;
+
+/// A loaded model with its preprocessing: it runs, and tasks such as [`Classifier`](crate::Classifier) say
+/// what its outputs mean.
+///
+/// It is cheap to clone (clones share the weights) and works from any number of threads at once.
+///
+/// ```
+/// # #[cfg(feature = "bundled")] {
+/// use effnet::Model;
+/// let model = Model::builder().build()?;
+/// let embedding = model.embed("examples/images/coffee.png")?;
+/// assert_eq!(embedding.len(), 1280);
+/// # }
+/// # Ok::<(), effnet::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Model(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    network: Network,
+    engine: Arc<dyn Engine>,
+    /// `None` where the network's channels are those of no image.
+    preprocessor: Option<Preprocessor>,
+    labels: Option<LabelSet>,
+    decoders: Decoders,
+    provenance: Provenance,
+    checkpoint: Option<Checkpoint>,
+}
+
+/// How a model's results come about.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Provenance {
+    /// The model's full name.
+    pub model: String,
+    /// Its architecture.
+    pub architecture: String,
+    /// Its pretrained tag.
+    pub tag: Option<String>,
+    /// The commit of its hub repository, where it comes from one.
+    pub revision: Option<String>,
+    /// The file that its weights come from, or `seeded:N`.
+    pub weights: String,
+    /// What runs it, and where.
+    pub engine: Capabilities,
+    /// The preprocessing's values and where each comes from.
+    pub preprocessing: ResolvedPreprocessing,
+    /// What makes probabilities of the outputs, and what says so.
+    pub activation: Resolved<ClassifierActivation>,
+    /// What the user may want to know: a retired name, keys of a configuration that were ignored.
+    pub notes: Vec<String>,
+}
+
+impl Model {
+    /// Settings of a new model.
+    #[must_use]
+    pub fn builder() -> ModelBuilder {
+        ModelBuilder::default()
+    }
+
+    /// The network's outputs for an image, one a class; without a classifier, the pooled features.
+    ///
+    /// # Errors
+    ///
+    /// An image that cannot be read, or an engine that fails.
+    pub fn logits(&self, image: impl AsInput) -> Result<Vec<f32>, Error> {
+        self.output(image, "logits")
+    }
+
+    /// The feature map at the end of each resolution, each (1, C, h, w), coarsest last.
+    ///
+    /// # Errors
+    ///
+    /// As [`logits`](Self::logits).
+    pub fn feature_maps(&self, image: impl AsInput) -> Result<Vec<Array>, Error> {
+        let taps = self.network().graph().outputs();
+        let stages: Vec<&str> =
+            taps.iter().map(String::as_str).filter(|tap| tap.starts_with("stages.")).collect();
+        let outputs = self.outputs(image, &stages)?;
+        outputs.into_iter().map(|(_, output)| Ok(output.into_array()?)).collect()
+    }
+
+    /// The outputs of these names for an image: see [`Engine::run`].
+    ///
+    /// # Errors
+    ///
+    /// As [`logits`](Self::logits); a name that the network does not have.
+    ///
+    /// ```
+    /// use effnet::Model;
+    /// let model = Model::builder().model("efficientnet_lite0").weights("seeded:0").build()?;
+    /// let outputs = model.outputs("examples/images/coffee.png", &["blocks.1.0", "logits"])?;
+    /// assert_eq!(outputs.get("blocks.1.0").unwrap().shape(), [1, 24, 56, 56]);
+    /// # Ok::<(), effnet::Error>(())
+    /// ```
+    pub fn outputs(&self, image: impl AsInput, outputs: &[&str]) -> Result<Outputs, Error> {
+        self.run_pixels(&[&self.preprocessor()?.pixels(image)?], outputs)
+    }
+
+    /// An image as the network will see it, resized and cropped: (H, W, C) bytes.
+    ///
+    /// # Errors
+    ///
+    /// An image that cannot be read.
+    pub fn pixels(&self, image: impl AsInput) -> Result<Pixels, Error> {
+        self.preprocessor()?.pixels(image)
+    }
+
+    /// Runs the network on images that are already resized, of any size: see [`Engine::run`].
+    ///
+    /// # Errors
+    ///
+    /// Images that the network does not take, a name that it does not have, or an engine that fails.
+    pub fn run(&self, images: Images<'_>, outputs: &[&str]) -> Result<Outputs, Error> {
+        Ok(self.0.engine.run(images, outputs)?)
+    }
+
+    /// Number of outputs; 0 where the network has no classifier.
+    #[must_use]
+    pub fn num_classes(&self) -> usize {
+        self.0.network.num_classes
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.0.network
+    }
+
+    /// What runs the network.
+    #[must_use]
+    pub fn engine(&self) -> &dyn Engine {
+        &*self.0.engine
+    }
+
+    /// The classes' names, where they are known.
+    #[must_use]
+    pub fn labels(&self) -> Option<&LabelSet> {
+        self.0.labels.as_ref()
+    }
+
+    /// What prepares images.
+    ///
+    /// # Errors
+    ///
+    /// A network of 2, 5 or more input channels, which no image has; [`run`](Self::run) takes its tensors.
+    pub fn preprocessor(&self) -> Result<&Preprocessor, Error> {
+        let Provenance { model, preprocessing, .. } = &self.0.provenance;
+        self.0.preprocessor.as_ref().ok_or_else(|| Error::Preprocessing {
+            model: model.clone(),
+            source: TransformError::Channels(preprocessing.input_size.value.into()),
+        })
+    }
+
+    /// How the results come about.
+    #[must_use]
+    pub fn provenance(&self) -> &Provenance {
+        &self.0.provenance
+    }
+
+    /// SHA-256 of the weights' file, in hexadecimal; `None` for generated weights. Computed at the
+    /// first call.
+    #[must_use]
+    pub fn weights_digest(&self) -> Option<&str> {
+        self.0.checkpoint.as_ref().map(Checkpoint::digest)
+    }
+
+    /// The values of one output for an image.
+    pub(crate) fn output(&self, image: impl AsInput, output: &str) -> Result<Vec<f32>, Error> {
+        Ok(self.outputs(image, &[output])?.take(output)?.data)
+    }
+}

@@ -1,0 +1,121 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::AsInput;
+use crate::Error;
+use crate::preprocess::{DecodeOptions, EvalTransform, Pixels, PreprocessConfig, TransformError};
+use crate::pretrained::ResolvedPreprocessing;
+
+/// What prepares a model's images, without its network.
+#[derive(Debug, Clone)]
+pub struct Preprocessor {
+    values: ResolvedPreprocessing,
+    notes: Vec<String>,
+    transform: EvalTransform,
+    decode: DecodeOptions,
+    listener: Listener,
+}
+
+/// Takes a line on a single image.
+type Listen = dyn Fn(&str) + Send + Sync;
+
+/// Who is told what a user may want to know of single images.
+#[derive(Clone, Default)]
+pub(super) struct Listener(Option<Arc<Listen>>);
+
+impl Listener {
+    pub(super) fn new(listen: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(listen)))
+    }
+
+    fn tell(&self, note: impl FnOnce() -> String) {
+        if let Some(listen) = &self.0 {
+            listen(&note());
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Listener").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Preprocessor {
+    pub(super) fn new(
+        model: &str,
+        values: ResolvedPreprocessing,
+        decode: DecodeOptions,
+        notes: Vec<String>,
+        listener: Listener,
+    ) -> Result<Self, Error> {
+        let transform = transform(&values)
+            .map_err(|source| Error::Preprocessing { model: model.to_owned(), source })?;
+        Ok(Self { values, notes, transform, decode, listener })
+    }
+
+    /// An image resized and cropped: (H, W, C) bytes.
+    ///
+    /// # Errors
+    ///
+    /// An image that cannot be read.
+    pub fn pixels(&self, image: impl AsInput) -> Result<Pixels, Error> {
+        let image = image.as_input();
+        let pixels = image.pixels(&self.decode, &self.transform)?;
+        if pixels.is_clipped() {
+            self.tell(|| format!("{}: levels beyond 255 became white, as in Pillow", image.name()));
+        }
+        Ok(pixels)
+    }
+
+    /// An image as the network takes it: (C, H, W), normalized.
+    ///
+    /// # Errors
+    ///
+    /// As [`pixels`](Self::pixels).
+    pub fn input(&self, image: impl AsInput) -> Result<Vec<f32>, Error> {
+        let image = image.as_input();
+        let pixels = self.pixels(image)?;
+        let mut input = vec![0.0; self.transform.input_len()];
+        let error = |source| Error::Transform { image: image.name(), source };
+        self.transform.normalize(&pixels, &mut input).map_err(error)?;
+        Ok(input)
+    }
+
+    /// Tells who listens.
+    pub(super) fn tell(&self, note: impl FnOnce() -> String) {
+        self.listener.tell(note);
+    }
+
+    /// Resize, crop and normalization.
+    #[must_use]
+    pub fn transform(&self) -> &EvalTransform {
+        &self.transform
+    }
+
+    /// The preprocessing's values and where each comes from.
+    #[must_use]
+    pub fn values(&self) -> &ResolvedPreprocessing {
+        &self.values
+    }
+
+    /// What the user may want to know: a retired name, values that were made to fit.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+/// The preprocessing's values as the transform takes them.
+fn transform(values: &ResolvedPreprocessing) -> Result<EvalTransform, TransformError> {
+    let [channels, height, width] = values.input_size.value;
+    EvalTransform::new(PreprocessConfig {
+        pipeline: values.pipeline,
+        input_size: (channels, height, width),
+        interpolation: values.interpolation.value.parse()?,
+        crop_pct: values.crop_pct.value,
+        crop_mode: values.crop_mode.value.parse()?,
+        mean: values.mean.value.clone(),
+        std: values.std.value.clone(),
+    })
+}

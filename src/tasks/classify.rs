@@ -1,0 +1,160 @@
+use std::ops::Deref;
+
+use super::{Outcome, Prediction, Record};
+use crate::Error;
+use crate::labels::{ClassifierActivation, top_k};
+use crate::model::{AsInput, Model, ModelBuilder};
+
+/// A model whose outputs are classes.
+///
+/// It is cheap to clone (clones share the weights) and works from any number of threads at once.
+///
+/// ```
+/// # #[cfg(feature = "bundled")] {
+/// use effnet::Classifier;
+/// let classifier = Classifier::new(effnet::Model::builder().build()?)?;
+/// let best = &classifier.classify("examples/images/coffee.png", 5)?[0];
+/// assert_eq!(best.label.as_deref(), Some("espresso"));
+/// # }
+/// # Ok::<(), effnet::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Classifier {
+    model: Model,
+}
+
+/// A classifier is a model: what that has, it has.
+impl Deref for Classifier {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.model
+    }
+}
+
+impl ModelBuilder {
+    /// A model as [`build`](Self::build) makes it, whose outputs are classes.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), and a network without classifier.
+    pub fn build_classifier(self) -> Result<Classifier, Error> {
+        Classifier::new(self.build()?)
+    }
+}
+
+impl Classifier {
+    /// Takes the outputs of `model` for classes.
+    ///
+    /// # Errors
+    ///
+    /// A network without classifier.
+    pub fn new(model: Model) -> Result<Self, Error> {
+        match model.num_classes() {
+            0 => Err(Error::NoClassifier { model: model.provenance().model.clone() }),
+            _ => Ok(Self { model }),
+        }
+    }
+
+    /// The `k` most probable classes of an image, best first; fewer where the model has fewer. A
+    /// network with one output has two classes, see [`top_k`](crate::labels::top_k()).
+    ///
+    /// # Errors
+    ///
+    /// An image that cannot be read, or an engine that fails.
+    pub fn classify(&self, image: impl AsInput, k: usize) -> Result<Vec<Prediction>, Error> {
+        self.top_k(&self.model.logits(image)?, k)
+    }
+
+    /// [`classify`](Self::classify) for many images in one batch: decoding runs in parallel, an
+    /// image that fails does not stop the others. Results are in the order of `images`.
+    ///
+    /// The batch takes memory for all of them; [`classify_each`](Self::classify_each) takes any number.
+    pub fn classify_batch<I>(&self, images: &[I], k: usize) -> Vec<Result<Vec<Prediction>, Error>>
+    where
+        I: AsInput + Sync,
+    {
+        self.model.batch(images, "logits", |logits| self.top_k(logits, k))
+    }
+
+    /// Classifies any number of images in batches of `batch_size`. While one batch is in the network, the
+    /// next is taken from `images` and decoded; no more of them are held. `each` gets every image with its
+    /// result, in order; an error of `each` ends the run at once.
+    ///
+    /// # Errors
+    ///
+    /// That of `each`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "bundled")] {
+    /// let classifier = effnet::Model::builder().build_classifier()?;
+    /// let images = std::iter::repeat("examples/images/coffee.png"); // any number
+    /// let mut seen = 0;
+    /// let ended = classifier.classify_each(images, 2, 1, |image, result| {
+    ///     println!("{image}: {:?}", result.unwrap()[0].label);
+    ///     seen += 1;
+    ///     if seen < 3 { Ok(()) } else { Err("enough") }
+    /// });
+    /// assert_eq!((ended, seen), (Err("enough"), 3));
+    /// # }
+    /// # Ok::<(), effnet::Error>(())
+    /// ```
+    pub fn classify_each<I, E>(
+        &self,
+        images: impl IntoIterator<Item = I>,
+        batch_size: usize,
+        k: usize,
+        each: impl FnMut(I, Result<Vec<Prediction>, Error>) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
+        I: AsInput + Send + Sync,
+    {
+        self.model.each(images, batch_size, "logits", |logits| self.top_k(logits, k), each)
+    }
+
+    /// The probability of every class: the softmax of the logits, or the sigmoid of each. Of a network with
+    /// one output there are two, the positive class's last.
+    ///
+    /// # Errors
+    ///
+    /// As [`classify`](Self::classify); outputs of which no probabilities are made.
+    pub fn probabilities(&self, image: impl AsInput) -> Result<Vec<f32>, Error> {
+        let mut classes = top_k(&self.model.logits(image)?, self.activation(), usize::MAX)?;
+        classes.sort_unstable_by_key(|scored| scored.index);
+        let probabilities = classes.into_iter().map(|scored| scored.probability);
+        probabilities.collect::<Option<_>>().ok_or(Error::NoProbabilities)
+    }
+
+    /// The `k` most probable classes of one image's logits, best first.
+    ///
+    /// # Errors
+    ///
+    /// Logits that are not finite.
+    pub fn top_k(&self, logits: &[f32], k: usize) -> Result<Vec<Prediction>, Error> {
+        let labels = self.model.labels();
+        let scored = top_k(logits, self.activation(), k)?;
+        // The labels of one output are those of a pair of classes, whether or not it is made one.
+        let is_alone = logits.len() == 1 && self.activation() == ClassifierActivation::None;
+        let positive = usize::from(is_alone);
+        Ok(scored.into_iter().map(|s| Prediction::new(s, s.index + positive, labels)).collect())
+    }
+
+    /// The JSON form of a result.
+    #[must_use]
+    pub fn record(
+        &self,
+        image: impl Into<String>,
+        result: Result<Vec<Prediction>, Error>,
+    ) -> Record {
+        let outcome = match result {
+            Ok(predictions) => Outcome::Predictions(predictions),
+            Err(error) => Outcome::Error(error.to_string()),
+        };
+        let model = self.model.provenance().model.clone();
+        Record { image: image.into(), model, outcome }
+    }
+
+    fn activation(&self) -> ClassifierActivation {
+        self.model.provenance().activation.value
+    }
+}

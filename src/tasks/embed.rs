@@ -1,0 +1,45 @@
+//! Embeddings: the pooled features that a classifier reads.
+
+use crate::Error;
+use crate::model::{AsInput, Model};
+
+/// timm's `pre_logits`.
+const OUTPUT: &str = "pre_logits";
+
+impl Model {
+    /// The pooled features that the classifier reads (timm's `pre_logits`): an embedding.
+    ///
+    /// # Errors
+    ///
+    /// As [`logits`](Self::logits).
+    pub fn embed(&self, image: impl AsInput) -> Result<Vec<f32>, Error> {
+        self.output(image, OUTPUT)
+    }
+
+    /// [`embed`](Self::embed) for many images in one batch: decoding runs in parallel, an image that fails
+    /// does not stop the others. Results are in the order of `images`.
+    pub fn embed_batch<I>(&self, images: &[I]) -> Vec<Result<Vec<f32>, Error>>
+    where
+        I: AsInput + Sync,
+    {
+        self.batch(images, OUTPUT, |row| Ok(row.to_vec()))
+    }
+
+    /// [`embed`](Self::embed) for any number of images, as
+    /// [`classify_each`](crate::Classifier::classify_each) classifies them.
+    ///
+    /// # Errors
+    ///
+    /// That of `each`.
+    pub fn embed_each<I, E>(
+        &self,
+        images: impl IntoIterator<Item = I>,
+        batch_size: usize,
+        each: impl FnMut(I, Result<Vec<f32>, Error>) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
+        I: AsInput + Send + Sync,
+    {
+        self.each(images, batch_size, OUTPUT, |row| Ok(row.to_vec()), each)
+    }
+}

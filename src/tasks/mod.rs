@@ -1,0 +1,8 @@
+//! What a model's outputs mean.
+
+mod classify;
+mod embed;
+mod prediction;
+
+pub use classify::Classifier;
+pub use prediction::{Outcome, Prediction, Record};
