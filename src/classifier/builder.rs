@@ -74,7 +74,7 @@ impl ClassifierBuilder {
         self
     }
 
-    /// What runs the network; by default the fastest engine that can.
+    /// What runs the network; by default the fastest engine that the device has.
     #[must_use]
     pub fn engine(mut self, engine: EngineChoice) -> Self {
         self.engine = engine;
@@ -245,8 +245,7 @@ impl ClassifierBuilder {
             // Names of other classes would be wrong names.
             None => labels.filter(|labels| labels.len() == classes(num_classes)),
         };
-        let (engine, note) = self.load_engine(&source, &network, &device)?;
-        notes.extend(note);
+        let engine = self.load_engine(&source, &network, &device)?;
         if self.dtype != engine.dtype() {
             let (asked, used) = (self.dtype.name(), engine.dtype().name());
             let reason = match engine.isa() {
@@ -365,42 +364,27 @@ impl ClassifierBuilder {
         Ok(activation)
     }
 
-    /// The engine, and a note where it is not the one that a user would expect.
     fn load_engine(
         &self,
         source: &Source,
         network: &Network,
         device: &Device,
-    ) -> Result<(Box<dyn Engine>, Option<String>), Error> {
-        let mut note = None;
-        match self.engine {
-            EngineChoice::Cpu if !device.is_cpu() => {
-                let reason = "the engine `cpu` runs on the CPU".to_owned();
-                let device = self.device.clone().unwrap_or_default();
-                return Err(Error::Device { device, reason });
-            }
-            EngineChoice::Auto | EngineChoice::Cpu if device.is_cpu() => {
-                let options = CpuOptions {
-                    threads: self.threads,
-                    dtype: self.dtype,
-                    ..CpuOptions::default()
-                };
-                match cpu_engine(source, network, options) {
-                    Err(Error::Engine(EngineError::Cpu(error @ CpuError::CannotLower { .. })))
-                        if self.engine == EngineChoice::Auto =>
-                    {
-                        note = Some(error.to_string());
-                    }
-                    engine => return Ok((Box::new(engine?), None)),
-                }
-            }
-            _ => {}
+    ) -> Result<Box<dyn Engine>, Error> {
+        if device.is_cpu() && self.engine != EngineChoice::Candle {
+            let (threads, dtype) = (self.threads, self.dtype);
+            let options = CpuOptions { threads, dtype, ..CpuOptions::default() };
+            return Ok(Box::new(cpu_engine(source, network, options)?));
+        }
+        if self.engine == EngineChoice::Cpu {
+            let reason = "the engine `cpu` runs on the CPU".to_owned();
+            let device = self.device.clone().unwrap_or_default();
+            return Err(Error::Device { device, reason });
         }
         let build = |vb: VarBuilder<'_>| EfficientNet::new(network, &vb);
         let model = load_tensors(source, device, build)?;
         let in_chans = network.in_chans;
         let engine = CandleEngine::new(model, in_chans, device.clone(), self.threads)?;
-        Ok((Box::new(engine), note))
+        Ok(Box::new(engine))
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) struct LoadArgs {
 /// Engines by name.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum EngineName {
-    /// The fastest that can run the model
+    /// Fused kernels on a CPU, Candle's operations on any other device
     Auto,
     /// Fused kernels for the CPU
     Cpu,

@@ -51,8 +51,7 @@ pub trait Engine: Send + Sync + Debug {
 /// Which engine runs a network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum EngineChoice {
-    /// The fused CPU engine for a network on a CPU that it can lower, Candle's operations for all
-    /// else.
+    /// The fused CPU engine on a CPU, Candle's operations on any other device.
     #[default]
     Auto,
     /// The fused CPU engine.
