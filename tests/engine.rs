@@ -22,8 +22,11 @@ fn network(name: &str) -> Network {
 }
 
 fn candle(network: &Network, shape: [usize; 4]) -> Outputs {
-    let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
-    let model = EfficientNet::new(network, &vb).unwrap();
+    candle_with(network, &seeded::var_builder(0, DType::F32, &Device::Cpu), shape)
+}
+
+fn candle_with(network: &Network, vb: &VarBuilder<'_>, shape: [usize; 4]) -> Outputs {
+    let model = EfficientNet::new(network, vb).unwrap();
     let engine = CandleEngine::new(model, network.in_chans, Device::Cpu, None).unwrap();
     engine.run(Images::new(&seeded::images(0, &shape), shape).unwrap(), ALL).unwrap()
 }
@@ -171,14 +174,19 @@ fn equals_candle_with_other_norms_in_every_kind_of_block() {
             // A norm of what is pooled already is refused.
             let arch = Arch { norm, head: Head::ConvThenPool, ..*arch::find(name).unwrap() };
             let network = arch.network(&Default::default()).unwrap();
-            let engine = cpu(&network, 2, None);
-            let ours = run(&engine, shape);
-            if let Err(miss) = compare(&ours, &candle(&network, shape)) {
+            // The gates of a global context are too steep behind norms that they were not made for.
+            let vb = gentle(&network);
+            let engine = |threads| {
+                let options = CpuOptions { threads: Some(threads), ..CpuOptions::default() };
+                CpuEngine::new(&network, &vb, options).unwrap()
+            };
+            let ours = run(&engine(2), shape);
+            if let Err(miss) = compare(&ours, &candle_with(&network, &vb, shape)) {
                 panic!("{name} {norm:?}: {miss}");
             }
             let images = seeded::images(0, &shape);
             let last = Images::new(&images[images.len() / 2..], [1, 3, 65, 98]).unwrap();
-            let alone = cpu(&network, 1, None).run(last, ALL).unwrap().logits.unwrap();
+            let alone = engine(1).run(last, ALL).unwrap().logits.unwrap();
             assert_eq!(ours.logits.unwrap().data[1000..], alone.data, "{name} {norm:?}");
         }
     }
