@@ -218,6 +218,9 @@ fn an_image_of_which_nothing_is_left_is_refused() {
 fn equals_candle_at_native_size() {
     check("efficientnet_b0", [1, 3, 224, 224]);
     check("tf_efficientnet_lite0", [1, 3, 224, 224]);
+    check("efficientnet_b0_gn", [1, 3, 224, 224]);
+    check("test_efficientnet_ln", [1, 3, 160, 160]);
+    check("test_efficientnet_evos", [1, 3, 160, 160]);
 }
 
 #[test]
