@@ -3,7 +3,7 @@
 //! [`Isa::peak_gflops`] measures) and the memory limit (a copy of as many bytes as the step reads and
 //! writes, weights included), and how near the fastest pass comes to the larger of the two. The peak
 //! is that of float32 for bfloat16 pairs too, whose instructions may do more: they can pass the limit.
-//! A softmax and activations count as nothing.
+//! A softmax, activations and norms count as nothing.
 //!
 //! `cargo bench --bench kernels -- depthwise`
 
@@ -16,7 +16,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use effnet::arch::{self, Activation, Arch, Head, NumFeatures, SeKind};
+use effnet::arch::{self, Activation, Arch, Head, Norm, NumFeatures, SeKind};
 use effnet::engine::{CpuEngine, CpuOptions, Dtype, Engine, Images, Isa};
 use effnet::summary::{Layer, Summary};
 use effnet::weights::seeded;
@@ -29,6 +29,10 @@ enum Task {
     Attention,
     /// Mixes the weights of all layers but the first, which routes, from their experts'.
     Mix,
+    /// Reads what the layers give.
+    Moments,
+    /// Reads what the layers give, and writes it normed.
+    Norm,
 }
 
 /// One step of a network of a stem, one block and a head.
@@ -39,6 +43,7 @@ struct Case {
     /// Channels and side of the block's input.
     input: (usize, usize),
     act: Activation,
+    norm: Norm,
     head: Head,
     /// What `se` stands for, where it is not squeeze-excitation.
     se_layer: Option<SeKind>,
@@ -103,6 +108,7 @@ const CASE: Case = Case {
     def: &[],
     input: (0, 0),
     act: Activation::Silu,
+    norm: Norm::BatchNorm,
     head: Head::ConvThenPool,
     se_layer: None,
     dtype: Dtype::F32,
@@ -110,6 +116,22 @@ const CASE: Case = Case {
     layers: &[],
     task: Task::Layers,
 };
+
+/// A case of a norm after a `ds` block's depthwise convolution.
+macro_rules! norm {
+    ($name:literal, $norm:expr, $task:ident, $step:literal) => {
+        Case {
+            name: $name,
+            def: &[&["ds_r1_k3_s1_c96"]],
+            input: (96, 56),
+            norm: $norm,
+            step: $step,
+            layers: &["blocks.0.0.conv_dw"],
+            task: Task::$task,
+            ..CASE
+        }
+    };
+}
 
 /// An inverted residual as EfficientNet-B0 has them in the middle.
 const INVERTED: Case = Case { def: &[&["ir_r1_k5_s1_e6_c80_se0.25"]], input: (80, 14), ..CASE };
@@ -219,6 +241,10 @@ const CASES: &[Case] = &[
         task: Task::Mix,
         ..CASE
     },
+    norm!("moments", Norm::GroupNorm { group_size: 8 }, Moments, "moments 96"),
+    norm!("group norm", Norm::GroupNorm { group_size: 8 }, Norm, "norm 96 in groups of 8"),
+    norm!("EvoNorm", Norm::EvoNormS0 { group_size: 8 }, Norm, "norm 96 in groups of 8"),
+    norm!("layer norm", Norm::LayerNorm, Norm, "norm 96"),
     attention!(4, 64, 160, 14),
     attention!(8, 48, 192, 24),
     Case {
@@ -292,6 +318,8 @@ fn work(case: &Case, summary: &Summary) -> (u64, usize) {
             let read: usize = own.iter().map(|layer| len(layer.output)).sum();
             (2 * (query * keys) as u64, size_of::<f32>() * (read + query))
         }
+        Task::Moments => (0, size_of::<f32>() * len(last.output)),
+        Task::Norm => (0, size_of::<f32>() * 2 * len(last.output)),
         Task::Mix => {
             let experts = len(first.output);
             let weights: u64 = own[1..].iter().map(|layer| layer.figures.parameters).sum();
@@ -327,6 +355,7 @@ fn kernels(criterion: &mut Criterion) {
             arch_def: case.def,
             stem_size: chs,
             act_layer: case.act,
+            norm: case.norm,
             head: case.head,
             num_features: NumFeatures::Fixed(1280),
             se_layer: case.se_layer.unwrap_or(base.se_layer),

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use candle_core::{DType, Device, Tensor};
-use effnet::arch::{self, Arch, NetworkOptions};
+use effnet::arch::{self, Arch, NetworkOptions, Norm};
 use effnet::models::EfficientNet;
 use effnet::pretrained;
 use effnet::weights::{seeded, tensor_shapes};
@@ -67,6 +67,15 @@ fn a_layout_that_differs_is_noticed() {
     assert!(LAYOUTS.lines().any(|line| line == layout(arch)));
     let wider = Arch { channel_multiplier: 1.2, ..*arch };
     assert!(!LAYOUTS.lines().any(|line| line == layout(&wider)));
+}
+
+#[test]
+fn channels_divide_into_the_groups_of_norms() {
+    for norm in [Norm::GroupNorm { group_size: 16 }, Norm::EvoNormS0 { group_size: 16 }] {
+        let arch = Arch { norm, ..*arch::find("test_efficientnet").unwrap() };
+        let error = arch.network(&Default::default()).unwrap_err().to_string();
+        assert_eq!(error, "`test_efficientnet`: 24 channels do not divide into groups of 16");
+    }
 }
 
 #[test]

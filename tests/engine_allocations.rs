@@ -68,6 +68,8 @@ fn a_steady_forward_allocates_nothing() {
         "tf_efficientnet_cc_b0_4e",
         "gc_efficientnetv2_rw_t",
         "mobilenetv4_hybrid_medium",
+        "efficientnet_b0_gn",
+        "test_efficientnet_ln",
     ] {
         check(name);
     }

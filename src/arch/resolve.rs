@@ -2,7 +2,8 @@
 
 use super::pruned::prune;
 use super::{
-    Arch, ArchError, BlockDef, DepthMultiplier, Network, NumFeatures, make_divisible, scale_depth,
+    Arch, ArchError, BlockDef, DepthMultiplier, Network, Norm, NumFeatures, Op, make_divisible,
+    scale_depth,
 };
 
 /// What a network is built for.
@@ -78,7 +79,7 @@ impl Arch {
         if let Some(pruned) = self.pruned {
             prune(self.name, pruned, &mut stages, stem_chs)?;
         }
-        Ok(Network {
+        let network = Network {
             name: self.name.to_owned(),
             in_chans: options.in_chans,
             num_classes: options.num_classes,
@@ -97,7 +98,24 @@ impl Arch {
             norm: self.norm,
             bn_eps: self.bn_eps,
             drop_rate: options.drop_rate,
-        })
+        };
+        self.check_norms(&network)?;
+        Ok(network)
+    }
+
+    /// Checks that channels divide into the groups of their norms.
+    fn check_norms(&self, network: &Network) -> Result<(), ArchError> {
+        let (Norm::GroupNorm { group_size } | Norm::EvoNormS0 { group_size }) = self.norm else {
+            return Ok(());
+        };
+        let graph = network.graph();
+        let normed = graph.nodes.iter().filter(|node| matches!(node.op, Op::Norm { .. }));
+        match normed.map(|node| node.chs).find(|chs| !chs.is_multiple_of(group_size)) {
+            Some(channels) => {
+                Err(ArchError::GroupSize { name: self.name.to_owned(), channels, group_size })
+            }
+            None => Ok(()),
+        }
     }
 
     /// The block strings read, and repeated as often as the depth multiplier says.

@@ -17,8 +17,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EngineChoice {
-    /// The fused CPU engine for a network on a CPU that it can run, Candle's operations for all
-    /// else.
+    /// The fused CPU engine on a CPU, Candle's operations on any other device.
     #[default]
     Auto,
     /// The fused CPU engine.

@@ -69,7 +69,7 @@ impl ModelBuilder {
         self
     }
 
-    /// What runs the network; by default the fastest engine that can.
+    /// What runs the network; by default the fastest engine that the device has.
     #[must_use]
     pub fn engine(mut self, engine: EngineChoice) -> Self {
         self.load.engine = engine;

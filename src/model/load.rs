@@ -19,38 +19,30 @@ pub(super) struct Load {
     pub(super) threads: Option<usize>,
 }
 
-/// The engine that was asked for, and notes where it is not the one that a user would expect.
+/// The engine that was asked for, and a note where its numbers are not.
 pub(super) fn engine(
     source: &Source,
     network: &Network,
     load: Load,
-) -> Result<(Arc<dyn Engine>, Vec<String>), Error> {
-    let mut notes = Vec::new();
+) -> Result<(Arc<dyn Engine>, Option<String>), Error> {
     let engine = match (load.engine, on_cpu(load.device)) {
         (EngineChoice::Cpu, false) => {
             let reason = "the engine `cpu` runs on the CPU".to_owned();
             return Err(Error::Device { device: load.device.to_string(), reason });
         }
-        (EngineChoice::Auto, true) => match cpu_engine(source, network, load) {
-            Err(Error::Engine(EngineError::Cpu(error @ CpuError::CannotLower { .. }))) => {
-                notes.push(error.to_string());
-                candle_engine(source, network, load)?
-            }
-            engine => engine?,
-        },
-        (EngineChoice::Cpu, true) => cpu_engine(source, network, load)?,
+        (EngineChoice::Auto | EngineChoice::Cpu, true) => cpu_engine(source, network, load)?,
         (EngineChoice::Auto | EngineChoice::Candle, _) => candle_engine(source, network, load)?,
     };
     let capabilities = engine.capabilities();
-    if load.dtype != capabilities.dtype {
+    let note = (load.dtype != capabilities.dtype).then(|| {
         let (asked, used) = (load.dtype, capabilities.dtype);
         let reason = match capabilities.kernels {
             Some(kernels) => format!("the instruction set {kernels} of this machine"),
             None => format!("the engine {}", capabilities.engine),
         };
-        notes.push(format!("{reason} does not multiply {asked}: {used} is used"));
-    }
-    Ok((engine, notes))
+        format!("{reason} does not multiply {asked}: {used} is used")
+    });
+    Ok((engine, note))
 }
 
 /// The fused CPU engine with the source's tensors, strictly.

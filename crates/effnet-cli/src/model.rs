@@ -80,7 +80,7 @@ fn engines() -> impl TypedValueParser<Value = EngineChoice> {
     words(&EngineChoice::NAMES, |engine| match engine {
         EngineChoice::Cpu => "Fused kernels for the CPU",
         EngineChoice::Candle => "Candle's operations, one by one, on any device",
-        _ => "The fastest that can run the model",
+        _ => "Fused kernels on a CPU, Candle's operations on any other device",
     })
 }
 

@@ -6,6 +6,7 @@ use super::memory::{Floats, padded};
 use super::side::Pad;
 use super::simd::LANES;
 use crate::arch::{Activation, Conv};
+use crate::engine::fuse::Statistics;
 
 /// Where a layer reads or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub(super) enum Slot {
     Current,
     /// What the block's projection reads.
     Mid,
-    /// What is before that in a block of more than two layers: the memory of [`Slot::Next`], which is
-    /// written later.
+    /// What is before that in a block of more than two layers, or what a norm makes the output of: the
+    /// memory of [`Slot::Next`], which is written later.
     Side,
     /// An attention's query, key and value.
     Query,
@@ -32,6 +33,8 @@ pub(super) enum Slot {
 pub(super) enum Layer {
     Convolution(Convolution),
     Depthwise(Depthwise),
+    Moments(Moments),
+    Norm(Norm),
     SqueezeExcite(SqueezeExcite),
     GlobalContext(GlobalContext),
     Mix(Mix),
@@ -108,9 +111,8 @@ pub(super) struct Depthwise {
     pub(super) src: Slot,
     pub(super) dst: Slot,
     pub(super) source: Source,
-    /// Where the expansion's and the convolution's weights are among an image's own, if [`Mix`] made
-    /// them.
-    pub(super) mixed: Option<(usize, usize)>,
+    /// Where its weights are among an image's own, if [`Mix`] made them.
+    pub(super) mixed: Option<usize>,
     /// The reduction of the squeeze-excitation that follows, without bias: each task gives its part
     /// of the squeezed channels, from the sums of the outputs that it wrote.
     pub(super) reduce: Option<Matrix>,
@@ -121,8 +123,9 @@ pub(super) struct Depthwise {
 pub(super) enum Source {
     /// A feature map.
     Map,
-    /// A pointwise expansion of one, with the depthwise convolution's activation.
-    Expand(Matrix),
+    /// A pointwise expansion of one, with the depthwise convolution's activation; and where its weights
+    /// are among an image's own, if [`Mix`] made them.
+    Expand(Matrix, Option<usize>),
     /// The network's stem.
     Stem(Stem),
 }
@@ -144,6 +147,36 @@ pub(super) struct DepthwiseKernel {
     pub(super) at: usize,
     /// Computes a row of outputs.
     pub(super) row: unsafe fn(&DepthwiseRow<'_>),
+}
+
+/// The mean of each channel over a part of an image's pixels, and the sum of the squared distances from
+/// it: what a [`Norm`] of groups makes their statistics of.
+#[derive(Debug)]
+pub(super) struct Moments {
+    pub(super) chs: usize,
+    pub(super) src: Slot,
+}
+
+/// A norm by statistics of the map itself, and activation; then a residual. It works in place, or from
+/// one slot to another.
+#[derive(Debug)]
+pub(super) struct Norm {
+    pub(super) chs: usize,
+    /// A group's are made of what [`Moments`] left.
+    pub(super) statistics: Statistics,
+    /// Added to the variance.
+    pub(super) eps: f64,
+    /// `v`, where `x * sigmoid(v * x)` is what is over the standard deviation, in the place of `x - mean`.
+    pub(super) gate: Option<Floats>,
+    pub(super) scale: Floats,
+    pub(super) shift: Floats,
+    pub(super) act: Option<Activation>,
+    pub(super) src: Slot,
+    pub(super) dst: Slot,
+    /// Whether the block's input is added.
+    pub(super) residual: bool,
+    /// As [`Depthwise::reduce`].
+    pub(super) reduce: Option<Matrix>,
 }
 
 /// From the parts of the squeezed channels to a gate for each channel.
@@ -243,6 +276,8 @@ impl Layer {
             Self::Convolution(l) => Some(l.src),
             Self::Depthwise(l) => Some(l.src),
             Self::Pointwise(l) => Some(l.src),
+            Self::Moments(l) => Some(l.src),
+            Self::Norm(l) => Some(l.src),
             Self::SqueezeExcite(_) | Self::GlobalContext(_) => Some(Slot::Mid),
             Self::Attention(_) => Some(Slot::Query),
             Self::Mean(_) => Some(Slot::Current),
@@ -256,8 +291,10 @@ impl Layer {
             Self::Convolution(l) => Some(l.dst),
             Self::Depthwise(l) => Some(l.dst),
             Self::Pointwise(l) => Some(l.dst),
+            Self::Norm(l) => Some(l.dst),
             Self::Attention(_) => Some(Slot::Mid),
-            Self::SqueezeExcite(_)
+            Self::Moments(_)
+            | Self::SqueezeExcite(_)
             | Self::GlobalContext(_)
             | Self::Mix(_)
             | Self::Mean(_)
@@ -275,6 +312,10 @@ impl Layer {
                     + l.source.matrix().map_or(0, Matrix::bytes)
                     + optional(&l.reduce)
             }
+            Self::Norm(l) => {
+                let gate = l.gate.as_ref().map_or(0, Floats::len);
+                (gate + l.scale.len() + l.shift.len()) * size_of::<f32>() + optional(&l.reduce)
+            }
             Self::SqueezeExcite(l) => l.bias.len() * size_of::<f32>() + l.expand.bytes(),
             Self::GlobalContext(l) => {
                 let norm = (l.scale.len() + l.shift.len()) * size_of::<f32>();
@@ -285,7 +326,7 @@ impl Layer {
                 l.routing.bytes() + floats * size_of::<f32>()
             }
             Self::Pointwise(l) => l.matrix.bytes(),
-            Self::Attention(_) | Self::Mean(_) => 0,
+            Self::Moments(_) | Self::Attention(_) | Self::Mean(_) => 0,
             Self::Dense(l) => l.matrix.bytes(),
         }
     }
@@ -304,7 +345,7 @@ impl std::fmt::Display for Layer {
             Self::Depthwise(Depthwise { conv, kernels, source, .. }) => {
                 match source {
                     Source::Map => {}
-                    Source::Expand(matrix) => {
+                    Source::Expand(matrix, _) => {
                         write!(f, "expand {} -> {}, ", matrix.inputs(), matrix.n)?;
                     }
                     Source::Stem(stem) => {
@@ -317,6 +358,11 @@ impl std::fmt::Display for Layer {
                 let sides: Vec<String> = sides.iter().map(|k| format!("{k}x{k}")).collect();
                 write!(f, "depthwise {}/{} {}", sides.join("+"), conv.stride, conv.out_chs)
             }
+            Self::Moments(l) => write!(f, "moments {}", l.chs),
+            Self::Norm(Norm { chs, statistics, .. }) => match statistics {
+                Statistics::Groups(size) => write!(f, "norm {chs} in groups of {size}"),
+                Statistics::Positions => write!(f, "norm {chs}"),
+            },
             Self::SqueezeExcite(l) => {
                 write!(f, "squeeze-excite {} -> {}", l.expand.inputs(), l.expand.n)
             }
@@ -353,7 +399,7 @@ impl Source {
     fn matrix(&self) -> Option<&Matrix> {
         match self {
             Self::Map => None,
-            Self::Expand(matrix) | Self::Stem(Stem { matrix, .. }) => Some(matrix),
+            Self::Expand(matrix, _) | Self::Stem(Stem { matrix, .. }) => Some(matrix),
         }
     }
 }

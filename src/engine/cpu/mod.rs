@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Feature maps are (N, H, W, C), channels padded to whole vectors. Batch norms are folded into
-//! weights, which are packed once. An expansion and its depthwise convolution are one step over a
+//! weights, which are packed once; norms by statistics of the map itself are steps of their own, in place. An expansion and its depthwise convolution are one step over a
 //! few rows at a time, as are the stem and the first one, and a dense convolution and its projection, so
 //! what is between them never reaches memory. Images of a batch take the first steps a few at a time, so
 //! that their large maps stay in the caches, and the others in a group, which shares the weights. A forward

@@ -28,7 +28,7 @@ const ACTS: [Option<Activation>; 9] = [
 ];
 
 /// Those that there are kernels for on this machine, the twin included.
-fn all() -> Vec<(Isa, &'static Kernels)> {
+pub(super) fn all() -> Vec<(Isa, &'static Kernels)> {
     let kernels: Vec<_> = Isa::available().map(|isa| (isa, Kernels::of(isa).unwrap())).collect();
     assert_eq!(kernels.last().unwrap().0, Isa::Portable);
     kernels
@@ -50,7 +50,7 @@ fn close(isa: Isa, what: &str, ours: &[f32], theirs: &[f64]) {
 }
 
 /// Checks values to the precision of what they were added up from.
-fn close_to(isa: Isa, what: &str, ours: &[f32], theirs: &[f64], sizes: &[f64]) {
+pub(super) fn close_to(isa: Isa, what: &str, ours: &[f32], theirs: &[f64], sizes: &[f64]) {
     assert_eq!((ours.len(), ours.len()), (theirs.len(), sizes.len()));
     for (i, (a, (b, size))) in ours.iter().zip(theirs.iter().zip(sizes)).enumerate() {
         let bound = 2e-6 * (1.0 + size.abs());
@@ -76,15 +76,15 @@ fn exact(act: Option<Activation>, x: f64) -> f64 {
 }
 
 /// Every activation, with a residual and without, with a pool and without.
-fn follows() -> impl Iterator<Item = (Option<Activation>, bool, bool)> {
+pub(super) fn follows() -> impl Iterator<Item = (Option<Activation>, bool, bool)> {
     let flags = [(false, false), (true, false), (false, true), (true, true)];
     ACTS.into_iter().flat_map(move |act| flags.map(|(residual, pool)| (act, residual, pool)))
 }
 
 /// Rows of results that a kernel finishes, and what they should be.
-struct Finished {
+pub(super) struct Finished {
     width: usize,
-    out: Floats,
+    pub(super) out: Floats,
     residual: Floats,
     pool: Floats,
     expected: Vec<f64>,
@@ -95,7 +95,7 @@ struct Finished {
 
 impl Finished {
     /// For `results`, whose rows are `width` long, and whose rest of a row from `columns` on is any.
-    fn new(
+    pub(super) fn new(
         results: &[f64],
         (width, columns): (usize, usize),
         (act, added, pooled): (Option<Activation>, bool, bool),
@@ -120,7 +120,7 @@ impl Finished {
     }
 
     /// Where the kernel writes.
-    fn out(&mut self, (act, added, pooled): (Option<Activation>, bool, bool)) -> Out {
+    pub(super) fn out(&mut self, (act, added, pooled): (Option<Activation>, bool, bool)) -> Out {
         let mut out = Out { act, ..Out::new(self.out.as_mut_ptr(), self.width) };
         if added {
             out.residual = self.residual.as_ptr();
@@ -132,7 +132,7 @@ impl Finished {
     }
 
     /// The first `columns` of every row, and their sums.
-    fn check(&self, isa: Isa, what: &str, columns: usize) {
+    pub(super) fn check(&self, isa: Isa, what: &str, columns: usize) {
         let rows = self.out.as_slice().chunks(self.width);
         let theirs = self.expected.chunks(self.width).zip(self.sizes.chunks(self.width));
         for (ours, (theirs, sizes)) in rows.zip(theirs) {

@@ -1,7 +1,7 @@
 //! From a graph to fused layers.
 
-use super::{Conv, Fused, Kind, Layer, Weights};
-use crate::arch::{self, Graph, Node, Norm, Op, Value};
+use super::{Conv, Fused, Kind, Layer, Norm, Statistics, Weights};
+use crate::arch::{self, Activation, Graph, Node, Op, Value};
 
 /// An operation that no layer takes in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,41 +56,26 @@ impl Joining<'_> {
                 let conv = arch::Conv::pointwise(self.graph.chs(src), node.chs);
                 self.conv(node, dst, &[conv], None);
             }
-            Op::Norm { act } => {
-                let (norm, eps, act) = (self.graph.norm, self.graph.bn_eps, *act);
-                if norm != Norm::BatchNorm {
-                    self.push(node, dst, Kind::Norm { norm, eps, act, residual: None });
-                    return Ok(());
-                }
-                let norm = Some((node.path.clone(), eps));
-                match self.writer(src) {
-                    Some((conv, end)) if conv.is_bare() => {
-                        (conv.weights.norm, conv.act, *end) = (norm, act, dst);
-                    }
-                    _ if act.is_none() => {
-                        let weights = Weights { norm, chs: node.chs, ..Weights::default() };
-                        self.push(node, dst, Kind::ScaleShift(weights));
-                    }
-                    _ => return cannot("an activation without convolution", node),
-                }
-            }
+            Op::Norm { act } => self.norm(node, dst, *act)?,
             Op::Act(act) => match self.writer(src) {
                 Some((conv, end)) if conv.is_linear() => {
                     (conv.act, *end) = (Some(*act), dst);
                 }
                 _ => return cannot("an activation without convolution", node),
             },
-            Op::LayerScale => match self.writer(src) {
-                Some((conv, end)) if conv.is_linear() => {
-                    conv.weights.gamma = Some(format!("{}.gamma", node.path));
-                    *end = dst;
-                }
-                _ => return cannot("a layer scale without convolution", node),
-            },
+            Op::LayerScale => {
+                let (weights, end) = match self.last(src) {
+                    Some((Kind::Conv(conv), end)) if conv.is_linear() => (&mut conv.weights, end),
+                    Some((Kind::Norm(norm), end)) if norm.is_linear() => (&mut norm.affine, end),
+                    _ => return cannot("a layer scale without convolution", node),
+                };
+                (weights.gamma, *end) = (Some(format!("{}.gamma", node.path)), dst);
+            }
             Op::Add { .. } => match self.last(src) {
-                Some((Kind::Conv(Conv { residual, .. }) | Kind::Norm { residual, .. }, end))
-                    if residual.is_none() =>
-                {
+                Some((
+                    Kind::Conv(Conv { residual, .. }) | Kind::Norm(Norm { residual, .. }),
+                    end,
+                )) if residual.is_none() => {
                     (*residual, *end) = (Some(node.inputs[1]), dst);
                 }
                 _ => return cannot("a sum that no convolution ends in", node),
@@ -131,6 +116,46 @@ impl Joining<'_> {
         let gates = node.inputs.iter().any(|value| self.gate(*value).is_some());
         if gates && !matches!(node.op, Op::Conv { .. } | Op::CondConv { .. }) {
             return cannot("a gate that no convolution reads", node);
+        }
+        Ok(())
+    }
+
+    fn norm(&mut self, node: &Node, dst: Value, act: Option<Activation>) -> Result<(), CannotFuse> {
+        let eps = self.graph.bn_eps;
+        let (statistics, is_evo) = match (self.graph.norm, act) {
+            (arch::Norm::BatchNorm, _) => return self.fold(node, dst, Some(eps), act),
+            (arch::Norm::EvoNormS0 { .. }, None) => return self.fold(node, dst, None, None),
+            (arch::Norm::EvoNormS0 { group_size }, _) => (Statistics::Groups(group_size), true),
+            (arch::Norm::GroupNorm { group_size }, _) => (Statistics::Groups(group_size), false),
+            (arch::Norm::LayerNorm, _) => (Statistics::Positions, false),
+        };
+        let norm = Norm {
+            statistics,
+            eps,
+            gate: is_evo.then(|| format!("{}.v", node.path)),
+            affine: scale_and_shift(node, None),
+            act: act.filter(|_| !is_evo),
+            residual: None,
+        };
+        self.push(node, dst, Kind::Norm(norm));
+        Ok(())
+    }
+
+    /// A norm without statistics of the map; `eps` is that of running ones.
+    fn fold(
+        &mut self,
+        node: &Node,
+        dst: Value,
+        eps: Option<f64>,
+        act: Option<Activation>,
+    ) -> Result<(), CannotFuse> {
+        let weights = scale_and_shift(node, eps);
+        match self.writer(node.inputs[0]) {
+            Some((conv, end)) if conv.is_bare() => {
+                (conv.weights.norm, conv.act, *end) = (weights.norm, act, dst);
+            }
+            _ if act.is_none() => self.push(node, dst, Kind::ScaleShift(weights)),
+            _ => return cannot("an activation without convolution", node),
         }
         Ok(())
     }
@@ -206,6 +231,17 @@ impl Conv {
     fn is_linear(&self) -> bool {
         self.act.is_none() && self.residual.is_none()
     }
+}
+
+impl Norm {
+    fn is_linear(&self) -> bool {
+        self.act.is_none() && self.gate.is_none() && self.residual.is_none()
+    }
+}
+
+/// What a norm does after its statistics, or with running ones, whose epsilon is `eps`.
+fn scale_and_shift(node: &Node, eps: Option<f64>) -> Weights {
+    Weights { norm: Some((node.path.clone(), eps)), chs: node.chs, ..Weights::default() }
 }
 
 fn cannot<T>(what: &'static str, node: &Node) -> Result<T, CannotFuse> {

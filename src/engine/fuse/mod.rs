@@ -80,16 +80,10 @@ pub(crate) enum Kind {
         key_dim: usize,
     },
     AntiAlias(AntiAlias),
-    /// A batch norm that no convolution takes in: one factor and one summand a channel.
+    /// A norm without statistics of the map that no convolution takes in: one factor and one summand a
+    /// channel.
     ScaleShift(Weights),
-    /// A norm that needs statistics of the map itself.
-    Norm {
-        norm: arch::Norm,
-        eps: f64,
-        act: Option<Activation>,
-        /// Added last.
-        residual: Option<Value>,
-    },
+    Norm(Norm),
     /// The mean over all positions.
     Pool,
 }
@@ -107,6 +101,31 @@ pub(crate) struct Conv {
     pub(crate) act: Option<Activation>,
     /// Added last.
     pub(crate) residual: Option<Value>,
+}
+
+/// A norm that needs statistics of the map itself: `(x - mean) / std`, scaled and shifted.
+#[derive(Debug)]
+pub(crate) struct Norm {
+    pub(crate) statistics: Statistics,
+    /// Added to the variance.
+    pub(crate) eps: f64,
+    /// The tensor `v`, where `x * sigmoid(v * x)` is in the place of `x - mean`.
+    pub(crate) gate: Option<String>,
+    /// The scale and the shift.
+    pub(crate) affine: Weights,
+    /// After the shift.
+    pub(crate) act: Option<Activation>,
+    /// Added last.
+    pub(crate) residual: Option<Value>,
+}
+
+/// What has a mean and a standard deviation of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Statistics {
+    /// A group of so many channels, at all positions.
+    Groups(usize),
+    /// A position, in all channels.
+    Positions,
 }
 
 impl Conv {
@@ -141,7 +160,7 @@ impl Layer {
     pub(crate) fn reads(&self) -> impl Iterator<Item = Value> + '_ {
         let beside = match &self.kind {
             Kind::Conv(c) => [c.mix.map(|(_, value)| value), c.gate, c.residual],
-            Kind::Norm { residual, .. } => [*residual, None, None],
+            Kind::Norm(norm) => [norm.residual, None, None],
             _ => [None; 3],
         };
         self.src.iter().copied().chain(beside.into_iter().flatten())

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Conv, Folded, Fused, Kind, Weights, fuse};
+use super::{Conv, Folded, Fused, Kind, Norm, Statistics, Weights, fuse};
 use crate::arch::{
-    self, Activation, AntiAlias, Arch, DepthMultiplier, NetworkOptions, Norm, PadType, Value,
+    self, Activation, AntiAlias, Arch, DepthMultiplier, NetworkOptions, PadType, Value,
 };
 use crate::models::EfficientNet;
 use crate::weights::{TensorSource, WeightsError, seeded};
@@ -123,9 +123,9 @@ impl Run<'_> {
                 let positions = (src.h * src.w) as f32;
                 Map::of(src.mean(|_| positions.recip()))
             }
-            &Kind::Norm { norm, eps, act, residual } => {
-                let mut out = self.norm(&layer.path, norm, eps as f32, act, src);
-                if let Some(residual) = residual {
+            Kind::Norm(norm) => {
+                let mut out = self.norm(norm, src);
+                if let Some(residual) = norm.residual {
                     let residual = &self.maps[&residual].data;
                     out.data.iter_mut().zip(residual).for_each(|(x, residual)| *x += residual);
                 }
@@ -148,15 +148,12 @@ impl Run<'_> {
         rows.map(sum).collect()
     }
 
-    fn norm(&self, path: &str, norm: Norm, eps: f32, act: Option<Activation>, src: &Map) -> Map {
-        let of = |leaf: &str| self.source.get(&format!("{path}.{leaf}"), &[src.chs]).unwrap();
-        let (weight, bias) = (of("weight"), of("bias"));
-        let positions = src.h * src.w;
-        let (group, is_evo) = match norm {
-            Norm::GroupNorm { group_size } => (group_size, false),
-            Norm::EvoNormS0 { group_size } => (group_size, true),
-            Norm::LayerNorm => (src.chs, false),
-            Norm::BatchNorm => panic!("batch norms are folded"),
+    fn norm(&self, norm: &Norm, src: &Map) -> Map {
+        let folded = norm.affine.read(self.source).unwrap();
+        let v = norm.gate.as_ref().map(|name| self.source.get(name, &[src.chs]).unwrap());
+        let group = match norm.statistics {
+            Statistics::Groups(size) => size,
+            Statistics::Positions => src.chs,
         };
         // Mean and standard deviation of what a group of channels has at some positions.
         let moments = |group_index: usize, positions: &[usize]| {
@@ -165,31 +162,28 @@ impl Run<'_> {
                 || chs.clone().flat_map(|c| positions.iter().map(move |&i| src.plane(c)[i]));
             let n = (group * positions.len()) as f32;
             let mean = values().sum::<f32>() / n;
-            (mean, (values().map(|x| (x - mean).powi(2)).sum::<f32>() / n + eps).sqrt())
+            let variance = values().map(|x| (x - mean).powi(2)).sum::<f32>() / n;
+            (mean, (variance + norm.eps as f32).sqrt())
         };
         let mut out = src.clone();
-        let all: Vec<usize> = (0..positions).collect();
-        let of_groups: Vec<_> = (0..src.chs / group).map(|g| moments(g, &all)).collect();
-        let of_positions: Vec<_> = match norm {
-            Norm::LayerNorm => all.iter().map(|&i| moments(0, &[i])).collect(),
-            _ => Vec::new(),
+        let all: Vec<usize> = (0..src.h * src.w).collect();
+        let of_each: Vec<_> = match norm.statistics {
+            Statistics::Groups(_) => (0..src.chs / group).map(|g| moments(g, &all)).collect(),
+            Statistics::Positions => all.iter().map(|&i| moments(0, &[i])).collect(),
         };
-        let v = if is_evo && act.is_some() { of("v") } else { Vec::new() };
         for c in 0..src.chs {
+            let (scale, shift) = (folded.scale[c] as f32, folded.shift[c]);
             for (i, x) in out.plane_mut(c).iter_mut().enumerate() {
-                let (mean, std) = match norm {
-                    Norm::LayerNorm => of_positions[i],
-                    _ => of_groups[c / group],
+                let (mean, std) = match norm.statistics {
+                    Statistics::Groups(_) => of_each[c / group],
+                    Statistics::Positions => of_each[i],
                 };
-                let normed = match (is_evo, v.get(c)) {
-                    (false, _) => (*x - mean) / std,
-                    (true, Some(v)) => *x * activate(*x * v, Activation::Sigmoid) / std,
-                    (true, None) => *x,
+                let over = match &v {
+                    None => *x - mean,
+                    Some(v) => *x * activate(*x * v[c], Activation::Sigmoid),
                 };
-                *x = normed * weight[c] + bias[c];
-                if let (false, Some(act)) = (is_evo, act) {
-                    *x = activate(*x, act);
-                }
+                let y = over / std * scale + shift;
+                *x = norm.act.map_or(y, |act| activate(y, act));
             }
         }
         out

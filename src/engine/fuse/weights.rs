@@ -9,8 +9,8 @@ pub(crate) struct Weights {
     /// Names and shapes of the weights, one a convolution.
     pub(crate) weights: Vec<(String, Vec<usize>)>,
     pub(crate) bias: Option<String>,
-    /// The batch norm's path and epsilon.
-    pub(crate) norm: Option<(String, f64)>,
+    /// The norm's path, and the epsilon of its running statistics where it has such.
+    pub(crate) norm: Option<(String, Option<f64>)>,
     /// The layer scale's tensor.
     pub(crate) gamma: Option<String>,
     /// For all channels.
@@ -46,12 +46,15 @@ impl Weights {
             Some((at, eps)) => {
                 let leaf = |leaf: &str| get(&format!("{at}.{leaf}"));
                 let (weight, bias) = (leaf("weight")?, leaf("bias")?);
-                let (mean, var) = (leaf("running_mean")?, leaf("running_var")?);
-                let scale: Vec<f64> = (0..chs)
-                    .map(|c| f64::from(weight[c]) / (f64::from(var[c]) + eps).sqrt())
-                    .collect();
-                let shift = |c: usize| (f64::from(bias[c]) - f64::from(mean[c]) * scale[c]) as f32;
-                let shift = (0..chs).map(shift).collect();
+                let mut scale: Vec<f64> = weight.into_iter().map(f64::from).collect();
+                let mut shift = bias;
+                if let Some(eps) = eps {
+                    let (mean, var) = (leaf("running_mean")?, leaf("running_var")?);
+                    for c in 0..chs {
+                        scale[c] /= (f64::from(var[c]) + eps).sqrt();
+                        shift[c] = (f64::from(shift[c]) - f64::from(mean[c]) * scale[c]) as f32;
+                    }
+                }
                 (scale, shift)
             }
         };

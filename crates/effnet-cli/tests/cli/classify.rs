@@ -145,7 +145,7 @@ fn a_retired_name_is_noted() {
 }
 
 #[test]
-fn both_engines_agree_and_auto_says_when_it_falls_back() {
+fn both_engines_agree() {
     let run = |engine| {
         let run = effnet(["classify", COFFEE, "--format", "json", "--engine", engine]);
         assert_eq!((run.code, &*run.stderr), (0, ""), "{engine}");
@@ -156,14 +156,17 @@ fn both_engines_agree_and_auto_says_when_it_falls_back() {
     let (cpu, candle) = (run("cpu"), run("candle"));
     assert_eq!(cpu.0, candle.0);
     assert!((cpu.1 - candle.1).abs() < 1e-5);
+}
 
-    let model = ["classify", COFFEE, "-m", "test_efficientnet_gn", "--weights", "seeded:0"];
-    let run = effnet(model);
-    assert_eq!(run.code, 0);
-    assert!(run.stderr.starts_with("note: ") && run.stderr.contains("GroupNorm"), "{}", run.stderr);
-    let run = effnet(model.into_iter().chain(["--engine", "cpu"]));
-    assert_eq!(run.code, 3);
-    assert!(run.only_error().contains("the engine `candle` can"));
+#[test]
+fn auto_is_the_cpu_engine_on_a_cpu() {
+    for name in ["test_efficientnet_gn", "test_efficientnet_ln", "test_efficientnet_evos"] {
+        let model = ["classify", COFFEE, "-m", name, "--weights", "seeded:0", "--device", "cpu"];
+        let run = |engine| effnet(model.into_iter().chain(["--engine", engine]));
+        let (auto, cpu) = (run("auto"), run("cpu"));
+        assert_eq!((auto.code, &*auto.stderr), (0, ""), "{name}");
+        assert_eq!(auto.stdout, cpu.stdout);
+    }
 }
 
 /// The predictions of one image by generated weights.

@@ -2,6 +2,7 @@
 
 mod amx;
 mod depthwise;
+mod norm;
 mod pairs;
 mod peak;
 mod post;
@@ -11,6 +12,7 @@ mod tile;
 mod winograd;
 
 pub(super) use depthwise::{DepthwiseRow, MAX_SIDE};
+pub(super) use norm::{LayerNorm, Moments, Normalize};
 pub(super) use pairs::{Narrow, PairKernels};
 pub(super) use post::{Mean, Out, Post, Scale};
 pub(super) use softmax::Softmax;

@@ -7,6 +7,7 @@ use super::super::simd::twice::Twice;
 use super::super::simd::{ByFloat, ByPair, Simd};
 use super::amx;
 use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
+use super::norm::{self, LayerNorm, Moments, Normalize};
 use super::pairs::{self, Narrow, PairKernels};
 use super::peak;
 use super::post::{self, Mean, Post, Scale};
@@ -78,6 +79,9 @@ pub(in super::super) struct Kernels {
     pub(in super::super) post: unsafe fn(&Post),
     pub(in super::super) scale: unsafe fn(&Scale),
     pub(in super::super) mean: unsafe fn(&Mean),
+    pub(in super::super) moments: unsafe fn(&Moments),
+    pub(in super::super) normalize: unsafe fn(&Normalize),
+    pub(in super::super) layer_norm: unsafe fn(&LayerNorm),
     pub(in super::super) softmax: unsafe fn(&Softmax),
     pub(in super::super) to_points: unsafe fn(&ToPoints),
     pub(in super::super) from_points: unsafe fn(&FromPoints),
@@ -175,6 +179,21 @@ macro_rules! kernels {
                 unsafe { post::mean::<$S>(m) }
             }
             $(#[$attr])?
+            unsafe fn moments(m: &Moments) {
+                // SAFETY: see above.
+                unsafe { norm::moments::<$S>(m) }
+            }
+            $(#[$attr])?
+            unsafe fn normalize(n: &Normalize) {
+                // SAFETY: see above.
+                unsafe { norm::normalize::<$Narrow>(n) }
+            }
+            $(#[$attr])?
+            unsafe fn layer_norm(l: &LayerNorm) {
+                // SAFETY: see above.
+                unsafe { norm::layer_norm::<$Narrow>(l) }
+            }
+            $(#[$attr])?
             unsafe fn softmax(s: &Softmax) {
                 // SAFETY: see above.
                 unsafe { softmax::softmax::<$S>(s) }
@@ -201,6 +220,9 @@ macro_rules! kernels {
                 post,
                 scale,
                 mean,
+                moments,
+                normalize,
+                layer_norm,
                 softmax,
                 to_points,
                 from_points,

@@ -16,6 +16,8 @@ pub(super) struct Joint<'f> {
     pub(super) squeezed: Option<&'f Layer>,
     /// The projection of a dense convolution, which reads what never reaches memory.
     pub(super) project: Option<&'f Layer>,
+    /// The norm of what the convolution writes, which works in place.
+    pub(super) norm: Option<&'f Layer>,
     /// Whether the means of the map are taken while it is written.
     pub(super) pooled: bool,
 }
@@ -28,22 +30,34 @@ impl<'f> Joint<'f> {
 
     /// What it writes.
     pub(super) fn dst(&self) -> Value {
-        self.project.unwrap_or(self.layer).dst
+        self.norm.or(self.project).unwrap_or(self.layer).dst
+    }
+
+    /// What is added last.
+    pub(super) fn residual(&self) -> Option<Value> {
+        let layers = [Some(self.layer), self.project, self.norm];
+        layers.into_iter().flatten().find_map(|layer| match &layer.kind {
+            Kind::Conv(conv) => conv.residual,
+            Kind::Norm(norm) => norm.residual,
+            _ => None,
+        })
     }
 
     /// All that it reads.
     pub(super) fn reads(&self) -> impl Iterator<Item = Value> + use<'f> {
         let own = if self.source.is_some() { &[][..] } else { &self.layer.src };
-        let beside = match &self.layer.kind {
-            Kind::Conv(c) => [c.gate, c.residual],
-            _ => [None; 2],
+        let gate = match &self.layer.kind {
+            Kind::Conv(c) => c.gate,
+            _ => None,
         };
         let source = self.source.into_iter().flat_map(Layer::reads);
-        let project = self.project.and_then(|layer| match &layer.kind {
-            Kind::Conv(c) => c.residual,
-            _ => None,
-        });
-        own.iter().copied().chain(source).chain(beside.into_iter().flatten()).chain(project)
+        own.iter().copied().chain(source).chain(gate).chain(self.residual())
+    }
+
+    /// Whether nothing follows its convolution yet.
+    fn is_bare(&self) -> bool {
+        let followed = self.squeezed.or(self.project).or(self.norm);
+        matches!(self.layer.kind, Kind::Conv(_)) && followed.is_none()
     }
 }
 
@@ -53,8 +67,15 @@ pub(super) fn join(fused: &Fused) -> Vec<Joint<'_>> {
     let mut joints: Vec<Joint<'_>> = Vec::with_capacity(fused.layers.len());
     for (part, layers) in fused.parts.iter().enumerate() {
         for layer in &fused.layers[layers.clone()] {
-            let new =
-                Joint { layer, part, source: None, squeezed: None, project: None, pooled: false };
+            let new = Joint {
+                layer,
+                part,
+                source: None,
+                squeezed: None,
+                project: None,
+                norm: None,
+                pooled: false,
+            };
             // The last layer, where this one reads it.
             let src = layer.src[0];
             let last = joints.pop_if(|last| last.dst() == src);
@@ -66,12 +87,16 @@ pub(super) fn join(fused: &Fused) -> Vec<Joint<'_>> {
                 (Some(last), Kind::Conv(conv)) if alone && projects(&last, part, conv) => {
                     joints.push(Joint { project: Some(layer), ..last });
                 }
+                (Some(last), Kind::Norm(_)) if alone && last.part == part && last.is_bare() => {
+                    joints.push(Joint { norm: Some(layer), ..last });
+                }
                 (Some(last), Kind::SqueezeExcite { .. }) if last.project.is_none() => {
                     joints.push(Joint { squeezed: Some(layer), ..last });
                     joints.push(new);
                 }
                 (Some(last), Kind::Pool)
                     if fused.is_tap("pre_logits", layer.dst)
+                        && last.is_bare()
                         && matches!(&last.layer.kind, Kind::Conv(c) if c.is_pointwise()) =>
                 {
                     joints.push(Joint { pooled: true, ..last });
@@ -87,13 +112,14 @@ pub(super) fn join(fused: &Fused) -> Vec<Joint<'_>> {
 /// activation and the same experts in the same block.
 fn gives_rows(last: &Joint<'_>, part: usize, conv: &Conv) -> bool {
     let Kind::Conv(source) = &last.layer.kind else { return false };
-    let plain = source.gate.is_none() && source.residual.is_none() && last.source.is_none();
+    let plain = source.gate.is_none() && source.residual.is_none();
+    let free = last.is_bare() && last.source.is_none();
     let is_stem = last.layer.src[0] == Value::IMAGES && source.convs.len() == 1;
     let expands = last.part == part
         && source.is_pointwise()
         && source.act == conv.act
         && source.mix == conv.mix;
-    conv.is_depthwise() && conv.gate.is_none() && plain && (is_stem || expands)
+    conv.is_depthwise() && conv.gate.is_none() && plain && free && (is_stem || expands)
 }
 
 /// Whether a convolution is the projection of the dense one in `last`, without anything between.
@@ -101,6 +127,6 @@ fn projects(last: &Joint<'_>, part: usize, conv: &Conv) -> bool {
     let Kind::Conv(dense) = &last.layer.kind else { return false };
     let is_dense = !dense.is_depthwise() && !dense.is_pointwise();
     let plain = conv.gate.is_none() && conv.act.is_none() && conv.mix.is_none();
-    let free = last.squeezed.is_none() && last.project.is_none() && dense.residual.is_none();
+    let free = last.is_bare() && dense.residual.is_none();
     last.part == part && is_dense && conv.is_pointwise() && plain && free
 }

@@ -22,7 +22,7 @@ const WINOGRAD_CHS: usize = 16;
 type Path = (Slot, Slot);
 
 impl Packing<'_> {
-    fn read(&self, weights: &Weights) -> Result<Folded, CpuError> {
+    pub(super) fn read(&self, weights: &Weights) -> Result<Folded, CpuError> {
         Ok(weights.read(self.source)?)
     }
 
@@ -143,7 +143,8 @@ impl Packing<'_> {
         (src, dst): Path,
     ) -> Result<(), CpuError> {
         if src == Slot::Images {
-            self.layers.push(Layer::Convolution(self.stem(conv)?.into()));
+            let stem = Convolution { dst, ..self.stem(conv)?.into() };
+            self.layers.push(Layer::Convolution(stem));
             return Ok(());
         }
         let [own] = conv.convs[..] else {
@@ -243,15 +244,13 @@ impl Packing<'_> {
             }
             first += own.out_chs;
         }
-        let (source, expand_at) = match joint.source.map(|layer| (&layer.kind, layer)) {
-            Some((Kind::Conv(conv), _)) if src == Slot::Images => {
-                (Source::Stem(self.stem(conv)?), None)
+        let source = match joint.source.map(|layer| &layer.kind) {
+            Some(Kind::Conv(conv)) if src == Slot::Images => Source::Stem(self.stem(conv)?),
+            Some(Kind::Conv(conv)) => {
+                let (matrix, mixed) = self.expansion(conv)?;
+                Source::Expand(matrix, mixed)
             }
-            Some((Kind::Conv(conv), _)) => {
-                let (matrix, at) = self.expansion(conv)?;
-                (Source::Expand(matrix), at)
-            }
-            _ => (Source::Map, None),
+            _ => Source::Map,
         };
         let stride = conv.convs.first().map_or(1, |conv| conv.stride);
         let mut layer = self.depthwise_kernels(chs, &sides, stride, path)?;
@@ -276,7 +275,7 @@ impl Packing<'_> {
                     at = self.experts_of(expert, &layer.weights);
                 }
                 layer.weights = Floats::zeros(0);
-                mixed = expand_at.map(|expand| (expand, at));
+                mixed = Some(at);
             }
         }
         let reduce = self.reduce(joint)?;
@@ -366,7 +365,7 @@ impl Packing<'_> {
     }
 
     /// The reduction of the squeeze-excitation that reads the joint's map, without its bias.
-    fn reduce(&self, joint: &Joint<'_>) -> Result<Option<Matrix>, CpuError> {
+    pub(super) fn reduce(&self, joint: &Joint<'_>) -> Result<Option<Matrix>, CpuError> {
         let Some(Kind::SqueezeExcite { reduce, .. }) = joint.squeezed.map(|layer| &layer.kind)
         else {
             return Ok(None);
@@ -413,7 +412,7 @@ impl Packing<'_> {
     }
 
     /// One value a channel, padded to whole vectors.
-    fn vector(&self, n: usize, name: &str) -> Result<Floats, CpuError> {
+    pub(super) fn vector(&self, n: usize, name: &str) -> Result<Floats, CpuError> {
         let mut vector = Floats::zeros(padded(n));
         vector.as_mut_slice()[..n].copy_from_slice(&self.source.get(name, &[n])?);
         Ok(vector)

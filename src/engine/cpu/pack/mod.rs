@@ -3,6 +3,7 @@
 mod join;
 mod layers;
 mod mix;
+mod norm;
 mod slots;
 
 use std::collections::HashSet;
@@ -117,6 +118,12 @@ impl Packing<'_> {
             Some(slot) => Ok(slot),
             None => cannot_pack("a map of another block", at),
         };
+        if joint.residual().is_some_and(|value| slots.get(value) != Some(Slot::Current)) {
+            return cannot_pack("a sum with another map than the block's input", at);
+        }
+        if let Some(norm) = joint.norm.filter(|_| !self.writes_map(joint)) {
+            return cannot_pack("a norm of a vector by its own statistics", &norm.path);
+        }
         match &joint.layer.kind {
             Kind::Conv(conv) if self.vectors.contains(&joint.layer.src[0]) => {
                 let matrix = self.dense(&conv.weights)?;
@@ -127,17 +134,30 @@ impl Packing<'_> {
                     Kind::Conv(conv) => Some(conv),
                     _ => None,
                 });
-                let residual = conv.residual.or(project.and_then(|conv| conv.residual));
-                if residual.is_some_and(|value| slots.get(value) != Some(Slot::Current)) {
-                    return cannot_pack("a sum with another map than the block's input", at);
-                }
-                let path = (slot(joint.src())?, slot(joint.dst())?);
+                let (src, dst) = (slot(joint.src())?, slot(joint.dst())?);
+                let norm = joint.norm.and_then(|layer| match &layer.kind {
+                    Kind::Norm(norm) => Some(norm),
+                    _ => None,
+                });
+                let own = match norm {
+                    // The sums for a squeeze-excitation are of what is normed.
+                    Some(_) => &Joint { squeezed: None, ..*joint },
+                    None => joint,
+                };
+                let path = match (norm, dst) {
+                    // The norm ends the block.
+                    (Some(_), Slot::Next) => (src, Slot::Side),
+                    _ => (src, dst),
+                };
                 if conv.is_depthwise() {
-                    self.depthwise(joint, conv, path)?;
-                } else if conv.is_pointwise() && joint.squeezed.is_none() {
-                    self.pointwise(joint, conv, path)?;
+                    self.depthwise(own, conv, path)?;
+                } else if conv.is_pointwise() && own.squeezed.is_none() {
+                    self.pointwise(own, conv, path)?;
                 } else {
-                    self.convolution(joint, conv, project, path)?;
+                    self.convolution(own, conv, project, path)?;
+                }
+                if let Some(norm) = norm {
+                    self.norm(joint, norm, (path.1, dst))?;
                 }
             }
             Kind::SqueezeExcite { act, expand, gate, reduce } => {
@@ -172,9 +192,9 @@ impl Packing<'_> {
                 let path = (slot(joint.src())?, slot(joint.dst())?);
                 self.scale_and_shift(weights, joint, path)?;
             }
-            Kind::Norm { norm, eps, act, .. } => {
-                let act = act.map_or_else(String::new, |act| format!(" and {act:?}"));
-                return cannot_pack(format!("the norm {norm:?} of epsilon {eps}{act}"), at);
+            Kind::Norm(norm) => {
+                let path = (slot(joint.src())?, slot(joint.dst())?);
+                self.norm(joint, norm, path)?;
             }
             Kind::Pool => {
                 let classified = self.fused.is_tap("pre_logits", joint.dst());

@@ -4,8 +4,8 @@
 use super::super::CpuError;
 use super::super::kernels::{Kernels, OUTPUTS, POINTS};
 use super::super::layer::{
-    Attention, Convolution, Dense, Depthwise, GlobalContext, Kernel, Layer, Mean, Mix, Pointwise,
-    Slot, Source, SqueezeExcite, Stem, Winograd,
+    Attention, Convolution, Dense, Depthwise, GlobalContext, Kernel, Layer, Mean, Mix, Norm,
+    Pointwise, Slot, Source, SqueezeExcite, Stem, Winograd,
 };
 use super::super::matrix::Matrix;
 use super::super::memory::{Floats, padded};
@@ -14,6 +14,7 @@ use super::super::simd::LANES;
 use super::MAX_GROUP;
 use super::step::{Phase, REGIONS, Region, Step};
 use crate::arch::Conv;
+use crate::engine::fuse::Statistics;
 
 /// Tasks that the work of a step on one image is cut into, at least, where it is large enough.
 pub(super) const TASKS: usize = 8;
@@ -89,6 +90,13 @@ impl<'a> Draft<'a> {
         let chs = match layer {
             Layer::Convolution(l) => self.convolution(l, &mut step)?,
             Layer::Depthwise(l) => self.depthwise(l, &mut step)?,
+            Layer::Moments(l) => {
+                self.divide(l.chs, true, &mut step);
+                step.dst = Region::Moments;
+                self.grow(Region::Moments, step.chunks * 2 * step.pixel.0);
+                0
+            }
+            Layer::Norm(l) => self.norm(l, &mut step),
             Layer::SqueezeExcite(l) => self.squeeze_excite(l, &mut step),
             Layer::GlobalContext(l) => self.global_context(l, &mut step),
             Layer::Mix(l) => self.mix(l, &mut step),
@@ -222,7 +230,7 @@ impl<'a> Draft<'a> {
         let mut beside = 0;
         match &l.source {
             Source::Map => step.pixel.0 = padded(chs),
-            Source::Expand(matrix) => {
+            Source::Expand(matrix, _) => {
                 step.run = matrix.k;
                 step.pixel.0 = padded(matrix.inputs());
                 step.at_once = matrix.rows_at_once(self.kernels, map.1);
@@ -251,6 +259,31 @@ impl<'a> Draft<'a> {
             self.reduce(step, reduce);
         }
         Ok(chs)
+    }
+
+    /// Cuts a map into tasks: its pixels, or its channels where it is small and each may be `alone`.
+    fn divide(&self, chs: usize, alone: bool, step: &mut Step) {
+        step.pixel.0 = padded(chs);
+        let pixels = step.h.input * step.w.input;
+        let least = (pixels * step.pixel.0).div_ceil(BUDGET / 2);
+        if alone && least == 1 {
+            step.blocks = (step.pixel.0 / LANES).min(TASKS);
+        } else {
+            step.chunks = even(least.max(TASKS.min(pixels)));
+        }
+        step.rows = pixels.div_ceil(step.chunks);
+        step.chunks = pixels.div_ceil(step.rows);
+    }
+
+    fn norm(&mut self, l: &Norm, step: &mut Step) -> usize {
+        // What [`Layer::Moments`] has left is cut likewise.
+        self.divide(l.chs, matches!(l.statistics, Statistics::Groups(_)), step);
+        // Sums; a group's mean and factor for each of its channels; the channels' own moments.
+        self.scratch(5 * step.pixel.0);
+        if let Some(reduce) = &l.reduce {
+            self.reduce(step, reduce);
+        }
+        l.chs
     }
 
     fn squeeze_excite(&mut self, l: &SqueezeExcite, step: &mut Step) -> usize {

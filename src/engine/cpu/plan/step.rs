@@ -27,6 +27,8 @@ pub(in super::super) enum Region {
     Pool,
     /// Gates, `[image][channel]`.
     Gate,
+    /// Of each part of an image's pixels, `[image][part][mean or squares][channel]`.
+    Moments,
     /// What the classifier reads, `[image][channel]`.
     Means,
     /// `[image][class]`.
@@ -36,7 +38,7 @@ pub(in super::super) enum Region {
 }
 
 /// Regions that lie in the arena.
-pub(in super::super) const REGIONS: usize = 12;
+pub(in super::super) const REGIONS: usize = 13;
 
 /// How many images the steps of a plan take at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

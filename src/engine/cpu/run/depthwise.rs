@@ -41,7 +41,7 @@ impl Pass<'_> {
             let zeros = scratch.add(side * ring_row);
             zeros.write_bytes(0, ring_row);
             let weights = match layer.mixed {
-                Some((_, at)) => self.mixed(task.image, at),
+                Some(at) => self.mixed(task.image, at),
                 None => layer.weights.as_ptr(),
             };
             let sums = scratch.add((side + 1) * ring_row);
@@ -132,12 +132,12 @@ impl Pass<'_> {
                         }
                     }
                 }
-                Source::Expand(matrix) if step.at_once == 1 => {
+                Source::Expand(matrix, mixed) if step.at_once == 1 => {
                     let rows = (y..y + 1, inputs.start);
                     let out = planes(to, plane, layer.act);
-                    self.expand(layer, matrix, step, task, rows, (out, scratch));
+                    self.expand((matrix, *mixed), step, task, rows, (out, scratch));
                 }
-                Source::Expand(matrix) => {
+                Source::Expand(matrix, mixed) => {
                     // Several rows at once, and then one after the other to where padding goes between.
                     let staged = step.at_once * width * LANES;
                     let row = (y - inputs.start) % step.at_once;
@@ -145,7 +145,7 @@ impl Pass<'_> {
                         let rows = (y..inputs.end.min(y + step.at_once), inputs.start);
                         let out = planes(scratch, staged, layer.act);
                         let rest = scratch.add(vecs * staged);
-                        self.expand(layer, matrix, step, task, rows, (out, rest));
+                        self.expand((matrix, *mixed), step, task, rows, (out, rest));
                     }
                     for v in 0..vecs {
                         let from = scratch.add(v * staged + row * width * LANES);
@@ -161,11 +161,10 @@ impl Pass<'_> {
         }
     }
 
-    /// Expands `rows`; the task began with row `first`.
+    /// Expands `rows` by the matrix, or by weights among the image's own; the task began with row `first`.
     unsafe fn expand(
         &self,
-        layer: &Depthwise,
-        matrix: &Matrix,
+        (matrix, mixed): (&Matrix, Option<usize>),
         step: &Step,
         task: Task,
         (rows, first): (Range<usize>, usize),
@@ -180,8 +179,8 @@ impl Pass<'_> {
             let (a, a_row) = self.operand(matrix, (from, pixel, count), None, scratch);
             let rows = Rows { before, ..Rows::new((a, a_row, count), step.run, out) };
             let panel = matrix.panels[task.block];
-            match layer.mixed {
-                Some((at, _)) => {
+            match mixed {
+                Some(at) => {
                     let weights = self.mixed(task.image, at);
                     matrix.multiply_by(weights, self.kernels, panel, &rows);
                 }

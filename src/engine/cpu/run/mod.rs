@@ -6,6 +6,7 @@ mod convolution;
 mod depthwise;
 mod input;
 mod mix;
+mod norm;
 mod pointwise;
 mod winograd;
 
@@ -73,6 +74,8 @@ impl Pass<'_> {
             match &self.packed.layers[step.layer] {
                 Layer::Convolution(layer) => self.convolution(layer, step, task, scratch),
                 Layer::Depthwise(layer) => self.depthwise(layer, step, task, scratch),
+                Layer::Moments(_) => self.moments(step, task),
+                Layer::Norm(layer) => self.norm(layer, step, task, scratch),
                 Layer::SqueezeExcite(layer) => self.squeeze_excite(layer, step, task, scratch),
                 Layer::GlobalContext(layer) => self.global_context(layer, step, task, scratch),
                 Layer::Mix(layer) => self.mix(layer, step, task, scratch),
