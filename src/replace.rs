@@ -1,8 +1,11 @@
 //! Files that appear whole or not at all.
 
-use std::fs::{File, OpenOptions};
+use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 /// What will replace a file: written under a temporary name beside it and renamed when it is whole, so
 /// that neither a reader nor an interrupted run ever sees half a file, and a map of the older one stays
@@ -10,9 +13,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Replacement {
     path: PathBuf,
-    temporary: PathBuf,
-    /// `None` when it has been renamed.
-    file: Option<BufWriter<File>>,
+    file: BufWriter<NamedTempFile>,
 }
 
 impl Replacement {
@@ -26,9 +27,17 @@ impl Replacement {
         if path.metadata().is_ok_and(|m| !m.is_file()) {
             return Err(io::Error::other("it exists and is not a regular file"));
         }
-        let (temporary, file) = create_beside(path)?;
-        let file = Some(BufWriter::with_capacity(1 << 20, file));
-        Ok(Self { path: path.to_owned(), temporary, file })
+        let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(".");
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&hidden).suffix(".tmp");
+        // With the permissions of any new file, where a temporary one has its owner's alone.
+        let create = |path: &Path| File::create_new(path);
+        let file = builder.make_in(folder.unwrap_or(Path::new(".")), create)?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::with_capacity(1 << 20, file) })
     }
 
     /// Puts it in its place.
@@ -36,50 +45,21 @@ impl Replacement {
     /// # Errors
     ///
     /// The system's; nothing has changed then.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.flush()?;
-        if let Some(file) = &self.file {
-            file.get_ref().sync_data()?;
-            std::fs::rename(&self.temporary, &self.path)?;
-            self.file = None;
-        }
+    pub fn finish(self) -> io::Result<()> {
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().sync_data()?;
+        file.persist(&self.path)?;
         Ok(())
     }
 }
 
 impl Write for Replacement {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.as_mut().map_or(Ok(0), |file| file.write(bytes))
+        self.file.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), BufWriter::flush)
-    }
-}
-
-impl Drop for Replacement {
-    fn drop(&mut self) {
-        if self.file.is_some() {
-            // The error that counts is the one that led here.
-            let _ = std::fs::remove_file(&self.temporary);
-        }
-    }
-}
-
-/// Creates a new, hidden file in the folder of `path`.
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
-    let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
-    let mut attempt = 0u32;
-    loop {
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}-{attempt}.tmp", std::process::id()));
-        let temporary = path.with_file_name(hidden);
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
-            Ok(file) => return Ok((temporary, file)),
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && attempt < 1000 => attempt += 1,
-            Err(e) => return Err(e),
-        }
+        self.file.flush()
     }
 }
 
@@ -99,6 +79,31 @@ mod tests {
         drop(half);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// A file that cannot be put in its place leaves nothing either.
+    #[test]
+    fn a_file_whose_place_is_taken_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let mut whole = Replacement::begin(&path).unwrap();
+        whole.write_all(b"new").unwrap();
+        std::fs::create_dir_all(path.join("in the way")).unwrap();
+        whole.finish().unwrap_err();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// Others may read it as they may any file that the user makes.
+    #[cfg(unix)]
+    #[test]
+    fn a_finished_file_has_the_permissions_of_any_other() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = ["out", "other"].map(|name| folder.path().join(name));
+        Replacement::begin(&path).unwrap().finish().unwrap();
+        std::fs::write(&other, "").unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&other));
     }
 
     #[test]

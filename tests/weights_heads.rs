@@ -1,7 +1,7 @@
 //! Prefixes and classifiers by names of the user's own, as fine-tuning leaves them.
 
 #![cfg(feature = "bundled")]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use effnet::Model;
 use effnet::convert::{Conversion, ConvertError, library_models, recognize};
@@ -93,6 +93,29 @@ fn a_single_linear_layer_is_the_classifier_under_any_name_and_prefix() {
             }
             assert_eq!(found.provenance().model, plain.provenance().model);
         }
+    }
+}
+
+/// Where the caller asks for a class less than the file has, its first is a background class.
+#[test]
+fn a_background_class_is_left_out_of_a_classifier_by_any_name_and_prefix() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = ("transformers", "google/mobilenet_v2_0.35_96");
+    let own = "mobilenet_v2.";
+    for (prefix, without, head) in [
+        ("", "", "classifier"),
+        ("", "", "head.fc"),
+        ("backbone.", "", "fc"),
+        // `MobileNetV2Model` as a field.
+        ("backbone.", own, "backbone.head"),
+    ] {
+        let file = generated(folder.path(), model, 6, |name| {
+            renamed(name.strip_prefix(without).unwrap_or(name), prefix, "classifier", head)
+        });
+        let whole = logits(&build(&file).unwrap());
+        let builder = Classifier::builder().weights(file.to_str().unwrap()).num_classes(5);
+        let fewer = builder.build().unwrap_or_else(|error| panic!("{prefix} {head}: {error}"));
+        assert_eq!(logits(&fewer), whole[1..], "{prefix} {head}");
     }
 }
 

@@ -5,8 +5,9 @@
 #[path = "weights_support/difference.rs"]
 mod difference;
 
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use difference::difference;
 use effnet::weights::{Checkpoint, WeightsError};
@@ -16,10 +17,7 @@ fn path(name: &str) -> PathBuf {
 }
 
 fn refusal(name: &str) -> String {
-    let started = Instant::now();
     let error = Checkpoint::open(path(name)).unwrap_err();
-    // A bound against hanging, far above what any takes.
-    assert!(started.elapsed() < Duration::from_secs(1), "{name}");
     let is_typed = matches!(
         error,
         WeightsError::Torch { .. } | WeightsError::Zip { .. } | WeightsError::Repeated { .. }
@@ -88,7 +86,7 @@ fn nothing_a_pickle_names_is_run() {
 }
 
 #[test]
-fn every_hostile_file_is_refused_at_once_and_by_name() {
+fn every_hostile_file_is_refused_by_name() {
     for (name, message) in [
         ("truncated.pth", "a zip archive's last record is missing"),
         ("legacy_truncated.pth", "a storage ends beyond the file"),
@@ -110,6 +108,27 @@ fn every_hostile_file_is_refused_at_once_and_by_name() {
         let error = refusal(name);
         assert!(error.contains(message), "{error}");
     }
+}
+
+/// A file of holes, as long as 46 million entries are: what it claims to hold makes no room for it.
+#[test]
+fn an_archive_that_claims_too_much_is_refused_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("holes.pth");
+    let mut file = File::create(&path).unwrap();
+    file.write_all(b"PK\x03\x04").unwrap();
+    let [begin, end]: [u64; 2] = [2 << 30, 4 << 30];
+    let count = (end - begin) / 46;
+    let numbers =
+        |numbers: &[u64]| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<_>>();
+    let wide = [&b"PK\x06\x06"[..], &numbers(&[44]), &[45, 0, 45, 0], &[0; 8]].concat();
+    let wide = [wide, numbers(&[count, count, end - begin, begin])].concat();
+    let locator = [&b"PK\x06\x07\0\0\0\0"[..], &numbers(&[end]), &[1, 0, 0, 0]].concat();
+    let last = [&b"PK\x05\x06\0\0\0\0"[..], &[0xff; 12], &[0, 0]].concat();
+    file.seek(SeekFrom::Start(end)).unwrap();
+    file.write_all(&[wide, locator, last].concat()).unwrap();
+    let error = Checkpoint::open(&path).unwrap_err().to_string();
+    assert!(error.contains("more than 65536 entries"), "{error}");
 }
 
 #[test]
@@ -259,7 +278,6 @@ fn what_asks_for_much_is_refused_or_costs_little() {
             None,
         ),
     ] {
-        let started = Instant::now();
         let file = Checkpoint::from_bytes("hostile", legacy(&pickle, count));
         match (file, refused) {
             (Ok(file), None) => {
@@ -271,7 +289,5 @@ fn what_asks_for_much_is_refused_or_costs_little() {
             }
             (found, _) => panic!("{name}: {found:?}"),
         }
-        // A bound against hanging, far above what any takes.
-        assert!(started.elapsed() < Duration::from_secs(10), "{name}");
     }
 }

@@ -225,15 +225,13 @@ impl Recognized {
         }
         let convention = Convention::named(&self.convention)?;
         let model = super::library_models(&convention).find(|m| *m.covered == self.model);
-        if let Some(model) = model.filter(|model| model.family.has_background()) {
-            let options = NetworkOptions {
+        if model.is_some_and(|model| model.family.has_background()) {
+            self.network = self.arch()?.network(&NetworkOptions {
                 in_chans: self.network.in_chans,
                 num_classes,
                 ..NetworkOptions::default()
-            };
-            self.network = model.network(&options)?;
-            let renaming = model.renaming(&self.network)?.under(self.renaming.prefix());
-            self.renaming = renaming.with_background_class();
+            })?;
+            self.renaming = self.renaming.without_first_class();
             self.has_background = true;
         }
         Ok(self)

@@ -11,11 +11,12 @@
 //!
 //! Every file appears by a rename, so whatever the moment a process dies, what is there is whole.
 
-use std::fs;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use hf_hub::{Cache, Repo, RepoType};
+use tempfile::NamedTempFile;
 
 use super::HubError;
 use super::metadata::is_commit;
@@ -56,7 +57,7 @@ impl RepoCache {
             return Some(revision.to_owned());
         }
         let mut text = String::new();
-        let file = fs::File::open(self.folder.join("refs").join(revision)).ok()?;
+        let file = File::open(self.folder.join("refs").join(revision)).ok()?;
         file.take(64).read_to_string(&mut text).ok()?;
         Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
     }
@@ -76,16 +77,18 @@ impl RepoCache {
         let failed = |source| HubError::io(&pointer, source);
         let depth = file.split('/').count() + 1;
         let target = Path::new(&"../".repeat(depth)).join("blobs").join(digits);
-        let temporary = self.temporary(digits)?;
-        match symlink(&target, &temporary) {
-            Ok(()) => {}
+        let blob = self.blobs().join(digits);
+        let temporary = self.temporary(digits, |path| match symlink(&target, path) {
             // No links here (Windows without the privilege): Python's client copies as well.
-            Err(_) => fs::copy(self.blobs().join(digits), &temporary).map(drop).map_err(failed)?,
-        }
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                fs::copy(&blob, path).map(drop)
+            }
+            made => made,
+        })?;
         if let Some(parent) = pointer.parent() {
             fs::create_dir_all(parent).map_err(failed)?;
         }
-        fs::rename(&temporary, &pointer).map_err(failed)?;
+        temporary.persist(&pointer).map_err(|error| failed(error.error))?;
         Ok(pointer)
     }
 
@@ -96,28 +99,28 @@ impl RepoCache {
         }
         let path = self.folder.join("refs").join(revision);
         let write = || {
-            let temporary = self.temporary(commit).map_err(|_| io::ErrorKind::Other)?;
-            fs::write(&temporary, commit)?;
+            let create = |path: &Path| File::create_new(path);
+            let mut file = self.temporary(commit, create).map_err(|_| io::ErrorKind::Other)?;
+            file.write_all(commit.as_bytes())?;
             path.parent().map_or(Ok(()), fs::create_dir_all)?;
-            fs::rename(&temporary, &path)
+            file.persist(&path)?;
+            Ok(())
         };
         // The files are there; only the way to them without the hub is not.
         let _: io::Result<()> = write();
     }
 
-    /// A path beside the locks, where no other client looks, that no other process uses.
-    fn temporary(&self, name: &str) -> Result<PathBuf, HubError> {
+    /// Makes what will be renamed to its place, beside the locks, where no other client looks.
+    fn temporary<T>(
+        &self,
+        name: &str,
+        make: impl FnMut(&Path) -> io::Result<T>,
+    ) -> Result<NamedTempFile<T>, HubError> {
         let folder = self.locks();
-        fs::create_dir_all(&folder).map_err(|source| HubError::io(&folder, source))?;
-        let thread = format!("{:?}", std::thread::current().id());
-        let thread: String = thread.chars().filter(char::is_ascii_digit).collect();
-        let path = folder.join(format!("{name}.{}-{thread}.tmp", std::process::id()));
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(HubError::io(&path, source))
-            }
-            _ => Ok(path),
-        }
+        let failed = |source| HubError::io(&folder, source);
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&format!("{name}.")).suffix(".tmp").make_in(&folder, make).map_err(failed)
     }
 }
 

@@ -13,22 +13,25 @@
 //!
 //! Resize, crop and normalize are equal to the last bit, for every interpolation and crop mode.
 //! Decoding gives Pillow's bytes in each of the three modes, or an error that names what is not
-//! read; [`FORMATS`] lists what is decoded. What is known to be refused or different:
+//! read; [`FORMATS`] lists what is decoded. What is known to be refused:
 //!
-//! | file | |
-//! | --- | --- |
-//! | TIFF of the kinds below | refused, saying which |
-//! | JPEG with chroma of more samples than luma, or damage that leaves 16 bits | refused |
-//! | GIF with a grey palette of its first frame beside a global one | refused |
-//! | PNG whose first animation frame is smaller than the image | refused |
-//! | TGA without a palette of kind 1, or with one of another kind | refused |
-//! | lossy WebP, damaged so that coefficients leave 16 bits | other pixels in their blocks |
-//! | JPEG 2000 of the irreversible transform (9/7), of palettes, CMYK or subsampled components | refused |
+//! - AVIF, HEIC, JPEG XL and the other formats of the list that have no decoder;
+//! - TIFF of the kinds below;
+//! - JPEG with chroma of more samples than luma, or damage that leaves 16 bits;
+//! - GIF with a grey palette of its first frame beside a global one;
+//! - PNG whose first animation frame is smaller than the image;
+//! - TGA without a palette of kind 1, or with one of another kind;
+//! - lossy WebP, damaged so that coefficients leave 16 bits;
+//! - JPEG 2000 of the irreversible transform (9/7), of palettes, CMYK or subsampled components.
+//!
+//! Errors say to convert the file, or to get an intact copy of one that is damaged. Pillow's
+//! `Image.open("a.avif").save("a.png")` keeps its pixels.
 //!
 //! Every TIFF that Pillow reads gives the same bytes, but for these, which are refused by name:
 //!
-//! - JPEG of 12 bits a sample in rows of odd length; a JPEG larger than its strip or tile; the old
-//!   JPEG (compression 6) of several tiles or scans;
+//! - JPEG of 12 bits a sample that is progressive or in rows of odd length; a JPEG larger than its
+//!   strip or tile, with faults in its markers or tables, or of arithmetic codes; the old JPEG
+//!   (compression 6) of several tiles or scans;
 //! - what Pillow itself reads wrongly: compressed big-endian samples that are signed or floating,
 //!   uncompressed planes of other than 8-bit colours, uncompressed YCbCr of subsampled chroma;
 //! - YCbCr of subsampled chroma with a Predictor, or in blocks of 4x4 that do not fill its rows;

@@ -1,7 +1,9 @@
 //! The table of contents of a zip archive whose entries are stored without compression.
 //!
-//! Written here because nothing is ever unpacked: an entry is a range of the mapped file. The
-//! archive's layout: <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>.
+//! Written here because nothing is ever unpacked, an entry is a range of the mapped file; and because
+//! a file's claims cost no memory: the crate `zip` makes room for as many entries as a directory
+//! could hold before it reads one, and keeps their extra fields. The archive's layout:
+//! <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>.
 
 use std::collections::HashMap;
 use std::ops::Range;

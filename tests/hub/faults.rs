@@ -65,10 +65,9 @@ fn a_stall_ends_at_the_timeout() {
 #[test]
 fn a_slow_transfer_is_no_stall() {
     let scene = Scene::new();
-    let pause = SHORT / 50;
-    scene.server.fault(At::Storage, WEIGHTS, Fault::Trickle(4096, pause), ALWAYS);
-    // In all it takes longer than the timeout, but never is there so long without a byte.
-    let hub = scene.builder().stall_timeout(SHORT * 4 / 5).build().unwrap();
+    scene.server.fault(At::Storage, WEIGHTS, Fault::Trickle(4096, SHORT / 10), ALWAYS);
+    // In all it takes longer than the timeout, but never is there nearly so long without a byte.
+    let hub = scene.builder().stall_timeout(SHORT * 4).build().unwrap();
     scene.assert_complete(&hub.model_files(MODEL, None).unwrap());
 }
 
@@ -286,10 +285,9 @@ fn no_server_at_all() {
     {
         let hub =
             scene.builder().endpoint(format!("http://{host}")).retry(5, LONG).build().unwrap();
-        let start = Instant::now();
         let error = hub.model_files(MODEL, None).unwrap_err();
         // Without a second attempt, and the pause before it.
-        assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
+        assert_eq!(scene.events.count("retrying"), 0);
         assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
         let error = error.to_string();
         assert!(error.contains(&host) && error.contains(cause), "{error}");
@@ -312,9 +310,8 @@ fn a_server_that_takes_no_connection() {
     let scene = Scene::new();
     let hub = scene.builder().endpoint(format!("http://{address}"));
     let hub = hub.connect_timeout(SHORT).retry(5, LONG).build().unwrap();
-    let start = Instant::now();
     let error = hub.model_files(MODEL, None).unwrap_err();
-    assert!(start.elapsed() < LONG, "{:?}", start.elapsed());
+    assert_eq!(scene.events.count("retrying"), 0);
     assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("no answer in time"), "{error}");
     scene.assert_next_run_completes();

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use effnet::preprocess::{ColorMode, Image};
+use effnet::preprocess::{ColorMode, DecodeOptions, Image, Limits, decode};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -44,4 +44,23 @@ pub fn noise(mode: ColorMode, width: u32, height: u32, seed: u64) -> Image {
         (0..length.div_ceil(8)).flat_map(|_| generator.next().to_le_bytes()).collect();
     data.truncate(length);
     Image::new(mode, width, height, data).unwrap()
+}
+
+/// Decodes a damaged file in one of several ways; whether it gave an image, which is within the limits.
+/// An error is one line, and not of a panic.
+pub fn decodes(name: &str, round: usize, bytes: &[u8], limits: Limits) -> bool {
+    let (lenient, exif_orientation) = (round % 4 == 1, round % 5 == 1);
+    match decode(bytes, ColorMode::Rgb, &DecodeOptions { limits, lenient, exif_orientation }) {
+        Ok(image) => {
+            let pixels = u64::from(image.width()) * u64::from(image.height());
+            assert!(pixels <= limits.max_pixels, "{name}, round {round}: {pixels} pixels");
+            true
+        }
+        Err(error) => {
+            let text = error.to_string();
+            assert!(!text.contains('\n') && text.len() < 400, "{name}: {text}");
+            assert!(!text.contains("gave up"), "{name}, round {round}: a panic");
+            false
+        }
+    }
 }

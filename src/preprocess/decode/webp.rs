@@ -37,8 +37,9 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         if !vp8::is_key_frame(picture) {
             return Err(corrupt("its picture is not a key frame"));
         }
-        if !vp8::is_whole(picture) {
-            return Err(TRUNCATED);
+        let frame = vp8::Frame::read(picture).ok_or(TRUNCATED)?;
+        if !frame.coefficients_fit() {
+            return Err(corrupt("its coefficients leave 16 bits"));
         }
     }
     let codes = file.picture.codes();

@@ -134,6 +134,21 @@ impl Renaming {
         self
     }
 
+    /// The same without the first of the classifier's classes, which the file has: a background class.
+    #[must_use]
+    pub(crate) fn without_first_class(mut self) -> Self {
+        for canonical in CLASSIFIER {
+            let tensor = self.by_canonical.get(canonical).map(|&i| &mut self.tensors[i]);
+            if let Some(MappedTensor { shape, background, .. }) = tensor
+                && let Some((classes, rest)) = shape.split_first_mut()
+            {
+                *background = rest.iter().product();
+                *classes -= 1;
+            }
+        }
+        self
+    }
+
     /// The same for a file that has `prefix` before every name, such as `net.`.
     #[must_use]
     pub(crate) fn under(mut self, prefix: &str) -> Self {

@@ -1,5 +1,5 @@
-"""Writes the files `damaged_NUMBER_*` of tests/data/images: JPEGs and PNGs that are damaged in each of the sweep's ways and that
-Pillow reads all the same, strictly or leniently. See README.md."""
+"""Writes the files `damaged_*` of tests/data/images: JPEGs, PNGs and WebPs that are damaged and that Pillow reads all the same,
+strictly or leniently, most of them in one of the sweep's ways. See README.md."""
 
 import numpy as np
 
@@ -37,6 +37,19 @@ def main():
     for place, byte in [(756, 41), (761, 56), (765, 41), (768, 154), (776, 104)]:
         beyond[place] = byte
     (IMAGES / "damaged_beyond.jpg").write_bytes(beyond)
+    # The same where nothing but a table of codes says that there is a fault.
+    beyond = bytearray((IMAGES / "jpeg_adobe_ycc.jpg").read_bytes())
+    beyond[447:447], beyond[103:103] = b"\xff\xd9", b"\xff\xc4"
+    (IMAGES / "damaged_beyond_table.jpg").write_bytes(beyond)
+    # The same for libwebp's, in a still picture, in a frame, and beside alpha.
+    for name, seed, begin, bytes_there in [
+        ("still", "webp_lossy", 344, b"\xaf"),
+        ("frame", "webp_animated_lossy", 164, b"\xff\xff"),
+        ("alpha", "odd_webp_half_lossy_31", 798, b"\xff\xff"),
+    ]:
+        beyond = bytearray((IMAGES / f"{seed}.webp").read_bytes())
+        beyond[begin : begin + len(bytes_there)] = bytes_there
+        (IMAGES / f"damaged_beyond_{name}.webp").write_bytes(beyond)
 
 
 main()

@@ -118,6 +118,10 @@ def jpeg():
     # Bits of ones are no code of any table.
     middle = len(plain) - 200
     write("jpeg_damaged.jpg", plain[:middle] + b"\xff\0" * 8 + plain[middle + 16:])
+    # What libjpeg has no room for: DC values of 16 bits, and units of 18 blocks.
+    symbols = plain.index(bytes(range(12)), plain.index(b"\xff\xc4"))
+    write("jpeg_dc_16_bits.jpg", plain[:symbols + 11] + b"\x10" + plain[symbols + 12:])
+    write("jpeg_unit_18_blocks.jpg", plain[:start + 11] + b"\x44" + plain[start + 12:])
     progressive = encode(RGB, "JPEG", quality=80, progressive=True)
     write("jpeg_progressive_no_end.jpg", progressive[:-2] + b"A" * 64)
 

@@ -36,6 +36,11 @@ ENCODE = {
     1: bytes, 5: imagecodecs.lzw_encode, 8: zlib.compress, 32773: imagecodecs.packbits_encode,
     34925: imagecodecs.lzma_encode, 50000: imagecodecs.zstd_encode,
 }
+# The steps of a 12-bit JPEG of quality 80.
+STEPS_12 = bytes.fromhex(
+    "06040506050406060506070706080a100a0a09090a140e0f0c10171418181714"
+    "16161a1d251f1a1b231c1616202c20232627292a29191f2d302d283025282928"
+)
 TYPES = {2: "B", 3: "H", 4: "L", 7: "B", 16: "Q"}
 
 
@@ -419,7 +424,7 @@ def tags():
 
 
 def damaged():
-    """Single bytes changed."""
+    """Bytes changed."""
     for name, source, place, value in [
         ("damaged_huffman.tiff", "jpeg_planes_p6u8x3.tiff", 1202, 0xF3),
         ("damaged_scan.tiff", "jpeg_planes_p6u8x3.tiff", 2464, 0x84),
@@ -429,6 +434,25 @@ def damaged():
         file = bytearray((OUT / source).read_bytes())
         file[place] = value
         (OUT / name).write_bytes(file)
+    for name, source, before, after in [
+        # DC values of 16 bits, units of 18 blocks: libjpeg has no room for either.
+        ("damaged_dc_bits.tiff", "jpeg_grey.tiff", bytes(range(12)), bytes(range(11)) + b"\x10"),
+        ("damaged_dc_bits_12.tiff", "jpeg_12_bits_38_29.tiff", b"\x03\x04\x05\x02\x01\x0c", b"\x03\x04\x05\x02\x01\x10"),
+        ("damaged_unit.tiff", "jpeg_ycbcr_420.tiff", b"\x03\x01\x22\x00", b"\x03\x01\x44\x00"),
+        ("damaged_unit_old.tiff", "old_jpeg_420_29.tiff", b"\x03\x01\x22\x00", b"\x03\x01\x44\x00"),
+        # A marker among the bits, from which libjpeg takes the rest for lost.
+        ("damaged_marker.tiff", "old_jpeg_parts_422_16.tiff", b"\xc3\x47\xd5\x4f\xb5\xc1", b"\xc3\x47\xff\xff\xb5\xc1"),
+        # A byte of ones among the bits, filled up.
+        ("damaged_filled_up.tiff", "jpeg_planes_p2u8x3.tiff", b"\x77\x2f\x93\xff\0\x3d", b"\x77\x2f\xff\xff\0\x3d"),
+        # YCbCr of one sample.
+        ("damaged_ycbcr_grey.tiff", "jpeg_grey.tiff", b"\x06\x01\x03\0\x01\0\0\0\x01", b"\x06\x01\x03\0\x01\0\0\0\x06"),
+        # Samples far beyond 12 bits, of which libjpeg takes the last 14.
+        ("damaged_12_bits_steps.tiff", "jpeg_12_bits_38_29.tiff", STEPS_12, bytes([255] * 64)),
+        ("damaged_12_bits_progressive.tiff", "jpeg_12_bits_38_29.tiff", b"\xff\xc1", b"\xff\xc2"),
+    ]:
+        file = (OUT / source).read_bytes()
+        assert before in file
+        (OUT / name).write_bytes(file.replace(before, after))
 
 
 def outcome(path):

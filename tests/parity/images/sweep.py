@@ -25,6 +25,7 @@ SEEDS = {
     "pnm": ["*.p[bgpnf]m"],
     "tga": ["*.tga"],
     "qoi": ["*.qoi"],
+    "tiff": ["tiff/*.tiff"],
 }
 
 

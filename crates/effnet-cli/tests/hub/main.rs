@@ -174,12 +174,17 @@ fn killed_at_any_moment_the_next_run_completes() {
 fn without_a_network_the_command_says_at_once_what_is_left() {
     let scene = Scene::new();
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let start = Instant::now();
-    let mut command = effnet(&scene, &["classify", COFFEE, "-m", MODEL]);
-    let (code, out, err) = run(command.env("HF_ENDPOINT", format!("http://{gone}")));
-    assert_eq!((code, out.as_str()), (Some(3), ""));
-    // The five attempts of a server that is there take 15 seconds.
-    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    let classify = || {
+        let mut command = effnet(&scene, &["classify", COFFEE, "-m", MODEL]);
+        let start = Instant::now();
+        let (code, out, err) = run(command.env("HF_ENDPOINT", format!("http://{gone}")));
+        assert_eq!((code, out.as_str()), (Some(3), ""));
+        (start.elapsed(), err)
+    };
+    // The five attempts of a server that is there take 15 seconds. A machine that does other things may be
+    // late, but not every time.
+    let in_time = (0..5).map(|_| classify()).find(|(elapsed, _)| elapsed.as_secs() < 3);
+    let Some((_, err)) = in_time else { panic!("no error within three seconds") };
     assert_eq!(err.lines().count(), 1, "{err}");
     for part in ["--offline", "cache", "-m DIR", "HF_ENDPOINT", MODEL] {
         assert!(err.contains(part), "{part}: {err}");

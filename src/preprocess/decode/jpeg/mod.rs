@@ -9,7 +9,8 @@ use image::metadata::Orientation;
 use libjpeg_turbo_rs::common::types::DecodeLimits;
 use libjpeg_turbo_rs::{DecodeWarning, Decoder, JpegError, PixelFormat};
 
-use self::libjpeg::{Fault, MAX_SCANS};
+use self::libjpeg::MAX_SCANS;
+pub(super) use self::libjpeg::{Fault, is_in_order};
 use self::stream::Stream;
 use super::budget::Job;
 use crate::preprocess::error::DecodeError;
@@ -43,9 +44,12 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
 
 /// The picture of a stream, or that which libjpeg makes of one with faults.
 fn read(bytes: &[u8], job: &Job<'_>) -> Result<Vec<u8>, Fault> {
-    if libjpeg::is_in_order(bytes)?
-        && let Ok((data, true)) = run(bytes, job)
-    {
+    let in_order = match is_in_order(bytes, 8) {
+        // Leniently there may be a picture all the same.
+        Err(Fault::Cut | Fault::Broken(_)) => false,
+        other => other?,
+    };
+    if in_order && let Ok((data, true)) = run(bytes, job) {
         return Ok(data);
     }
     let admit = |width: u64, height: u64, samples: u64| {

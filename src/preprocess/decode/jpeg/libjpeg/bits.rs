@@ -62,6 +62,11 @@ impl Codes {
         Ok(Self { short, last, offset, symbols: *symbols })
     }
 
+    /// The most bits of a value that a symbol announces.
+    pub(super) fn most_bits(&self) -> u8 {
+        self.symbols.iter().map(|symbol| symbol & 15).max().unwrap_or(0)
+    }
+
     fn symbol(&self, code: i32, length: usize) -> u8 {
         if length > 16 {
             // No code: zero is the least harmful.

@@ -14,6 +14,7 @@ mod units;
 use libjpeg_turbo_rs::common::tables::ZIGZAG_ORDER;
 use libjpeg_turbo_rs::{ComponentCoefficients, JpegCoefficients, write_coefficients_optimized};
 
+use self::bits::Codes;
 use self::segments::{Frame, Segments};
 use self::smooth::Known;
 use self::source::Source;
@@ -31,22 +32,25 @@ const MAX_SIDE: usize = 65_500;
 /// its bytes. Encoders' scripts come to about six passes; an empty scan of a hostile file is free.
 const MAX_PASSES: u64 = 32;
 const BLOCKS_A_BYTE: u64 = 256;
-/// Zigzag places of the AC coefficients of a block's first row.
-const FIRST_ROW: [usize; 7] = [1, 5, 6, 14, 15, 27, 28];
+/// Bits of an AC coefficient of 8-bit samples; a step between DC values has one more. What has codes of more
+/// may have coefficients with which arithmetic leaves 16 bits.
+const MAX_BITS: u8 = 10;
+/// Zigzag places of the coefficients of a block's first row.
+const FIRST_ROW: [usize; 8] = [0, 1, 5, 6, 14, 15, 27, 28];
 const BEYOND: &str = "coefficients beyond those of an encoder";
 
-/// Whether a block has coefficients in its first row only, and so large that libjpeg's short cut
-/// for such leaves 16 bits; the decoder has another way there.
+/// Whether a block has coefficients in its first row only, and so large that libjpeg's short cut for
+/// such leaves 16 bits, or a sum of two; the decoder has another way there.
 fn wraps(block: &Block, table: &[u16; 64]) -> bool {
-    let large = |at: usize| (i32::from(block[at]) * i32::from(table[at])).abs() >= 1 << 13;
-    (large(0) || FIRST_ROW.into_iter().any(large))
-        && FIRST_ROW.iter().any(|at| block[*at] != 0)
-        && (1..64).all(|at| block[at] == 0 || FIRST_ROW.contains(&at))
+    let size = |at: &usize| (i64::from(block[*at]) * i64::from(table[*at])).abs();
+    FIRST_ROW.iter().map(size).sum::<i64>() >= 1 << 13
+        && FIRST_ROW[1..].iter().any(|at| block[*at] != 0)
+        && (0..64).all(|at| block[at] == 0 || FIRST_ROW.contains(&at))
 }
 
 /// Why a stream gives no picture.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::preprocess::decode) enum Fault {
     /// The bytes end before it.
     Cut,
     /// libjpeg stops with an error.
@@ -99,44 +103,51 @@ struct Coefficients {
     blocks_left: u64,
 }
 
-/// Whether a decoder that knows no faults gives libjpeg's picture, by the markers of the stream and
-/// what their segments say.
-pub(super) fn is_in_order(bytes: &[u8]) -> Result<bool, Fault> {
+/// Whether a decoder that knows no faults gives libjpeg's picture, by the markers of a stream with
+/// samples of so many bits and by what their segments say.
+///
+/// # Errors
+/// The fault for which libjpeg gives no picture, if it is one that a scan begins with.
+pub(in crate::preprocess::decode) fn is_in_order(bytes: &[u8], bits: u8) -> Result<bool, Fault> {
     let mut source = Source::new(bytes, false);
-    let mut segments = Segments::default();
-    let mut look = || -> Result<bool, Fault> {
-        let Some(mut scan) = segments.read(&mut source)? else { return Ok(false) };
-        let frame = segments.frame.as_ref().ok_or(broken("a scan before its frame"))?;
-        let single = frame.is_single(&scan);
-        // Of arithmetic codes nobody can say whether they are right.
-        let arithmetic = frame.arithmetic;
-        let (progressive, mut image) = (frame.progressive, Coefficients::new(frame, bytes.len())?);
-        if !progressive {
-            segments.add_standard_codes();
-        }
-        loop {
-            let units = image.begin_scan(&segments, &scan)?;
-            if !arithmetic {
-                scan.codes(&segments, progressive)?;
-            }
-            // The usual picture is one scan up to the end of the file. Where its bits end before,
-            // the decoder has a warning.
-            if single && segments.interval == 0 && bytes.ends_with(&[0xff, 0xd9]) {
-                return Ok(!arithmetic);
-            }
-            if !source.pass_scan(units.restarts(segments.interval)) {
+    let mut segments = Segments::new(bits);
+    let Some(mut scan) = segments.read(&mut source)? else { return Ok(false) };
+    let frame = segments.frame.as_ref().ok_or(broken("a scan before its frame"))?;
+    let single = frame.is_single(&scan);
+    // Of arithmetic codes nobody can say whether they are right.
+    let arithmetic = frame.arithmetic;
+    let (progressive, mut image) = (frame.progressive, Coefficients::new(frame, bytes.len())?);
+    if !progressive {
+        segments.add_standard_codes();
+    }
+    loop {
+        let units = image.begin_scan(&segments, &scan)?;
+        if !arithmetic {
+            let tables = scan.codes(&segments, progressive)?;
+            let is_beyond = |codes: &Option<Codes>, most| {
+                codes.as_ref().is_some_and(|codes| codes.most_bits() > most)
+            };
+            if bits == 8
+                && tables
+                    .iter()
+                    .any(|(dc, ac)| is_beyond(dc, MAX_BITS + 1) || is_beyond(ac, MAX_BITS))
+            {
                 return Ok(false);
             }
-            match segments.read(&mut source)? {
-                None => return Ok(!arithmetic),
-                Some(_) if single => return Ok(false),
-                Some(next) => scan = next,
-            }
         }
-    };
-    match look() {
-        Err(Fault::Cut | Fault::Broken(_)) => Ok(false),
-        other => other,
+        // The usual picture is one scan up to the end of the file. Where its bits end before,
+        // the decoder has a warning; that of 12 bits has none.
+        if single && bits == 8 && segments.interval == 0 && bytes.ends_with(&[0xff, 0xd9]) {
+            return Ok(!arithmetic);
+        }
+        if !source.pass_scan(units.restarts(segments.interval)) {
+            return Ok(false);
+        }
+        match segments.read(&mut source)? {
+            None => return Ok(!arithmetic),
+            Some(_) if single => return Ok(false),
+            Some(next) => scan = next,
+        }
     }
 }
 
@@ -156,7 +167,7 @@ pub(super) fn mend(
     admit: impl FnOnce(u64, u64, u64) -> Result<(), DecodeError>,
 ) -> Result<Mended, Fault> {
     let mut source = Source::new(bytes, !strict);
-    let mut segments = Segments::default();
+    let mut segments = Segments::new(8);
     let mut scan = loop {
         match segments.read(&mut source)? {
             Some(scan) => break scan,

@@ -98,6 +98,8 @@ impl Default for Conditioning {
 #[derive(Default)]
 pub(super) struct Segments {
     started: bool,
+    /// Bits of a sample that the frame must have.
+    bits: u8,
     pub(super) frame: Option<Frame>,
     /// In zigzag order.
     pub(super) quantization: [Option<[u16; 64]>; 4],
@@ -111,6 +113,10 @@ pub(super) struct Segments {
 }
 
 impl Segments {
+    pub(super) fn new(bits: u8) -> Self {
+        Self { bits, ..Self::default() }
+    }
+
     /// Reads up to the next scan and its header; none at the end of the image.
     pub(super) fn read(&mut self, source: &mut Source<'_>) -> Result<Option<Scan>, Fault> {
         loop {
@@ -190,7 +196,7 @@ impl Segments {
         if self.frame.is_some() {
             return Err(broken("two frames"));
         }
-        if height == 0 || width == 0 || count == 0 || length != 8 + 3 * count || bits != 8 {
+        if height == 0 || width == 0 || count == 0 || length != 8 + 3 * count || bits != self.bits {
             return Err(broken("a frame of the wrong kind"));
         }
         let mut components = Vec::new();

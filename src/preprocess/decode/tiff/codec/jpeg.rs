@@ -2,11 +2,12 @@
 
 use libjpeg_turbo_rs::api::raw_data::RawImage;
 use libjpeg_turbo_rs::common::types::DecodeLimits;
-use libjpeg_turbo_rs::precision::decompress_12bit_with_limits;
 use libjpeg_turbo_rs::{DecodeWarning, Decoder, JpegError, PixelFormat};
+use memchr::memmem;
 
-use super::{Chunk, Largest};
+use super::{Chunk, Largest, jpeg12};
 use crate::preprocess::decode::Limits;
+use crate::preprocess::decode::jpeg::{Fault, is_in_order};
 use crate::preprocess::decode::tiff::{FORMAT, corrupt, truncated, unsupported};
 use crate::preprocess::error::DecodeError;
 
@@ -56,6 +57,7 @@ pub(super) fn decode(
     let frame = Decoder::new_header_only(&stream, DecodeLimits::default());
     let frame = frame.map_err(|error| explain(&error))?;
     check(&frame, chunk)?;
+    check_order(&stream, chunk.depth as u8)?;
     let (width, height) = (frame.header().width(), frame.header().height());
     if width > chunk.width || height > chunk.most_height {
         return Err(corrupt(&"a strip or tile holds a JPEG larger than itself"));
@@ -65,12 +67,7 @@ pub(super) fn decode(
     }
     let rows = out.chunks_exact_mut(chunk.row_bytes).take(height);
     if chunk.depth == 12 {
-        let image = decompress_12bit_with_limits(&stream, &limits);
-        let image = image.map_err(|error| explain(&error))?;
-        for (row, samples) in rows.zip(image.data.chunks_exact(width)) {
-            pack_12_bits(samples, row);
-        }
-        return Ok(());
+        return jpeg12::decode(&stream, width, rows).map_err(|error| explain(&error));
     }
     let mut decoder = Decoder::new_with_limits(&stream, limits).map_err(|error| explain(&error))?;
     decoder.set_lenient(true);
@@ -111,6 +108,7 @@ pub(in super::super) fn components(
         ..DecodeLimits::default()
     };
     let mut decoder = Decoder::new_with_limits(stream, limits).map_err(|error| explain(&error))?;
+    check_order(stream, 8)?;
     let header = decoder.header();
     let [light, chroma @ ..] = &header.components[..] else {
         return Err(corrupt(&"a JPEG of no components"));
@@ -153,9 +151,6 @@ fn copy_segments(data: &[u8], stream: &mut Vec<u8>) -> Result<Option<usize>, Dec
                 let length = data.get(at + 2..at + 4).ok_or_else(truncated)?;
                 let end = at + 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
                 let segment = data.get(at..end).ok_or_else(truncated)?;
-                if !is_sound(code, segment.get(4..).unwrap_or_default()) {
-                    return Err(corrupt(&"a bad segment of a JPEG"));
-                }
                 if !matches!(code, 0xe0..=0xef | 0xfe) {
                     stream.extend(segment);
                 }
@@ -167,34 +162,18 @@ fn copy_segments(data: &[u8], stream: &mut Vec<u8>) -> Result<Option<usize>, Dec
     Ok(None)
 }
 
-/// Whether libjpeg takes a segment of tables: those that fill it, and lengths of up to 15 bits for
-/// the first coefficient of a block.
-fn is_sound(code: u8, mut body: &[u8]) -> bool {
-    match code {
-        0xc4 => {
-            while let Some((head, rest)) = body.split_first_chunk::<17>() {
-                let count = head[1..].iter().map(|count| usize::from(*count)).sum();
-                let Some((symbols, rest)) = rest.split_at_checked(count) else {
-                    return false;
-                };
-                if head[0] < 16 && symbols.iter().any(|length| *length > 15) {
-                    return false;
-                }
-                body = rest;
-            }
-            body.is_empty()
+/// Refuses what libjpeg gives no picture for, and what it may give another picture for than a decoder that
+/// knows no faults. To libjpeg alone a byte of ones may be filled up where it stands among bits.
+fn check_order(stream: &[u8], bits: u8) -> Result<(), DecodeError> {
+    let is_filled_up = memmem::find(stream, b"\xff\xff\0").is_some();
+    match is_in_order(stream, bits) {
+        Ok(true) if !is_filled_up => Ok(()),
+        Ok(_) => {
+            Err(unsupported(&"a JPEG with faults in its markers or tables, or of arithmetic codes"))
         }
-        0xdb => {
-            while let Some((head, rest)) = body.split_first() {
-                let Some(rest) = rest.get(if head >> 4 == 0 { 64 } else { 128 }..) else {
-                    return false;
-                };
-                body = rest;
-            }
-            true
-        }
-        0xdd => body.len() == 2,
-        _ => true,
+        Err(Fault::Cut | Fault::Stopped(_)) => Err(truncated()),
+        Err(Fault::Broken(reason)) => Err(corrupt(&reason)),
+        Err(Fault::Error(error)) => Err(error),
     }
 }
 
@@ -204,13 +183,16 @@ fn check(decoder: &Decoder, chunk: &Chunk) -> Result<(), DecodeError> {
     if !known || usize::from(header.precision) != chunk.depth || header.is_lossless {
         return Err(unsupported(&format!("JPEG of {} bits a sample", header.precision)));
     }
+    if chunk.depth == 12 && header.is_progressive {
+        return Err(unsupported(&"progressive JPEG of 12 bits"));
+    }
     if chunk.depth == 12 && chunk.width % 2 == 1 {
         let reason =
             "JPEG of 12 bits in rows of odd length, of which libtiff leaves out the last sample";
         return Err(unsupported(&reason));
     }
     let components = &header.components;
-    if components.len() != chunk.samples {
+    if components.len() != chunk.samples || (chunk.ycbcr && chunk.samples != 3) {
         return Err(corrupt(&"a JPEG with another number of samples than the image"));
     }
     let factors = components.iter().map(|c| (c.horizontal_sampling, c.vertical_sampling));
@@ -222,13 +204,6 @@ fn check(decoder: &Decoder, chunk: &Chunk) -> Result<(), DecodeError> {
         Ok(())
     } else {
         Err(unsupported(&"JPEG of subsampled components, other than chroma"))
-    }
-}
-
-fn pack_12_bits(samples: &[i16], row: &mut [u8]) {
-    for (bytes, pair) in row.as_chunks_mut::<3>().0.iter_mut().zip(samples.as_chunks::<2>().0) {
-        let packed = (u32::from(pair[0] as u16) << 12) | u32::from(pair[1] as u16);
-        bytes.copy_from_slice(&packed.to_be_bytes()[1..]);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod fax;
 pub(super) mod jpeg;
+mod jpeg12;
 mod thunder;
 
 use std::io::Read;
