@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use effnet::arch::{self, BlockKind, NetworkOptions};
-use effnet::weights::{Checkpoint, Convention, NamedTensor, Values, check, write_safetensors};
+use effnet::conventions::Convention;
+use effnet::weights::{Checkpoint, NamedTensor, Values, check, write_safetensors};
 use half::f16;
 
 /// Tensors of at least so many values are rounded to f16. The smaller ones (norms, stem, nearly all

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::arch::ArchError;
-use crate::convert::ConvertError;
+use crate::conventions::ConvertError;
 use crate::engine::{CpuError, EngineError};
 use crate::labels::LabelError;
 use crate::preprocess::{DecodeError, ImageSizeError, TransformError};

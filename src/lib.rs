@@ -23,12 +23,12 @@
 //! - [`preprocess`]: from encoded bytes to the network's input, with Pillow's bytes;
 //! - [`arch`]: the architectures as data, `models`: as Candle modules (with the feature `candle`);
 //! - [`weights`]: strict loading of checkpoints, [`pretrained`]: timm's table of them;
-//! - [`convert`]: checkpoints of other libraries recognised, and converted between conventions;
+//! - [`conventions`]: checkpoints of other libraries recognised, and converted between conventions;
 //! - [`engine`]: what runs a network; [`labels`]: the classes' names, top-k;
 //! - `hub` (with the feature of that name): files from the Hugging Face hub.
 
 pub mod arch;
-pub mod convert;
+pub mod conventions;
 pub mod engine;
 mod error;
 #[cfg(feature = "hub")]

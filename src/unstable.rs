@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::convert::{self, ConvertError, Recognized};
+use crate::conventions::{self, ConvertError, Recognized};
 use crate::labels::LabelNames;
 use crate::pretrained::ModelConfig;
 use crate::weights::Checkpoint;
@@ -20,10 +20,10 @@ pub fn checkpoint_of(tensors: Vec<(String, Vec<usize>)>) -> Checkpoint {
 /// # Errors
 /// As loading a classifier's.
 pub fn identify(checkpoint: &Checkpoint, architecture: &str) -> Result<(), ConvertError> {
-    convert::identify(checkpoint, architecture).map(drop)
+    conventions::identify(checkpoint, architecture).map(drop)
 }
 
-/// The `config.json` that [`Conversion::write_folder`](crate::convert::Conversion::write_folder) writes.
+/// The `config.json` that [`Conversion::write_folder`](crate::conventions::Conversion::write_folder) writes.
 ///
 /// # Errors
 /// As it.
@@ -33,5 +33,5 @@ pub fn folder_config(
     own: Option<&ModelConfig>,
     labels: Option<&LabelNames>,
 ) -> Result<Value, ConvertError> {
-    convert::folder_config(checkpoint, source, own, labels)
+    conventions::folder_config(checkpoint, source, own, labels)
 }

@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-use effnet::convert::{Conversion, Dtype, LibraryModel, library_models, recognize};
+use effnet::conventions::{Convention, Conversion, Dtype, LibraryModel, library_models, recognize};
 use effnet::labels::{ClassifierActivation, LabelNames};
 use effnet::pretrained::{ModelConfig, SizeChoice};
-use effnet::weights::{Checkpoint, Convention};
+use effnet::weights::Checkpoint;
 use effnet::{Classifier, Model, Prediction};
 use serde_json::{Value, json};
 

@@ -166,6 +166,7 @@ fn list(module: &Module, at: &str, impls: &[&syn::ItemImpl], lines: &mut Vec<Str
     for item in &module.items {
         if let Item::Use(item) = item
             && is_public(&item.vis)
+            && !is_hidden(&item.attrs)
         {
             for (path, name) in leaves(&item.tree, &[]) {
                 match module.find(&path) {

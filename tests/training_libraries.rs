@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use effnet::Model;
-use effnet::convert::recognize;
+use effnet::conventions::recognize;
 use effnet::weights::Checkpoint;
 
 fn path(name: &str) -> PathBuf {

@@ -5,9 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{DType, Device};
+use effnet::conventions::{Convention, ConventionError, TemplateError};
 use effnet::weights::{
-    Checkpoint, Convention, ConventionError, NamedTensor, TemplateError, Values, WeightsError,
-    load, serialize, tensor_shapes,
+    Checkpoint, NamedTensor, Values, WeightsError, load, serialize, tensor_shapes,
 };
 
 #[path = "weights_support/lite0.rs"]

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use effnet::convert::{Conversion, Dtype, recognize};
+use effnet::conventions::{Convention, Conversion, Dtype, recognize};
 use effnet::pretrained::{ModelConfig, ValueSource};
-use effnet::weights::{Checkpoint, Convention, NamedTensor, Values, bundled, write_safetensors};
+use effnet::weights::{Checkpoint, NamedTensor, Values, bundled, write_safetensors};
 use effnet::{Error, Model};
 
 #[path = "weights_support/generated.rs"]

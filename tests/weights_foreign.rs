@@ -10,13 +10,10 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use effnet::arch::NetworkOptions;
-use effnet::convert::{ConvertError, LibraryModel, recognize};
+use effnet::conventions::{Convention, ConvertError, Covered, Family, LibraryModel, recognize};
 use effnet::engine::{CpuEngine, CpuOptions, Engine, Images};
 use effnet::models::EfficientNet;
-use effnet::weights::{
-    Checkpoint, Convention, Covered, Family, NamedTensor, Values, check, load, seeded::Uniform,
-    serialize,
-};
+use effnet::weights::{Checkpoint, NamedTensor, Values, check, load, seeded::Uniform, serialize};
 use serde::Deserialize;
 
 /// Of the largest logit: design section 6.

@@ -4,8 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use effnet::Model;
-use effnet::convert::{Conversion, ConvertError, library_models, recognize};
-use effnet::weights::{Checkpoint, Convention};
+use effnet::conventions::{Convention, Conversion, ConvertError, library_models, recognize};
+use effnet::weights::Checkpoint;
 
 #[path = "weights_support/generated.rs"]
 mod generated;
@@ -113,7 +113,7 @@ fn a_background_class_is_left_out_of_a_classifier_by_any_name_and_prefix() {
             renamed(name.strip_prefix(without).unwrap_or(name), prefix, "classifier", head)
         });
         let whole = logits(&build(&file).unwrap());
-        let builder = Classifier::builder().weights(file.to_str().unwrap()).num_classes(5);
+        let builder = Model::builder().weights(file.to_str().unwrap()).num_classes(5);
         let fewer = builder.build().unwrap_or_else(|error| panic!("{prefix} {head}: {error}"));
         assert_eq!(logits(&fewer), whole[1..], "{prefix} {head}");
     }

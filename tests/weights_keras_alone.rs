@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use effnet::convert::{ConvertError, recognize};
+use effnet::conventions::{ConvertError, recognize};
 use effnet::models::EfficientNet;
 use effnet::weights::{Checkpoint, load, seeded::Uniform};
 use serde::Deserialize;

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use effnet::arch::{NetworkOptions, PadType};
-use effnet::convert::{ConvertError, LibraryModel, library_models, recognize};
-use effnet::weights::{Checkpoint, Convention, Renaming};
+use effnet::conventions::{Convention, ConvertError, LibraryModel, library_models, recognize};
+use effnet::weights::{Checkpoint, Renaming};
 use sha2::{Digest, Sha256};
 
 #[path = "weights_support/sparse.rs"]

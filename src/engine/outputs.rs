@@ -106,4 +106,11 @@ impl Array {
     pub fn rows(&self) -> std::slice::ChunksExact<'_, f32> {
         self.data.chunks_exact(self.shape[1..].iter().product::<usize>().max(1))
     }
+
+    /// One image's part, with a first dimension of 1.
+    pub(crate) fn image(&self, image: usize) -> Self {
+        let data = self.rows().nth(image).unwrap_or_default().to_vec();
+        let shape = std::iter::once(1).chain(self.shape[1..].iter().copied()).collect();
+        Self { data, shape }
+    }
 }

@@ -2,23 +2,42 @@
 
 use super::{AsInput, Model};
 use crate::Error;
-use crate::engine::{Images, Outputs};
+use crate::engine::{Array, Images, Outputs};
 use crate::preprocess::Pixels;
 
 impl Model {
-    /// One output for each image of a batch, which `result` makes something of: decoding runs in parallel, an
-    /// image that fails does not stop the others. Results are in the order of `images`.
+    /// [`logits`](Self::logits) for many images in one batch: decoding runs in parallel, an image that
+    /// fails does not stop the others. Results are in the order of `images`.
+    pub fn logits_batch<I>(&self, images: &[I]) -> Vec<Result<Vec<f32>, Error>>
+    where
+        I: AsInput + Sync,
+    {
+        self.batch(images, &["logits"], only)
+    }
+
+    /// [`feature_maps`](Self::feature_maps) for many images in one batch, as
+    /// [`logits_batch`](Self::logits_batch).
+    pub fn feature_maps_batch<I>(&self, images: &[I]) -> Vec<Result<Vec<Array>, Error>>
+    where
+        I: AsInput + Sync,
+    {
+        let stages = self.stages();
+        let stages: Vec<&str> = stages.iter().map(String::as_str).collect();
+        self.batch(images, &stages, Ok)
+    }
+
+    /// What `result` makes of these outputs of each image of a batch. An array is one image's.
     pub(crate) fn batch<I, T>(
         &self,
         images: &[I],
-        output: &str,
-        result: impl Fn(&[f32]) -> Result<T, Error>,
+        outputs: &[&str],
+        result: impl Fn(Vec<Array>) -> Result<T, Error>,
     ) -> Vec<Result<T, Error>>
     where
         I: AsInput + Sync,
     {
         let prepared = self.0.decoders.all(images, |image| self.preprocessor()?.pixels(image));
-        self.infer(prepared, output, result)
+        self.infer(prepared, outputs, result)
     }
 
     /// As [`batch`](Self::batch), for any number of images, `batch_size` at a time. While one batch is in
@@ -28,15 +47,15 @@ impl Model {
         &self,
         images: impl IntoIterator<Item = I>,
         batch_size: usize,
-        output: &str,
-        result: impl Fn(&[f32]) -> Result<T, Error>,
+        outputs: &[&str],
+        result: impl Fn(Vec<Array>) -> Result<T, Error>,
         each: impl FnMut(I, Result<T, Error>) -> Result<(), E>,
     ) -> Result<(), E>
     where
         I: AsInput + Send + Sync,
     {
         let prepare = |image: &I| self.preprocessor()?.pixels(image);
-        let infer = |prepared| self.infer(prepared, output, &result);
+        let infer = |prepared| self.infer(prepared, outputs, &result);
         self.0.decoders.batches(images, batch_size, prepare, infer, each)
     }
 
@@ -44,18 +63,19 @@ impl Model {
     fn infer<T>(
         &self,
         prepared: Vec<Result<Pixels, Error>>,
-        output: &str,
-        result: impl Fn(&[f32]) -> Result<T, Error>,
+        outputs: &[&str],
+        result: impl Fn(Vec<Array>) -> Result<T, Error>,
     ) -> Vec<Result<T, Error>> {
-        let rows = |pixels: &[&Pixels]| -> Result<_, Error> {
-            Ok(self.run_pixels(pixels, &[output])?.take(output)?)
+        let arrays = |pixels: &[&Pixels]| -> Result<Vec<Array>, Error> {
+            let outputs = self.run_pixels(pixels, outputs)?.into_iter();
+            outputs.map(|(_, output)| Ok(output.into_array()?)).collect()
         };
         let good: Vec<&Pixels> = prepared.iter().flatten().collect();
         if good.is_empty() {
             return prepared.into_iter().filter_map(|failed| failed.err().map(Err)).collect();
         }
-        let array = match rows(&good) {
-            Ok(array) => array,
+        let arrays = match arrays(&good) {
+            Ok(arrays) => arrays,
             // Fatal to the batch, not to each of its images: a device may have memory for some.
             Err(error) => {
                 if good.len() > 1
@@ -64,13 +84,16 @@ impl Model {
                     let images = good.len();
                     preprocessor.tell(|| format!("{images} images run one by one: {error}"));
                 }
-                let alone = |pixels: Pixels| result(&rows(&[&pixels])?.data);
+                let alone = |pixels: Pixels| result(arrays(&[&pixels])?);
                 return prepared.into_iter().map(|pixels| pixels.and_then(alone)).collect();
             }
         };
-        let mut rows = array.rows();
-        let row = |pixels: Result<_, Error>| {
-            pixels.and_then(|_: Pixels| result(rows.next().unwrap_or_default()))
+        let mut image = 0;
+        let row = |pixels: Result<Pixels, Error>| {
+            pixels?;
+            let of_image = arrays.iter().map(|array| array.image(image)).collect();
+            image += 1;
+            result(of_image)
         };
         prepared.into_iter().map(row).collect()
     }
@@ -87,10 +110,8 @@ impl Model {
         if pixels.iter().any(|pixels| pixels.exact().is_some()) {
             let mut values = vec![0.0; pixels.len() * transform.input_len()];
             for (pixels, to) in pixels.iter().zip(values.chunks_exact_mut(transform.input_len())) {
-                let image = || "image".to_owned();
-                transform
-                    .normalize(pixels, to)
-                    .map_err(|source| Error::Transform { image: image(), source })?;
+                let error = |source| Error::Transform { image: "image".to_owned(), source };
+                transform.normalize(pixels, to).map_err(error)?;
             }
             return self.run(Images::new(&values, shape)?, outputs);
         }
@@ -98,7 +119,12 @@ impl Model {
         if let [pixels] = pixels {
             return self.run(Images::pixels(pixels.data(), shape, normalize)?, outputs);
         }
-        let bytes: Vec<u8> = pixels.iter().flat_map(|pixels| pixels.data()).copied().collect();
+        let bytes = pixels.iter().map(|pixels| pixels.data()).collect::<Vec<_>>().concat();
         self.run(Images::pixels(&bytes, shape, normalize)?, outputs)
     }
+}
+
+/// The values of the only output that was asked for.
+pub(crate) fn only(arrays: Vec<Array>) -> Result<Vec<f32>, Error> {
+    Ok(arrays.into_iter().next().map(|array| array.data).unwrap_or_default())
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::find::{RepoFiles, Source};
 use crate::Error;
 use crate::arch::{self, Arch};
-use crate::convert::{Identified, Recognized, identify, recognize};
+use crate::conventions::{Identified, Recognized, identify, recognize};
 use crate::labels::{ClassifierActivation, LabelSet, label_set_for};
 use crate::pretrained::{
     self, CfgOrigin, ModelConfig, PreprocessingOptions, PretrainedCfg, Resolved as Value,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::described::{Described, configured, configured_with_own, find_arch, of_file};
 use crate::Error;
-use crate::convert::Recognized;
+use crate::conventions::Recognized;
 #[cfg(feature = "hub")]
 use crate::hub::{ConfigFiles, ModelFiles};
 use crate::labels::label_set_for;

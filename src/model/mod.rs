@@ -14,6 +14,7 @@ mod input;
 mod load;
 mod preprocessor;
 
+pub(crate) use batch::only;
 pub use builder::ModelBuilder;
 pub use described::Description;
 pub use input::{AsInput, Input};
@@ -105,9 +106,8 @@ impl Model {
     ///
     /// As [`logits`](Self::logits).
     pub fn feature_maps(&self, image: impl AsInput) -> Result<Vec<Array>, Error> {
-        let taps = self.network().graph().outputs();
-        let stages: Vec<&str> =
-            taps.iter().map(String::as_str).filter(|tap| tap.starts_with("stages.")).collect();
+        let stages = self.stages();
+        let stages: Vec<&str> = stages.iter().map(String::as_str).collect();
         let outputs = self.outputs(image, &stages)?;
         outputs.into_iter().map(|(_, output)| Ok(output.into_array()?)).collect()
     }
@@ -195,6 +195,25 @@ impl Model {
     #[must_use]
     pub fn weights_digest(&self) -> Option<&str> {
         self.0.checkpoint.as_ref().map(Checkpoint::digest)
+    }
+
+    /// Runs a black batch, so that the first images find all memory and plans made.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn warm_up(&self, batch_size: usize) -> Result<(), Error> {
+        let [channels, height, width] = self.0.provenance.preprocessing.input_size.value;
+        let shape = [batch_size.max(1), channels, height, width];
+        let black = vec![0.0; shape.iter().product()];
+        self.run(Images::new(&black, shape)?, &["logits"]).map(drop)
+    }
+
+    /// The names of the maps at the end of each resolution.
+    fn stages(&self) -> Vec<String> {
+        let mut taps = self.network().graph().outputs();
+        taps.retain(|tap| tap.starts_with("stages."));
+        taps
     }
 
     /// The values of one output for an image.

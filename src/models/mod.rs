@@ -3,9 +3,11 @@
 //!
 //! Nothing here sees a file: a [`candle_nn::VarBuilder`] hands over the tensors.
 
+#[doc(hidden)]
 pub mod blocks;
 mod efficientnet;
 mod head;
+#[doc(hidden)]
 pub mod layers;
 
 pub use efficientnet::EfficientNet;

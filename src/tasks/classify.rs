@@ -3,7 +3,7 @@ use std::ops::Deref;
 use super::{Outcome, Prediction, Record};
 use crate::Error;
 use crate::labels::{ClassifierActivation, top_k};
-use crate::model::{AsInput, Model, ModelBuilder};
+use crate::model::{AsInput, Model, ModelBuilder, only};
 
 /// A model whose outputs are classes.
 ///
@@ -74,7 +74,7 @@ impl Classifier {
     where
         I: AsInput + Sync,
     {
-        self.model.batch(images, "logits", |logits| self.top_k(logits, k))
+        self.model.batch(images, &["logits"], |logits| self.top_k(&only(logits)?, k))
     }
 
     /// Classifies any number of images in batches of `batch_size`. While one batch is in the network, the
@@ -109,7 +109,8 @@ impl Classifier {
     where
         I: AsInput + Send + Sync,
     {
-        self.model.each(images, batch_size, "logits", |logits| self.top_k(logits, k), each)
+        let result = |logits| self.top_k(&only(logits)?, k);
+        self.model.each(images, batch_size, &["logits"], result, each)
     }
 
     /// The probability of every class: the softmax of the logits, or the sigmoid of each. Of a network with

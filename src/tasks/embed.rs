@@ -1,7 +1,7 @@
 //! Embeddings: the pooled features that a classifier reads.
 
 use crate::Error;
-use crate::model::{AsInput, Model};
+use crate::model::{AsInput, Model, only};
 
 /// timm's `pre_logits`.
 const OUTPUT: &str = "pre_logits";
@@ -22,7 +22,7 @@ impl Model {
     where
         I: AsInput + Sync,
     {
-        self.batch(images, OUTPUT, |row| Ok(row.to_vec()))
+        self.batch(images, &[OUTPUT], only)
     }
 
     /// [`embed`](Self::embed) for any number of images, as
@@ -40,6 +40,6 @@ impl Model {
     where
         I: AsInput + Send + Sync,
     {
-        self.each(images, batch_size, OUTPUT, |row| Ok(row.to_vec()), each)
+        self.each(images, batch_size, &[OUTPUT], only, each)
     }
 }

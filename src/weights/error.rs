@@ -1,8 +1,6 @@
 use std::path::PathBuf;
 
-use super::{
-    ConventionError, HeaderError, KerasError, Mismatch, ShardsError, TorchError, ZipError,
-};
+use super::{HeaderError, KerasError, Mismatch, ShardsError, TorchError, ZipError};
 use crate::text::file_name;
 
 /// What can go wrong between a weights file and a model.
@@ -171,9 +169,6 @@ pub enum WeightsError {
         /// What Candle said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A naming convention does not cover the model.
-    #[error(transparent)]
-    Convention(#[from] ConventionError),
     /// The name of a tensor to be written is taken, by another tensor or by the format itself.
     #[error("cannot write a tensor named `{tensor}`: the name is taken")]
     WriteTwice {

@@ -30,7 +30,6 @@ mod bundled;
 mod candle;
 mod check;
 mod checkpoint;
-mod convention;
 mod declared;
 mod entry;
 mod error;
@@ -39,7 +38,9 @@ mod from;
 mod hdf5;
 mod header;
 mod keras;
+mod layout;
 mod pickle;
+mod renaming;
 mod report;
 pub mod seeded;
 mod shards;
@@ -55,20 +56,26 @@ pub use bundled::{BUNDLED_MODEL, bundled};
 pub use candle::{load, tensor_shapes, var_builder};
 pub use check::check;
 pub use checkpoint::Checkpoint;
-pub use convention::{
-    Convention, ConventionError, Covered, Family, FillError, MappedTensor, Renaming, TemplateError,
-};
 pub use declared::{Declared, Said};
 pub use error::WeightsError;
 pub use from::WeightsFrom;
+#[doc(hidden)]
 pub use hdf5::Hdf5Error;
+#[doc(hidden)]
 pub use header::HeaderError;
+#[doc(hidden)]
+pub use keras::KerasError;
+pub use keras::Normalization;
 pub(crate) use keras::into_linear;
-pub use keras::{KerasError, Normalization};
+pub(crate) use layout::Layout;
+#[doc(hidden)]
 pub use pickle::TorchError;
+pub use renaming::{MappedTensor, Renaming};
 pub(crate) use report::nearest;
 pub use report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
+#[doc(hidden)]
 pub use shards::ShardsError;
 pub use source::{CheckpointSource, TensorSource};
 pub use write::{NamedTensor, Values, serialize, write_safetensors};
+#[doc(hidden)]
 pub use zip::ZipError;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use effnet::arch::NetworkOptions;
-use effnet::convert::library_models;
-use effnet::weights::{Convention, NamedTensor, Values, seeded, write_safetensors};
+use effnet::conventions::{Convention, library_models};
+use effnet::weights::{NamedTensor, Values, seeded, write_safetensors};
 
 /// A library's file of generated values, each name by `rename`.
 pub(crate) fn generated(

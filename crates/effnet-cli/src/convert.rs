@@ -7,10 +7,10 @@ use clap::Args;
 use super::output::{Stdout, complain, stdout};
 use super::table::printable;
 use super::{Done, NoModel};
-use effnet::convert::{Conversion, Dtype, recognize};
+use effnet::conventions::{Convention, Conversion, Dtype, recognize};
 use effnet::pretrained::{ModelConfig, PretrainedError, read_labels};
 use effnet::unstable::file_name;
-use effnet::weights::{Checkpoint, Convention};
+use effnet::weights::Checkpoint;
 
 /// Convert a checkpoint to the names and layout of another library
 ///

@@ -9,8 +9,8 @@ use super::Done;
 use super::model::NamedModel;
 use super::output::{Stdout, stdout};
 use effnet::arch::NetworkOptions;
-use effnet::convert::{LibraryModel, library_models};
-use effnet::weights::{Convention, MappedTensor, Renaming};
+use effnet::conventions::{Convention, LibraryModel, library_models};
+use effnet::weights::{MappedTensor, Renaming};
 
 /// Show how other libraries name and lay out a model's tensors
 #[derive(Debug, Args)]

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
 use effnet::arch::{self, Arch, BlockDef, BlockKind};
-use effnet::convert::{Recognized, library_models, recognize};
+use effnet::conventions::{Convention, Recognized, library_models, recognize};
 use effnet::labels::LabelNames;
 use effnet::preprocess::Image;
 use effnet::pretrained::{ModelConfig, SizeChoice};
 use effnet::unstable;
-use effnet::weights::{Checkpoint, Convention, bundled};
+use effnet::weights::{Checkpoint, bundled};
 use effnet::{Model, Preprocessor};
 
 use super::memory::peak;

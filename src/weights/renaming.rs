@@ -45,7 +45,7 @@ pub struct MappedTensor {
 
 impl MappedTensor {
     /// `None` if the layout loses part of the shape.
-    pub(super) fn new(
+    pub(crate) fn new(
         canonical: &str,
         shape: &[usize],
         foreign: String,
@@ -107,7 +107,7 @@ fn arrange(layout: Option<&Layout>, shape: &[usize]) -> Option<(Vec<usize>, Opti
 }
 
 impl Renaming {
-    pub(super) fn new(convention: String, ignored: Vec<Shell>, tensors: Vec<MappedTensor>) -> Self {
+    pub(crate) fn new(convention: String, ignored: Vec<Shell>, tensors: Vec<MappedTensor>) -> Self {
         let by_canonical =
             tensors.iter().enumerate().map(|(i, t)| (t.canonical.clone(), i)).collect();
         Self {

@@ -1,9 +1,10 @@
 use super::LeftOver;
 use crate::arch::ArchError;
+use crate::conventions::ConventionError;
 use crate::labels::LabelError;
 use crate::pretrained::PretrainedError;
 use crate::text::file_name;
-use crate::weights::{ConventionError, Mismatch, WeightsError};
+use crate::weights::{Mismatch, WeightsError};
 
 /// What can go wrong when a checkpoint is recognised or converted.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::candidate::{CLASSIFIER_BIAS, CLASSIFIER_WEIGHT};
-use super::model::LibraryModel;
+use super::library_model::LibraryModel;
 use crate::weights::{Checkpoint, Renaming, WeightsError, into_linear};
 
 /// Scale, shift, mean and variance of a batch norm.

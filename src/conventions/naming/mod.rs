@@ -7,23 +7,20 @@
 mod arithmetic;
 mod error;
 mod family;
-mod layout;
 mod raw;
-mod renaming;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use glob::Pattern as Shell;
 
-use super::report::nearest;
-use layout::Layout;
+use crate::weights::{Layout, Renaming, nearest};
 
 use crate::pretrained::PretrainedCfg;
 
 pub use error::ConventionError;
 pub use family::{Covered, Family};
-pub use renaming::{MappedTensor, Renaming};
+#[doc(hidden)]
 pub use template::{FillError, TemplateError};
 
 /// The convention files inside the program: name and text.
@@ -113,7 +110,7 @@ impl Convention {
             let mut parsed = Parameters::new();
             for (canonical, name) in names {
                 let (name, layout) = name.parts();
-                let layout = layout.map(Layout::parse).transpose().map_err(|source| {
+                let layout = layout.map(template::layout).transpose().map_err(|source| {
                     let table = format!("parameters.{table}");
                     let source = Box::new(source);
                     ConventionError::Template { file: file.to_owned(), table, source }

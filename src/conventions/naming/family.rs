@@ -2,12 +2,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::arithmetic::Place;
 use super::error::KINDS;
-use super::layout::Layout;
 use super::raw;
-use super::renaming::{MappedTensor, Renaming};
-use super::template::{Pattern, Template, TemplateError};
+use super::template::{self, Pattern, Template, TemplateError};
 use super::{Common, ConventionError};
 use crate::pretrained::{self, ModelArgs, PretrainedCfg};
+use crate::weights::{Layout, MappedTensor, Renaming};
 
 /// Models that a library names alike: one class of it, such as torchvision's `EfficientNet`.
 #[derive(Clone, Debug)]
@@ -236,7 +235,7 @@ impl Rule {
         let rule = Self {
             pattern: Pattern::parse(pattern, tables)?,
             template: Template::parse(template, of_block, tables)?,
-            layout: layout.map(Layout::parse).transpose()?,
+            layout: layout.map(template::layout).transpose()?,
         };
         let (left, right) = (rule.pattern.rest(), rule.template.rest());
         if left != right {

@@ -11,7 +11,7 @@
 //!
 //! ```
 //! # #[cfg(feature = "bundled")] {
-//! use effnet::convert::{Conversion, recognize};
+//! use effnet::conventions::{Conversion, recognize};
 //!
 //! let checkpoint = effnet::weights::bundled()?;
 //! let found = recognize(&checkpoint, Some("timm"), Some("tf_efficientnet_lite0"))?;
@@ -20,7 +20,7 @@
 //! assert_eq!(stem.to, "efficientnet-lite0/stem/conv2d/kernel");
 //! assert_eq!((stem.from_shape, stem.to_shape), (vec![32, 3, 3, 3], vec![3, 3, 3, 32]));
 //! # }
-//! # Ok::<(), effnet::convert::ConvertError>(())
+//! # Ok::<(), effnet::conventions::ConvertError>(())
 //! ```
 
 mod candidate;
@@ -28,14 +28,18 @@ mod conversion;
 mod error;
 mod folder;
 mod head;
-mod model;
+mod library_model;
+mod naming;
 mod recognize;
 mod telltale;
 
 pub use conversion::{Conversion, Dtype, Moved};
 pub use error::ConvertError;
 pub use head::LeftOver;
-pub use model::{LibraryModel, library_models};
+pub use library_model::{LibraryModel, library_models};
+pub use naming::{Convention, ConventionError, Covered, Family};
+#[doc(hidden)]
+pub use naming::{FillError, TemplateError};
 pub use recognize::{Recognized, recognize};
 
 pub(crate) use folder::config as folder_config;

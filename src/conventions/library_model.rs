@@ -1,6 +1,7 @@
 use super::ConvertError;
 use crate::arch::{self, Arch, Network, NetworkOptions};
-use crate::weights::{Convention, ConventionError, Covered, Family, Renaming};
+use crate::conventions::{Convention, ConventionError, Covered, Family};
+use crate::weights::Renaming;
 
 /// A model of a library, with the family that names its tensors.
 #[derive(Clone, Copy, Debug)]

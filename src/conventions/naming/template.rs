@@ -3,6 +3,12 @@
 use std::fmt::Write as _;
 
 use super::arithmetic::{Number, Place};
+use crate::weights::Layout;
+
+/// The layout that a rule names.
+pub(super) fn layout(word: &str) -> Result<Layout, TemplateError> {
+    Layout::parse(word).ok_or_else(|| TemplateError::Layout { layout: word.to_owned() })
+}
 
 /// What is wrong with a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

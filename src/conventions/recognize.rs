@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
 use super::candidate::{CLASSIFIER_BIAS, CLASSIFIER_WEIGHT, Candidate, Prefixes, STEM};
-use super::model::{LibraryModel, TIMM};
+use super::library_model::{LibraryModel, TIMM};
 use super::{ConvertError, telltale};
 use crate::arch::{Arch, Network, NetworkOptions};
+use crate::conventions::{Convention, Covered};
 use crate::pretrained;
-use crate::weights::{Checkpoint, Convention, Covered, Mismatch, Renaming, nearest};
+use crate::weights::{Checkpoint, Mismatch, Renaming, nearest};
 
 /// How many names of a file are shown when none is known.
 const SHOWN: usize = 3;
@@ -108,11 +109,11 @@ fn plain(checkpoint: &Checkpoint) -> Option<Identified> {
 /// ```
 /// # #[cfg(feature = "bundled")] {
 /// let checkpoint = effnet::weights::bundled()?;
-/// let found = effnet::convert::recognize(&checkpoint, None, None)?;
+/// let found = effnet::conventions::recognize(&checkpoint, None, None)?;
 /// assert_eq!((found.convention.as_str(), found.model.timm.as_str()), ("timm", "tf_efficientnet_lite0"));
 /// assert_eq!(found.network.num_classes, 1000);
 /// # }
-/// # Ok::<(), effnet::convert::ConvertError>(())
+/// # Ok::<(), effnet::conventions::ConvertError>(())
 /// ```
 pub fn recognize(
     checkpoint: &Checkpoint,
@@ -213,7 +214,7 @@ impl Recognized {
 
     /// timm's row with what the library, and the file, have in their own way.
     pub(crate) fn arch(&self) -> Result<Arch, ConvertError> {
-        let arch = super::model::arch(&self.model)?;
+        let arch = super::library_model::arch(&self.model)?;
         Ok(if arch.head == self.network.head { arch } else { arch.without_conv_head() })
     }
 

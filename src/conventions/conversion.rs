@@ -5,14 +5,13 @@ use std::str::FromStr;
 
 use half::{bf16, f16};
 
-use super::model::LibraryModel;
+use super::library_model::LibraryModel;
 use super::{ConvertError, Recognized, folder};
 use crate::arch::{Network, NetworkOptions, PadType};
+use crate::conventions::{Convention, Covered};
 use crate::labels::LabelNames;
 use crate::pretrained::ModelConfig;
-use crate::weights::{
-    Checkpoint, Convention, Covered, NamedTensor, Renaming, Values, WeightsError, write_safetensors,
-};
+use crate::weights::{Checkpoint, NamedTensor, Renaming, Values, WeightsError, write_safetensors};
 
 /// Keys of a written file's metadata: the convention of its names, and the library's model.
 pub(super) const CONVENTION: &str = "convention";
@@ -98,7 +97,7 @@ impl<'a> Conversion<'a> {
     ) -> Result<Self, ConvertError> {
         let convention = Convention::named(to)?;
         let network = &source.network;
-        if super::model::arch(&source.model)?.head != network.head {
+        if super::library_model::arch(&source.model)?.head != network.head {
             let model = source.model.name.clone();
             return Err(ConvertError::NoConvHead { model, convention: to.to_owned() });
         }

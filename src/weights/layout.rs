@@ -1,7 +1,5 @@
 //! The order of a tensor's axes in a file.
 
-use super::template::TemplateError;
-
 /// The axes of a kernel in the order in which a library stores them: `HWIO`, `HWCM`, `IO`.
 ///
 /// Canonical tensors are PyTorch's: `OIHW` a convolution (a depthwise one has I = 1), `OI` a linear
@@ -9,7 +7,7 @@ use super::template::TemplateError;
 /// axis that one side lacks has size 1: so a linear layer and a 1x1 convolution are each other's
 /// layouts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     /// The library's axes, as indices into `OIHW`.
     axes: Vec<usize>,
 }
@@ -19,7 +17,7 @@ const AXES: usize = 4;
 
 /// How the values of one tensor are moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Arrangement {
+pub(crate) struct Arrangement {
     /// The canonical shape, its axes padded to four.
     canonical: [usize; AXES],
     /// The library's axes, as indices into `canonical`.
@@ -27,8 +25,8 @@ pub(super) struct Arrangement {
 }
 
 impl Layout {
-    pub(super) fn parse(word: &str) -> Result<Self, TemplateError> {
-        let wrong = || TemplateError::Layout { layout: word.to_owned() };
+    /// The layout of this name; `None` for a letter that is no axis, one that is there twice, or no letter.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         let mut axes = Vec::new();
         for letter in word.chars() {
             let axis = match letter {
@@ -36,23 +34,20 @@ impl Layout {
                 'I' | 'M' => 1,
                 'H' => 2,
                 'W' => 3,
-                _ => return Err(wrong()),
+                _ => return None,
             };
             if axes.contains(&axis) {
-                return Err(wrong());
+                return None;
             }
             axes.push(axis);
         }
-        if axes.is_empty() {
-            return Err(wrong());
-        }
-        Ok(Self { axes })
+        (!axes.is_empty()).then_some(Self { axes })
     }
 
     /// How a tensor of this canonical shape is stored: the library's shape and the way there.
     /// `None` if an axis that the library lacks is longer than 1. A tensor of one dimension (a bias,
     /// a norm's parameter) stays as it is.
-    pub(super) fn arrange(&self, shape: &[usize]) -> Option<(Vec<usize>, Option<Arrangement>)> {
+    pub(crate) fn arrange(&self, shape: &[usize]) -> Option<(Vec<usize>, Option<Arrangement>)> {
         if !(2..=AXES).contains(&shape.len()) {
             return Some((shape.to_owned(), None));
         }
@@ -73,14 +68,14 @@ impl Layout {
 
 impl Arrangement {
     /// The values of a stored tensor in canonical order.
-    pub(super) fn to_canonical(&self, stored: &[f32]) -> Vec<f32> {
+    pub(crate) fn to_canonical(&self, stored: &[f32]) -> Vec<f32> {
         let mut values = vec![0.0; stored.len()];
         self.each(|from_stored, to_canonical| values[to_canonical] = stored[from_stored]);
         values
     }
 
     /// The values of a canonical tensor in the order in which the library stores them.
-    pub(super) fn to_stored(&self, canonical: &[f32]) -> Vec<f32> {
+    pub(crate) fn to_stored(&self, canonical: &[f32]) -> Vec<f32> {
         let mut values = vec![0.0; canonical.len()];
         self.each(|to_stored, from_canonical| values[to_stored] = canonical[from_canonical]);
         values

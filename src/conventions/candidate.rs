@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::ConvertError;
 use super::head::{self, Head, LeftOver};
-use super::model::LibraryModel;
+use super::library_model::LibraryModel;
 use super::recognize::{Recognized, unknown_model};
 use crate::arch::{Network, NetworkOptions};
 use crate::pretrained::PretrainedCfg;
