@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::conventions::{self, ConvertError, Recognized};
+use crate::conventions::{self, ConvertError, MatchedConvention};
 use crate::labels::LabelNames;
 use crate::pretrained::ModelConfig;
 use crate::weights::Checkpoint;
@@ -29,7 +29,7 @@ pub fn identify(checkpoint: &Checkpoint, architecture: &str) -> Result<(), Conve
 /// As it.
 pub fn folder_config(
     checkpoint: &Checkpoint,
-    source: &Recognized,
+    source: &MatchedConvention,
     own: Option<&ModelConfig>,
     labels: Option<&LabelNames>,
 ) -> Result<Value, ConvertError> {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device};
 use effnet::weights::{
-    Checkpoint, HeaderError, NamedTensor, Values, WeightsError, serialize, write_safetensors,
+    Checkpoint, NamedTensor, SafetensorsError, Values, WeightsError, serialize, write_safetensors,
 };
 use half::{bf16, f16};
 
@@ -90,7 +90,7 @@ fn every_malformed_header_is_refused_with_the_tensors_name() {
     ];
     for (bytes, message) in cases {
         let error = parse(bytes);
-        assert!(matches!(error, WeightsError::Header { .. }), "{error}");
+        assert!(matches!(error, WeightsError::Safetensors { .. }), "{error}");
         let text = error.to_string();
         assert!(text.starts_with("bad: not a sound safetensors file: "), "{text}");
         assert!(text.contains(message), "expected {message:?} in {text:?}");
@@ -362,6 +362,6 @@ fn header_errors_are_typed() {
     let error = parse(vec![0; 4]);
     assert!(matches!(
         error,
-        WeightsError::Header { source: HeaderError::TooShort { size: 4 }, .. }
+        WeightsError::Safetensors { source: SafetensorsError::TooShort { size: 4 }, .. }
     ));
 }

@@ -15,8 +15,8 @@ mod graph;
 mod network;
 mod pruned;
 mod reader;
-mod resolve;
 mod resolve_block;
+mod resolve_network;
 mod scaling;
 mod table;
 
@@ -32,7 +32,7 @@ pub use error::ArchError;
 pub use graph::{Graph, Node, Op, Part, Tap, Value};
 pub use network::{Head, Network, Norm, PadType};
 pub use pruned::PrunedStage;
-pub use resolve::NetworkOptions;
+pub use resolve_network::NetworkOptions;
 pub use scaling::{DepthTrunc, make_divisible, scale_depth};
 
 /// All architectures, family by family, in timm's order.

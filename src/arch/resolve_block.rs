@@ -5,7 +5,7 @@ use super::blocks::{
     Attention, CondConvResidual, Conv, ConvBnAct, DepthwiseSeparable, EdgeResidual,
     InvertedResidual, MixedResidual, MobileAttention, SeLayer, UniversalInvertedResidual,
 };
-use super::resolve::SpaceToDepth;
+use super::resolve_network::SpaceToDepth;
 use super::{Activation, AntiAlias, Arch, ArchError, Block, BlockDef, BlockKind, make_divisible};
 
 /// What all blocks of one string have in common.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::ConvertError;
 use super::head::{self, Head, LeftOver};
 use super::library_model::LibraryModel;
-use super::recognize::{Recognized, unknown_model};
+use super::recognize::{MatchedConvention, unknown_model};
 use crate::arch::{Network, NetworkOptions};
 use crate::pretrained::PretrainedCfg;
 use crate::weights::{Checkpoint, Mismatch, Misshapen, Missing, Renaming, Unexpected};
@@ -245,7 +245,7 @@ impl<'a> Candidate<'a> {
         self.model.arch().is_ok_and(|arch| arch.head != self.network.head)
     }
 
-    pub(super) fn into_recognized(self, checkpoint: &Checkpoint) -> Recognized {
+    pub(super) fn into_recognized(self, checkpoint: &Checkpoint) -> MatchedConvention {
         let notes = self.notes(checkpoint);
         let mut model = self.model.covered.clone();
         if let Some(cfg) = self.own_classes() {
@@ -253,7 +253,7 @@ impl<'a> Candidate<'a> {
             cfg.fill_from(&model.preprocessing.unwrap_or_default());
             model.preprocessing = Some(cfg);
         }
-        Recognized {
+        MatchedConvention {
             convention: self.model.family.convention().to_owned(),
             model,
             network: self.network,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use half::{bf16, f16};
 
 use super::library_model::LibraryModel;
-use super::{ConvertError, Recognized, folder};
+use super::{ConvertError, MatchedConvention, folder};
 use crate::arch::{Network, NetworkOptions, PadType};
 use crate::conventions::{Convention, Covered};
 use crate::labels::LabelNames;
@@ -50,7 +50,7 @@ pub struct Moved {
 #[derive(Clone, Debug)]
 pub struct Conversion<'a> {
     checkpoint: &'a Checkpoint,
-    source: &'a Recognized,
+    source: &'a MatchedConvention,
     convention: String,
     target: Covered,
     renaming: Renaming,
@@ -92,7 +92,7 @@ impl<'a> Conversion<'a> {
     /// If there is no such convention, or it covers no model with these tensors.
     pub fn new(
         checkpoint: &'a Checkpoint,
-        source: &'a Recognized,
+        source: &'a MatchedConvention,
         to: &str,
     ) -> Result<Self, ConvertError> {
         let convention = Convention::named(to)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{ConvertError, Recognized};
+use super::{ConvertError, MatchedConvention};
 use crate::arch::NetworkOptions;
 use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
 use crate::preprocess::Pipeline;
@@ -18,7 +18,7 @@ use crate::weights::{Checkpoint, Declared, Normalization};
 /// The total stride of every network of the family.
 const STRIDE: usize = 32;
 
-impl Recognized {
+impl MatchedConvention {
     /// The same with what the `config.json` beside the checkpoint says of the network: it goes before
     /// what the tensors' names do.
     ///
@@ -48,7 +48,7 @@ impl Recognized {
 /// checkpoint: with `own`, the configuration beside it, and the names of `labels` for its classes.
 pub(crate) fn config(
     checkpoint: &Checkpoint,
-    source: &Recognized,
+    source: &MatchedConvention,
     own: Option<&ModelConfig>,
     labels: Option<&LabelNames>,
 ) -> Result<Value, ConvertError> {
@@ -108,7 +108,11 @@ pub(crate) fn config(
 
 /// How images are prepared: as the checkpoint's own configuration says, the checkpoint, its library, timm's
 /// row.
-fn prepared(source: &Recognized, own: Option<&ModelConfig>, declared: &Declared) -> PretrainedCfg {
+fn prepared(
+    source: &MatchedConvention,
+    own: Option<&ModelConfig>,
+    declared: &Declared,
+) -> PretrainedCfg {
     let row = row_cfg(&source.model.timm);
     // One size: that of `first`.
     let over = |first: &PretrainedCfg, rest: &PretrainedCfg| {
@@ -143,7 +147,7 @@ fn prepared(source: &Recognized, own: Option<&ModelConfig>, declared: &Declared)
 
 /// Arguments of the library's arithmetic, and over them those that the checkpoint says and those of its
 /// configuration.
-fn model_args(source: &Recognized, own: Option<&ModelConfig>, declared: &Declared) -> Value {
+fn model_args(source: &MatchedConvention, own: Option<&ModelConfig>, declared: &Declared) -> Value {
     let object = |args: &ModelArgs| without_nulls(serde_json::to_value(args).unwrap_or_default());
     let mut args = object(&source.model.model_args);
     if let Some(said) = &declared.bn_eps {

@@ -1,7 +1,7 @@
 //! Checkpoints of other libraries: which network a file holds, and the same file by other names.
 //!
 //! ```text
-//! Checkpoint -> recognize -> Recognized -> Conversion::new(.., to) -> write, write_folder
+//! Checkpoint -> recognize -> MatchedConvention -> Conversion::new(.., to) -> write, write_folder
 //!               names, shapes  convention, model, classes
 //! ```
 //!
@@ -40,7 +40,7 @@ pub use library_model::{LibraryModel, library_models};
 pub use naming::{Convention, ConventionError, Covered, Family};
 #[doc(hidden)]
 pub use naming::{FillError, TemplateError};
-pub use recognize::{Recognized, recognize};
+pub use recognize::{MatchedConvention, recognize};
 
 pub(crate) use folder::config as folder_config;
 pub(crate) use recognize::{Identified, identify};

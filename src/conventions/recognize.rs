@@ -17,7 +17,7 @@ const ROOTS: [&str; 7] =
 /// What a checkpoint was recognised as.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Recognized {
+pub struct MatchedConvention {
     /// The convention of its names.
     pub convention: String,
     /// The library's model, and timm's row.
@@ -44,7 +44,7 @@ pub(crate) enum Identified {
         num_classes: usize,
     },
     /// By names that have to be mapped.
-    Mapped(Box<Recognized>),
+    Mapped(Box<MatchedConvention>),
 }
 
 /// Finds how a checkpoint names the tensors of timm's `architecture`, and what of the network it
@@ -119,7 +119,7 @@ pub fn recognize(
     checkpoint: &Checkpoint,
     convention: Option<&str>,
     architecture: Option<&str>,
-) -> Result<Recognized, ConvertError> {
+) -> Result<MatchedConvention, ConvertError> {
     let found = search(checkpoint, convention, architecture);
     let is_doubtful = match &found {
         Ok(found) => found.network.num_classes == 0,
@@ -140,7 +140,7 @@ fn search(
     checkpoint: &Checkpoint,
     convention: Option<&str>,
     architecture: Option<&str>,
-) -> Result<Recognized, ConvertError> {
+) -> Result<MatchedConvention, ConvertError> {
     let conventions = match convention {
         Some(name) => vec![Convention::named(name)?],
         None => Convention::names().map(Convention::named).collect::<Result<_, _>>()?,
@@ -206,7 +206,7 @@ fn search(
     }
 }
 
-impl Recognized {
+impl MatchedConvention {
     /// Whether the names are timm's own.
     pub(crate) fn is_timm(&self) -> bool {
         self.convention == TIMM

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::cache::RepoCache;
 use super::metadata::is_commit;
-use super::model::check_repo;
+use super::model_files::check_repo;
 use super::verify::Checksum;
 use super::{Hub, HubError};
 use crate::text::file_name;

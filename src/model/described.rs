@@ -5,7 +5,7 @@ use std::path::Path;
 use super::find::{RepoFiles, Source};
 use crate::Error;
 use crate::arch::{self, Arch};
-use crate::conventions::{Identified, Recognized, identify, recognize};
+use crate::conventions::{Identified, MatchedConvention, identify, recognize};
 use crate::labels::{ClassifierActivation, LabelSet, label_set_for};
 use crate::pretrained::{
     self, CfgOrigin, ModelConfig, PreprocessingOptions, PretrainedCfg, Resolved as Value,
@@ -102,7 +102,7 @@ impl Described {
     fn recognized(
         mut self,
         checkpoint: Checkpoint,
-        found: Box<Recognized>,
+        found: Box<MatchedConvention>,
     ) -> Result<(Self, Source), Error> {
         let is_configured = self.is_configured();
         self.set_shape(found.network.in_chans, found.network.num_classes)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::described::{Described, configured, configured_with_own, find_arch, of_file};
 use crate::Error;
-use crate::conventions::Recognized;
+use crate::conventions::MatchedConvention;
 #[cfg(feature = "hub")]
 use crate::hub::{ConfigFiles, ModelFiles};
 use crate::labels::label_set_for;
@@ -18,7 +18,7 @@ use crate::weights::{Checkpoint, WeightsFrom};
 pub(super) enum Source {
     Checkpoint(Checkpoint),
     /// A checkpoint whose names are not simply timm's.
-    Foreign(Checkpoint, Box<Recognized>),
+    Foreign(Checkpoint, Box<MatchedConvention>),
     Seeded(u64),
 }
 

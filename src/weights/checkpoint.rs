@@ -8,8 +8,8 @@ use memmap2::Mmap;
 use safetensors::Dtype;
 use sha2::{Digest, Sha256};
 
-use super::entry::{Body, Entry, Header};
 use super::report::nearest;
+use super::tensor_table::{Body, Entry, TensorTable};
 use super::values::{self, Stored};
 use super::{
     Declared, Hdf5Error, MappedTensor, Normalization, TorchError, WeightsError, format, shards,
@@ -53,7 +53,7 @@ struct Inner {
     file: String,
     /// The file, or the files of a sharded checkpoint.
     shards: Vec<Bytes>,
-    header: Header,
+    header: TensorTable,
     note: Option<String>,
     digest: OnceLock<String>,
 }
@@ -126,7 +126,7 @@ impl Checkpoint {
 
     /// A checkpoint of names and shapes, whose values cannot be read.
     pub(crate) fn of_shapes(tensors: Vec<(String, Vec<usize>)>) -> Self {
-        let mut header = Header::default();
+        let mut header = TensorTable::default();
         for (name, shape) in tensors {
             let body = Body::Made(Vec::new());
             // The first of two equal names.
@@ -140,7 +140,7 @@ impl Checkpoint {
         Ok(Self::new(file, vec![bytes], header, note))
     }
 
-    fn new(file: String, shards: Vec<Bytes>, header: Header, note: Option<String>) -> Self {
+    fn new(file: String, shards: Vec<Bytes>, header: TensorTable, note: Option<String>) -> Self {
         let (header, wrappers) = wrappers::strip(header);
         let notes: Vec<_> = note.into_iter().chain(wrappers).collect();
         let note = (!notes.is_empty()).then(|| notes.join("; "));

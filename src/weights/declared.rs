@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::header::{MAX_NAME, excerpt};
+use super::tensor_table::{MAX_NAME, excerpt};
 use crate::labels::ClassifierActivation;
 
 /// Something that a file says, and where in it.

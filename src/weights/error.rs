@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{HeaderError, KerasError, Mismatch, ShardsError, TorchError, ZipError};
+use super::{KerasError, Mismatch, SafetensorsError, ShardsError, TorchError, ZipError};
 use crate::text::file_name;
 
 /// What can go wrong between a weights file and a model.
@@ -42,11 +42,11 @@ pub enum WeightsError {
     },
     /// The safetensors header is malformed.
     #[error("{file}: not a sound safetensors file: {source}")]
-    Header {
+    Safetensors {
         /// The file.
         file: String,
         /// What is wrong with it.
-        source: HeaderError,
+        source: SafetensorsError,
     },
     /// The PyTorch file is malformed, or holds more than tensors.
     #[error("{file}: cannot be read as a PyTorch file: {source}")]

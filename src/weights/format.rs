@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::entry::Header;
+use super::tensor_table::TensorTable;
 use super::zip::{self, Archive};
-use super::{WeightsError, hdf5, header, keras, pickle};
+use super::{WeightsError, hdf5, keras, pickle, safetensors};
 
 /// How many times a file's bytes its tensors may have in all, and bytes beyond that: some share their
 /// values, and zeros can be packed.
@@ -15,7 +15,10 @@ const MAX_UNPACKED: usize = 64 << 20;
 ///
 /// # Errors
 /// If it is another format, malformed, or so small for its tensors that it was made to cost memory.
-pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<(Header, Option<String>), WeightsError> {
+pub(super) fn parse(
+    file: &str,
+    bytes: &[u8],
+) -> Result<(TensorTable, Option<String>), WeightsError> {
     let (header, note) = content(file, bytes)?;
     let most = bytes.len().saturating_mul(MAX_REPEATED).saturating_add(MAX_UNPACKED);
     let sizes = header.entries.iter().map(|entry| {
@@ -30,7 +33,7 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<(Header, Option<String>)
     Ok((header, note))
 }
 
-fn content(file: &str, bytes: &[u8]) -> Result<(Header, Option<String>), WeightsError> {
+fn content(file: &str, bytes: &[u8]) -> Result<(TensorTable, Option<String>), WeightsError> {
     let name = || file.to_owned();
     let torch = |source| WeightsError::Torch { file: name(), source };
     let keras = |source| WeightsError::Keras { file: name(), source };
@@ -64,9 +67,9 @@ fn content(file: &str, bytes: &[u8]) -> Result<(Header, Option<String>), Weights
     if let Some(&(_, format, remedy)) = other() {
         return refuse(format, remedy);
     }
-    header::parse(bytes)
+    safetensors::parse(bytes)
         .map(|header| (header, None))
-        .map_err(|source| WeightsError::Header { file: name(), source })
+        .map_err(|source| WeightsError::Safetensors { file: name(), source })
 }
 
 /// What a folder without weights of these formats holds: format and remedy.

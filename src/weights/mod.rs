@@ -31,20 +31,20 @@ mod candle;
 mod check;
 mod checkpoint;
 mod declared;
-mod entry;
 mod error;
 mod format;
 mod from;
 mod hdf5;
-mod header;
 mod keras;
 mod layout;
 mod pickle;
 mod renaming;
 mod report;
+mod safetensors;
 pub mod seeded;
 mod shards;
 mod source;
+mod tensor_table;
 mod values;
 mod wrappers;
 mod write;
@@ -62,8 +62,6 @@ pub use from::WeightsFrom;
 #[doc(hidden)]
 pub use hdf5::Hdf5Error;
 #[doc(hidden)]
-pub use header::HeaderError;
-#[doc(hidden)]
 pub use keras::KerasError;
 pub use keras::Normalization;
 pub(crate) use keras::into_linear;
@@ -73,6 +71,8 @@ pub use pickle::TorchError;
 pub use renaming::{MappedTensor, Renaming};
 pub(crate) use report::nearest;
 pub use report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
+#[doc(hidden)]
+pub use safetensors::SafetensorsError;
 #[doc(hidden)]
 pub use shards::ShardsError;
 pub use source::{CheckpointSource, TensorSource};

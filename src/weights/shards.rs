@@ -9,9 +9,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::declared::Declared;
-use super::entry::Header;
-use super::header::{self, MAX_NAME, excerpt};
-use super::{HeaderError, WeightsError};
+use super::tensor_table::{MAX_NAME, TensorTable, excerpt};
+use super::{SafetensorsError, WeightsError, safetensors};
 
 /// The longest index; it has some 100 bytes a tensor.
 const MAX_INDEX: u64 = 16 << 20;
@@ -64,7 +63,7 @@ pub enum ShardsError {
         /// The file.
         shard: String,
         /// What is wrong with it.
-        source: HeaderError,
+        source: SafetensorsError,
     },
 }
 
@@ -84,7 +83,7 @@ pub(super) fn is_index(path: &Path) -> bool {
 pub(super) fn open<B: AsRef<[u8]>>(
     path: &Path,
     open: impl Fn(&Path) -> Result<B, WeightsError>,
-) -> Result<(Header, Vec<B>), WeightsError> {
+) -> Result<(TensorTable, Vec<B>), WeightsError> {
     let refuse = |source| WeightsError::Shards { file: path.to_owned(), source };
     let size = path.metadata().map_or(0, |metadata| metadata.len());
     if size > MAX_INDEX {
@@ -99,7 +98,7 @@ pub(super) fn open<B: AsRef<[u8]>>(
     if shards.len() > MAX_SHARDS {
         return Err(refuse(ShardsError::Limit { what: "files", limit: MAX_SHARDS as u64 }));
     }
-    let mut whole = Header::default();
+    let mut whole = TensorTable::default();
     let mut files = Vec::with_capacity(shards.len());
     for (number, &shard) in shards.iter().enumerate() {
         // Only a name: an index must not lead out of its folder.
@@ -108,7 +107,7 @@ pub(super) fn open<B: AsRef<[u8]>>(
             return Err(refuse(ShardsError::Elsewhere { shard }));
         }
         let file = open(&path.with_file_name(shard))?;
-        let header = header::parse(file.as_ref())
+        let header = safetensors::parse(file.as_ref())
             .map_err(|source| refuse(ShardsError::Header { shard: shard.to_owned(), source }))?;
         whole.metadata.extend(header.metadata);
         if whole.declared == Declared::default() {

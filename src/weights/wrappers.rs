@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use safetensors::Dtype;
 
 use super::check::COUNTER;
-use super::entry::{Entry, Header};
+use super::tensor_table::{Entry, TensorTable};
 
 /// How a key stands to what is beside it.
 #[derive(Clone, Copy, PartialEq)]
@@ -69,7 +69,7 @@ const DEPTH: usize = 4;
 const LISTED: usize = 6;
 
 /// The header without the names' wrappers, and what was done.
-pub(super) fn strip(mut header: Header) -> (Header, Vec<String>) {
+pub(super) fn strip(mut header: TensorTable) -> (TensorTable, Vec<String>) {
     let mut notes = Vec::new();
     for _ in 0..DEPTH {
         let before = notes.len();
@@ -92,7 +92,7 @@ struct Layers<'a> {
 }
 
 impl<'a> Layers<'a> {
-    fn of(header: &'a Header) -> Self {
+    fn of(header: &'a TensorTable) -> Self {
         let mut floats: HashMap<&str, usize> = HashMap::new();
         for entry in header.entries.iter().filter(|entry| is_float(entry.dtype)) {
             *floats.entry(module(&entry.name)).or_default() += 1;
@@ -121,12 +121,12 @@ fn is_under(name: &str, key: &str) -> bool {
     name.strip_prefix(key).and_then(|rest| rest.strip_prefix('.')).is_some_and(|s| !s.is_empty())
 }
 
-fn count_under(header: &Header, key: &str) -> usize {
+fn count_under(header: &TensorTable, key: &str) -> usize {
     header.entries.iter().filter(|entry| is_under(&entry.name, key)).count()
 }
 
 /// Leaves only what stands under one of [`KEYS`].
-fn take_key(header: &mut Header) -> Option<String> {
+fn take_key(header: &mut TensorTable) -> Option<String> {
     let found: Vec<_> = KEYS
         .iter()
         .map(|&(key, kind)| (key, kind, count_under(header, key)))
@@ -162,7 +162,7 @@ fn take_key(header: &mut Header) -> Option<String> {
 }
 
 /// Takes [`PREFIX`] and [`SEGMENTS`] off every name that has them, unless that would make two names one.
-fn take_prefixes(header: &mut Header) -> Option<String> {
+fn take_prefixes(header: &mut TensorTable) -> Option<String> {
     let strip = |name: &str| {
         let without: Vec<_> = name.split('.').filter(|part| !SEGMENTS.contains(part)).collect();
         let without = without.join(".");
@@ -199,7 +199,7 @@ fn take_prefixes(header: &mut Header) -> Option<String> {
 }
 
 /// Leaves out what only training needs.
-fn leave_training(header: &mut Header) -> Option<String> {
+fn leave_training(header: &mut TensorTable) -> Option<String> {
     let is_training = |name: &str| TRAINING.iter().any(|key| is_under(name, key));
     let count = header.entries.iter().filter(|entry| is_training(&entry.name)).count();
     if count == 0 {
@@ -211,7 +211,7 @@ fn leave_training(header: &mut Header) -> Option<String> {
 
 /// Leaves out what a module of training keeps beside its network: modules that have no layer, and losses
 /// and metrics by their names, which have layers' weights at times.
-fn leave_measures(header: &mut Header) -> Option<String> {
+fn leave_measures(header: &mut TensorTable) -> Option<String> {
     let root = |name: &str| name.split_once('.').map(|(root, _)| root.to_owned());
     let layers = Layers::of(header);
     let roots_of = |is: &dyn Fn(&Entry) -> bool| -> HashSet<String> {
@@ -243,7 +243,7 @@ fn leave_measures(header: &mut Header) -> Option<String> {
 }
 
 /// Puts averages in the place of the variables that they are of.
-fn take_averages(header: &mut Header) -> Option<String> {
+fn take_averages(header: &mut TensorTable) -> Option<String> {
     let average = |name: &str| name.strip_suffix(AVERAGE).map(str::to_owned);
     let averaged: HashSet<_> = header.entries.iter().filter_map(|e| average(&e.name)).collect();
     if averaged.is_empty() {
@@ -256,7 +256,7 @@ fn take_averages(header: &mut Header) -> Option<String> {
 }
 
 /// Gives every tensor a new name or leaves it out.
-fn rename(header: &mut Header, new: impl Fn(&str) -> Option<String>) {
+fn rename(header: &mut TensorTable, new: impl Fn(&str) -> Option<String>) {
     let entries = std::mem::take(&mut header.entries).into_iter();
     header.entries = entries.filter_map(|e| Some(Entry { name: new(&e.name)?, ..e })).collect();
     let names = header.entries.iter().enumerate();

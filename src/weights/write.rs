@@ -6,7 +6,7 @@ use half::{bf16, f16};
 use serde_json::json;
 
 use super::WeightsError;
-use super::header::METADATA;
+use super::safetensors::METADATA;
 use crate::replace::Replacement;
 
 /// A tensor to be written, row-major.

@@ -6,9 +6,9 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::model::LoadArgs;
+use super::model_args::LoadArgs;
 use super::output::{Stdout, complain, stdout};
-use super::{Done, in_one, memory};
+use super::{Status, in_one, memory};
 use effnet::Model;
 use effnet::engine::{Device, Dtype, Images, Isa};
 use effnet::summary::Summary;
@@ -95,7 +95,7 @@ struct StepTime {
 }
 
 impl Bench {
-    pub(super) fn run(mut self) -> Result<Done> {
+    pub(super) fn run(mut self) -> Result<Status> {
         self.load.weights.get_or_insert(WeightsFrom::Seeded(0));
         let models = match self.models.is_empty() {
             true => vec![None],
@@ -116,9 +116,9 @@ impl Bench {
             Some(error) if measured.is_empty() => return Err(error),
             Some(error) => {
                 complain(&format!("error: {}", in_one(&error)));
-                Done::Some
+                Status::Some
             }
-            None => Done::All,
+            None => Status::All,
         };
         let mut out = stdout();
         match self.format {

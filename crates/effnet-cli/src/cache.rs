@@ -8,7 +8,7 @@ use super::download::repository;
 use super::hub::{CacheArgs, no_model};
 use super::output::{Stdout, complain, stdout};
 use super::table::printable;
-use super::{Done, NoModel};
+use super::{NoModel, Status};
 use effnet::hub::{CachedModel, FileState, Hub};
 use effnet::unstable::file_name;
 
@@ -47,7 +47,7 @@ enum Action {
 }
 
 impl Cache {
-    pub(super) fn run(self) -> Result<Done> {
+    pub(super) fn run(self) -> Result<Status> {
         match self.action {
             Action::Ls { cache } => ls(&cache.open()?),
             Action::Verify { models, cache } => verify(&cache.open()?, &models),
@@ -56,7 +56,7 @@ impl Cache {
     }
 }
 
-fn ls(hub: &Hub) -> Result<Done> {
+fn ls(hub: &Hub) -> Result<Status> {
     let mut rows = vec![["MODEL", "SIZE", "COMMIT", "FILES"].map(str::to_owned)];
     for model in hub.cached().map_err(no_model)? {
         let mut commits: Vec<&str> = model.files.iter().map(|file| &*file.commit).collect();
@@ -72,10 +72,10 @@ fn ls(hub: &Hub) -> Result<Done> {
     let mut out = stdout();
     out.write_table(&rows, &[1, 3])?;
     out.flush()?;
-    Ok(Done::All)
+    Ok(Status::All)
 }
 
-fn verify(hub: &Hub, names: &[String]) -> Result<Done> {
+fn verify(hub: &Hub, names: &[String]) -> Result<Status> {
     let mut models = hub.cached().map_err(no_model)?;
     if !names.is_empty() {
         let repos = names.iter().map(|name| Ok(repository(name)?.0)).collect::<Result<Vec<_>>>()?;
@@ -85,11 +85,11 @@ fn verify(hub: &Hub, names: &[String]) -> Result<Done> {
         }
         models.retain(|model| repos.contains(&model.repo));
     }
-    let mut done = Done::All;
+    let mut done = Status::All;
     let mut out = stdout();
     for model in &models {
         if !verify_model(hub, model, &mut out)? {
-            done = Done::Some;
+            done = Status::Some;
         }
     }
     Ok(done)
@@ -115,11 +115,11 @@ fn verify_model(hub: &Hub, model: &CachedModel, out: &mut Stdout) -> Result<bool
     Ok(all_sound)
 }
 
-fn rm(hub: &Hub, names: &[String]) -> Result<Done> {
+fn rm(hub: &Hub, names: &[String]) -> Result<Status> {
     for name in names {
         let (repo, _) = repository(name)?;
         let freed = hub.remove(&repo).map_err(no_model)?;
         complain(&format!("{repo}: removed, {} freed", HumanBytes(freed)));
     }
-    Ok(Done::All)
+    Ok(Status::All)
 }

@@ -6,12 +6,12 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use super::images::{DecodeArgs, Image};
-use super::model::ModelArgs;
+use super::model_args::ModelArgs;
 use super::output::{complain, is_one_terminal, stdout, width};
 use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
 use super::table::{align, bar, printable, widest};
-use super::{Done, NoModel, found, settings};
+use super::{NoModel, Status, found, settings};
 use effnet::labels::ClassifierActivation;
 use effnet::pretrained::read_labels;
 use effnet::{Classifier, Model, Outcome, Prediction, Record};
@@ -70,7 +70,7 @@ const COLUMNS: [&str; 9] =
     ["image", "model", "rank", "index", "synset", "label", "probability", "logit", "error"];
 
 impl Classify {
-    pub(super) fn run(self) -> Result<Done> {
+    pub(super) fn run(self) -> Result<Status> {
         let found = found::find(&self.images);
         let options = self.decode.options();
         let labels = self.labels.as_deref().map(read_labels).transpose();
@@ -92,10 +92,10 @@ impl Classify {
         }
         let name = &classifier.provenance().model;
         let mut writer = Writer::begin(self.format, stdout())?;
-        let mut done = Done::All;
+        let mut done = Status::All;
         let mut answer = |mut record: Record| {
             if let Outcome::Error(error) = &mut record.outcome {
-                done = Done::Some;
+                done = Status::Some;
                 *error = settings::as_options(error);
                 if !is_one_terminal() {
                     complain(&format!("error: {error}"));

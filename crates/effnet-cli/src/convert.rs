@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::output::{Stdout, complain, stdout};
 use super::table::printable;
-use super::{Done, NoModel};
+use super::{NoModel, Status};
 use effnet::conventions::{Convention, Conversion, Dtype, recognize};
 use effnet::pretrained::{ModelConfig, PretrainedError, read_labels};
 use effnet::unstable::file_name;
@@ -47,7 +47,7 @@ pub(super) struct Convert {
 const AUTO: &str = "auto";
 
 impl Convert {
-    pub(super) fn run(self) -> Result<Done> {
+    pub(super) fn run(self) -> Result<Status> {
         if self.folder && self.to != "timm" {
             bail!("--folder writes timm's config.json: it goes with --to timm");
         }
@@ -109,7 +109,7 @@ impl Convert {
             conversion.write(&self.output, self.dtype)?;
         }
         table(&conversion, &mut stdout())?;
-        Ok(Done::All)
+        Ok(Status::All)
     }
 }
 

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::hub::{HubArgs, no_model};
 use super::output::{complain, stdout};
-use super::{Done, NoModel};
+use super::{NoModel, Status};
 use effnet::pretrained::{self, ModelName};
 use effnet::unstable::file_name;
 
@@ -25,7 +25,7 @@ pub(super) struct Download {
 }
 
 impl Download {
-    pub(super) fn run(self) -> Result<Done> {
+    pub(super) fn run(self) -> Result<Status> {
         let hub = self.hub.open()?;
         let mut out = stdout();
         for model in &self.models {
@@ -45,7 +45,7 @@ impl Download {
             writeln!(out, "{}", file_name(folder))?;
             out.flush()?;
         }
-        Ok(Done::All)
+        Ok(Status::All)
     }
 }
 

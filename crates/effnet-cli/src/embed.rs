@@ -7,11 +7,11 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::images::{DecodeArgs, Image};
-use super::model::ModelArgs;
+use super::model_args::ModelArgs;
 use super::output::{Output, complain};
 use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
-use super::{Done, NoModel, found, settings};
+use super::{NoModel, Status, found, settings};
 use effnet::unstable::file_name;
 use effnet::weights::{NamedTensor, Values, write_safetensors};
 
@@ -83,7 +83,7 @@ impl Row for Record<'_> {
 }
 
 impl Embed {
-    pub(super) fn run(self) -> Result<Done> {
+    pub(super) fn run(self) -> Result<Status> {
         let target = Target::open(self.format, self.output)?;
         let found = found::find(&self.images);
         let options = self.decode.options();
@@ -92,12 +92,12 @@ impl Embed {
         let model = &*loaded.provenance().model;
         let features = loaded.network().num_features;
         let mut writer = target.begin(features)?;
-        let mut done = Done::All;
+        let mut done = Status::All;
         let mut answer = |image: String, result: Result<Vec<f32>, String>| {
             let outcome = match result {
                 Ok(embedding) => Outcome::Embedding(embedding),
                 Err(error) => {
-                    done = Done::Some;
+                    done = Status::Some;
                     complain(&format!("error: {error}"));
                     Outcome::Error(settings::as_options(&error))
                 }
@@ -178,10 +178,10 @@ impl Writer {
         Ok(())
     }
 
-    fn finish(self, done: Done, features: usize) -> Result<()> {
+    fn finish(self, done: Status, features: usize) -> Result<()> {
         match self {
             Self::Rows(rows) => rows.finish()?.finish(),
-            Self::Safetensors { path, .. } if done == Done::Some => {
+            Self::Safetensors { path, .. } if done == Status::Some => {
                 complain(&format!("error: {} is not written", file_name(&path)));
                 Ok(())
             }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::Done;
-use super::model::ModelArgs;
+use super::Status;
+use super::model_args::ModelArgs;
 use effnet::engine::{EngineError, Images};
 use effnet::unstable::file_name;
 use effnet::weights::{Checkpoint, NamedTensor, Values, write_safetensors};
@@ -46,7 +46,7 @@ fn output(text: &str) -> Result<String, String> {
 }
 
 impl Forward {
-    pub(super) fn run(self) -> Result<Done> {
+    pub(super) fn run(self) -> Result<Status> {
         let model = self.model.load(|builder| builder)?;
         let file = Checkpoint::open(&self.input)?;
         let Some(shape) = file.shape("input") else {
@@ -86,6 +86,6 @@ impl Forward {
             })
             .collect();
         write_safetensors(&self.output, &tensors, &BTreeMap::new())?;
-        Ok(Done::All)
+        Ok(Status::All)
     }
 }

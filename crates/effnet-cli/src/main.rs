@@ -17,7 +17,7 @@ mod hub;
 mod images;
 mod map;
 mod memory;
-mod model;
+mod model_args;
 mod models;
 mod output;
 mod preprocess;
@@ -64,7 +64,7 @@ enum Command {
 
 /// How a run ended, beside a failure of the whole run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Done {
+enum Status {
     /// Every input was answered.
     All,
     /// Some inputs failed; each was named.
@@ -103,8 +103,8 @@ fn main() -> ExitCode {
         Command::Cache(command) => command.run(),
     };
     match result {
-        Ok(Done::All) => ExitCode::SUCCESS,
-        Ok(Done::Some) => ExitCode::from(SOME_FAILED),
+        Ok(Status::All) => ExitCode::SUCCESS,
+        Ok(Status::Some) => ExitCode::from(SOME_FAILED),
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("error: {}", in_one(&error)));

@@ -5,8 +5,8 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::Done;
-use super::model::NamedModel;
+use super::Status;
+use super::model_args::NamedModel;
 use super::output::{Stdout, stdout};
 use effnet::arch::NetworkOptions;
 use effnet::conventions::{Convention, LibraryModel, library_models};
@@ -70,7 +70,7 @@ impl Column {
 }
 
 impl Map {
-    pub(super) fn run(self) -> Result<Done> {
+    pub(super) fn run(self) -> Result<Status> {
         let timm = self.model.describe()?.arch.name;
         let names: Vec<&str> = match &self.to {
             Some(name) => vec![name],
@@ -101,7 +101,7 @@ impl Map {
             }
         }
         out.flush()?;
-        Ok(Done::All)
+        Ok(Status::All)
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::Done;
+use super::Status;
 use super::output::stdout;
 use super::table::printable;
 use effnet::arch;
@@ -95,7 +95,7 @@ impl Models {
         pretrained::glob(&self.glob)?.into_iter().map(Row::new).collect()
     }
 
-    pub(super) fn run(self) -> Result<Done> {
+    pub(super) fn run(self) -> Result<Status> {
         let rows = self.rows()?;
         if rows.is_empty() {
             bail!("no model matches {:?}; `effnet models` lists them all", self.glob);
@@ -113,6 +113,6 @@ impl Models {
             }
         }
         out.flush()?;
-        Ok(Done::All)
+        Ok(Status::All)
     }
 }

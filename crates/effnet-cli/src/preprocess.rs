@@ -6,10 +6,10 @@ use anyhow::Result;
 use clap::Args;
 
 use super::images::DecodeArgs;
-use super::model::ModelArgs;
+use super::model_args::ModelArgs;
 use super::output::complain;
 use super::preprocessing::PreprocessingArgs;
-use super::{Done, found};
+use super::{Status, found};
 use effnet::unstable::file_name;
 use effnet::weights::{NamedTensor, Values, write_safetensors};
 
@@ -34,7 +34,7 @@ pub(super) struct Preprocess {
 }
 
 impl Preprocess {
-    pub(super) fn run(self) -> Result<Done> {
+    pub(super) fn run(self) -> Result<Status> {
         let found = found::find(&self.images);
         let images = &found.images;
         let options = self.decode.options();
@@ -43,9 +43,9 @@ impl Preprocess {
         let transform = preprocessor.transform();
         let (channels, height, width) = transform.config().input_size;
         let (mut pixels, mut input) = (Vec::new(), Vec::new());
-        let mut done = Done::All;
+        let mut done = Status::All;
         for failed in found.failed() {
-            done = Done::Some;
+            done = Status::Some;
             complain(&format!("error: {}", failed.error()));
         }
         for image in images {
@@ -57,12 +57,12 @@ impl Preprocess {
                     pixels.extend_from_slice(image.data());
                 }
                 Err(error) => {
-                    done = Done::Some;
+                    done = Status::Some;
                     complain(&format!("error: {error}"));
                 }
             }
         }
-        if done == Done::Some {
+        if done == Status::Some {
             complain(&format!("error: {} is not written", file_name(&self.output)));
             return Ok(done);
         }

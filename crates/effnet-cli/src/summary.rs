@@ -3,9 +3,9 @@ use std::io::Write;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use super::model::NamedModel;
+use super::model_args::NamedModel;
 use super::output::{Stdout, stdout};
-use super::{Done, dot, svg};
+use super::{Status, dot, svg};
 use effnet::arch::{Arch, DepthMultiplier, NetworkOptions};
 use effnet::summary::{Figures, Summary};
 
@@ -43,7 +43,7 @@ enum Format {
 }
 
 impl SummaryArgs {
-    pub(super) fn run(self) -> Result<Done> {
+    pub(super) fn run(self) -> Result<Status> {
         let found = self.model.describe()?;
         let arch = Arch {
             channel_multiplier: self.width.unwrap_or(found.arch.channel_multiplier),
@@ -75,7 +75,7 @@ impl SummaryArgs {
             Format::Svg => svg::write(&summary, &mut out)?,
         }
         out.flush()?;
-        Ok(Done::All)
+        Ok(Status::All)
     }
 }
 

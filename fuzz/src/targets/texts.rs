@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
 use effnet::arch::{self, Arch, BlockDef, BlockKind};
-use effnet::conventions::{Convention, Recognized, library_models, recognize};
+use effnet::conventions::{Convention, MatchedConvention, library_models, recognize};
 use effnet::labels::LabelNames;
 use effnet::preprocess::Image;
 use effnet::pretrained::{ModelConfig, SizeChoice};
@@ -97,8 +97,8 @@ fn prepared(preprocessor: &Preprocessor, height: usize, width: usize) {
 }
 
 /// The weights inside the program, and what they are.
-fn lite0() -> &'static (Checkpoint, Recognized) {
-    static LITE0: OnceLock<(Checkpoint, Recognized)> = OnceLock::new();
+fn lite0() -> &'static (Checkpoint, MatchedConvention) {
+    static LITE0: OnceLock<(Checkpoint, MatchedConvention)> = OnceLock::new();
     LITE0.get_or_init(|| {
         let checkpoint = bundled().unwrap();
         let found = recognize(&checkpoint, Some("timm"), Some("tf_efficientnet_lite0")).unwrap();

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::kernels::Kernels;
-use super::memory::{Floats, padded};
+use super::kernels::KernelTable;
+use super::memory::{AlignedBuf, padded};
 use super::pack::{Packed, pack};
 use super::plan::{Map, Plan, Region, Step};
 use super::pool::{Job, Pool};
@@ -55,7 +55,7 @@ pub struct CpuEngine {
     taps: Vec<String>,
     isa: Isa,
     dtype: Dtype,
-    kernels: &'static Kernels,
+    kernels: &'static KernelTable,
     in_chans: usize,
     num_classes: usize,
     num_features: usize,
@@ -69,7 +69,7 @@ struct State {
     pool: Pool,
     /// The last used first.
     plans: Vec<Arc<Plan>>,
-    arena: Floats,
+    arena: AlignedBuf,
 }
 
 /// The memory that an engine takes for images of one shape.
@@ -95,17 +95,17 @@ impl CpuEngine {
     ) -> Result<Self, CpuError> {
         let isa = options.isa.map_or_else(Isa::choose, Ok)?;
         let kernels =
-            Kernels::of(isa).ok_or_else(|| CpuError::Isa { word: isa.name().to_owned() })?;
+            KernelTable::of(isa).ok_or_else(|| CpuError::Isa { word: isa.name().to_owned() })?;
         let pairs = match options.dtype {
             Dtype::F32 => None,
-            Dtype::Bf16 => Kernels::pairs(isa),
+            Dtype::Bf16 => KernelTable::pairs(isa),
         };
         let graph = network.graph();
         let packed = pack(&fuse(&graph)?, tensors, kernels, pairs)?;
         let threads = options.threads.unwrap_or_else(cores::physical).max(1);
         let pool = Pool::new(threads, packed.layers.len());
         let threads = pool.threads();
-        let state = State { pool, plans: Vec::new(), arena: Floats::zeros(0) };
+        let state = State { pool, plans: Vec::new(), arena: AlignedBuf::zeros(0) };
         Ok(Self {
             packed,
             taps: graph.outputs(),
@@ -173,8 +173,8 @@ impl CpuEngine {
         let plan = Arc::clone(&state.plans[0]);
         let floats = plan.floats + self.threads * plan.scratch;
         if state.arena.len() < floats {
-            state.arena = Floats::zeros(0);
-            state.arena = Floats::zeros(floats);
+            state.arena = AlignedBuf::zeros(0);
+            state.arena = AlignedBuf::zeros(floats);
         }
         Ok(plan)
     }

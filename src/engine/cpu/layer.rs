@@ -2,7 +2,7 @@
 
 use super::kernels::DepthwiseRow;
 use super::matrix::Matrix;
-use super::memory::{Floats, padded};
+use super::memory::{AlignedBuf, padded};
 use super::side::Pad;
 use super::simd::LANES;
 use crate::arch::{Activation, Conv};
@@ -37,7 +37,7 @@ pub(super) enum Layer {
     Norm(Norm),
     SqueezeExcite(SqueezeExcite),
     GlobalContext(GlobalContext),
-    Mix(Mix),
+    ExpertMix(ExpertMix),
     Attention(Attention),
     Pointwise(Pointwise),
     Mean(Mean),
@@ -49,7 +49,7 @@ pub(super) enum Layer {
 pub(super) struct Convolution {
     pub(super) conv: Conv,
     pub(super) pad: Pad,
-    pub(super) kernel: Kernel,
+    pub(super) kernel: ConvWeights,
     pub(super) act: Option<Activation>,
     pub(super) src: Slot,
     pub(super) dst: Slot,
@@ -63,7 +63,7 @@ pub(super) struct Convolution {
 
 /// The weights of a dense convolution.
 #[derive(Debug)]
-pub(super) enum Kernel {
+pub(super) enum ConvWeights {
     /// Matrices whose rows are windows: one for each group of channels, or for as many of them as
     /// make whole vectors of outputs.
     Direct(Vec<Matrix>),
@@ -76,7 +76,7 @@ pub(super) enum Kernel {
 #[derive(Debug)]
 pub(super) struct Winograd {
     pub(super) points: Matrix,
-    pub(super) bias: Floats,
+    pub(super) bias: AlignedBuf,
 }
 
 impl Winograd {
@@ -87,7 +87,7 @@ impl Winograd {
     }
 }
 
-impl Kernel {
+impl ConvWeights {
     fn bytes(&self) -> usize {
         match self {
             Self::Direct(groups) => groups.iter().map(Matrix::bytes).sum(),
@@ -105,13 +105,13 @@ pub(super) struct Depthwise {
     /// Of each vector of channels.
     pub(super) kernels: Vec<DepthwiseKernel>,
     /// `[vector of channels][side * side][16]`.
-    pub(super) weights: Floats,
-    pub(super) bias: Floats,
+    pub(super) weights: AlignedBuf,
+    pub(super) bias: AlignedBuf,
     pub(super) act: Option<Activation>,
     pub(super) src: Slot,
     pub(super) dst: Slot,
     pub(super) source: Source,
-    /// Where its weights are among an image's own, if [`Mix`] made them.
+    /// Where its weights are among an image's own, if [`ExpertMix`] made them.
     pub(super) mixed: Option<usize>,
     /// The reduction of the squeeze-excitation that follows, without bias: each task gives its part
     /// of the squeezed channels, from the sums of the outputs that it wrote.
@@ -124,7 +124,7 @@ pub(super) enum Source {
     /// A feature map.
     Map,
     /// A pointwise expansion of one, with the depthwise convolution's activation; and where its weights
-    /// are among an image's own, if [`Mix`] made them.
+    /// are among an image's own, if [`ExpertMix`] made them.
     Expand(Matrix, Option<usize>),
     /// The network's stem.
     Stem(Stem),
@@ -167,9 +167,9 @@ pub(super) struct Norm {
     /// Added to the variance.
     pub(super) eps: f64,
     /// `v`, where `x * sigmoid(v * x)` is what is over the standard deviation, in the place of `x - mean`.
-    pub(super) gate: Option<Floats>,
-    pub(super) scale: Floats,
-    pub(super) shift: Floats,
+    pub(super) gate: Option<AlignedBuf>,
+    pub(super) scale: AlignedBuf,
+    pub(super) shift: AlignedBuf,
     pub(super) act: Option<Activation>,
     pub(super) src: Slot,
     pub(super) dst: Slot,
@@ -183,7 +183,7 @@ pub(super) struct Norm {
 #[derive(Debug)]
 pub(super) struct SqueezeExcite {
     /// The reduction's bias.
-    pub(super) bias: Floats,
+    pub(super) bias: AlignedBuf,
     pub(super) act: Activation,
     pub(super) expand: Matrix,
     pub(super) gate: Activation,
@@ -197,8 +197,8 @@ pub(super) struct GlobalContext {
     pub(super) attn: Matrix,
     pub(super) reduce: Matrix,
     /// The layer norm's.
-    pub(super) scale: Floats,
-    pub(super) shift: Floats,
+    pub(super) scale: AlignedBuf,
+    pub(super) shift: AlignedBuf,
     pub(super) act: Activation,
     pub(super) expand: Matrix,
 }
@@ -216,17 +216,17 @@ pub(super) struct Pointwise {
     pub(super) residual: bool,
     /// Whether the outputs' means over all pixels are kept.
     pub(super) mean: bool,
-    /// Where its weights are among an image's own, if [`Mix`] made them.
+    /// Where its weights are among an image's own, if [`ExpertMix`] made them.
     pub(super) mixed: Option<usize>,
 }
 
 /// Weights of an image's own, for the layers of a block: a sum of several experts' weights, each with
 /// a sigmoid of `routing` applied to the means that a [`Mean`] left.
 #[derive(Debug)]
-pub(super) struct Mix {
+pub(super) struct ExpertMix {
     pub(super) routing: Matrix,
     /// As long as each other, packed as the layers take them.
-    pub(super) experts: Vec<Floats>,
+    pub(super) experts: Vec<AlignedBuf>,
 }
 
 /// From [`Slot::Query`], [`Slot::Key`] and [`Slot::Value`] to [`Slot::Mid`]: each position's queries,
@@ -281,7 +281,7 @@ impl Layer {
             Self::SqueezeExcite(_) | Self::GlobalContext(_) => Some(Slot::Mid),
             Self::Attention(_) => Some(Slot::Query),
             Self::Mean(_) => Some(Slot::Current),
-            Self::Mix(_) | Self::Dense(_) => None,
+            Self::ExpertMix(_) | Self::Dense(_) => None,
         }
     }
 
@@ -296,7 +296,7 @@ impl Layer {
             Self::Moments(_)
             | Self::SqueezeExcite(_)
             | Self::GlobalContext(_)
-            | Self::Mix(_)
+            | Self::ExpertMix(_)
             | Self::Mean(_)
             | Self::Dense(_) => None,
         }
@@ -313,7 +313,7 @@ impl Layer {
                     + optional(&l.reduce)
             }
             Self::Norm(l) => {
-                let gate = l.gate.as_ref().map_or(0, Floats::len);
+                let gate = l.gate.as_ref().map_or(0, AlignedBuf::len);
                 (gate + l.scale.len() + l.shift.len()) * size_of::<f32>() + optional(&l.reduce)
             }
             Self::SqueezeExcite(l) => l.bias.len() * size_of::<f32>() + l.expand.bytes(),
@@ -321,8 +321,8 @@ impl Layer {
                 let norm = (l.scale.len() + l.shift.len()) * size_of::<f32>();
                 l.attn.bytes() + l.reduce.bytes() + norm + l.expand.bytes()
             }
-            Self::Mix(l) => {
-                let floats: usize = l.experts.iter().map(Floats::len).sum();
+            Self::ExpertMix(l) => {
+                let floats: usize = l.experts.iter().map(AlignedBuf::len).sum();
                 l.routing.bytes() + floats * size_of::<f32>()
             }
             Self::Pointwise(l) => l.matrix.bytes(),
@@ -370,7 +370,7 @@ impl std::fmt::Display for Layer {
                 write!(f, "global context {} -> {}", l.reduce.k, l.reduce.n)
             }
             Self::Attention(l) => write!(f, "attention, {} heads of {}", l.heads, l.dim),
-            Self::Mix(l) => write!(f, "mix {} experts", l.experts.len()),
+            Self::ExpertMix(l) => write!(f, "mix {} experts", l.experts.len()),
             Self::Pointwise(l) => write!(f, "pointwise {} -> {}", l.matrix.inputs(), l.matrix.n),
             Self::Mean(l) => write!(f, "mean {}", l.chs),
             Self::Dense(l) => write!(f, "dense {} -> {}", l.matrix.inputs(), l.matrix.n),
@@ -389,7 +389,7 @@ const BLOCK: usize = 3;
 
 impl From<Stem> for Convolution {
     fn from(Stem { conv, pad, matrix, act }: Stem) -> Self {
-        let kernel = Kernel::Direct(vec![matrix]);
+        let kernel = ConvWeights::Direct(vec![matrix]);
         let (src, dst) = (Slot::Images, Slot::Next);
         Self { conv, pad, kernel, act, src, dst, project: None, residual: false, reduce: None }
     }

@@ -2,8 +2,8 @@
 
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
-use super::kernels::{Kernels, Out, PairKernels, Post, Tile};
-use super::memory::{Floats, padded};
+use super::kernels::{ApplyEpilogue, Epilogue, KernelTable, PairKernelTable, Tile};
+use super::memory::{AlignedBuf, padded};
 use super::simd::LANES;
 use super::simd::portable::pair_of;
 
@@ -27,15 +27,15 @@ pub(super) struct Matrix {
     pub(super) n: usize,
     pub(super) panels: Vec<Panel>,
     /// What multiplies bfloat16 pairs, where the weights are some; `k` is counted in pairs then.
-    pub(super) pairs: Option<&'static PairKernels>,
-    weights: Floats,
-    bias: Floats,
+    pub(super) pairs: Option<&'static PairKernelTable>,
+    weights: AlignedBuf,
+    bias: AlignedBuf,
 }
 
 impl Matrix {
     /// Packs `weight(n, k)`, with a bias for each `n`.
     pub(super) fn new(
-        kernels: &Kernels,
+        kernels: &KernelTable,
         (n, k): (usize, usize),
         weight: impl Fn(usize, usize) -> f32,
         bias: &[f32],
@@ -45,7 +45,7 @@ impl Matrix {
 
     /// As [`new`](Self::new), rounded to bfloat16; `k` is even.
     pub(super) fn of_pairs(
-        pairs: &'static PairKernels,
+        pairs: &'static PairKernelTable,
         (n, k): (usize, usize),
         weight: impl Fn(usize, usize) -> f32,
         bias: &[f32],
@@ -55,14 +55,14 @@ impl Matrix {
     }
 
     fn pack(
-        (pairs, widest): (Option<&'static PairKernels>, usize),
+        (pairs, widest): (Option<&'static PairKernelTable>, usize),
         (n, k): (usize, usize),
         weight: impl Fn(usize, usize) -> f32,
         bias: &[f32],
     ) -> Self {
         let vecs = n.div_ceil(LANES);
         let count = vecs.div_ceil(widest);
-        let mut weights = Floats::zeros(k * vecs * LANES);
+        let mut weights = AlignedBuf::zeros(k * vecs * LANES);
         let mut panels = Vec::with_capacity(count);
         let (mut at, mut vec) = (0, 0);
         for p in 0..count {
@@ -81,7 +81,7 @@ impl Matrix {
             vec += panel.vecs;
             panels.push(panel);
         }
-        let mut padded_bias = Floats::zeros(padded(n));
+        let mut padded_bias = AlignedBuf::zeros(padded(n));
         padded_bias.as_mut_slice()[..n].copy_from_slice(bias);
         Self { k, n, panels, pairs, weights, bias: padded_bias }
     }
@@ -98,7 +98,7 @@ impl Matrix {
 
     /// A matrix of this shape without weights and with a bias of zeros, for
     /// [`multiply_by`](Self::multiply_by).
-    pub(super) fn shape(kernels: &Kernels, (n, k): (usize, usize)) -> Self {
+    pub(super) fn shape(kernels: &KernelTable, (n, k): (usize, usize)) -> Self {
         let mut matrix = Self::new(kernels, (n, 0), |_, _| 0.0, &vec![0.0; n]);
         matrix.k = k;
         for panel in &mut matrix.panels {
@@ -150,20 +150,20 @@ impl Matrix {
     }
 
     /// The weights, without which [`multiply`](Self::multiply) must not be called any more.
-    pub(super) fn take_weights(&mut self) -> Floats {
-        std::mem::replace(&mut self.weights, Floats::zeros(0))
+    pub(super) fn take_weights(&mut self) -> AlignedBuf {
+        std::mem::replace(&mut self.weights, AlignedBuf::zeros(0))
     }
 
     /// How many rows of `width` pixels to multiply at once. A tile of a single vector's columns does not
     /// keep the multipliers busy unless it has nearly all its rows, which a narrow map's do not give.
-    pub(super) fn rows_at_once(&self, kernels: &Kernels, width: usize) -> usize {
+    pub(super) fn rows_at_once(&self, kernels: &KernelTable, width: usize) -> usize {
         let most = self.tiles(kernels).len();
         let full = |rows: &usize| 10 * rows * width >= 9 * (rows * width).next_multiple_of(most);
         if self.widest_panel() > LANES { 1 } else { (1..=most).find(full).unwrap_or(1) }
     }
 
     /// The kernels that multiply it.
-    fn tiles(&self, kernels: &Kernels) -> &'static [&'static [unsafe fn(&Tile<'_>)]] {
+    fn tiles(&self, kernels: &KernelTable) -> &'static [&'static [unsafe fn(&Tile<'_>)]] {
         self.pairs.map_or(kernels.tiles, |pairs| pairs.tiles)
     }
 
@@ -179,7 +179,7 @@ impl Matrix {
 }
 
 /// Rows that wait for their activations, while they are in the first-level cache.
-const POST: usize = 32;
+const EPILOGUE_ROWS: usize = 32;
 
 /// Rows of a matrix product: which inputs, where to, what follows.
 #[derive(Debug, Clone, Copy)]
@@ -195,7 +195,7 @@ pub(super) struct Rows<'a> {
     /// Length of a segment.
     pub(super) run: usize,
     /// Where column 0 of the first row goes, or would go: only the columns asked for are written.
-    pub(super) out: Out,
+    pub(super) out: Epilogue,
     /// The first row of weights; the segments' lengths tell how many follow.
     pub(super) first: usize,
     /// Rows that the panel was multiplied with before these.
@@ -204,7 +204,11 @@ pub(super) struct Rows<'a> {
 
 impl Rows<'_> {
     /// Rows of one segment, of `run` words: where the first input is, words to the next, how many.
-    pub(super) fn new((a, a_row, count): (*const f32, usize, usize), run: usize, out: Out) -> Self {
+    pub(super) fn new(
+        (a, a_row, count): (*const f32, usize, usize),
+        run: usize,
+        out: Epilogue,
+    ) -> Self {
         Self { count, a, a_row, segments: &[0], run, out, first: 0, before: 0 }
     }
 }
@@ -216,7 +220,7 @@ impl Matrix {
     ///
     /// `rows`' pointers and strides stay within live memory for all its rows and the panel's
     /// columns, each segment is within a row's memory, and nobody else touches the outputs.
-    pub(super) unsafe fn multiply(&self, kernels: &Kernels, panel: Panel, rows: &Rows<'_>) {
+    pub(super) unsafe fn multiply(&self, kernels: &KernelTable, panel: Panel, rows: &Rows<'_>) {
         // SAFETY: the caller's contract; the matrix' own weights are packed like its own.
         unsafe { self.multiply_by(self.weights.as_ptr(), kernels, panel, rows) }
     }
@@ -229,7 +233,7 @@ impl Matrix {
     pub(super) unsafe fn multiply_by(
         &self,
         weights: *const f32,
-        kernels: &Kernels,
+        kernels: &KernelTable,
         panel: Panel,
         rows: &Rows<'_>,
     ) {
@@ -243,7 +247,7 @@ impl Matrix {
         let (least, more) = (rows.count / count, rows.count % count);
         let posts = kernels.posts(rows.out.act);
         let out = if posts { rows.out.raw() } else { rows.out };
-        let (mut row, mut posted) = (0, 0);
+        let (mut row, mut finished) = (0, 0);
         for t in 0..count {
             let m = least + usize::from(t < more);
             // A tile's share of what comes after these weights, or, where that was asked for, nothing
@@ -265,11 +269,17 @@ impl Matrix {
                 });
             }
             row += m;
-            if posts && (t + 1 == count || row >= posted + POST) {
-                let out = rows.out.at(posted, panel.vec);
+            if posts && (t + 1 == count || row >= finished + EPILOGUE_ROWS) {
+                let out = rows.out.at(finished, panel.vec);
                 // SAFETY: the caller's contract.
-                unsafe { (kernels.post)(&Post { out, rows: row - posted, vecs: panel.vecs }) };
-                posted = row;
+                unsafe {
+                    (kernels.apply_epilogue)(&ApplyEpilogue {
+                        out,
+                        rows: row - finished,
+                        vecs: panel.vecs,
+                    })
+                };
+                finished = row;
             }
         }
     }

@@ -8,11 +8,11 @@ struct Line([f32; LANES]);
 
 /// Zeroed floats on cache-line boundaries, in a multiple of [`LANES`].
 #[derive(Debug)]
-pub(super) struct Floats {
+pub(super) struct AlignedBuf {
     lines: Vec<Line>,
 }
 
-impl Floats {
+impl AlignedBuf {
     /// `len` zeros, rounded up.
     pub(super) fn zeros(len: usize) -> Self {
         Self { lines: vec![Line([0.0; LANES]); len.div_ceil(LANES)] }

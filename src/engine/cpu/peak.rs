@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::kernels::Kernels;
+use super::kernels::KernelTable;
 use super::{CpuError, Isa};
 
 /// Multiply-adds of a chain between two looks at the clock: 30 to 300 µs.
@@ -29,7 +29,7 @@ impl Isa {
     /// ```
     pub fn peak_gflops(self, threads: usize) -> Result<f64, CpuError> {
         let kernels =
-            Kernels::of(self).ok_or_else(|| CpuError::Isa { word: self.name().to_owned() })?;
+            KernelTable::of(self).ok_or_else(|| CpuError::Isa { word: self.name().to_owned() })?;
         let start = Instant::now();
         // The windows are the same for all threads: cores that run at once slow each other down.
         let rate = |window: usize| {

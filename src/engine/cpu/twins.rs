@@ -6,11 +6,11 @@ use candle_core::cpu::erf::erf_f64;
 
 use super::Isa;
 use super::kernels::{
-    DepthwiseRow, FromPoints, Kernels, MAX_SIDE, OUTPUTS, Out, POINTS, Post, Scale, Softmax,
-    ToPoints, kernel_at_points,
+    ApplyEpilogue, DepthwiseRow, Epilogue, InputTransform, KernelTable, MAX_SIDE, OUTPUTS,
+    OutputTransform, POINTS, Scale, Softmax, kernel_at_points,
 };
 use super::matrix::{Matrix, Rows};
-use super::memory::{Floats, padded};
+use super::memory::{AlignedBuf, padded};
 use super::simd::LANES;
 use crate::arch::Activation;
 use crate::weights::seeded::Uniform;
@@ -28,15 +28,16 @@ const ACTS: [Option<Activation>; 9] = [
 ];
 
 /// Those that there are kernels for on this machine, the twin included.
-pub(super) fn all() -> Vec<(Isa, &'static Kernels)> {
-    let kernels: Vec<_> = Isa::available().map(|isa| (isa, Kernels::of(isa).unwrap())).collect();
+pub(super) fn all() -> Vec<(Isa, &'static KernelTable)> {
+    let kernels: Vec<_> =
+        Isa::available().map(|isa| (isa, KernelTable::of(isa).unwrap())).collect();
     assert_eq!(kernels.last().unwrap().0, Isa::Portable);
     kernels
 }
 
 /// Seeded values in [-1, 1).
-pub(super) fn random(name: &str, len: usize) -> Floats {
-    let mut floats = Floats::zeros(len);
+pub(super) fn random(name: &str, len: usize) -> AlignedBuf {
+    let mut floats = AlignedBuf::zeros(len);
     let uniform = Uniform::new(7, name);
     for (i, value) in floats.as_mut_slice().iter_mut().enumerate() {
         *value = uniform.at(i) as f32;
@@ -84,9 +85,9 @@ pub(super) fn follows() -> impl Iterator<Item = (Option<Activation>, bool, bool)
 /// Rows of results that a kernel finishes, and what they should be.
 pub(super) struct Finished {
     width: usize,
-    pub(super) out: Floats,
-    residual: Floats,
-    pool: Floats,
+    pub(super) out: AlignedBuf,
+    residual: AlignedBuf,
+    pool: AlignedBuf,
     expected: Vec<f64>,
     sizes: Vec<f64>,
     sums: Vec<f64>,
@@ -115,13 +116,16 @@ impl Finished {
             expected.push(value);
             sizes.push(size);
         }
-        let out = Floats::zeros(results.len());
+        let out = AlignedBuf::zeros(results.len());
         Self { width, out, residual, pool, expected, sizes, sums, sum_sizes }
     }
 
     /// Where the kernel writes.
-    pub(super) fn out(&mut self, (act, added, pooled): (Option<Activation>, bool, bool)) -> Out {
-        let mut out = Out { act, ..Out::new(self.out.as_mut_ptr(), self.width) };
+    pub(super) fn out(
+        &mut self,
+        (act, added, pooled): (Option<Activation>, bool, bool),
+    ) -> Epilogue {
+        let mut out = Epilogue { act, ..Epilogue::new(self.out.as_mut_ptr(), self.width) };
         if added {
             out.residual = self.residual.as_ptr();
         }
@@ -235,8 +239,8 @@ fn depthwise_rows_of_every_width_are_right() {
             }
         }
     }
-    assert!(Kernels::of(Isa::Portable).unwrap().depthwise(13, 1).is_none());
-    assert!(Kernels::of(Isa::Portable).unwrap().depthwise(3, 3).is_none());
+    assert!(KernelTable::of(Isa::Portable).unwrap().depthwise(13, 1).is_none());
+    assert!(KernelTable::of(Isa::Portable).unwrap().depthwise(3, 3).is_none());
 }
 
 #[test]
@@ -259,10 +263,10 @@ fn winograds_method_is_a_convolution() {
         }
         for (isa, kernels) in all() {
             let plane = tiles * LANES;
-            let mut points = Floats::zeros(POINTS * plane);
+            let mut points = AlignedBuf::zeros(POINTS * plane);
             // SAFETY: the windows cover six padded rows, the planes all tiles.
             unsafe {
-                (kernels.to_points)(&ToPoints {
+                (kernels.input_transform)(&InputTransform {
                     from: x.as_ptr(),
                     row: padded_width * LANES,
                     pixel: LANES,
@@ -283,7 +287,7 @@ fn winograds_method_is_a_convolution() {
                 let mut out = Finished::new(&expected, (LANES, LANES), follow);
                 // SAFETY: the planes hold all tiles, the output `height` rows.
                 unsafe {
-                    (kernels.from_points)(&FromPoints {
+                    (kernels.output_transform)(&OutputTransform {
                         from: points.as_ptr(),
                         plane,
                         vecs: 1,
@@ -311,10 +315,10 @@ fn activations_residuals_pools_and_gates_are_right() {
             let mut c = Finished::new(&results, (width, width), follow);
             c.out.as_mut_slice().copy_from_slice(c0.as_slice());
             // SAFETY: all have room for the rows and vectors.
-            unsafe { (kernels.post)(&Post { out: c.out(follow), rows, vecs }) };
+            unsafe { (kernels.apply_epilogue)(&ApplyEpilogue { out: c.out(follow), rows, vecs }) };
             c.check(isa, &format!("{follow:?}"), width);
         }
-        let (gate, mut to) = (random("gate", width), Floats::zeros(rows * width));
+        let (gate, mut to) = (random("gate", width), AlignedBuf::zeros(rows * width));
         let (from, to_ptr) = (c0.as_ptr(), to.as_mut_ptr());
         // SAFETY: all have room for the rows.
         unsafe {
@@ -335,7 +339,7 @@ fn softmaxes_of_every_length_are_right() {
             let mut values = random("softmax", rows * row);
             values.as_mut_slice().iter_mut().for_each(|v| *v = *v * 30.0 + offset);
             for (isa, kernels) in all() {
-                let mut ours = Floats::zeros(rows * row);
+                let mut ours = AlignedBuf::zeros(rows * row);
                 ours.as_mut_slice().copy_from_slice(values.as_slice());
                 let softmax = Softmax { values: ours.as_mut_ptr(), row, len, rows };
                 // SAFETY: the rows lie within the values.
@@ -358,11 +362,11 @@ fn softmaxes_of_every_length_are_right() {
 }
 
 /// Applies `act` to 16 values.
-fn apply(kernels: &Kernels, act: Activation, values: [f32; LANES]) -> [f32; LANES] {
+fn apply(kernels: &KernelTable, act: Activation, values: [f32; LANES]) -> [f32; LANES] {
     let mut values = values;
-    let out = Out { act: Some(act), ..Out::new(values.as_mut_ptr(), LANES) };
+    let out = Epilogue { act: Some(act), ..Epilogue::new(values.as_mut_ptr(), LANES) };
     // SAFETY: one vector.
-    unsafe { (kernels.post)(&Post { out, rows: 1, vecs: 1 }) };
+    unsafe { (kernels.apply_epilogue)(&ApplyEpilogue { out, rows: 1, vecs: 1 }) };
     values
 }
 

@@ -3,7 +3,7 @@
 use super::Hdf5Error;
 use super::cursor::{Cursor, File};
 use super::object::{ATTRIBUTE, Message};
-use crate::weights::header::MAX_NAME;
+use crate::weights::tensor_table::MAX_NAME;
 
 const SHORT: &str = "an attribute is shorter than it says";
 const HEAP: &str = "a heap of texts";

@@ -9,7 +9,7 @@ use super::Hdf5Error;
 use super::chunks::{Chunk, Chunks, Filter, MAX_TENSOR};
 use super::cursor::{Cursor, File, defined};
 use super::object::{DATASPACE, DATATYPE, FILTERS, LAYOUT, Message, find};
-use crate::weights::entry::Body;
+use crate::weights::tensor_table::Body;
 
 /// The most dimensions; the format has no more.
 const MAX_DIMS: usize = 32;

@@ -3,7 +3,7 @@
 use super::Hdf5Error;
 use super::cursor::{Cursor, File, defined};
 use super::object::{LINK, LINK_INFO, Message, SYMBOL_TABLE, find};
-use crate::weights::header::MAX_NAME;
+use crate::weights::tensor_table::MAX_NAME;
 
 /// A member's name and the address of its object.
 pub(super) type Link = (String, u64);

@@ -17,7 +17,7 @@ mod object;
 
 use self::cursor::File;
 use self::object::Message;
-use super::header::MAX_NAME;
+use super::tensor_table::MAX_NAME;
 
 pub(super) use self::chunks::Chunks;
 pub(super) use self::dataset::Dataset;

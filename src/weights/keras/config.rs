@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::KerasError;
 use super::head::Head;
 use crate::weights::declared::{Declared, Said};
-use crate::weights::header::{MAX_NAME, excerpt};
+use crate::weights::tensor_table::{MAX_NAME, excerpt};
 
 /// The longest description. Those of this family have up to 1.2 MB.
 const MAX_CONFIG: usize = 8 << 20;

@@ -5,7 +5,7 @@ use safetensors::Dtype;
 use super::KerasError;
 use super::head::Norm;
 use crate::weights::Hdf5Error;
-use crate::weights::entry::{Body, Entry, Header};
+use crate::weights::tensor_table::{Body, Entry, TensorTable};
 use crate::weights::values::{self, Stored};
 
 /// The variables of a batch norm; those that it lacks are 1 and 0.
@@ -16,7 +16,7 @@ const NORM: [(&str, f32); 4] =
 /// Gives what was done.
 pub(super) fn classifier(
     file: &[u8],
-    header: &mut Header,
+    header: &mut TensorTable,
     dense: &str,
     norm: Option<&Norm>,
 ) -> Result<Vec<String>, KerasError> {

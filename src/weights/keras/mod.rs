@@ -17,9 +17,9 @@ use self::input::Statistics;
 use self::names::Name;
 use super::Hdf5Error;
 use super::declared::Said;
-use super::entry::{Body, Entry, Header};
 use super::hdf5::{Dataset, Tree};
-use super::header::MAX_NAME;
+use super::tensor_table::MAX_NAME;
+use super::tensor_table::{Body, Entry, TensorTable};
 use super::values::{self, Stored};
 use super::zip::Archive;
 
@@ -42,7 +42,7 @@ pub(super) fn is_keras(archive: &Archive<'_>) -> bool {
 pub(super) fn parse_zip(
     file: &[u8],
     archive: &Archive<'_>,
-) -> Result<(Header, Option<String>), KerasError> {
+) -> Result<(TensorTable, Option<String>), KerasError> {
     let range = |entry| archive.range(entry).map(Option::unwrap_or_default);
     let weights = range(WEIGHTS)?;
     let description = Description::parse(&file[range(CONFIG)?])?;
@@ -54,7 +54,7 @@ pub(super) fn parse_zip(
 }
 
 /// The tensors of an HDF5 file, and a note on what was left out.
-pub(super) fn parse(file: &[u8]) -> Result<(Header, Option<String>), KerasError> {
+pub(super) fn parse(file: &[u8]) -> Result<(TensorTable, Option<String>), KerasError> {
     read(file, None)
 }
 
@@ -62,7 +62,7 @@ pub(super) fn parse(file: &[u8]) -> Result<(Header, Option<String>), KerasError>
 fn read(
     file: &[u8],
     description: Option<Description>,
-) -> Result<(Header, Option<String>), KerasError> {
+) -> Result<(TensorTable, Option<String>), KerasError> {
     let mut tree = Tree::parse(file)?;
     // In an older file nothing hangs on the description but what is done to images.
     let described = || match Description::parse(tree.root_bytes(MODEL_CONFIG).ok()??) {
@@ -76,7 +76,7 @@ fn read(
     let layers = description.as_ref().map(|description| &description.names);
     let datasets = std::mem::take(&mut tree.datasets);
     let names = names::of(&tree, &datasets, layers.unwrap_or(&HashMap::new()))?;
-    let mut header = Header::default();
+    let mut header = TensorTable::default();
     let mut statistics: HashMap<String, Statistics> = HashMap::new();
     let mut left_out = 0;
     for ((_, dataset), name) in datasets.into_iter().zip(names) {
@@ -115,7 +115,7 @@ fn read(
     Ok((header, (!notes.is_empty()).then(|| notes.join("; "))))
 }
 
-fn add(header: &mut Header, name: String, dataset: Dataset) -> Result<(), KerasError> {
+fn add(header: &mut TensorTable, name: String, dataset: Dataset) -> Result<(), KerasError> {
     if name.len() > MAX_NAME {
         let limit = MAX_NAME;
         return Err(Hdf5Error::Limit { what: "bytes in a tensor's name", limit }.into());

@@ -10,8 +10,8 @@ use super::objects::{Foreign, Objects, Pair, Value};
 use super::torch::MAX_TENSORS;
 use super::{TorchError, entry};
 use crate::weights::declared::{self, Declared};
-use crate::weights::entry::Header;
-use crate::weights::header::{MAX_NAME, excerpt};
+use crate::weights::tensor_table::TensorTable;
+use crate::weights::tensor_table::{MAX_NAME, excerpt};
 
 /// Dicts in dicts whose tensors are looked for, and all values that are looked at: one dict can be
 /// in many places.
@@ -33,7 +33,7 @@ pub(super) struct Contents<'a, 'o, R> {
     pub(super) objects: &'o Objects<'a>,
     /// Where in the file the bytes of a storage are.
     pub(super) range: R,
-    pub(super) header: Header,
+    pub(super) header: TensorTable,
     /// The class of the outermost module met.
     pub(super) module: Option<String>,
     pub(super) values: usize,

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use super::TorchError;
 use super::objects::{Objects, Value};
-use crate::weights::header::MAX_NAME;
+use crate::weights::tensor_table::MAX_NAME;
 
 /// The longest pickle. Those of this family have up to 400 KB.
 pub(super) const MAX_PICKLE: usize = 16 << 20;

@@ -14,8 +14,8 @@ use self::contents::Contents;
 use self::machine::MAX_PICKLE;
 use self::objects::{Objects, Value};
 use self::torch::View;
-use super::entry::{Body, Entry, Header};
-use super::header::excerpt;
+use super::tensor_table::excerpt;
+use super::tensor_table::{Body, Entry, TensorTable};
 use super::zip::Archive;
 
 pub use self::error::TorchError;
@@ -33,7 +33,7 @@ pub(super) fn is_legacy(file: &[u8]) -> bool {
 pub(super) fn parse_zip(
     file: &[u8],
     archive: &Archive<'_>,
-) -> Result<(Header, Option<String>), TorchError> {
+) -> Result<(TensorTable, Option<String>), TorchError> {
     let prefixes: Vec<_> =
         archive.names().filter_map(|name| name.strip_suffix("data.pkl")).collect();
     let &[prefix] = prefixes.as_slice() else {
@@ -54,7 +54,7 @@ pub(super) fn parse_zip(
 }
 
 /// The tensors of an older PyTorch file, and what was done to get at them.
-pub(super) fn parse_legacy(file: &[u8]) -> Result<(Header, Option<String>), TorchError> {
+pub(super) fn parse_legacy(file: &[u8]) -> Result<(TensorTable, Option<String>), TorchError> {
     let mut at = LEGACY.len();
     let mut next = || {
         let (value, objects, length) = machine::run(&file[at..])?;
@@ -111,8 +111,8 @@ fn header<'a>(
     top: Value<'a>,
     objects: &Objects<'a>,
     range: impl Fn(&str) -> Result<Option<Range<usize>>, TorchError>,
-) -> Result<(Header, Option<String>), TorchError> {
-    let header = Header::default();
+) -> Result<(TensorTable, Option<String>), TorchError> {
+    let header = TensorTable::default();
     let mut contents =
         Contents { objects, range, header, module: None, values: 0, around: Vec::new() };
     contents.add(top, "", 0)?;

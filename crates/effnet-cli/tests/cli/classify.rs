@@ -117,7 +117,7 @@ fn verbose_says_where_every_value_comes_from() {
         "tf_efficientnet_lite0.in1k (architecture tf_efficientnet_lite0)",
         "weights       bundled",
         "sha256        35e0a61f",
-        "engine        cpu on Cpu",
+        "engine        cpu on cpu",
         "interpolation bicubic",
         "crop_pct      0.875",
     ] {

@@ -20,7 +20,8 @@ fn preprocess_writes_pixels_and_input() {
     assert_eq!((pixels.dtype(), pixels.shape()), (safetensors::Dtype::U8, &[2, 224, 224, 3][..]));
     assert_eq!((input.dtype(), input.shape()), (safetensors::Dtype::F32, &[2, 3, 224, 224][..]));
     let classifier = Model::builder().build().unwrap();
-    let expected: preprocess::Pixels = classifier.pixels(COFFEE).unwrap();
+    let expected: preprocess::Pixels =
+        classifier.pixels(std::path::Path::new(ROOT).join(COFFEE)).unwrap();
     assert_eq!(&pixels.data()[..224 * 224 * 3], expected.data());
     // Lite's mean and std are 0.5: a byte of 0 is -1, 255 is 1.
     let first = f32::from_le_bytes(input.data()[..4].try_into().unwrap());
@@ -130,7 +131,7 @@ fn embed_writes_pooled_features() {
     };
     let classifier =
         Model::builder().model("test_efficientnet").weights("seeded:0").build().unwrap();
-    let expected = classifier.embed(chelsea).unwrap();
+    let expected = classifier.embed(std::path::Path::new(ROOT).join(chelsea)).unwrap();
     assert_eq!(expected.len(), classifier.network().num_features);
     assert!(expected.iter().zip(row(&lines[1])).all(|(a, b)| (a - b).abs() < 1e-5));
 

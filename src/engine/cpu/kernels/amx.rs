@@ -64,21 +64,21 @@ pub(super) trait Unit: Default {
     unsafe fn release(&mut self);
 }
 
-/// Computes `M` rows, at most 16, of `N` vectors of columns, at most 3; what follows a product is left to
+/// Computes `MR` rows, at most 16, of `NR` vectors of columns, at most 3; what follows a product is left to
 /// do.
 ///
 /// # Safety
 ///
 /// [`Unit`]'s and [`super::tile::tile`]'s.
 #[inline(always)]
-pub(super) unsafe fn tile<U: Unit, const M: usize, const N: usize>(t: &Tile<'_>) {
+pub(super) unsafe fn tile<U: Unit, const MR: usize, const NR: usize>(t: &Tile<'_>) {
     let mut unit = U::default();
     let rest = t.run % SIDE;
-    let width = N * LANES;
+    let width = NR * LANES;
     let mut sums = [[0f32; 3 * SIDE]; SIDE];
     // SAFETY: the caller's contract; the registers' shapes are those of the rows and weights read.
     unsafe {
-        unit.configure(&Config::new(M, rest));
+        unit.configure(&Config::new(MR, rest));
         unit.zero::<0>();
         unit.zero::<1>();
         unit.zero::<2>();
@@ -87,26 +87,26 @@ pub(super) unsafe fn tile<U: Unit, const M: usize, const N: usize>(t: &Tile<'_>)
             let a = t.a.add(segment);
             for k in (0..t.run - rest).step_by(SIDE) {
                 unit.load::<A>(a.add(k), t.a_row);
-                product::<U, N, A, B>(&mut unit, b, width);
+                product::<U, NR, A, B>(&mut unit, b, width);
                 b = b.add(SIDE * width);
             }
             if rest > 0 {
                 unit.load::<A_REST>(a.add(t.run - rest), t.a_row);
-                product::<U, N, A_REST, B_REST>(&mut unit, b, width);
+                product::<U, NR, A_REST, B_REST>(&mut unit, b, width);
                 b = b.add(rest * width);
             }
         }
         let to = sums.as_mut_ptr().cast::<f32>();
         unit.store::<0>(to, 3 * SIDE);
-        if N > 1 {
+        if NR > 1 {
             unit.store::<1>(to.add(SIDE), 3 * SIDE);
         }
-        if N > 2 {
+        if NR > 2 {
             unit.store::<2>(to.add(2 * SIDE), 3 * SIDE);
         }
         unit.release();
-        for (m, sums) in sums.iter().enumerate().take(M) {
-            for (n, sums) in sums.chunks_exact(LANES).enumerate().take(N) {
+        for (m, sums) in sums.iter().enumerate().take(MR) {
+            for (n, sums) in sums.chunks_exact(LANES).enumerate().take(NR) {
                 let c = t.out.c.add(m * t.out.row + n * t.out.vec);
                 for (lane, sum) in sums.iter().enumerate() {
                     c.add(lane).write(sum + *t.bias.add(n * LANES + lane));
@@ -116,9 +116,9 @@ pub(super) unsafe fn tile<U: Unit, const M: usize, const N: usize>(t: &Tile<'_>)
     }
 }
 
-/// Adds the products of what register `A` holds and `N` vectors of the weights from `b` on.
+/// Adds the products of what register `A` holds and `NR` vectors of the weights from `b` on.
 #[inline(always)]
-unsafe fn product<U: Unit, const N: usize, const A: u8, const B: u8>(
+unsafe fn product<U: Unit, const NR: usize, const A: u8, const B: u8>(
     unit: &mut U,
     b: *const f32,
     width: usize,
@@ -127,11 +127,11 @@ unsafe fn product<U: Unit, const N: usize, const A: u8, const B: u8>(
     unsafe {
         unit.load::<B>(b, width);
         unit.multiply::<0, A, B>();
-        if N > 1 {
+        if NR > 1 {
             unit.load::<B>(b.add(SIDE), width);
             unit.multiply::<1, A, B>();
         }
-        if N > 2 {
+        if NR > 2 {
             unit.load::<B>(b.add(2 * SIDE), width);
             unit.multiply::<2, A, B>();
         }

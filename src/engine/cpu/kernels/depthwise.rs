@@ -1,7 +1,7 @@
 //! One output row of a depthwise convolution.
 
 use super::super::simd::{LANES, Simd};
-use super::post::{Out, finish};
+use super::epilogue::{Epilogue, finish};
 
 /// Largest side of a depthwise kernel.
 pub(in super::super) const MAX_SIDE: usize = 11;
@@ -23,7 +23,7 @@ pub(in super::super) struct DepthwiseRow<'a> {
     /// Outputs in the row; not 0.
     pub(in super::super) width: usize,
     /// Where they go: a row for each.
-    pub(in super::super) out: Out,
+    pub(in super::super) out: Epilogue,
 }
 
 /// Computes a row for a `K` by `K` kernel and stride `T`.

@@ -2,7 +2,7 @@
 
 use super::super::simd::math::{self, Act};
 use super::super::simd::{LANES, Simd};
-use super::post::{Out, by_act};
+use super::epilogue::{Epilogue, by_act};
 use crate::arch::Activation;
 
 /// The mean of each column over some rows, and the sum of the squared distances from it.
@@ -92,7 +92,7 @@ pub(in super::super) struct Normalize {
     pub(in super::super) scale: *const f32,
     pub(in super::super) shift: *const f32,
     /// Where they go.
-    pub(in super::super) out: Out,
+    pub(in super::super) out: Epilogue,
 }
 
 /// Computes `n`.
@@ -134,7 +134,7 @@ unsafe fn normalize_rows<S: Simd, A: Act, const GATED: bool>(n: &Normalize) {
 
 /// Stores a vector as `out` says, whose activation is `A`.
 #[inline(always)]
-unsafe fn finish<S: Simd, A: Act>(y: S::V, out: &Out, row: usize, column: usize) {
+unsafe fn finish<S: Simd, A: Act>(y: S::V, out: &Epilogue, row: usize, column: usize) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
         let at = row * out.row + column;
@@ -164,7 +164,7 @@ pub(in super::super) struct LayerNorm {
     pub(in super::super) scale: *const f32,
     pub(in super::super) shift: *const f32,
     /// Where they go.
-    pub(in super::super) out: Out,
+    pub(in super::super) out: Epilogue,
 }
 
 /// Computes `l`.
@@ -234,7 +234,7 @@ unsafe fn total<S: Simd>(v: S::V) -> f32 {
 mod tests {
     use std::ptr::null;
 
-    use super::super::super::memory::{Floats, padded};
+    use super::super::super::memory::{AlignedBuf, padded};
     use super::super::super::twins::{Finished, all, close_to, follows, random};
     use super::*;
 
@@ -254,7 +254,7 @@ mod tests {
                     (0..columns).map(|c| values(c).map(|x| (x - means[c]).powi(2)).sum()).collect();
                 for (isa, kernels) in all() {
                     let what = format!("{rows}x{vecs} from {offset} on");
-                    let (mut own, mut distances) = (Floats::zeros(row), Floats::zeros(row));
+                    let (mut own, mut distances) = (AlignedBuf::zeros(row), AlignedBuf::zeros(row));
                     // SAFETY: all have room for the rows and vectors.
                     unsafe {
                         (kernels.moments)(&Moments {
@@ -285,7 +285,7 @@ mod tests {
             let [mean, scale, shift, gate] =
                 ["mean", "scale", "shift", "gate"].map(|name| random(name, width));
             for gated in [false, true] {
-                let of = |floats: &Floats, i: usize| f64::from(floats.as_slice()[i]);
+                let of = |floats: &AlignedBuf, i: usize| f64::from(floats.as_slice()[i]);
                 let normed = |i: usize| {
                     let (x, c) = (of(&x, i), i % width);
                     let over = match gated {

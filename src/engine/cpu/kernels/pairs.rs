@@ -6,8 +6,8 @@ use super::tile::Tile;
 /// What computes products of bfloat16 pairs: a pair takes the place of a float, so that tiles and
 /// packed weights are laid out as those of floats are.
 #[derive(Debug)]
-pub(in super::super) struct PairKernels {
-    /// As [`Kernels::tiles`](super::Kernels::tiles), over pairs.
+pub(in super::super) struct PairKernelTable {
+    /// As [`KernelTable::tiles`](super::KernelTable::tiles), over pairs.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
     pub(in super::super) narrow: unsafe fn(&Narrow),
     /// Whether a dense 3x3 convolution of pairs is faster than Winograd's of floats.
@@ -59,9 +59,9 @@ mod tests {
 
     use super::super::super::Isa;
     use super::super::super::matrix::{Matrix, Rows};
-    use super::super::super::memory::{Floats, padded};
+    use super::super::super::memory::{AlignedBuf, padded};
     use super::super::super::twins::random;
-    use super::super::{Kernels, Out};
+    use super::super::{Epilogue, KernelTable};
     use super::*;
     use crate::arch::Activation;
 
@@ -72,10 +72,11 @@ mod tests {
     /// Products of every shape of tile, gated or not, against double precision on rounded values.
     #[test]
     fn products_of_pairs_are_right() {
-        let machine = Isa::available()
-            .filter_map(|isa| Some((isa.name(), Kernels::of(isa).unwrap(), Kernels::pairs(isa)?)));
-        let portable = Kernels::of(Isa::Portable).unwrap();
-        let emulated = ("emulated amx", portable, PairKernels::emulated_amx());
+        let machine = Isa::available().filter_map(|isa| {
+            Some((isa.name(), KernelTable::of(isa).unwrap(), KernelTable::pairs(isa)?))
+        });
+        let portable = KernelTable::of(Isa::Portable).unwrap();
+        let emulated = ("emulated amx", portable, PairKernelTable::emulated_amx());
         let mut tried = Vec::new();
         for (isa, kernels, pairs) in machine.chain([emulated]) {
             tried.push(isa);
@@ -95,8 +96,8 @@ mod tests {
                 let matrix = Matrix::of_pairs(pairs, (n, k), weight, &bias.as_slice()[..n]);
                 assert_eq!((matrix.inputs(), matrix.words(k)), (k, k / 2));
                 for gated in [false, true] {
-                    let mut narrowed = Floats::zeros(m * padded(k) / 2);
-                    let mut c = Floats::zeros(m * padded(n));
+                    let mut narrowed = AlignedBuf::zeros(m * padded(k) / 2);
+                    let mut c = AlignedBuf::zeros(m * padded(n));
                     // SAFETY: all have room for the rows.
                     unsafe {
                         (pairs.narrow)(&Narrow {
@@ -106,13 +107,13 @@ mod tests {
                             gate: if gated { gate.as_ptr() } else { null() },
                             to: narrowed.as_mut_ptr(),
                         });
-                        let out = Out::new(c.as_mut_ptr(), padded(n));
+                        let out = Epilogue::new(c.as_mut_ptr(), padded(n));
                         let rows = Rows {
                             segments: &starts,
                             ..Rows::new(
                                 (narrowed.as_ptr(), padded(k) / 2, m),
                                 run,
-                                Out { act: Some(Activation::Relu), ..out },
+                                Epilogue { act: Some(Activation::Relu), ..out },
                             )
                         };
                         for &panel in &matrix.panels {

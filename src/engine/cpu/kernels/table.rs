@@ -3,17 +3,17 @@
 use super::super::CpuError;
 use super::super::simd::portable::Portable;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-use super::super::simd::twice::Twice;
+use super::super::simd::wide_vec::WideVec;
 use super::super::simd::{ByFloat, ByPair, Simd};
 use super::amx;
 use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
+use super::epilogue::{self, ApplyEpilogue, Mean, Scale};
 use super::norm::{self, LayerNorm, Moments, Normalize};
-use super::pairs::{self, Narrow, PairKernels};
+use super::pairs::{self, Narrow, PairKernelTable};
 use super::peak;
-use super::post::{self, Mean, Post, Scale};
 use super::softmax::{self, Softmax};
 use super::tile::{self, Tile};
-use super::winograd::{self, FromPoints, ToPoints};
+use super::winograd::{self, InputTransform, OutputTransform};
 use crate::arch::Activation;
 
 /// An instruction set that kernels exist for.
@@ -47,7 +47,7 @@ impl Isa {
 
     /// Those that this machine runs, the fastest first.
     pub fn available() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|&isa| Kernels::of(isa).is_some())
+        Self::ALL.into_iter().filter(|&isa| KernelTable::of(isa).is_some())
     }
 
     /// The one that the environment variable `EFFNET_ISA` asks for; without it, the fastest.
@@ -69,29 +69,29 @@ impl Isa {
 /// The kernels of one instruction set.
 ///
 /// The pointers are `unsafe fn`s with the contracts of the functions that they are made from; that
-/// the machine has the instruction set is checked once, by [`Kernels::of`].
+/// the machine has the instruction set is checked once, by [`KernelTable::of`].
 #[derive(Debug)]
-pub(in super::super) struct Kernels {
+pub(in super::super) struct KernelTable {
     /// `tiles[m - 1][n - 1]` computes `m` rows of `n` vectors.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
     /// Whether a tile's results leave registers to compute any activation in.
     spare: bool,
-    pub(in super::super) post: unsafe fn(&Post),
+    pub(in super::super) apply_epilogue: unsafe fn(&ApplyEpilogue),
     pub(in super::super) scale: unsafe fn(&Scale),
     pub(in super::super) mean: unsafe fn(&Mean),
     pub(in super::super) moments: unsafe fn(&Moments),
     pub(in super::super) normalize: unsafe fn(&Normalize),
     pub(in super::super) layer_norm: unsafe fn(&LayerNorm),
     pub(in super::super) softmax: unsafe fn(&Softmax),
-    pub(in super::super) to_points: unsafe fn(&ToPoints),
-    pub(in super::super) from_points: unsafe fn(&FromPoints),
+    pub(in super::super) input_transform: unsafe fn(&InputTransform),
+    pub(in super::super) output_transform: unsafe fn(&OutputTransform),
     /// Sums in registers; the operations done.
     pub(in super::super) peak: unsafe fn(usize) -> usize,
     /// Kernel sides 3, 5, 7, 9, 11 at strides 1 and 2.
     depthwise: [[unsafe fn(&DepthwiseRow<'_>); 2]; 5],
 }
 
-impl Kernels {
+impl KernelTable {
     /// The kernels of `isa`, if this machine runs it.
     pub(in super::super) fn of(isa: Isa) -> Option<&'static Self> {
         match isa {
@@ -112,7 +112,7 @@ impl Kernels {
     }
 
     /// The kernels of bfloat16 pairs that go with those of `isa`, if this machine runs any.
-    pub(in super::super) fn pairs(isa: Isa) -> Option<&'static PairKernels> {
+    pub(in super::super) fn pairs(isa: Isa) -> Option<&'static PairKernelTable> {
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 if std::is_x86_feature_detected!("avx512bf16") => {
@@ -154,19 +154,19 @@ macro_rules! kernels {
 
             // SAFETY of the calls: each function hands its own contract on.
             $(#[$attr])?
-            unsafe fn tile<const M: usize, const N: usize>(t: &Tile<'_>) {
+            unsafe fn tile<const MR: usize, const NR: usize>(t: &Tile<'_>) {
                 // SAFETY: see above.
-                unsafe { tile::tile::<ByFloat<$S>, M, N>(t) }
+                unsafe { tile::tile::<ByFloat<$S>, MR, NR>(t) }
             }
             $(#[$attr])?
-            pub(super) unsafe fn post(p: &Post) {
+            pub(super) unsafe fn apply_epilogue(p: &ApplyEpilogue) {
                 // SAFETY: see above.
-                unsafe { post::post::<$Narrow>(p) }
+                unsafe { epilogue::apply_epilogue::<$Narrow>(p) }
             }
             $(#[$attr])?
             unsafe fn scale(s: &Scale) {
                 // SAFETY: see above.
-                unsafe { post::scale::<$S>(s) }
+                unsafe { epilogue::scale::<$S>(s) }
             }
             $(#[$attr])?
             unsafe fn peak(rounds: usize) -> usize {
@@ -176,7 +176,7 @@ macro_rules! kernels {
             $(#[$attr])?
             unsafe fn mean(m: &Mean) {
                 // SAFETY: see above.
-                unsafe { post::mean::<$S>(m) }
+                unsafe { epilogue::mean::<$S>(m) }
             }
             $(#[$attr])?
             unsafe fn moments(m: &Moments) {
@@ -199,14 +199,14 @@ macro_rules! kernels {
                 unsafe { softmax::softmax::<$S>(s) }
             }
             $(#[$attr])?
-            unsafe fn to_points(t: &ToPoints) {
+            unsafe fn input_transform(t: &InputTransform) {
                 // SAFETY: see above.
-                unsafe { winograd::to_points::<$Narrow>(t) }
+                unsafe { winograd::input_transform::<$Narrow>(t) }
             }
             $(#[$attr])?
-            unsafe fn from_points(t: &FromPoints) {
+            unsafe fn output_transform(t: &OutputTransform) {
                 // SAFETY: see above.
-                unsafe { winograd::from_points::<$Narrow>(t) }
+                unsafe { winograd::output_transform::<$Narrow>(t) }
             }
             $(#[$attr])?
             unsafe fn depthwise<const K: usize, const T: usize>(d: &DepthwiseRow<'_>) {
@@ -214,18 +214,18 @@ macro_rules! kernels {
                 unsafe { depthwise::row::<$Narrow, K, T>(d) }
             }
 
-            pub(super) static KERNELS: Kernels = Kernels {
+            pub(super) static KERNELS: KernelTable = KernelTable {
                 tiles: &[$(kernels!(@row $m $n)),*],
                 spare: <$S>::FLOATS == <$Narrow>::FLOATS,
-                post,
+                apply_epilogue,
                 scale,
                 mean,
                 moments,
                 normalize,
                 layer_norm,
                 softmax,
-                to_points,
-                from_points,
+                input_transform,
+                output_transform,
                 peak,
                 depthwise: [
                     [depthwise::<3, 1>, depthwise::<3, 2>],
@@ -248,9 +248,9 @@ use super::super::simd::{avx2::Avx2, avx512::Avx512};
 #[cfg(target_arch = "x86_64")]
 kernels!(avx512, Avx512, Avx512, [1 2 3 4 5 6 7 8], [1 2 3], #[target_feature(enable = "avx512f")]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2, Twice<Avx2>, Avx2, [1 2 3 4 5 6], [1], #[target_feature(enable = "avx2,fma")]);
+kernels!(avx2, WideVec<Avx2>, Avx2, [1 2 3 4 5 6], [1], #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "aarch64")]
-kernels!(neon, Twice<Twice<Neon>>, Twice<Neon>, [1 2 3 4 5 6], [1], #[target_feature(enable = "neon")]);
+kernels!(neon, WideVec<WideVec<Neon>>, WideVec<Neon>, [1 2 3 4 5 6], [1], #[target_feature(enable = "neon")]);
 kernels!(portable, Portable, Portable, [1 2], [1]);
 
 macro_rules! pair_kernels {
@@ -260,9 +260,9 @@ macro_rules! pair_kernels {
 
             // SAFETY of the calls: each function hands its own contract on.
             $(#[$attr])?
-            unsafe fn tile<const M: usize, const N: usize>(t: &Tile<'_>) {
+            unsafe fn tile<const MR: usize, const NR: usize>(t: &Tile<'_>) {
                 // SAFETY: see above.
-                unsafe { tile::tile::<ByPair<$S>, M, N>(t) }
+                unsafe { tile::tile::<ByPair<$S>, MR, NR>(t) }
             }
             $(#[$attr])?
             pub(super) unsafe fn narrow(n: &Narrow) {
@@ -270,8 +270,8 @@ macro_rules! pair_kernels {
                 unsafe { pairs::narrow::<$S>(n) }
             }
 
-            pub(super) static KERNELS: PairKernels =
-                PairKernels { tiles: &[$(kernels!(@row $m $n)),*], narrow, dense: false };
+            pub(super) static KERNELS: PairKernelTable =
+                PairKernelTable { tiles: &[$(kernels!(@row $m $n)),*], narrow, dense: false };
         }
     };
 }
@@ -288,15 +288,15 @@ macro_rules! amx_kernels {
         mod $module {
             use super::*;
 
-            unsafe fn tile<const M: usize, const N: usize>(t: &Tile<'_>) {
+            unsafe fn tile<const MR: usize, const NR: usize>(t: &Tile<'_>) {
                 // SAFETY: the caller's contract; the unit's machines have the other set too.
                 unsafe {
-                    amx::tile::<$unit, M, N>(t);
-                    $floats::post(&Post { out: t.out, rows: M, vecs: N });
+                    amx::tile::<$unit, MR, NR>(t);
+                    $floats::apply_epilogue(&ApplyEpilogue { out: t.out, rows: MR, vecs: NR });
                 }
             }
 
-            pub(super) static KERNELS: PairKernels = PairKernels {
+            pub(super) static KERNELS: PairKernelTable = PairKernelTable {
                 tiles: &[$(&[tile::<$m, 1>, tile::<$m, 2>, tile::<$m, 3>]),*],
                 narrow: $pairs::narrow,
                 dense: true,
@@ -317,7 +317,7 @@ amx_kernels!(
 );
 
 #[cfg(test)]
-impl PairKernels {
+impl PairKernelTable {
     /// Those of AMX on an emulated unit.
     pub(in super::super) fn emulated_amx() -> &'static Self {
         &emulated_amx::KERNELS

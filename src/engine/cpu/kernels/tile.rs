@@ -1,7 +1,7 @@
 //! A tile of a matrix product: the inner loop of every convolution but the depthwise ones.
 
 use super::super::simd::{Dot, LANES, Simd};
-use super::post::{Out, finish};
+use super::epilogue::{Epilogue, finish};
 
 /// `bias[n] + sum over k of a[m][k] * b[k][n]` for the rows `m` and columns `n` of one tile.
 ///
@@ -25,24 +25,24 @@ pub(in super::super) struct Tile<'a> {
     /// Weights that will be read soon: a cache line of them is asked for with each `k`. Need not be a
     /// valid address.
     pub(in super::super) ahead: *const f32,
-    pub(in super::super) out: Out,
+    pub(in super::super) out: Epilogue,
 }
 
 /// Vectors of weights that the product with a single row asks for in advance: 4.5 KiB.
 const AHEAD: usize = 72;
 
-/// Computes `M` rows of `N` vectors of columns.
+/// Computes `MR` rows of `NR` vectors of columns.
 ///
 /// # Safety
 ///
-/// [`Simd`]'s; `t`'s pointers and strides stay within live memory for `M` rows and `N` vectors, and
+/// [`Simd`]'s; `t`'s pointers and strides stay within live memory for `MR` rows and `NR` vectors, and
 /// nobody else touches the output.
 #[inline(always)]
-pub(super) unsafe fn tile<D: Dot, const M: usize, const N: usize>(t: &Tile<'_>) {
+pub(super) unsafe fn tile<D: Dot, const MR: usize, const NR: usize>(t: &Tile<'_>) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
-        let mut acc = [[D::S::splat(0.0); N]; M];
-        for n in 0..N {
+        let mut acc = [[D::S::splat(0.0); NR]; MR];
+        for n in 0..NR {
             let bias = D::S::load(t.bias.add(n * LANES));
             for (m, row) in acc.iter_mut().enumerate() {
                 row[n] = bias;
@@ -54,20 +54,20 @@ pub(super) unsafe fn tile<D: Dot, const M: usize, const N: usize>(t: &Tile<'_>) 
         for &segment in t.segments {
             let a = t.a.add(segment);
             for k in 0..t.run {
-                let mut bs = [D::S::splat(0.0); N];
+                let mut bs = [D::S::splat(0.0); NR];
                 for (n, v) in bs.iter_mut().enumerate() {
                     *v = D::S::load(b.add(n * LANES));
                 }
                 for (m, row) in acc.iter_mut().enumerate() {
                     let x = D::S::splat(*a.add(m * t.a_row + k));
-                    for n in 0..N {
+                    for n in 0..NR {
                         row[n] = D::dot(x, bs[n], row[n]);
                     }
                 }
-                b = b.add(N * LANES);
-                if M == 1 {
+                b = b.add(NR * LANES);
+                if MR == 1 {
                     // Each weight is used once: nothing else hides the way from memory.
-                    for n in 0..N {
+                    for n in 0..NR {
                         D::S::prefetch(b.wrapping_add((AHEAD + n) * LANES));
                     }
                 } else {
@@ -76,6 +76,6 @@ pub(super) unsafe fn tile<D: Dot, const M: usize, const N: usize>(t: &Tile<'_>) 
                 }
             }
         }
-        finish::<D::S, M, N>(acc, &t.out);
+        finish::<D::S, MR, NR>(acc, &t.out);
     }
 }

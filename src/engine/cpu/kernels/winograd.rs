@@ -3,7 +3,7 @@
 
 use super::super::simd::math::{self, Act};
 use super::super::simd::{LANES, Simd};
-use super::post::{Out, by_act};
+use super::epilogue::{Epilogue, by_act};
 use crate::arch::Activation;
 
 /// Outputs of a window along a side.
@@ -15,7 +15,7 @@ pub(in super::super) const POINTS: usize = INPUTS * INPUTS;
 
 /// 6x6 windows, 4 pixels apart, to [`POINTS`] planes.
 #[derive(Debug)]
-pub(in super::super) struct ToPoints {
+pub(in super::super) struct InputTransform {
     /// The first window's first pixel.
     pub(in super::super) from: *const f32,
     /// Floats from a row of pixels to the next.
@@ -55,7 +55,7 @@ unsafe fn inputs<S: Simd>(d: [S::V; INPUTS]) -> [S::V; INPUTS] {
 /// [`Simd`]'s; the windows and planes stay within live memory, and nobody else touches the planes.
 #[allow(clippy::needless_range_loop, reason = "`y` is a row across columns")]
 #[inline(always)]
-pub(super) unsafe fn to_points<S: Simd>(t: &ToPoints) {
+pub(super) unsafe fn input_transform<S: Simd>(t: &InputTransform) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
         for tile in 0..t.tiles {
@@ -81,7 +81,7 @@ pub(super) unsafe fn to_points<S: Simd>(t: &ToPoints) {
 
 /// [`POINTS`] planes of products to 4x4 outputs, with their bias.
 #[derive(Debug)]
-pub(in super::super) struct FromPoints {
+pub(in super::super) struct OutputTransform {
     /// The first window's first point; those of the next window follow.
     pub(in super::super) from: *const f32,
     /// Floats from a point's plane to the next.
@@ -95,7 +95,7 @@ pub(in super::super) struct FromPoints {
     /// Rows of the map to write, 1 to 4.
     pub(in super::super) height: usize,
     /// Where they go: a row for each output, those of a row of the map one after the other.
-    pub(in super::super) out: Out,
+    pub(in super::super) out: Epilogue,
 }
 
 /// One side of the transform of a window's products.
@@ -118,14 +118,14 @@ unsafe fn outputs<S: Simd>(m: [S::V; INPUTS]) -> [S::V; OUTPUTS] {
 ///
 /// [`Simd`]'s; planes and outputs stay within live memory, and nobody else touches the outputs.
 #[inline(always)]
-pub(super) unsafe fn from_points<S: Simd>(t: &FromPoints) {
+pub(super) unsafe fn output_transform<S: Simd>(t: &OutputTransform) {
     // SAFETY: the caller's contract.
     unsafe { by_act!(t.out.act, A => windows::<S, A>(t)) }
 }
 
 #[allow(clippy::needless_range_loop, reason = "`y` is a row across columns")]
 #[inline(always)]
-unsafe fn windows<S: Simd, A: Act>(t: &FromPoints) {
+unsafe fn windows<S: Simd, A: Act>(t: &OutputTransform) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
         for tile in 0..t.width.div_ceil(OUTPUTS) {

@@ -3,11 +3,11 @@
 use super::super::CpuError;
 use super::super::kernels::{POINTS, kernel_at_points};
 use super::super::layer::{
-    Convolution, Depthwise, DepthwiseKernel, GlobalContext, Kernel, Layer, Pointwise, Slot, Source,
-    SqueezeExcite, Stem, Winograd,
+    ConvWeights, Convolution, Depthwise, DepthwiseKernel, GlobalContext, Layer, Pointwise, Slot,
+    Source, SqueezeExcite, Stem, Winograd,
 };
 use super::super::matrix::Matrix;
-use super::super::memory::{Floats, padded};
+use super::super::memory::{AlignedBuf, padded};
 use super::super::side::Pad;
 use super::super::simd::LANES;
 use super::join::Joint;
@@ -92,7 +92,7 @@ impl Packing<'_> {
         Ok((matrix, at))
     }
 
-    fn experts_of(&mut self, expert: usize, weights: &Floats) -> usize {
+    fn experts_of(&mut self, expert: usize, weights: &AlignedBuf) -> usize {
         self.experts.as_mut().map_or(0, |(_, experts)| experts.append(expert, weights))
     }
 
@@ -159,7 +159,7 @@ impl Packing<'_> {
             && in_chs >= WINOGRAD_CHS
             && self.pairs.is_none_or(|pairs| !pairs.dense);
         let kernel = if winograd {
-            Kernel::Winograd(self.winograd(&folded, (out_chs, in_chs)))
+            ConvWeights::Winograd(self.winograd(&folded, (out_chs, in_chs)))
         } else {
             // Groups are joined until their outputs make whole vectors, with zeros between them.
             let whole = |joined: &usize| {
@@ -186,7 +186,7 @@ impl Packing<'_> {
                     false => Matrix::new(self.kernels, (columns, rows), weight, bias),
                 }
             };
-            Kernel::Direct((0..out_chs).step_by(columns).map(matrix).collect())
+            ConvWeights::Direct((0..out_chs).step_by(columns).map(matrix).collect())
         };
         let residual = conv.residual.or(project.and_then(|conv| conv.residual)).is_some();
         let convolution = Convolution {
@@ -214,7 +214,7 @@ impl Packing<'_> {
         }
         let weight = |n: usize, i: usize| points[n * POINTS * k + i];
         let matrix = Matrix::new(self.kernels, (n, POINTS * k), weight, &vec![0.0; n]);
-        let mut bias = Floats::zeros(padded(n));
+        let mut bias = AlignedBuf::zeros(padded(n));
         bias.as_mut_slice()[..n].copy_from_slice(&folded.shift);
         Winograd { points: matrix, bias }
     }
@@ -274,7 +274,7 @@ impl Packing<'_> {
                     layer.set_kernels(&own, 0, values, &folded.scale);
                     at = self.experts_of(expert, &layer.weights);
                 }
-                layer.weights = Floats::zeros(0);
+                layer.weights = AlignedBuf::zeros(0);
                 mixed = Some(at);
             }
         }
@@ -308,8 +308,8 @@ impl Packing<'_> {
             conv,
             pad: Pad::Conv(self.fused.pad_type),
             kernels,
-            weights: Floats::zeros(at),
-            bias: Floats::zeros(padded(chs)),
+            weights: AlignedBuf::zeros(at),
+            bias: AlignedBuf::zeros(padded(chs)),
             act: None,
             src: Slot::Current,
             dst: Slot::Mid,
@@ -386,7 +386,7 @@ impl Packing<'_> {
     ) -> Result<(), CpuError> {
         let bias = match &reduce.bias {
             Some(name) => self.vector(reduce.chs, name)?,
-            None => Floats::zeros(padded(reduce.chs)),
+            None => AlignedBuf::zeros(padded(reduce.chs)),
         };
         let expand = self.float_dense(expand)?;
         self.layers.push(Layer::SqueezeExcite(SqueezeExcite { bias, act, expand, gate }));
@@ -412,8 +412,8 @@ impl Packing<'_> {
     }
 
     /// One value a channel, padded to whole vectors.
-    pub(super) fn vector(&self, n: usize, name: &str) -> Result<Floats, CpuError> {
-        let mut vector = Floats::zeros(padded(n));
+    pub(super) fn vector(&self, n: usize, name: &str) -> Result<AlignedBuf, CpuError> {
+        let mut vector = AlignedBuf::zeros(padded(n));
         vector.as_mut_slice()[..n].copy_from_slice(&self.source.get(name, &[n])?);
         Ok(vector)
     }

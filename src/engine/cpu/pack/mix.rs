@@ -1,8 +1,8 @@
 //! Convolutions whose kernels are mixed for each image from several experts'.
 
-use super::super::layer::{Layer, Mix};
+use super::super::layer::{ExpertMix, Layer};
 use super::super::matrix::Matrix;
-use super::super::memory::Floats;
+use super::super::memory::AlignedBuf;
 
 /// The weights of a block's convolutions, one after the other, expert by expert.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ impl Experts {
     }
 
     /// Appends a convolution's weights of expert `expert`; where they are.
-    pub(super) fn append(&mut self, expert: usize, weights: &Floats) -> usize {
+    pub(super) fn append(&mut self, expert: usize, weights: &AlignedBuf) -> usize {
         let at = self.weights[expert].len();
         self.weights[expert].extend_from_slice(weights.as_slice());
         at
@@ -25,11 +25,11 @@ impl Experts {
     /// Gives them to the layer that mixes them.
     pub(super) fn pack_into(self, layer: &mut Layer) {
         let pack = |weights: Vec<f32>| {
-            let mut floats = Floats::zeros(weights.len());
+            let mut floats = AlignedBuf::zeros(weights.len());
             floats.as_mut_slice().copy_from_slice(&weights);
             floats
         };
-        if let Layer::Mix(mix) = layer {
+        if let Layer::ExpertMix(mix) = layer {
             mix.experts = self.weights.into_iter().map(pack).collect();
         }
     }
@@ -37,5 +37,5 @@ impl Experts {
 
 /// The layer that mixes experts who are still to come.
 pub(super) fn without_experts(routing: Matrix) -> Layer {
-    Layer::Mix(Mix { routing, experts: Vec::new() })
+    Layer::ExpertMix(ExpertMix { routing, experts: Vec::new() })
 }

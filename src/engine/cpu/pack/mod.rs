@@ -9,7 +9,7 @@ mod slots;
 use std::collections::HashSet;
 
 use super::CpuError;
-use super::kernels::{Kernels, PairKernels};
+use super::kernels::{KernelTable, PairKernelTable};
 use super::layer::{Attention, Dense, Layer, Mean, Slot};
 use super::simd::LANES;
 use crate::arch::Value;
@@ -35,8 +35,8 @@ pub(super) struct Packed {
 pub(super) fn pack(
     fused: &Fused,
     source: &dyn TensorSource,
-    kernels: &'static Kernels,
-    pairs: Option<&'static PairKernels>,
+    kernels: &'static KernelTable,
+    pairs: Option<&'static PairKernelTable>,
 ) -> Result<Packed, CpuError> {
     let joints = join(fused);
     let vectors = vectors(fused);
@@ -89,8 +89,8 @@ fn vectors(fused: &Fused) -> HashSet<Value> {
 struct Packing<'a> {
     fused: &'a Fused,
     source: &'a dyn TensorSource,
-    kernels: &'static Kernels,
-    pairs: Option<&'static PairKernels>,
+    kernels: &'static KernelTable,
+    pairs: Option<&'static PairKernelTable>,
     vectors: &'a HashSet<Value>,
     /// Of the block that is being packed, where its kernels are mixed.
     experts: Option<(usize, Experts)>,

@@ -2,7 +2,7 @@
 
 use super::super::CpuError;
 use super::super::layer::{Layer, Moments, Norm, Slot};
-use super::super::memory::{Floats, padded};
+use super::super::memory::{AlignedBuf, padded};
 use super::join::Joint;
 use super::{Packing, cannot_pack};
 use crate::engine::fuse::{self, Statistics};
@@ -24,11 +24,11 @@ impl Packing<'_> {
             }
             self.layers.push(Layer::Moments(Moments { chs, src }));
         }
-        let mut scale = Floats::zeros(padded(chs));
+        let mut scale = AlignedBuf::zeros(padded(chs));
         for (to, value) in scale.as_mut_slice().iter_mut().zip(folded.scale) {
             *to = value as f32;
         }
-        let mut shift = Floats::zeros(padded(chs));
+        let mut shift = AlignedBuf::zeros(padded(chs));
         shift.as_mut_slice()[..chs].copy_from_slice(&folded.shift);
         let gate = norm.gate.as_ref().map(|name| self.vector(chs, name)).transpose()?;
         let reduce = self.reduce(joint)?;

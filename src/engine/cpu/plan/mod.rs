@@ -2,17 +2,17 @@
 //!
 //! How work is cut into tasks does not depend on the number of threads, so neither do the results.
 
-mod draft;
+mod builder;
 mod step;
 
 use std::ops::Range;
 
 use super::CpuError;
-use super::kernels::Kernels;
+use super::kernels::KernelTable;
 use super::layer::Slot;
 use super::memory::padded;
 use super::pack::Packed;
-use draft::{Draft, TASKS};
+use builder::{PlanBuilder, TASKS};
 pub(super) use step::{Map, Region, Step};
 use step::{Phase, REGIONS};
 
@@ -50,7 +50,7 @@ impl Plan {
     /// Images whose maps do not fit the address space, or of which a layer leaves nothing.
     pub(super) fn new(
         packed: &Packed,
-        kernels: &Kernels,
+        kernels: &KernelTable,
         size: (usize, usize),
         (batch, threads): (usize, usize),
     ) -> Result<Self, CpuError> {
@@ -59,25 +59,25 @@ impl Plan {
         if size.0.checked_mul(size.1).is_none_or(|pixels| pixels > 1 << 28) {
             return Err(CpuError::TooLarge { height: size.0, width: size.1 });
         }
-        let mut draft = Draft::new(kernels, size);
+        let mut builder = PlanBuilder::new(kernels, size);
         let mut steps = Vec::with_capacity(packed.layers.len());
         let mut maps = Vec::new();
         let mut few = 0;
         for (index, layer) in packed.layers.iter().enumerate() {
-            if draft.phase == Phase::Few {
+            if builder.phase == Phase::Few {
                 few = index + 1;
             }
-            let (step, chs) = draft.step(index, layer)?;
+            let (step, chs) = builder.step(index, layer)?;
             let (h, w) = (step.h.output, step.w.output);
             let map = Map { steps: index + 1, region: step.dst, chs, h, w };
             if layer.dst() == Some(Slot::Next) {
-                draft.advance();
+                builder.advance();
             }
             steps.push(step);
             // Stages without blocks repeat the map before them.
             maps.extend(packed.maps.iter().filter(|(_, end)| *end == index + 1).map(|_| map));
         }
-        let Draft { mut sizes, scratch, phase, .. } = draft;
+        let PlanBuilder { mut sizes, scratch, phase, .. } = builder;
         if phase == Phase::Few {
             // No map is small.
             sizes.swap(0, 1);

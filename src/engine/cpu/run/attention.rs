@@ -2,7 +2,7 @@
 
 use std::slice::from_raw_parts;
 
-use super::super::kernels::{Out, Softmax};
+use super::super::kernels::{Epilogue, Softmax};
 use super::super::layer::Attention;
 use super::super::matrix::Rows;
 use super::super::memory::padded;
@@ -42,7 +42,7 @@ impl Pass<'_> {
             let rows = Rows::new(
                 (self.src(step, task.image).add(first * chs + task.block * dim), chs, count),
                 dim,
-                Out::new(scores, scores_row),
+                Epilogue::new(scores, scores_row),
             );
             for &panel in &by_key.panels {
                 by_key.multiply_by(packed_key, self.kernels, panel, &rows);
@@ -53,7 +53,10 @@ impl Pass<'_> {
                 a: scores,
                 a_row: scores_row,
                 run: keys,
-                out: Out::new(self.dst(step, task.image).add(first * chs + task.block * dim), chs),
+                out: Epilogue::new(
+                    self.dst(step, task.image).add(first * chs + task.block * dim),
+                    chs,
+                ),
                 ..rows
             };
             for &panel in &by_value.panels {

@@ -2,8 +2,8 @@
 
 use std::ptr::{null, null_mut};
 
-use super::super::kernels::{OUTPUTS, Out};
-use super::super::layer::{Convolution, Kernel, Slot};
+use super::super::kernels::{Epilogue, OUTPUTS};
+use super::super::layer::{ConvWeights, Convolution, Slot};
 use super::super::matrix::Rows;
 use super::super::memory::padded;
 use super::super::plan::Step;
@@ -27,7 +27,7 @@ impl Pass<'_> {
         let first = task.chunk * step.rows;
         let rows = step.rows.min(step.h.output - first);
         // The layout of the planned chunk, which the last one may not fill.
-        let winograd = matches!(layer.kernel, Kernel::Winograd(_));
+        let winograd = matches!(layer.kernel, ConvWeights::Winograd(_));
         let rows_of = |rows: usize| match winograd {
             true => rows.next_multiple_of(OUTPUTS) + 2,
             false => (rows - 1) * stride + layer.conv.kernel_size,
@@ -69,18 +69,18 @@ impl Pass<'_> {
             }
             let (to, pixel_out) =
                 if fused { (mid, mid_row) } else { (self.dst(step, task.image).add(row_of(0)), n) };
-            let out = Out {
+            let out = Epilogue {
                 act: layer.act,
                 residual: if layer.residual && !fused { residual.add(row_of(0)) } else { null() },
                 pool,
-                ..Out::new(to, pixel_out)
+                ..Epilogue::new(to, pixel_out)
             };
             match &layer.kernel {
-                Kernel::Winograd(kernel) => {
+                ConvWeights::Winograd(kernel) => {
                     let chunk = Chunk { rows, from: scratch, out, scratch: rest };
                     self.winograd(kernel, step, chunk);
                 }
-                Kernel::Direct(groups) => {
+                ConvWeights::Direct(groups) => {
                     let columns = layer.conv.out_chs / groups.len();
                     let pixels = planes * rows_in * step.w.padded;
                     let (a, pixel) = self.operand(&groups[0], (scratch, pixel, pixels), None, rest);
@@ -111,9 +111,9 @@ impl Pass<'_> {
             let Some(project) = &layer.project else { return };
             let pixels = rows * step.w.output;
             let (a, a_row) = self.operand(project, (mid, mid_row, pixels), None, rest);
-            let out = Out {
+            let out = Epilogue {
                 residual: if layer.residual { residual.add(row_of(0)) } else { residual },
-                ..Out::new(self.dst(step, task.image).add(row_of(0)), n)
+                ..Epilogue::new(self.dst(step, task.image).add(row_of(0)), n)
             };
             let rows = Rows::new((a, a_row, pixels), project.k, out);
             for &panel in &project.panels {

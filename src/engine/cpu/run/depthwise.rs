@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::ptr::{null, null_mut};
 
-use super::super::kernels::{DepthwiseRow, MAX_SIDE, Out};
+use super::super::kernels::{DepthwiseRow, Epilogue, MAX_SIDE};
 use super::super::layer::{Depthwise, Source, Stem};
 use super::super::matrix::{Matrix, Rows};
 use super::super::plan::Step;
@@ -46,14 +46,14 @@ impl Pass<'_> {
             };
             let sums = scratch.add((side + 1) * ring_row);
             sums.write_bytes(0, vecs * LANES);
-            let out = Out {
+            let out = Epilogue {
                 act: layer.act,
                 // The first sum is that of `vec`.
                 pool: match layer.reduce {
                     Some(_) => sums.wrapping_sub(vec * LANES),
                     None => null_mut(),
                 },
-                ..Out::new(self.dst(step, task.image), step.pixel.1)
+                ..Epilogue::new(self.dst(step, task.image), step.pixel.1)
             };
             let end =
                 |y: usize| (y * stride + side).saturating_sub(step.h.before).min(step.h.input);
@@ -115,8 +115,8 @@ impl Pass<'_> {
         let width = step.w.input;
         // Column 0 of a matrix is `vec` vectors before this block's first.
         let planes = |to: *mut f32, plane, act| {
-            let out = Out::new(to.wrapping_sub(vec * plane), LANES);
-            Out { act, vec: plane, ..out }
+            let out = Epilogue::new(to.wrapping_sub(vec * plane), LANES);
+            Epilogue { act, vec: plane, ..out }
         };
         // SAFETY: the input's region holds the whole map, the scratch has room for what is expanded at
         // once and its inputs, and `to` for its planes.
@@ -168,7 +168,7 @@ impl Pass<'_> {
         step: &Step,
         task: Task,
         (rows, first): (Range<usize>, usize),
-        (out, scratch): (Out, *mut f32),
+        (out, scratch): (Epilogue, *mut f32),
     ) {
         let (width, pixel) = (step.w.input, step.pixel.0);
         let before = (rows.start - first) * width;
@@ -196,7 +196,7 @@ impl Pass<'_> {
         step: &Step,
         task: Task,
         (y, before): (usize, usize),
-        (out, scratch): (Out, *mut f32),
+        (out, scratch): (Epilogue, *mut f32),
     ) {
         let (h, w) = step.stem;
         let (side, stride) = (stem.conv.kernel_size, stem.conv.stride);

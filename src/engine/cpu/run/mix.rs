@@ -2,7 +2,7 @@
 
 use std::slice::from_raw_parts_mut;
 
-use super::super::layer::Mix;
+use super::super::layer::ExpertMix;
 use super::super::memory::padded;
 use super::super::plan::{Region, Step};
 use super::super::simd::LANES;
@@ -13,7 +13,7 @@ impl Pass<'_> {
     /// # Safety
     ///
     /// [`Pass::run`]'s; `scratch` is this thread's.
-    pub(super) unsafe fn mix(&self, layer: &Mix, step: &Step, task: Task, scratch: *mut f32) {
+    pub(super) unsafe fn mix(&self, layer: &ExpertMix, step: &Step, task: Task, scratch: *mut f32) {
         let chs = step.pixel.0;
         let lines = layer.experts.first().map_or(0, |expert| expert.len() / LANES);
         let first = lines * task.block / step.blocks * LANES;

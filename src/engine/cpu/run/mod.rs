@@ -12,7 +12,7 @@ mod winograd;
 
 use std::ptr::null;
 
-use super::kernels::{Kernels, Narrow, Out, Scale};
+use super::kernels::{Epilogue, KernelTable, Narrow, Scale};
 use super::layer::Layer;
 use super::matrix::{Matrix, Rows};
 use super::memory::padded;
@@ -25,7 +25,7 @@ pub(super) use input::Input;
 pub(super) struct Pass<'a> {
     pub(super) packed: &'a Packed,
     pub(super) plan: &'a Plan,
-    pub(super) kernels: &'static Kernels,
+    pub(super) kernels: &'static KernelTable,
     /// The plan's regions, then a scratch for each thread.
     pub(super) arena: *mut f32,
     /// Images of the plan's size.
@@ -78,7 +78,7 @@ impl Pass<'_> {
                 Layer::Norm(layer) => self.norm(layer, step, task, scratch),
                 Layer::SqueezeExcite(layer) => self.squeeze_excite(layer, step, task, scratch),
                 Layer::GlobalContext(layer) => self.global_context(layer, step, task, scratch),
-                Layer::Mix(layer) => self.mix(layer, step, task, scratch),
+                Layer::ExpertMix(layer) => self.mix(layer, step, task, scratch),
                 Layer::Attention(layer) => self.attention(layer, step, task, scratch),
                 Layer::Pointwise(layer) => self.pointwise(layer, step, task, scratch),
                 Layer::Mean(_) => self.mean(step, task),
@@ -168,7 +168,7 @@ impl Pass<'_> {
         (a, a_row, count): (*const f32, usize, usize),
         (c, c_row): (*mut f32, usize),
     ) {
-        let rows = Rows::new((a, a_row, count), matrix.k, Out::new(c, c_row));
+        let rows = Rows::new((a, a_row, count), matrix.k, Epilogue::new(c, c_row));
         for &panel in &matrix.panels {
             // SAFETY: the caller's rows have the matrix' padded lengths.
             unsafe { matrix.multiply(self.kernels, panel, &rows) };
@@ -192,7 +192,7 @@ impl Pass<'_> {
                 ..Rows::new(
                     (sums.as_ptr(), 0, 1),
                     sums.len().min(reduce.k - first),
-                    Out::new(to, 0),
+                    Epilogue::new(to, 0),
                 )
             };
             for &panel in &reduce.panels {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::ptr::{null, null_mut};
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
-use super::super::kernels::{LayerNorm, Moments, Normalize, Out};
+use super::super::kernels::{Epilogue, LayerNorm, Moments, Normalize};
 use super::super::layer::Norm;
 use super::super::plan::{Region, Step};
 use super::super::simd::LANES;
@@ -42,11 +42,11 @@ impl Pass<'_> {
             let sums = from_raw_parts_mut(scratch, columns.len());
             sums.fill(0.0);
             let residual = self.residual(step, task.image, layer.residual);
-            let out = Out {
+            let out = Epilogue {
                 act: layer.act,
                 residual: if layer.residual { residual.add(at) } else { residual },
                 pool: if layer.reduce.is_some() { sums.as_mut_ptr() } else { null_mut() },
-                ..Out::new(self.dst(step, task.image).add(at), chs)
+                ..Epilogue::new(self.dst(step, task.image).add(at), chs)
             };
             let from = self.src(step, task.image).add(at);
             let of_columns = |values: *const f32| values.add(columns.start);

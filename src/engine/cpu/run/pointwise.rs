@@ -2,7 +2,7 @@
 
 use std::ptr::null_mut;
 
-use super::super::kernels::{Mean, Out, Post};
+use super::super::kernels::{ApplyEpilogue, Epilogue, Mean};
 use super::super::layer::{Dense, Pointwise, SqueezeExcite};
 use super::super::matrix::{Matrix, Panel, Rows};
 use super::super::plan::{Region, Step};
@@ -37,11 +37,11 @@ impl Pass<'_> {
             let (a, a_row) = self.operand(&layer.matrix, (from, k, count), gated, scratch);
             let residual = self.residual(step, task.image, layer.residual);
             let means = self.region(Region::Means).add(task.image * n);
-            let out = Out {
+            let out = Epilogue {
                 act: layer.act,
                 residual: if layer.residual { residual.add(first * n) } else { residual },
                 pool: if layer.mean { means } else { null_mut() },
-                ..Out::new(self.dst(step, task.image).add(first * n), n)
+                ..Epilogue::new(self.dst(step, task.image).add(first * n), n)
             };
             let rows =
                 Rows { segments: &step.segments, ..Rows::new((a, a_row, count), step.run, out) };
@@ -96,7 +96,7 @@ impl Pass<'_> {
             squeezed.iter_mut().zip(biases).for_each(|(sum, bias)| *sum = *sum / pixels + bias);
             self.activate(layer.act, squeezed);
             let gate = self.region(Region::Gate).add(task.image * chs);
-            let out = Out { act: Some(layer.gate), ..Out::new(gate, 0) };
+            let out = Epilogue { act: Some(layer.gate), ..Epilogue::new(gate, 0) };
             let rows = Rows::new((scratch, 0, 1), layer.expand.k, out);
             for &panel in share(&layer.expand, step.blocks, task.block) {
                 layer.expand.multiply(self.kernels, panel, &rows);
@@ -106,10 +106,10 @@ impl Pass<'_> {
 
     /// Applies `act` to whole vectors.
     pub(super) fn activate(&self, act: Activation, values: &mut [f32]) {
-        let out = Out { act: Some(act), ..Out::new(values.as_mut_ptr(), values.len()) };
-        let post = Post { out, rows: 1, vecs: values.len() / LANES };
+        let out = Epilogue { act: Some(act), ..Epilogue::new(values.as_mut_ptr(), values.len()) };
+        let apply = ApplyEpilogue { out, rows: 1, vecs: values.len() / LANES };
         // SAFETY: the slice holds the vectors.
-        unsafe { (self.kernels.post)(&post) }
+        unsafe { (self.kernels.apply_epilogue)(&apply) }
     }
 
     /// # Safety
@@ -138,7 +138,7 @@ impl Pass<'_> {
         unsafe {
             let from = self.region(step.src).cast_const();
             let (a, a_row) = self.operand(&layer.matrix, (from, k, self.images), None, scratch);
-            let out = Out { act: layer.act, ..Out::new(self.region(step.dst), n) };
+            let out = Epilogue { act: layer.act, ..Epilogue::new(self.region(step.dst), n) };
             let rows = Rows {
                 segments: &step.segments,
                 ..Rows::new((a, a_row, self.images), step.run, out)

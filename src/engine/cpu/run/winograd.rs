@@ -1,6 +1,6 @@
 //! 3x3 convolutions of stride 1 by Winograd's method, from a padded copy of a few rows.
 
-use super::super::kernels::{FromPoints, OUTPUTS, Out, POINTS, ToPoints};
+use super::super::kernels::{Epilogue, InputTransform, OUTPUTS, OutputTransform, POINTS};
 use super::super::layer::Winograd;
 use super::super::matrix::Rows;
 use super::super::plan::Step;
@@ -15,7 +15,7 @@ pub(super) struct Chunk {
     /// The padded input rows.
     pub(super) from: *const f32,
     /// The first output: a row for each, those of a row of the map one after the other.
-    pub(super) out: Out,
+    pub(super) out: Epilogue,
     /// Room for the points of the inputs, then of a panel's outputs.
     pub(super) scratch: *mut f32,
 }
@@ -34,7 +34,7 @@ impl Pass<'_> {
         // padded rows cover every window.
         unsafe {
             for y in 0..down {
-                (self.kernels.to_points)(&ToPoints {
+                (self.kernels.input_transform)(&InputTransform {
                     from: chunk.from.add(OUTPUTS * y * row),
                     row,
                     pixel,
@@ -55,13 +55,13 @@ impl Pass<'_> {
                         ..Rows::new(
                             (chunk.scratch.add(point * plane), pixel, tiles),
                             k,
-                            Out::new(c.wrapping_sub(panel.vec * LANES), width),
+                            Epilogue::new(c.wrapping_sub(panel.vec * LANES), width),
                         )
                     };
                     layer.points.multiply(self.kernels, panel, &rows);
                 }
                 for y in 0..down {
-                    (self.kernels.from_points)(&FromPoints {
+                    (self.kernels.output_transform)(&OutputTransform {
                         from: products.add(y * across * width),
                         plane: product,
                         vecs: panel.vecs,

@@ -13,7 +13,7 @@ pub(super) mod math;
 pub(super) mod neon;
 pub(super) mod portable;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub(super) mod twice;
+pub(super) mod wide_vec;
 
 use std::marker::PhantomData;
 

@@ -6,10 +6,10 @@ use super::Simd;
 
 /// A vector of twice as many floats.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Twice<S>(PhantomData<S>);
+pub(in super::super) struct WideVec<S>(PhantomData<S>);
 
 // SAFETY of every block: the caller guarantees S's instruction set, and pointers valid for both.
-impl<S: Simd> Simd for Twice<S> {
+impl<S: Simd> Simd for WideVec<S> {
     type V = [S::V; 2];
     const FLOATS: usize = 2 * S::FLOATS;
     const DW: usize = S::DW / 2;

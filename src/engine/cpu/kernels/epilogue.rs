@@ -9,7 +9,7 @@ use crate::arch::Activation;
 
 /// Where the rows of a result go, and what is done to them on the way: `c = act(result) + residual`.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Out {
+pub(in super::super) struct Epilogue {
     /// The first value.
     pub(in super::super) c: *mut f32,
     /// Floats from a row to the next.
@@ -23,7 +23,7 @@ pub(in super::super) struct Out {
     pub(in super::super) pool: *mut f32,
 }
 
-impl Out {
+impl Epilogue {
     /// Results as they are: where the first goes, floats to the next row.
     pub(in super::super) fn new(c: *mut f32, row: usize) -> Self {
         Self { c, row, vec: LANES, act: None, residual: null(), pool: null_mut() }
@@ -74,20 +74,20 @@ macro_rules! by_act {
 }
 pub(super) use by_act;
 
-/// Stores `M` rows of `N` vectors as `out` says.
+/// Stores `MR` rows of `NR` vectors as `out` says.
 ///
 /// # Safety
 ///
 /// [`Simd`]'s; `out`'s pointers are null where they may be, or stay within live memory, and nobody else
 /// touches what is written.
 #[inline(always)]
-pub(super) unsafe fn finish<S: Simd, const M: usize, const N: usize>(
-    results: [[S::V; N]; M],
-    out: &Out,
+pub(super) unsafe fn finish<S: Simd, const MR: usize, const NR: usize>(
+    results: [[S::V; NR]; MR],
+    out: &Epilogue,
 ) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
-        let mut results = by_act!(out.act, A => apply::<S, A, M, N>(results));
+        let mut results = by_act!(out.act, A => apply::<S, A, MR, NR>(results));
         if !out.residual.is_null() {
             for (m, row) in results.iter_mut().enumerate() {
                 for (n, y) in row.iter_mut().enumerate() {
@@ -101,7 +101,7 @@ pub(super) unsafe fn finish<S: Simd, const M: usize, const N: usize>(
             }
         }
         if !out.pool.is_null() {
-            for n in 0..N {
+            for n in 0..NR {
                 let mut sum = S::load(out.pool.add(n * LANES));
                 for row in &results {
                     sum = S::add(sum, row[n]);
@@ -117,13 +117,13 @@ pub(super) unsafe fn finish<S: Simd, const M: usize, const N: usize>(
 const MOST_ROWS: usize = 8;
 
 #[inline(always)]
-unsafe fn apply<S: Simd, A: Act, const M: usize, const N: usize>(
-    mut results: [[S::V; N]; M],
-) -> [[S::V; N]; M] {
-    const { assert!(M <= MOST_ROWS) };
+unsafe fn apply<S: Simd, A: Act, const MR: usize, const NR: usize>(
+    mut results: [[S::V; NR]; MR],
+) -> [[S::V; NR]; MR] {
+    const { assert!(MR <= MOST_ROWS) };
     macro_rules! rows {
         ($($m:literal)*) => {
-            $(if $m < M {
+            $(if $m < MR {
                 for y in &mut results[$m] {
                     // SAFETY: the caller guarantees S's instruction set.
                     *y = unsafe { A::apply::<S>(*y) };
@@ -137,28 +137,28 @@ unsafe fn apply<S: Simd, A: Act, const M: usize, const N: usize>(
 
 /// Results that are in memory already, as a tile leaves them that has no registers for activations.
 #[derive(Debug)]
-pub(in super::super) struct Post {
+pub(in super::super) struct ApplyEpilogue {
     /// What is done to them, in place.
-    pub(in super::super) out: Out,
+    pub(in super::super) out: Epilogue,
     /// Rows.
     pub(in super::super) rows: usize,
     /// Vectors of 16 columns.
     pub(in super::super) vecs: usize,
 }
 
-/// Does to all of `p` what its [`Out`] says.
+/// Does to all of `p` what its [`Epilogue`] says.
 ///
 /// # Safety
 ///
 /// [`finish`]'s.
 #[inline(always)]
-pub(super) unsafe fn post<S: Simd>(p: &Post) {
+pub(super) unsafe fn apply_epilogue<S: Simd>(p: &ApplyEpilogue) {
     // SAFETY: the caller's contract.
     unsafe { by_act!(p.out.act, A => columns::<S, A>(p)) }
 }
 
 #[inline(always)]
-unsafe fn columns<S: Simd, A: Act>(p: &Post) {
+unsafe fn columns<S: Simd, A: Act>(p: &ApplyEpilogue) {
     // SAFETY: the caller's contract covers every address formed here.
     unsafe {
         for column in (0..p.vecs * LANES).step_by(S::FLOATS) {

@@ -11,6 +11,10 @@ use super::declared::Declared;
 use super::hdf5::Chunks;
 use super::pickle;
 
+/// The longest name of a tensor, and the most that is repeated of what the parser says: names and
+/// values of the file stand in messages.
+pub(super) const MAX_NAME: usize = 256;
+
 /// One tensor of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -72,7 +76,7 @@ impl Body {
 
 /// A file's tensors.
 #[derive(Debug, Default)]
-pub(super) struct Header {
+pub(super) struct TensorTable {
     /// In the order in which the file stores them.
     pub(super) entries: Vec<Entry>,
     /// Name to position in `entries`.
@@ -88,7 +92,7 @@ pub(super) struct Header {
     pub(super) unreadable: BTreeMap<String, String>,
 }
 
-impl Header {
+impl TensorTable {
     /// Adds a tensor, or gives its name back if that is taken.
     pub(super) fn add(&mut self, entry: Entry) -> Result<(), String> {
         if self.index.contains_key(&entry.name) {
@@ -98,4 +102,10 @@ impl Header {
         self.entries.push(entry);
         Ok(())
     }
+}
+
+/// The beginning of a text from the file, safe to print.
+pub(super) fn excerpt(text: &str, length: usize) -> String {
+    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().take(length).map(printable).collect()
 }

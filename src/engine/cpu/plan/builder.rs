@@ -2,13 +2,13 @@
 //! need.
 
 use super::super::CpuError;
-use super::super::kernels::{Kernels, OUTPUTS, POINTS};
+use super::super::kernels::{KernelTable, OUTPUTS, POINTS};
 use super::super::layer::{
-    Attention, Convolution, Dense, Depthwise, GlobalContext, Kernel, Layer, Mean, Mix, Norm,
-    Pointwise, Slot, Source, SqueezeExcite, Stem, Winograd,
+    Attention, ConvWeights, Convolution, Dense, Depthwise, ExpertMix, GlobalContext, Layer, Mean,
+    Norm, Pointwise, Slot, Source, SqueezeExcite, Stem, Winograd,
 };
 use super::super::matrix::Matrix;
-use super::super::memory::{Floats, padded};
+use super::super::memory::{AlignedBuf, padded};
 use super::super::side::{Pad, Side};
 use super::super::simd::LANES;
 use super::MAX_GROUP;
@@ -27,8 +27,8 @@ const JOINED: usize = 40 * 1024;
 const TILES: usize = 24;
 
 /// What the layers so far need, and left.
-pub(super) struct Draft<'a> {
-    kernels: &'a Kernels,
+pub(super) struct PlanBuilder<'a> {
+    kernels: &'a KernelTable,
     /// Of the images.
     size: (usize, usize),
     /// Floats of each region for an image, in each phase.
@@ -46,9 +46,9 @@ pub(super) struct Draft<'a> {
     next: Region,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> PlanBuilder<'a> {
     /// A plan for images of `size`, without layers.
-    pub(super) fn new(kernels: &'a Kernels, size: (usize, usize)) -> Self {
+    pub(super) fn new(kernels: &'a KernelTable, size: (usize, usize)) -> Self {
         Self {
             kernels,
             size,
@@ -99,7 +99,7 @@ impl<'a> Draft<'a> {
             Layer::Norm(l) => self.norm(l, &mut step),
             Layer::SqueezeExcite(l) => self.squeeze_excite(l, &mut step),
             Layer::GlobalContext(l) => self.global_context(l, &mut step),
-            Layer::Mix(l) => self.mix(l, &mut step),
+            Layer::ExpertMix(l) => self.mix(l, &mut step),
             Layer::Attention(l) => self.attention(l, &mut step),
             Layer::Pointwise(l) => self.pointwise(l, &mut step),
             Layer::Mean(l) => self.mean(l, &mut step),
@@ -175,7 +175,7 @@ impl<'a> Draft<'a> {
     fn convolution(&mut self, l: &Convolution, step: &mut Step) -> Result<usize, CpuError> {
         let (k, s) = (l.conv.kernel_size, l.conv.stride);
         (step.h, step.w) = self.slide(l.pad, l.conv, (step.h.input, step.w.input))?;
-        if matches!(l.kernel, Kernel::Winograd(_)) {
+        if matches!(l.kernel, ConvWeights::Winograd(_)) {
             let reach = step.w.output.next_multiple_of(OUTPUTS) + 2;
             step.w.padded = step.w.padded.max(reach);
         }
@@ -192,7 +192,7 @@ impl<'a> Draft<'a> {
         let most = (BUDGET / (per_row * s + per_output)).max(1);
         step.rows = step.h.output.div_ceil(TASKS).min(most);
         let mut rows_in = (step.rows - 1) * s + k;
-        if let Kernel::Winograd(winograd) = &l.kernel {
+        if let ConvWeights::Winograd(winograd) = &l.kernel {
             let across = step.w.output.div_ceil(OUTPUTS);
             let down = TILES.div_ceil(across).min(step.h.output.div_ceil(OUTPUTS));
             step.rows = OUTPUTS * down;
@@ -206,7 +206,7 @@ impl<'a> Draft<'a> {
         let mut floats = padded(rows_in * per_row) + step.rows * step.w.output * mid + points;
         // Pairs of the rows, or later of what the projection reads.
         let narrowed = match &l.kernel {
-            Kernel::Direct(groups) if groups[0].pairs.is_some() => rows_in * per_row,
+            ConvWeights::Direct(groups) if groups[0].pairs.is_some() => rows_in * per_row,
             _ => 0,
         };
         let projected = match &l.project {
@@ -305,12 +305,12 @@ impl<'a> Draft<'a> {
         0
     }
 
-    fn mix(&mut self, l: &Mix, step: &mut Step) -> usize {
+    fn mix(&mut self, l: &ExpertMix, step: &mut Step) -> usize {
         (step.src, step.dst) = (Region::Pool, Region::Mixed);
         step.pixel.0 = padded(l.routing.k);
         step.blocks = TASKS;
         self.scratch(padded(l.routing.n));
-        for floats in l.experts.iter().map(Floats::len) {
+        for floats in l.experts.iter().map(AlignedBuf::len) {
             self.grow(Region::Mixed, floats);
         }
         0
@@ -396,11 +396,11 @@ fn segment(l: &Convolution, step: &mut Step, rows_in: usize) {
     }
     let pixel;
     (pixel, step.run) = match &l.kernel {
-        Kernel::Direct(groups) => {
+        ConvWeights::Direct(groups) => {
             let words = |floats| groups[0].words(floats);
             (words(step.pixel.0), words(l.conv.in_chs / groups.len()))
         }
-        Kernel::Winograd(_) => (step.pixel.0, l.conv.in_chs),
+        ConvWeights::Winograd(_) => (step.pixel.0, l.conv.in_chs),
     };
     step.segments = taps(&l.conv, step.w.padded).map(|tap| tap * pixel).collect();
 }

@@ -11,7 +11,7 @@ use safetensors::tensor::TensorInfo;
 use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 
 use super::declared::{Declared, is_container, is_field};
-use super::entry::{Body, Entry, Header};
+use super::tensor_table::{Body, Entry, MAX_NAME, TensorTable, excerpt};
 
 /// Bytes of the length that precedes the header.
 const LENGTH_BYTES: usize = 8;
@@ -23,17 +23,13 @@ pub(super) const METADATA: &str = "__metadata__";
 /// hostile file can make the parser allocate below a few hundred megabytes.
 const MAX_HEADER: usize = 16 << 20;
 
-/// The longest name of a tensor, and the most that is repeated of what the parser says: names and
-/// values of the file stand in messages.
-pub(super) const MAX_NAME: usize = 256;
-
 /// The longest text of the metadata that is read as JSON.
 const MAX_FACT: usize = 4 << 20;
 
 /// What is wrong with the header of a safetensors file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum HeaderError {
+pub enum SafetensorsError {
     /// Fewer than eight bytes.
     #[error("it has only {size} bytes")]
     TooShort {
@@ -111,41 +107,41 @@ pub enum HeaderError {
 }
 
 /// Parses and checks the header of `file`, the bytes of a whole safetensors file.
-pub(super) fn parse(file: &[u8]) -> Result<Header, HeaderError> {
+pub(super) fn parse(file: &[u8]) -> Result<TensorTable, SafetensorsError> {
     let Some((length, rest)) = file.split_first_chunk::<LENGTH_BYTES>() else {
-        return Err(HeaderError::TooShort { size: file.len() });
+        return Err(SafetensorsError::TooShort { size: file.len() });
     };
     let length = u64::from_le_bytes(*length);
     let text = usize::try_from(length)
         .ok()
         .and_then(|n| rest.get(..n))
-        .ok_or(HeaderError::BeyondFile { length, size: file.len() })?;
+        .ok_or(SafetensorsError::BeyondFile { length, size: file.len() })?;
     if text.len() > MAX_HEADER {
-        return Err(HeaderError::TooLong { length });
+        return Err(SafetensorsError::TooLong { length });
     }
     let mut json = serde_json::Deserializer::from_slice(text);
     let (metadata, mut tensors) = json
         .deserialize_map(HeaderVisitor)
         .and_then(|header| json.end().map(|()| header))
-        .map_err(|e| HeaderError::Json { reason: excerpt(&e.to_string(), MAX_NAME) })?;
+        .map_err(|e| SafetensorsError::Json { reason: excerpt(&e.to_string(), MAX_NAME) })?;
     tensors.sort_by(|(a, x), (b, y)| x.data_offsets.cmp(&y.data_offsets).then(a.cmp(b)));
 
     let start = LENGTH_BYTES + text.len();
     let data = file.len() - start;
     let mut end = 0;
     let declared = declared(&metadata);
-    let mut header = Header { metadata, declared, ..Header::default() };
+    let mut header = TensorTable { metadata, declared, ..TensorTable::default() };
     for (name, info) in tensors {
         check(&name, &info, end, data)?;
         end = info.data_offsets.1;
         let body = Body::Plain(start + info.data_offsets.0..start + end);
         let entry = Entry { name, dtype: info.dtype, shape: info.shape, body, shard: 0 };
-        header.add(entry).map_err(|name| HeaderError::Json {
+        header.add(entry).map_err(|name| SafetensorsError::Json {
             reason: format!("the name `{name}` stands twice"),
         })?;
     }
     if end < data {
-        return Err(HeaderError::Trailing { extra: data - end });
+        return Err(SafetensorsError::Trailing { extra: data - end });
     }
     Ok(header)
 }
@@ -162,11 +158,11 @@ fn declared(metadata: &BTreeMap<String, String>) -> Declared {
 }
 
 /// Checks one tensor whose predecessor ends at `end`, in a file with `data` bytes of tensors.
-fn check(name: &str, info: &TensorInfo, end: usize, data: usize) -> Result<(), HeaderError> {
+fn check(name: &str, info: &TensorInfo, end: usize, data: usize) -> Result<(), SafetensorsError> {
     let tensor = || name.to_owned();
     let (start, stop) = info.data_offsets;
     if start != end || stop < start {
-        return Err(HeaderError::Offsets { tensor: tensor(), start, end });
+        return Err(SafetensorsError::Offsets { tensor: tensor(), start, end });
     }
     let needed = info
         .shape
@@ -174,15 +170,15 @@ fn check(name: &str, info: &TensorInfo, end: usize, data: usize) -> Result<(), H
         .try_fold(info.dtype.bitsize(), |bits, &n| bits.checked_mul(n))
         .filter(|bits| bits % 8 == 0)
         .map(|bits| bits / 8)
-        .ok_or_else(|| HeaderError::Shape {
+        .ok_or_else(|| SafetensorsError::Shape {
             tensor: tensor(),
             shape: info.shape.iter().take(8).copied().collect(),
         })?;
     if needed != stop - start {
-        return Err(HeaderError::Size { tensor: tensor(), bytes: stop - start, needed });
+        return Err(SafetensorsError::Size { tensor: tensor(), bytes: stop - start, needed });
     }
     if stop > data {
-        return Err(HeaderError::Truncated { needed: stop, found: data });
+        return Err(SafetensorsError::Truncated { needed: stop, found: data });
     }
     Ok(())
 }
@@ -217,10 +213,4 @@ impl<'de> Visitor<'de> for HeaderVisitor {
         }
         Ok((metadata, tensors))
     }
-}
-
-/// The beginning of a text from the file, safe to print.
-pub(super) fn excerpt(text: &str, length: usize) -> String {
-    let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    text.chars().take(length).map(printable).collect()
 }
