@@ -1,5 +1,6 @@
 //! The inner loops, one table of function pointers an instruction set.
 
+#[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
 mod amx;
 mod depthwise;
 mod epilogue;

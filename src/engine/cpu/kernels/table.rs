@@ -5,6 +5,7 @@ use super::super::simd::portable::Portable;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::super::simd::wide_vec::WideVec;
 use super::super::simd::{ByFloat, ByPair, Simd};
+#[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
 use super::amx;
 use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
 use super::epilogue::{self, ApplyEpilogue, Mean, Scale};
@@ -283,6 +284,7 @@ pair_kernels!(
 );
 pair_kernels!(portable_bf16, Portable, [1 2], [1]);
 
+#[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
 macro_rules! amx_kernels {
     ($module:ident, $unit:ty, $floats:ident, $pairs:ident, [$($m:literal)*]) => {
         mod $module {
