@@ -55,3 +55,13 @@ pub use {candle_core, candle_nn};
 pub use error::{Error, ErrorKind};
 pub use model::{AsInput, Description, Input, Model, ModelBuilder, Preprocessor, Provenance};
 pub use tasks::{Classifier, Outcome, Prediction, Record};
+
+/// The documents whose Rust blocks are tests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../docs/extending.md")]
+    mod extending {}
+    #[cfg(feature = "bundled")]
+    #[doc = include_str!("../docs/library.md")]
+    mod library {}
+}

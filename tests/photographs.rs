@@ -193,7 +193,7 @@ fn views() -> (Vec<image::DynamicImage>, Vec<image::DynamicImage>) {
     (whole, windows)
 }
 
-/// The drift that bfloat16 is documented to have (README.md), of a probability.
+/// The drift that bfloat16 is documented to have (docs/performance.md), of a probability.
 const BF16_DRIFT: f32 = 0.025;
 
 /// bfloat16 names the same class on every photograph, and on every window of one unless two classes are

@@ -1,4 +1,4 @@
-//! The rules of ARCHITECTURE.md, checked from the source.
+//! The rules of ARCHITECTURE.md, checked from the source, and the links of the documents.
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
@@ -128,4 +128,53 @@ fn errors_name_settings_that_the_command_has_as_options() {
         }
     }
     assert!(broken.is_empty(), "name settings, and their options in cli/settings.rs: {broken:#?}");
+}
+
+/// The documents, whose links and examples are checked.
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let in_docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let is_document = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "md");
+    let at_root = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root.join(name));
+    let mut documents: Vec<_> = at_root.into_iter().chain(in_docs.filter(is_document)).collect();
+    documents.sort();
+    documents
+}
+
+/// What the links of a document lead to, outside of its code.
+fn targets(document: &str) -> Vec<&str> {
+    let mut is_code = false;
+    let text = document.lines().filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence && !line.starts_with("    ")
+    });
+    text.flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()))
+        .collect()
+}
+
+#[test]
+fn links_of_documents_name_files_that_are_there() {
+    let (mut broken, mut followed) = (Vec::new(), 0);
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for target in targets(&text).into_iter().filter(|target| !target.contains("://")) {
+            let file = target.split('#').next().unwrap();
+            followed += 1;
+            if !file.is_empty() && !document.parent().unwrap().join(file).exists() {
+                broken.push(format!("{}: {target}", document.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "links that lead nowhere:\n{}", broken.join("\n"));
+    assert!(followed > 40, "{followed} links");
+}
+
+/// `docs/library.md` is compiled, the front page is not: its indented lines would be taken for Rust.
+#[test]
+fn the_front_pages_example_is_one_that_is_compiled() {
+    let rust =
+        |text: &'static str| text.split("```rust\n").nth(1).unwrap().split("```").next().unwrap();
+    let (front, library) = (include_str!("../README.md"), include_str!("../docs/library.md"));
+    assert_eq!(rust(front), rust(library));
 }
