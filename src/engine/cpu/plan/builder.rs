@@ -12,7 +12,7 @@ use super::super::memory::{AlignedBuf, padded};
 use super::super::side::{Pad, Side};
 use super::super::simd::LANES;
 use super::MAX_GROUP;
-use super::step::{Phase, REGIONS, Region, Step};
+use super::step::{Kind, Phase, REGIONS, Region, Step, Windows};
 use crate::arch::Conv;
 use crate::engine::fuse::Statistics;
 
@@ -78,14 +78,7 @@ impl<'a> PlanBuilder<'a> {
             rows: 1,
             chunks: 1,
             blocks: 1,
-            parts: 1,
-            segments: vec![0],
-            run: 0,
-            gates_weights: false,
-            all_images: false,
-            at_once: 1,
-            stem: (one(h), one(w)),
-            attention: None,
+            kind: Kind::Plain,
         };
         let chs = match layer {
             Layer::Convolution(l) => self.convolution(l, &mut step)?,
@@ -166,10 +159,9 @@ impl<'a> PlanBuilder<'a> {
     }
 
     /// Has the tasks of `step` squeeze what they write.
-    fn reduce(&mut self, step: &mut Step, reduce: &Matrix) {
-        step.parts = step.chunks * step.blocks;
-        self.parts = step.parts;
-        self.grow(Region::Pool, step.parts * padded(reduce.n));
+    fn reduce(&mut self, step: &Step, reduce: &Matrix) {
+        self.parts = step.chunks * step.blocks;
+        self.grow(Region::Pool, self.parts * padded(reduce.n));
     }
 
     fn convolution(&mut self, l: &Convolution, step: &mut Step) -> Result<usize, CpuError> {
@@ -202,7 +194,7 @@ impl<'a> PlanBuilder<'a> {
             points = POINTS * (plane(step.pixel.0) + plane(panel));
         }
         step.chunks = step.h.output.div_ceil(step.rows);
-        segment(l, step, rows_in);
+        step.kind = Kind::Windows(windows(l, step, rows_in));
         let mut floats = padded(rows_in * per_row) + step.rows * step.w.output * mid + points;
         // Pairs of the rows, or later of what the projection reads.
         let narrowed = match &l.kernel {
@@ -231,19 +223,18 @@ impl<'a> PlanBuilder<'a> {
         match &l.source {
             Source::Map => step.pixel.0 = padded(chs),
             Source::Expand(matrix, _) => {
-                step.run = matrix.k;
                 step.pixel.0 = padded(matrix.inputs());
-                step.at_once = matrix.rows_at_once(self.kernels, map.1);
-                let staged = if step.at_once > 1 { l.widest_block() } else { 0 };
-                beside = step.at_once * map.1 * (step.pixel.0 + staged);
+                let at_once = matrix.rows_at_once(self.kernels, map.1);
+                let staged = if at_once > 1 { l.widest_block() } else { 0 };
+                beside = at_once * map.1 * (step.pixel.0 + staged);
+                step.kind = Kind::Expanded { at_once };
             }
             Source::Stem(Stem { conv, pad, .. }) => {
                 let (h, w) = self.slide(*pad, *conv, map)?;
                 map = (h.output, w.output);
-                step.run = conv.kernel_size;
-                step.segments = in_planes(conv, w.padded, conv.kernel_size);
                 beside = conv.in_chs * conv.kernel_size * w.padded;
-                step.stem = (h, w);
+                let windows = in_planes(conv, w.padded, conv.kernel_size);
+                step.kind = Kind::Stem { sides: (h, w), windows };
             }
         }
         (step.h, step.w) = self.slide(l.pad, l.conv, map)?;
@@ -287,7 +278,7 @@ impl<'a> PlanBuilder<'a> {
     }
 
     fn squeeze_excite(&mut self, l: &SqueezeExcite, step: &mut Step) -> usize {
-        step.parts = self.parts;
+        step.kind = Kind::Parts(self.parts);
         step.dst = Region::Gate;
         step.blocks = l.expand.panels.len().min(TASKS);
         step.pixel = (l.bias.len(), padded(l.expand.n));
@@ -329,14 +320,13 @@ impl<'a> PlanBuilder<'a> {
         step.rows = pixels.div_ceil(TASKS.div_ceil(l.heads)).min(most);
         step.chunks = pixels.div_ceil(step.rows);
         self.scratch(by_key.floats() + by_value.floats() + step.rows * padded(keys));
-        step.attention = Some((by_key, by_value));
+        step.kind = Kind::Attention { by_key, by_value };
         chs
     }
 
     fn pointwise(&mut self, l: &Pointwise, step: &mut Step) -> usize {
         let chs = l.matrix.n;
         step.pixel.0 = padded(l.matrix.inputs());
-        step.run = l.matrix.k;
         let pixels = step.h.input * step.w.input;
         let pairs = l.matrix.panels.len().div_ceil(2);
         step.blocks = if l.mean || pixels < 512 { pairs } else { 1 };
@@ -347,8 +337,9 @@ impl<'a> PlanBuilder<'a> {
         }
         step.rows = pixels.div_ceil(step.chunks);
         step.chunks = pixels.div_ceil(step.rows);
-        step.gates_weights = l.gates_weights(step.rows);
-        if step.gates_weights {
+        let gates_weights = l.gates_weights(step.rows);
+        step.kind = Kind::Pointwise { gates_weights };
+        if gates_weights {
             self.scratch(l.matrix.floats());
         } else if l.gate || l.matrix.pairs.is_some() {
             self.scratch(step.rows * step.pixel.0);
@@ -373,9 +364,8 @@ impl<'a> PlanBuilder<'a> {
             false => (Region::Pool, Region::Means),
         };
         step.pixel = (padded(l.matrix.inputs()), padded(l.matrix.n));
-        step.run = l.matrix.k;
         step.blocks = l.matrix.panels.len().div_ceil(2);
-        step.all_images = true;
+        step.kind = Kind::AllImages;
         self.scratch(MAX_GROUP * step.pixel.0);
         self.grow(step.dst, step.pixel.1);
         0
@@ -387,28 +377,28 @@ fn even(chunks: usize) -> usize {
     if chunks == 1 { 1 } else { chunks.next_multiple_of(2) }
 }
 
-/// Says where a window's segments are in the `rows_in` padded rows of a convolution's task.
-fn segment(l: &Convolution, step: &mut Step, rows_in: usize) {
+/// The windows of a convolution over the `rows_in` padded rows of a task.
+fn windows(l: &Convolution, step: &Step, rows_in: usize) -> Windows {
     if l.src == Slot::Images {
-        step.segments = in_planes(&l.conv, step.w.padded, rows_in);
-        step.run = l.conv.kernel_size;
-        return;
+        return in_planes(&l.conv, step.w.padded, rows_in);
     }
-    let pixel;
-    (pixel, step.run) = match &l.kernel {
+    let (pixel, run) = match &l.kernel {
         ConvWeights::Direct(groups) => {
             let words = |floats| groups[0].words(floats);
             (words(step.pixel.0), words(l.conv.in_chs / groups.len()))
         }
         ConvWeights::Winograd(_) => (step.pixel.0, l.conv.in_chs),
     };
-    step.segments = taps(&l.conv, step.w.padded).map(|tap| tap * pixel).collect();
+    let segments = taps(&l.conv, step.w.padded).map(|tap| tap * pixel).collect();
+    Windows { segments, run }
 }
 
-/// Where a window's segments are in planes of `rows` padded rows.
-fn in_planes(conv: &Conv, row: usize, rows: usize) -> Vec<usize> {
+/// The windows of a convolution of the images, over planes of `rows` padded rows.
+fn in_planes(conv: &Conv, row: usize, rows: usize) -> Windows {
     let planes = (0..conv.in_chs).map(|c| c * rows * row);
-    planes.flat_map(|plane| (0..conv.kernel_size).map(move |ky| plane + ky * row)).collect()
+    let segments =
+        planes.flat_map(|plane| (0..conv.kernel_size).map(move |ky| plane + ky * row)).collect();
+    Windows { segments, run: conv.kernel_size }
 }
 
 /// Where a window's pixels are in padded rows.

@@ -13,7 +13,7 @@ use super::layer::Slot;
 use super::memory::padded;
 use super::pack::Packed;
 use builder::{PlanBuilder, TASKS};
-pub(super) use step::{Map, Region, Step};
+pub(super) use step::{Kind, Map, Region, Step, Windows};
 use step::{Phase, REGIONS};
 
 /// Images that a pass over the layers takes together, at most.

@@ -50,6 +50,37 @@ pub(in super::super) enum Phase {
     Together,
 }
 
+/// What the steps of one kind of layer have beside what all have.
+#[derive(Debug)]
+pub(in super::super) enum Kind {
+    /// Nothing.
+    Plain,
+    /// Of a dense convolution.
+    Windows(Windows),
+    /// Of a depthwise convolution behind an expansion: rows that are expanded at once, before they are taken
+    /// one by one.
+    Expanded { at_once: usize },
+    /// Of a depthwise convolution that slides over the stem's map: the stem's sizes and windows.
+    Stem { sides: (Side, Side), windows: Windows },
+    /// Of a pointwise convolution: whether a task multiplies the weights by the gate, rather than its inputs.
+    Pointwise { gates_weights: bool },
+    /// Of a squeeze-excitation: parts of an image that are read in [`Region::Pool`].
+    Parts(usize),
+    /// Of an attention: the products of queries by keys, and of their softmax by values.
+    Attention { by_key: Matrix, by_value: Matrix },
+    /// Of a dense layer: a task covers all images at once.
+    AllImages,
+}
+
+/// Where the inputs of a convolution's window are in the padded rows of a task.
+#[derive(Debug)]
+pub(in super::super) struct Windows {
+    /// Starts of the segments.
+    pub(in super::super) segments: Vec<usize>,
+    /// Length of a segment.
+    pub(in super::super) run: usize,
+}
+
 /// One layer at one size.
 #[derive(Debug)]
 pub(in super::super) struct Step {
@@ -69,28 +100,14 @@ pub(in super::super) struct Step {
     pub(in super::super) chunks: usize,
     /// Tasks along the channels.
     pub(in super::super) blocks: usize,
-    /// Parts of an image that are read or written in [`Region::Pool`].
-    pub(in super::super) parts: usize,
-    /// Starts of a row's segments.
-    pub(in super::super) segments: Vec<usize>,
-    /// Length of a segment.
-    pub(in super::super) run: usize,
-    /// Whether a task multiplies the weights by the gate, rather than its inputs.
-    pub(in super::super) gates_weights: bool,
-    /// Whether a task covers all images at once.
-    pub(in super::super) all_images: bool,
-    /// Rows that are expanded at once, before a depthwise convolution takes them one by one.
-    pub(in super::super) at_once: usize,
-    /// The sizes of the stem whose map a depthwise convolution slides over.
-    pub(in super::super) stem: (Side, Side),
-    /// An attention's products: queries by keys, and their softmax by values.
-    pub(in super::super) attention: Option<(Matrix, Matrix)>,
+    /// What only steps of its kind of layer have.
+    pub(in super::super) kind: Kind,
 }
 
 impl Step {
     /// Tasks for `images` images.
     pub(in super::super) fn tasks(&self, images: usize) -> usize {
-        self.chunks * self.blocks * if self.all_images { 1 } else { images }
+        self.chunks * self.blocks * if matches!(self.kind, Kind::AllImages) { 1 } else { images }
     }
 }
 

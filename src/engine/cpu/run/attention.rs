@@ -4,7 +4,7 @@ use std::slice::from_raw_parts;
 
 use super::super::kernels::{Epilogue, Softmax};
 use super::super::layer::Attention;
-use super::super::matrix::Rows;
+use super::super::matrix::{Matrix, Rows};
 use super::super::memory::padded;
 use super::super::plan::{Region, Step};
 use super::{Pass, Task};
@@ -18,11 +18,10 @@ impl Pass<'_> {
     pub(super) unsafe fn attention(
         &self,
         layer: &Attention,
-        step: &Step,
+        (step, by_key, by_value): (&Step, &Matrix, &Matrix),
         task: Task,
         scratch: *mut f32,
     ) {
-        let Some((by_key, by_value)) = &step.attention else { return };
         let (dim, keys, chs) = (layer.dim, by_key.n, step.pixel.0);
         let first = task.chunk * step.rows;
         let count = step.rows.min(step.h.output * step.w.output - first);

@@ -6,7 +6,7 @@ use super::super::kernels::{Epilogue, OUTPUTS};
 use super::super::layer::{ConvWeights, Convolution, Slot};
 use super::super::matrix::Rows;
 use super::super::memory::padded;
-use super::super::plan::Step;
+use super::super::plan::{Step, Windows};
 use super::super::side::Side;
 use super::super::simd::LANES;
 use super::winograd::Chunk;
@@ -19,7 +19,7 @@ impl Pass<'_> {
     pub(super) unsafe fn convolution(
         &self,
         layer: &Convolution,
-        step: &Step,
+        (step, windows): (&Step, &Windows),
         task: Task,
         scratch: *mut f32,
     ) {
@@ -77,7 +77,7 @@ impl Pass<'_> {
             };
             match &layer.kernel {
                 ConvWeights::Winograd(kernel) => {
-                    let chunk = Chunk { rows, from: scratch, out, scratch: rest };
+                    let chunk = Chunk { rows, from: scratch, chs: windows.run, out, scratch: rest };
                     self.winograd(kernel, step, chunk);
                 }
                 ConvWeights::Direct(groups) => {
@@ -91,11 +91,15 @@ impl Pass<'_> {
                                 // A group's first column is its matrix' column 0.
                                 let out = out.at(y * step.w.output, g * columns / LANES);
                                 let rows = Rows {
-                                    segments: &step.segments,
+                                    segments: &windows.segments,
                                     before: y * step.w.output,
                                     ..Rows::new(
-                                        (a.add(row + g * step.run), stride * pixel, step.w.output),
-                                        step.run,
+                                        (
+                                            a.add(row + g * windows.run),
+                                            stride * pixel,
+                                            step.w.output,
+                                        ),
+                                        windows.run,
                                         out,
                                     )
                                 };

@@ -6,7 +6,8 @@ use std::ptr::{null, null_mut};
 use super::super::kernels::{DepthwiseRow, Epilogue, MAX_SIDE};
 use super::super::layer::{Depthwise, Source, Stem};
 use super::super::matrix::{Matrix, Rows};
-use super::super::plan::Step;
+use super::super::plan::{Kind, Step, Windows};
+use super::super::side::Side;
 use super::super::simd::LANES;
 use super::{Pass, Task};
 
@@ -121,8 +122,8 @@ impl Pass<'_> {
         // SAFETY: the input's region holds the whole map, the scratch has room for what is expanded at
         // once and its inputs, and `to` for its planes.
         unsafe {
-            match &layer.source {
-                Source::Map => {
+            match (&layer.source, &step.kind) {
+                (Source::Map, _) => {
                     let pixel = step.pixel.0;
                     let from = self.src(step, task.image).add(y * width * pixel);
                     for v in 0..vecs {
@@ -132,17 +133,17 @@ impl Pass<'_> {
                         }
                     }
                 }
-                Source::Expand(matrix, mixed) if step.at_once == 1 => {
+                (Source::Expand(matrix, mixed), Kind::Expanded { at_once: 1 }) => {
                     let rows = (y..y + 1, inputs.start);
                     let out = planes(to, plane, layer.act);
                     self.expand((matrix, *mixed), step, task, rows, (out, scratch));
                 }
-                Source::Expand(matrix, mixed) => {
+                (Source::Expand(matrix, mixed), &Kind::Expanded { at_once }) => {
                     // Several rows at once, and then one after the other to where padding goes between.
-                    let staged = step.at_once * width * LANES;
-                    let row = (y - inputs.start) % step.at_once;
+                    let staged = at_once * width * LANES;
+                    let row = (y - inputs.start) % at_once;
                     if row == 0 {
-                        let rows = (y..inputs.end.min(y + step.at_once), inputs.start);
+                        let rows = (y..inputs.end.min(y + at_once), inputs.start);
                         let out = planes(scratch, staged, layer.act);
                         let rest = scratch.add(vecs * staged);
                         self.expand((matrix, *mixed), step, task, rows, (out, rest));
@@ -152,11 +153,12 @@ impl Pass<'_> {
                         to.add(v * plane).copy_from_nonoverlapping(from, width * LANES);
                     }
                 }
-                Source::Stem(stem) => {
+                (Source::Stem(stem), Kind::Stem { sides, windows }) => {
                     let before = (y - inputs.start) * width;
                     let out = planes(to, plane, stem.act);
-                    self.stem_row(stem, step, task, (y, before), (out, scratch));
+                    self.stem_row(stem, (*sides, windows), task, (y, before), (out, scratch));
                 }
+                (source, kind) => unreachable!("rows of {source:?} with {kind:?}"),
             }
         }
     }
@@ -177,7 +179,7 @@ impl Pass<'_> {
             let from = self.src(step, task.image).add(rows.start * width * pixel);
             let count = rows.len() * width;
             let (a, a_row) = self.operand(matrix, (from, pixel, count), None, scratch);
-            let rows = Rows { before, ..Rows::new((a, a_row, count), step.run, out) };
+            let rows = Rows { before, ..Rows::new((a, a_row, count), matrix.k, out) };
             let panel = matrix.panels[task.block];
             match mixed {
                 Some(at) => {
@@ -193,12 +195,11 @@ impl Pass<'_> {
     unsafe fn stem_row(
         &self,
         stem: &Stem,
-        step: &Step,
+        ((h, w), windows): ((Side, Side), &Windows),
         task: Task,
         (y, before): (usize, usize),
         (out, scratch): (Epilogue, *mut f32),
     ) {
-        let (h, w) = step.stem;
         let (side, stride) = (stem.conv.kernel_size, stem.conv.stride);
         // SAFETY: the images' planes have `h` by `w` pixels; the scratch has room for a window's padded
         // rows of every plane, `out` for a row of outputs.
@@ -211,7 +212,8 @@ impl Pass<'_> {
                 }
             }
             let rows = (scratch.cast_const(), stride, w.output);
-            let rows = Rows { segments: &step.segments, before, ..Rows::new(rows, step.run, out) };
+            let rows =
+                Rows { segments: &windows.segments, before, ..Rows::new(rows, windows.run, out) };
             stem.matrix.multiply(self.kernels, stem.matrix.panels[task.block], &rows);
         }
     }

@@ -17,7 +17,7 @@ use super::layer::Layer;
 use super::matrix::{Matrix, Rows};
 use super::memory::padded;
 use super::pack::Packed;
-use super::plan::{Plan, Region, Step};
+use super::plan::{Kind, Plan, Region, Step};
 pub(super) use input::Input;
 
 /// What all tasks of a pass share.
@@ -71,18 +71,27 @@ impl Pass<'_> {
         // contract, which the steps rely on.
         unsafe {
             let scratch = self.arena.add(self.plan.floats + thread * self.plan.scratch);
-            match &self.packed.layers[step.layer] {
-                Layer::Convolution(layer) => self.convolution(layer, step, task, scratch),
-                Layer::Depthwise(layer) => self.depthwise(layer, step, task, scratch),
-                Layer::Moments(_) => self.moments(step, task),
-                Layer::Norm(layer) => self.norm(layer, step, task, scratch),
-                Layer::SqueezeExcite(layer) => self.squeeze_excite(layer, step, task, scratch),
-                Layer::GlobalContext(layer) => self.global_context(layer, step, task, scratch),
-                Layer::ExpertMix(layer) => self.mix(layer, step, task, scratch),
-                Layer::Attention(layer) => self.attention(layer, step, task, scratch),
-                Layer::Pointwise(layer) => self.pointwise(layer, step, task, scratch),
-                Layer::Mean(_) => self.mean(step, task),
-                Layer::Dense(layer) => self.dense(layer, step, task, scratch),
+            match (&self.packed.layers[step.layer], &step.kind) {
+                (Layer::Convolution(layer), Kind::Windows(windows)) => {
+                    self.convolution(layer, (step, windows), task, scratch);
+                }
+                (Layer::Depthwise(layer), _) => self.depthwise(layer, step, task, scratch),
+                (Layer::Moments(_), _) => self.moments(step, task),
+                (Layer::Norm(layer), _) => self.norm(layer, step, task, scratch),
+                (Layer::SqueezeExcite(layer), &Kind::Parts(parts)) => {
+                    self.squeeze_excite(layer, (step, parts), task, scratch);
+                }
+                (Layer::GlobalContext(layer), _) => self.global_context(layer, step, task, scratch),
+                (Layer::ExpertMix(layer), _) => self.mix(layer, step, task, scratch),
+                (Layer::Attention(layer), Kind::Attention { by_key, by_value }) => {
+                    self.attention(layer, (step, by_key, by_value), task, scratch);
+                }
+                (Layer::Pointwise(layer), &Kind::Pointwise { gates_weights }) => {
+                    self.pointwise(layer, (step, gates_weights), task, scratch);
+                }
+                (Layer::Mean(_), _) => self.mean(step, task),
+                (Layer::Dense(layer), _) => self.dense(layer, step, task, scratch),
+                (layer, kind) => unreachable!("a step of {layer} with {kind:?}"),
             }
         }
     }

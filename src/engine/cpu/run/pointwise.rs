@@ -17,7 +17,7 @@ impl Pass<'_> {
     pub(super) unsafe fn pointwise(
         &self,
         layer: &Pointwise,
-        step: &Step,
+        (step, gates_weights): (&Step, bool),
         task: Task,
         scratch: *mut f32,
     ) {
@@ -33,7 +33,7 @@ impl Pass<'_> {
                 true => Some(self.region(Region::Gate).add(task.image * k).cast_const()),
                 false => None,
             };
-            let gated = gate.filter(|_| !step.gates_weights);
+            let gated = gate.filter(|_| !gates_weights);
             let (a, a_row) = self.operand(&layer.matrix, (from, k, count), gated, scratch);
             let residual = self.residual(step, task.image, layer.residual);
             let means = self.region(Region::Means).add(task.image * n);
@@ -43,8 +43,7 @@ impl Pass<'_> {
                 pool: if layer.mean { means } else { null_mut() },
                 ..Epilogue::new(self.dst(step, task.image).add(first * n), n)
             };
-            let rows =
-                Rows { segments: &step.segments, ..Rows::new((a, a_row, count), step.run, out) };
+            let rows = Rows::new((a, a_row, count), layer.matrix.k, out);
             for &panel in share(&layer.matrix, step.blocks, task.block) {
                 let columns = panel.vec * LANES..(panel.vec + panel.vecs) * LANES;
                 if layer.mean {
@@ -55,7 +54,7 @@ impl Pass<'_> {
                         let weights = self.mixed(task.image, at);
                         layer.matrix.multiply_by(weights, self.kernels, panel, &rows);
                     }
-                    (None, Some(gate)) if step.gates_weights => {
+                    (None, Some(gate)) if gates_weights => {
                         layer.matrix.gate_to(scratch, panel, gate);
                         layer.matrix.multiply_by(scratch, self.kernels, panel, &rows);
                     }
@@ -76,7 +75,7 @@ impl Pass<'_> {
     pub(super) unsafe fn squeeze_excite(
         &self,
         layer: &SqueezeExcite,
-        step: &Step,
+        (step, parts): (&Step, usize),
         task: Task,
         scratch: *mut f32,
     ) {
@@ -87,9 +86,9 @@ impl Pass<'_> {
         unsafe {
             let squeezed = std::slice::from_raw_parts_mut(scratch, squeezed_chs);
             squeezed.fill(0.0);
-            let parts = self.region(Region::Pool).add(task.image * step.parts * squeezed_chs);
-            let parts = std::slice::from_raw_parts(parts, step.parts * squeezed_chs);
-            for part in parts.chunks_exact(squeezed_chs) {
+            let sums = self.region(Region::Pool).add(task.image * parts * squeezed_chs);
+            let sums = std::slice::from_raw_parts(sums, parts * squeezed_chs);
+            for part in sums.chunks_exact(squeezed_chs) {
                 squeezed.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
             }
             let biases = std::slice::from_raw_parts(layer.bias.as_ptr(), squeezed_chs);
@@ -139,10 +138,7 @@ impl Pass<'_> {
             let from = self.region(step.src).cast_const();
             let (a, a_row) = self.operand(&layer.matrix, (from, k, self.images), None, scratch);
             let out = Epilogue { act: layer.act, ..Epilogue::new(self.region(step.dst), n) };
-            let rows = Rows {
-                segments: &step.segments,
-                ..Rows::new((a, a_row, self.images), step.run, out)
-            };
+            let rows = Rows::new((a, a_row, self.images), layer.matrix.k, out);
             for &panel in share(&layer.matrix, step.blocks, task.block) {
                 layer.matrix.multiply(self.kernels, panel, &rows);
             }

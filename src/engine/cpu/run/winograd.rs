@@ -14,6 +14,8 @@ pub(super) struct Chunk {
     pub(super) rows: usize,
     /// The padded input rows.
     pub(super) from: *const f32,
+    /// Channels of the input.
+    pub(super) chs: usize,
     /// The first output: a row for each, those of a row of the map one after the other.
     pub(super) out: Epilogue,
     /// Room for the points of the inputs, then of a panel's outputs.
@@ -44,7 +46,7 @@ impl Pass<'_> {
                 });
             }
             let products = chunk.scratch.add(POINTS * plane);
-            let k = step.run;
+            let k = chunk.chs;
             for &panel in &layer.points.panels {
                 let width = panel.vecs * LANES;
                 let product = Winograd::stride(tiles * width);
