@@ -5,10 +5,10 @@ default:
 
 # Format, clippy and rustdoc, with warnings denied.
 check:
-    cargo fmt --check
-    cargo clippy --release --all-targets -- -D warnings
-    cargo clippy --release --no-default-features -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps
+    cargo fmt --all --check
+    cargo clippy --release --workspace --all-targets -- -D warnings
+    cargo clippy --release -p effnet --no-default-features -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 
 # All tests.
 test:

@@ -150,6 +150,9 @@ pub enum ConvertError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A configuration that cannot be written as JSON.
+    #[error("the configuration cannot be written: {0}")]
+    Json(#[from] serde_json::Error),
     /// A file of the folder that cannot be written.
     #[error("{}: cannot write: {source}", file_name(path))]
     Write {

@@ -3,15 +3,14 @@
 use std::io::Write;
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{ConvertError, MatchedConvention};
 use crate::arch::NetworkOptions;
 use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
 use crate::preprocess::Pipeline;
-use crate::pretrained::{
-    self, ModelArgs, ModelConfig, PretrainedCfg, SizeChoice, said_names, said_of_images,
-};
+use crate::pretrained::{self, ModelConfig, PretrainedCfg, SizeChoice, said_names, said_of_images};
 use crate::replace::Replacement;
 use crate::weights::{Checkpoint, Declared, Normalization};
 
@@ -88,7 +87,7 @@ pub(crate) fn config(
         "architecture": model.timm,
         "num_classes": network.num_classes,
         "num_features": network.feature_chs(),
-        "pretrained_cfg": pretrained_cfg(&cfg),
+        "pretrained_cfg": pretrained_cfg(&cfg)?,
     });
     if let Some(names) = names {
         config["label_names"] = json!(names);
@@ -96,7 +95,7 @@ pub(crate) fn config(
             config["label_descriptions"] = json!(descriptions);
         }
     }
-    let args = model_args(source, own, declared);
+    let args = model_args(source, own, declared)?;
     if args.as_object().is_some_and(|args| !args.is_empty()) {
         config["model_args"] = args;
     }
@@ -147,14 +146,17 @@ fn prepared(
 
 /// Arguments of the library's arithmetic, and over them those that the checkpoint says and those of its
 /// configuration.
-fn model_args(source: &MatchedConvention, own: Option<&ModelConfig>, declared: &Declared) -> Value {
-    let object = |args: &ModelArgs| without_nulls(serde_json::to_value(args).unwrap_or_default());
-    let mut args = object(&source.model.model_args);
+fn model_args(
+    source: &MatchedConvention,
+    own: Option<&ModelConfig>,
+    declared: &Declared,
+) -> Result<Value, ConvertError> {
+    let mut args = without_nulls(&source.model.model_args)?;
     if let Some(said) = &declared.bn_eps {
         args["bn_eps"] = json!(said.value);
     }
     if let (Value::Object(args), Some(Value::Object(own))) =
-        (&mut args, own.map(|own| object(&own.model_args)))
+        (&mut args, own.map(|own| without_nulls(&own.model_args)).transpose()?)
     {
         args.extend(own);
     }
@@ -165,7 +167,7 @@ fn model_args(source: &MatchedConvention, own: Option<&ModelConfig>, declared: &
     if args.get("num_classes").is_some() {
         args["num_classes"] = json!(network.num_classes);
     }
-    args
+    Ok(args)
 }
 
 /// What timm's file has no word for, by the keys that [`ModelConfig`] reads; timm passes over them.
@@ -220,8 +222,8 @@ fn row_cfg(architecture: &str) -> PretrainedCfg {
     }
 }
 
-fn pretrained_cfg(cfg: &PretrainedCfg) -> Value {
-    let mut value = without_nulls(serde_json::to_value(cfg).unwrap_or_default());
+fn pretrained_cfg(cfg: &PretrainedCfg) -> Result<Value, ConvertError> {
+    let mut value = without_nulls(cfg)?;
     for (key, default) in [
         ("fixed_input_size", json!(false)),
         ("first_conv", json!("conv_stem")),
@@ -231,15 +233,16 @@ fn pretrained_cfg(cfg: &PretrainedCfg) -> Value {
             value[key] = default;
         }
     }
-    value
+    Ok(value)
 }
 
-fn without_nulls(value: Value) -> Value {
-    match value {
+/// What a value says as JSON, without what it leaves open.
+fn without_nulls(value: &impl Serialize) -> Result<Value, ConvertError> {
+    Ok(match serde_json::to_value(value)? {
         Value::Object(map) => {
             let said = map.into_iter().filter(|(_, value)| !value.is_null());
             Value::Object(said.collect::<Map<_, _>>())
         }
         other => other,
-    }
+    })
 }

@@ -36,6 +36,16 @@ pub enum EngineError {
         /// The outputs that there are.
         taps: Vec<String>,
     },
+    /// An engine that gives an output of other images than it was given.
+    #[error("the engine gave {output} of {found} images for {expected}")]
+    Images {
+        /// The output.
+        output: String,
+        /// The images that it was given.
+        expected: usize,
+        /// The images that its output has.
+        found: usize,
+    },
     /// Threads could not be started.
     #[error("cannot start {threads} threads: {source}")]
     Threads {

@@ -67,8 +67,8 @@ impl Model {
         result: impl Fn(Vec<Array>) -> Result<T, Error>,
     ) -> Vec<Result<T, Error>> {
         let arrays = |pixels: &[&Pixels]| -> Result<Vec<Array>, Error> {
-            let outputs = self.run_pixels(pixels, outputs)?.into_iter();
-            outputs.map(|(_, output)| Ok(output.into_array()?)).collect()
+            let mut run = self.run_pixels(pixels, outputs)?;
+            outputs.iter().map(|output| Ok(run.take(output)?)).collect()
         };
         let good: Vec<&Pixels> = prepared.iter().flatten().collect();
         if good.is_empty() {
@@ -126,5 +126,5 @@ impl Model {
 
 /// The values of the only output that was asked for.
 pub(crate) fn only(arrays: Vec<Array>) -> Result<Vec<f32>, Error> {
-    Ok(arrays.into_iter().next().map(|array| array.data).unwrap_or_default())
+    Ok(arrays.into_iter().flat_map(|array| array.data).collect())
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use self::decoders::Decoders;
 use crate::Error;
 use crate::arch::Network;
-use crate::engine::{Array, Capabilities, Engine, Images, Outputs};
+use crate::engine::{Array, Capabilities, Engine, EngineError, Images, Outputs};
 use crate::labels::{ClassifierActivation, LabelSet};
 use crate::preprocess::{Pixels, TransformError};
 use crate::pretrained::{Resolved, ResolvedPreprocessing};
@@ -144,7 +144,18 @@ impl Model {
     ///
     /// Images that the network does not take, a name that it does not have, or an engine that fails.
     pub fn run(&self, images: Images<'_>, outputs: &[&str]) -> Result<Outputs, Error> {
-        Ok(self.0.engine.run(images, outputs)?)
+        let expected = images.shape()[0];
+        let run = self.0.engine.run(images, outputs)?;
+        // An engine of the caller's own may give less than it promises.
+        for output in outputs {
+            let found =
+                run.get(output).map_or(0, |output| output.shape().first().copied().unwrap_or(0));
+            if found != expected {
+                let output = (*output).to_owned();
+                return Err(EngineError::Images { output, expected, found }.into());
+            }
+        }
+        Ok(run)
     }
 
     /// Number of outputs; 0 where the network has no classifier.
