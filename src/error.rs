@@ -117,8 +117,7 @@ pub enum Error {
         /// The architecture.
         architecture: String,
     },
-    /// A network that the CPU engine does not run, or Candle's engine, in a program without the feature
-    /// `candle`.
+    /// Candle's engine was asked for, in a program without the feature `candle`.
     #[error("Candle's operations are not in this program: build it with the feature `candle`")]
     NeedsCandle,
     /// Weights that are on the hub, in a program without the feature `hub`.

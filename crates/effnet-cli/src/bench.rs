@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use effnet::Model;
+use effnet::engine::{Device, Dtype, Images, Isa};
+use effnet::summary::Summary;
+use effnet::weights::{WeightsFrom, seeded};
 use serde::Serialize;
 
 use super::model_args::LoadArgs;
 use super::output::{Stdout, complain, stdout};
 use super::{Status, in_one, memory};
-use effnet::Model;
-use effnet::engine::{Device, Dtype, Images, Isa};
-use effnet::summary::Summary;
-use effnet::weights::{WeightsFrom, seeded};
 
 /// Passes before the first that counts, and passes that count, at least.
 const PASSES: usize = 3;

@@ -2,6 +2,8 @@ use std::io::Write;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use effnet::hub::{CachedModel, FileState, Hub};
+use effnet::unstable::file_name;
 use indicatif::HumanBytes;
 
 use super::download::repository;
@@ -9,8 +11,6 @@ use super::hub::{CacheArgs, no_model};
 use super::output::{Stdout, complain, stdout};
 use super::table::printable;
 use super::{NoModel, Status};
-use effnet::hub::{CachedModel, FileState, Hub};
-use effnet::unstable::file_name;
 
 /// List, check or remove downloaded models
 ///

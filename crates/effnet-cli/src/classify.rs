@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use effnet::labels::ClassifierActivation;
+use effnet::pretrained::read_labels;
+use effnet::{Classifier, Model, Outcome, Prediction, Record};
 
 use super::images::{DecodeArgs, Image};
 use super::model_args::ModelArgs;
@@ -12,9 +15,6 @@ use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
 use super::table::{align, bar, printable, widest};
 use super::{NoModel, Status, found, settings};
-use effnet::labels::ClassifierActivation;
-use effnet::pretrained::read_labels;
-use effnet::{Classifier, Model, Outcome, Prediction, Record};
 
 /// Name what images show
 ///

@@ -3,14 +3,14 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-
-use super::output::{Stdout, complain, stdout};
-use super::table::printable;
-use super::{NoModel, Status};
 use effnet::conventions::{Convention, Conversion, Dtype, recognize};
 use effnet::pretrained::{ModelConfig, PretrainedError, read_labels};
 use effnet::unstable::file_name;
 use effnet::weights::Checkpoint;
+
+use super::output::{Stdout, complain, stdout};
+use super::table::printable;
+use super::{NoModel, Status};
 
 /// Convert a checkpoint to the names and layout of another library
 ///

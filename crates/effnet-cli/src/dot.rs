@@ -2,8 +2,9 @@
 
 use std::io::{Result, Write};
 
-use super::summary::{shape, short};
 use effnet::summary::Summary;
+
+use super::summary::{shape, short};
 
 /// Writes a digraph: stages as clusters, blocks as nodes, shapes on the edges, residuals dashed.
 pub(super) fn write(summary: &Summary, out: &mut impl Write) -> Result<()> {

@@ -2,12 +2,12 @@ use std::io::Write;
 
 use anyhow::Result;
 use clap::Args;
+use effnet::pretrained::{self, ModelName};
+use effnet::unstable::file_name;
 
 use super::hub::{HubArgs, no_model};
 use super::output::{complain, stdout};
 use super::{NoModel, Status};
-use effnet::pretrained::{self, ModelName};
-use effnet::unstable::file_name;
 
 /// Download models from the Hugging Face hub
 ///

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use effnet::unstable::file_name;
+use effnet::weights::{NamedTensor, Values, write_safetensors};
 use serde::Serialize;
 
 use super::images::{DecodeArgs, Image};
@@ -12,8 +14,6 @@ use super::output::{Output, complain};
 use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
 use super::{NoModel, Status, found, settings};
-use effnet::unstable::file_name;
-use effnet::weights::{NamedTensor, Values, write_safetensors};
 
 /// Write the pooled features of images: embeddings
 ///

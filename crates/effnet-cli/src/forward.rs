@@ -3,12 +3,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-
-use super::Status;
-use super::model_args::ModelArgs;
 use effnet::engine::{EngineError, Images};
 use effnet::unstable::file_name;
 use effnet::weights::{Checkpoint, NamedTensor, Values, write_safetensors};
+
+use super::Status;
+use super::model_args::ModelArgs;
 
 /// Run a network on a tensor, and write its outputs
 ///

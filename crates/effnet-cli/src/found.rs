@@ -5,14 +5,14 @@ use std::fmt::Display;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use effnet::preprocess::FORMATS;
+use effnet::unstable::file_name;
+use effnet::{Outcome, Record};
 use percent_encoding::percent_decode_str;
 use walkdir::WalkDir;
 
 use super::images::Image;
 use super::output::complain;
-use effnet::preprocess::FORMATS;
-use effnet::unstable::file_name;
-use effnet::{Outcome, Record};
 
 /// A folder that macOS puts into archives; what is in it belongs to other files.
 const MAC_FOLDER: &str = "__MACOSX";

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use clap::Args;
+use effnet::hub::{Hub, HubBuilder, HubError, Progress, ProgressEvent};
+use effnet::pretrained::{ModelConfig, PretrainedCfg};
+use effnet::unstable::file_name;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::NoModel;
 use super::output::complain;
 use super::table::printable;
-use effnet::hub::{Hub, HubBuilder, HubError, Progress, ProgressEvent};
-use effnet::pretrained::{ModelConfig, PretrainedCfg};
-use effnet::unstable::file_name;
 
 /// Where the cache is.
 #[derive(Debug, Clone, Args)]

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::Args;
-
 use effnet::preprocess::{DecodeOptions, Limits};
 use effnet::unstable::file_name;
 use effnet::{AsInput, Input};

@@ -33,9 +33,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use effnet::unstable::file_name;
 
 use self::output::complain;
-use effnet::unstable::file_name;
 
 /// EfficientNet-family image classification with timm's names and timm's answers.
 #[derive(Debug, Parser)]

@@ -3,14 +3,14 @@ use std::io::Write;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use effnet::arch::NetworkOptions;
+use effnet::conventions::{Convention, LibraryModel, library_models};
+use effnet::weights::{MappedTensor, Renaming};
 use serde::Serialize;
 
 use super::Status;
 use super::model_args::NamedModel;
 use super::output::{Stdout, stdout};
-use effnet::arch::NetworkOptions;
-use effnet::conventions::{Convention, LibraryModel, library_models};
-use effnet::weights::{MappedTensor, Renaming};
 
 /// Show how other libraries name and lay out a model's tensors
 #[derive(Debug, Args)]

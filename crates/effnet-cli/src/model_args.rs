@@ -3,12 +3,12 @@ use std::ffi::OsString;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
-
-use super::NoModel;
-use super::output::complain;
 use effnet::engine::{DeviceChoice, Dtype, EngineChoice};
 use effnet::weights::WeightsFrom;
 use effnet::{Description, Model, ModelBuilder, Preprocessor};
+
+use super::NoModel;
+use super::output::complain;
 
 /// Which model, and what runs it.
 #[derive(Debug, Args)]
@@ -67,7 +67,8 @@ pub(super) struct LoadArgs {
     /// Device: auto, cpu, cuda, cuda:N or metal
     #[arg(long, default_value_t)]
     device: DeviceChoice,
-    /// Threads for inference; all cores if absent
+    /// Threads for decoding and inference together; if absent, the physical cores for inference and all for
+    /// decoding
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     #[cfg(feature = "hub")]

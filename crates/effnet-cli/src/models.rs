@@ -2,13 +2,13 @@ use std::io::Write;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use effnet::arch;
+use effnet::pretrained::{self, PretrainedCfg, SizeChoice};
 use serde::Serialize;
 
 use super::Status;
 use super::output::stdout;
 use super::table::printable;
-use effnet::arch;
-use effnet::pretrained::{self, PretrainedCfg, SizeChoice};
 
 /// List the models, by name or pattern
 #[derive(Debug, Args)]

@@ -4,12 +4,12 @@ use std::io::{BufWriter, IsTerminal, Result, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use effnet::unstable::Replacement;
+use effnet::unstable::file_name;
 use serde::Serialize;
 
 use super::settings;
 use super::table::{align, printable_lines};
-use effnet::unstable::Replacement;
-use effnet::unstable::file_name;
 
 /// Marks an error as standard output's.
 #[derive(Debug, thiserror::Error)]

@@ -4,18 +4,18 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use effnet::unstable::file_name;
+use effnet::weights::{NamedTensor, Values, write_safetensors};
 
 use super::images::DecodeArgs;
 use super::model_args::ModelArgs;
 use super::output::complain;
 use super::preprocessing::PreprocessingArgs;
 use super::{Status, found};
-use effnet::unstable::file_name;
-use effnet::weights::{NamedTensor, Values, write_safetensors};
 
 /// Write what a network would see of images
 ///
-/// `pixels` (N, H, W, 3) u8 after resize and crop, `input` (N, 3, H, W) f32 after normalization.
+/// `pixels` (N, H, W, C) u8 after resize and crop, `input` (N, C, H, W) f32 after normalization.
 /// If one image fails, nothing is written.
 #[derive(Debug, Args)]
 pub(super) struct Preprocess {

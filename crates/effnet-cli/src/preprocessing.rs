@@ -1,7 +1,6 @@
 //! How images are prepared, where that is not as the model's configuration says.
 
 use clap::Args;
-
 use effnet::ModelBuilder;
 use effnet::preprocess::{CropMode, Interpolation};
 use effnet::pretrained::SizeChoice;

@@ -2,12 +2,12 @@ use std::io::Write;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use effnet::arch::{Arch, DepthMultiplier, NetworkOptions};
+use effnet::summary::{Figures, Summary};
 
 use super::model_args::NamedModel;
 use super::output::{Stdout, stdout};
 use super::{Status, dot, svg};
-use effnet::arch::{Arch, DepthMultiplier, NetworkOptions};
-use effnet::summary::{Figures, Summary};
 
 /// Describe a network: shapes, parameters and operations, layer by layer
 ///

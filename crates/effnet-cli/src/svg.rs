@@ -2,8 +2,9 @@
 
 use std::io::{Result, Write};
 
-use super::summary::{shape, short};
 use effnet::summary::{BlockSummary, Summary};
+
+use super::summary::{shape, short};
 
 const WIDTH: usize = 820;
 const MARGIN: usize = 20;

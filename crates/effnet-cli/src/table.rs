@@ -1,9 +1,8 @@
 //! Text for people: columns that line up, within the terminal's width.
 
+use effnet::unstable::{escape, is_obeyed};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
-
-use effnet::unstable::{escape, is_obeyed};
 
 /// Columns between two cells of a line.
 const GAP: usize = 2;
