@@ -110,7 +110,7 @@ fn one_percent_on_one_tensor_is_caught() {
     let builder = Model::builder().model("tf_efficientnet_lite0");
     let moved = builder.weights(file.to_str().unwrap()).build_classifier().unwrap();
     let caught = goldens().iter().any(|(name, golden)| {
-        let probabilities = moved.probabilities(&folder().join(name)).unwrap();
+        let probabilities = moved.probabilities(folder().join(name)).unwrap();
         worst(&probabilities, &ranked(&golden["bundled"])) > TOLERANCE
     });
     assert!(caught, "no photograph shows a tensor moved by 1%");

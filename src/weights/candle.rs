@@ -101,14 +101,21 @@ fn probe<M>(
 ) -> (Vec<(String, Vec<usize>)>, candle_core::Result<M>) {
     let probe = Probe::default();
     let built = build(VarBuilder::from_backend(Box::new(&probe), DType::F32, Device::Cpu));
-    (probe.asked.into_inner().unwrap_or_else(PoisonError::into_inner).0, built)
+    (probe.asked.into_inner().unwrap_or_else(PoisonError::into_inner).tensors, built)
+}
+
+/// Tensors that were asked for.
+#[derive(Default)]
+struct Asked {
+    /// In the order asked, each once.
+    tensors: Vec<(String, Vec<usize>)>,
+    names: HashSet<String>,
 }
 
 /// Answers every request with zeros and writes it down.
 #[derive(Default)]
 struct Probe {
-    /// In the order asked, each once, and their names.
-    asked: Mutex<(Vec<(String, Vec<usize>)>, HashSet<String>)>,
+    asked: Mutex<Asked>,
 }
 
 impl SimpleBackend for &Probe {
@@ -121,8 +128,8 @@ impl SimpleBackend for &Probe {
         device: &Device,
     ) -> candle_core::Result<Tensor> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.1.insert(name.to_owned()) {
-            asked.0.push((name.to_owned(), shape.dims().to_owned()));
+        if asked.names.insert(name.to_owned()) {
+            asked.tensors.push((name.to_owned(), shape.dims().to_owned()));
         }
         // It occupies one element.
         Tensor::zeros((), dtype, device)?.broadcast_as(shape)

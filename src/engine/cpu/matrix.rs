@@ -271,14 +271,9 @@ impl Matrix {
             row += m;
             if posts && (t + 1 == count || row >= finished + EPILOGUE_ROWS) {
                 let out = rows.out.at(finished, panel.vec);
+                let apply = ApplyEpilogue { out, rows: row - finished, vecs: panel.vecs };
                 // SAFETY: the caller's contract.
-                unsafe {
-                    (kernels.apply_epilogue)(&ApplyEpilogue {
-                        out,
-                        rows: row - finished,
-                        vecs: panel.vecs,
-                    })
-                };
+                unsafe { (kernels.apply_epilogue)(&apply) };
                 finished = row;
             }
         }

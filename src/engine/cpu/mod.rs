@@ -38,7 +38,8 @@ mod pool;
 mod run;
 mod side;
 mod simd;
-#[cfg(all(test, feature = "candle"))]
+#[cfg(test)]
+#[cfg(feature = "candle")]
 mod twins;
 
 pub use engine::{CpuEngine, CpuMemory, CpuOptions};

@@ -48,7 +48,7 @@ impl Pass<'_> {
                         self.input.row((task.image, p, planes), (step.h, step.w), y, to);
                     } else {
                         let row = |y| self.src(step, task.image).add(y * step.w.input * pixel);
-                        pad_row(step.w, pixel, to, y.map(|y| row(y)));
+                        pad_row(step.w, pixel, to, y.map(row));
                     }
                 }
             }
