@@ -347,7 +347,8 @@ fn copy(bytes: usize) -> Duration {
 fn kernels(criterion: &mut Criterion) {
     let isa = Isa::choose().unwrap();
     let peak = isa.peak_gflops(1).unwrap();
-    println!("{}, {peak:.1} GFLOP/s on one thread", isa.name());
+    let (mr, nr) = isa.tile().unwrap();
+    println!("{}, tiles of up to {mr} x {nr}, {peak:.1} GFLOP/s on one thread", isa.name());
     let base = arch::find("efficientnet_b0").unwrap();
     for case in CASES {
         let (chs, size) = case.input;

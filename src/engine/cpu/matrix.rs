@@ -245,8 +245,8 @@ impl Matrix {
         // As even as they come: 7 + 7 rather than 8 + 6.
         let count = rows.count.div_ceil(most);
         let (least, more) = (rows.count / count, rows.count % count);
-        let posts = kernels.posts(rows.out.act);
-        let out = if posts { rows.out.raw() } else { rows.out };
+        let acts_after = kernels.acts_after(rows.out.act);
+        let out = if acts_after { rows.out.raw() } else { rows.out };
         let (mut row, mut finished) = (0, 0);
         for t in 0..count {
             let m = least + usize::from(t < more);
@@ -269,7 +269,7 @@ impl Matrix {
                 });
             }
             row += m;
-            if posts && (t + 1 == count || row >= finished + EPILOGUE_ROWS) {
+            if acts_after && (t + 1 == count || row >= finished + EPILOGUE_ROWS) {
                 let out = rows.out.at(finished, panel.vec);
                 let apply = ApplyEpilogue { out, rows: row - finished, vecs: panel.vecs };
                 // SAFETY: the caller's contract.

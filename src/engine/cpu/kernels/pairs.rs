@@ -7,6 +7,9 @@ use super::tile::Tile;
 /// packed weights are laid out as those of floats are.
 #[derive(Debug)]
 pub(in super::super) struct PairKernelTable {
+    /// What `docs/cpu-engine.md` calls the set.
+    #[cfg(test)]
+    pub(super) name: &'static str,
     /// As [`KernelTable::tiles`](super::KernelTable::tiles), over pairs.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
     pub(in super::super) narrow: unsafe fn(&Narrow),

@@ -4,7 +4,7 @@ use super::super::CpuError;
 use super::super::simd::portable::Portable;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::super::simd::wide_vec::WideVec;
-use super::super::simd::{ByFloat, ByPair, Simd};
+use super::super::simd::{ByFloat, ByPair, LANES, Simd};
 #[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
 use super::amx;
 use super::depthwise::{self, DepthwiseRow, MAX_SIDE};
@@ -46,6 +46,14 @@ impl Isa {
         }
     }
 
+    /// Rows and columns of the largest tile of sums (`mr`, `nr`) that its kernels of floats keep in
+    /// registers; `None` where this machine does not run it.
+    #[must_use]
+    pub fn tile(self) -> Option<(usize, usize)> {
+        let tiles = KernelTable::of(self)?.tiles;
+        Some((tiles.len(), tiles[0].len() * LANES))
+    }
+
     /// Those that this machine runs, the fastest first.
     pub fn available() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|&isa| KernelTable::of(isa).is_some())
@@ -73,6 +81,9 @@ impl Isa {
 /// the machine has the instruction set is checked once, by [`KernelTable::of`].
 #[derive(Debug)]
 pub(in super::super) struct KernelTable {
+    /// What `docs/cpu-engine.md` calls the set.
+    #[cfg(test)]
+    name: &'static str,
     /// `tiles[m - 1][n - 1]` computes `m` rows of `n` vectors.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
     /// Whether a tile's results leave registers to compute any activation in.
@@ -128,9 +139,9 @@ impl KernelTable {
         }
     }
 
-    /// Whether `act` is left to `post`, which has all registers for it, rather than to tiles, whose results
-    /// would leave it too few.
-    pub(in super::super) fn posts(&self, act: Option<Activation>) -> bool {
+    /// Whether `act` is left to `apply_epilogue`, which has all registers for it, rather than to tiles, whose
+    /// results would leave it too few.
+    pub(in super::super) fn acts_after(&self, act: Option<Activation>) -> bool {
         use Activation::{Gelu, Mish, Sigmoid, Silu};
         !self.spare && matches!(act, Some(Silu | Sigmoid | Mish | Gelu))
     }
@@ -149,7 +160,7 @@ impl KernelTable {
 /// `$S` is the vector of most kernels, `$Narrow` that of those which keep so many values that they would
 /// not fit the registers otherwise.
 macro_rules! kernels {
-    ($module:ident, $S:ty, $Narrow:ty, [$($m:literal)*], $n:tt $(, #[$attr:meta])?) => {
+    ($name:literal, $module:ident, $S:ty, $Narrow:ty, [$($m:literal)*], $n:tt $(, #[$attr:meta])?) => {
         mod $module {
             use super::*;
 
@@ -216,6 +227,8 @@ macro_rules! kernels {
             }
 
             pub(super) static KERNELS: KernelTable = KernelTable {
+                #[cfg(test)]
+                name: $name,
                 tiles: &[$(kernels!(@row $m $n)),*],
                 spare: <$S>::FLOATS == <$Narrow>::FLOATS,
                 apply_epilogue,
@@ -247,15 +260,15 @@ use super::super::simd::neon::Neon;
 use super::super::simd::{avx2::Avx2, avx512::Avx512};
 
 #[cfg(target_arch = "x86_64")]
-kernels!(avx512, Avx512, Avx512, [1 2 3 4 5 6 7 8], [1 2 3], #[target_feature(enable = "avx512f")]);
+kernels!("AVX-512F", avx512, Avx512, Avx512, [1 2 3 4 5 6 7 8], [1 2 3], #[target_feature(enable = "avx512f")]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2, WideVec<Avx2>, Avx2, [1 2 3 4 5 6], [1], #[target_feature(enable = "avx2,fma")]);
+kernels!("AVX2 + FMA", avx2, WideVec<Avx2>, Avx2, [1 2 3 4 5 6], [1], #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "aarch64")]
-kernels!(neon, WideVec<WideVec<Neon>>, WideVec<Neon>, [1 2 3 4 5 6], [1], #[target_feature(enable = "neon")]);
-kernels!(portable, Portable, Portable, [1 2], [1]);
+kernels!("NEON", neon, WideVec<WideVec<Neon>>, WideVec<Neon>, [1 2 3 4 5 6], [1], #[target_feature(enable = "neon")]);
+kernels!("portable", portable, Portable, Portable, [1 2], [1]);
 
 macro_rules! pair_kernels {
-    ($module:ident, $S:ty, [$($m:literal)*], $n:tt $(, #[$attr:meta])?) => {
+    ($name:literal, $module:ident, $S:ty, [$($m:literal)*], $n:tt $(, #[$attr:meta])?) => {
         mod $module {
             use super::*;
 
@@ -271,18 +284,23 @@ macro_rules! pair_kernels {
                 unsafe { pairs::narrow::<$S>(n) }
             }
 
-            pub(super) static KERNELS: PairKernelTable =
-                PairKernelTable { tiles: &[$(kernels!(@row $m $n)),*], narrow, dense: false };
+            pub(super) static KERNELS: PairKernelTable = PairKernelTable {
+                #[cfg(test)]
+                name: $name,
+                tiles: &[$(kernels!(@row $m $n)),*],
+                narrow,
+                dense: false,
+            };
         }
     };
 }
 
 #[cfg(target_arch = "x86_64")]
 pair_kernels!(
-    avx512_bf16, Avx512, [1 2 3 4 5 6 7 8], [1 2 3],
+    "AVX512-BF16 (pairs)", avx512_bf16, Avx512, [1 2 3 4 5 6 7 8], [1 2 3],
     #[target_feature(enable = "avx512f,avx512bf16")]
 );
-pair_kernels!(portable_bf16, Portable, [1 2], [1]);
+pair_kernels!("portable pairs", portable_bf16, Portable, [1 2], [1]);
 
 #[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
 macro_rules! amx_kernels {
@@ -299,6 +317,8 @@ macro_rules! amx_kernels {
             }
 
             pub(super) static KERNELS: PairKernelTable = PairKernelTable {
+                #[cfg(test)]
+                name: "AMX (pairs)",
                 tiles: &[$(&[tile::<$m, 1>, tile::<$m, 2>, tile::<$m, 3>]),*],
                 narrow: $pairs::narrow,
                 dense: true,
@@ -323,5 +343,29 @@ impl PairKernelTable {
     /// Those of AMX on an emulated unit.
     pub(in super::super) fn emulated_amx() -> &'static Self {
         &emulated_amx::KERNELS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tiles of the sets that this machine has are those that the document lists.
+    #[test]
+    fn the_document_lists_these_tiles() {
+        let document = include_str!("../../../../docs/cpu-engine.md");
+        let rows = document.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let rows: Vec<_> = rows.filter(|cells| cells.len() == 9).collect();
+        let floats = Isa::available().filter_map(KernelTable::of).map(|t| (t.name, t.tiles));
+        let pairs = Isa::available().filter_map(KernelTable::pairs);
+        let pairs = pairs.chain([PairKernelTable::emulated_amx()]).map(|t| (t.name, t.tiles));
+        for (name, tiles) in floats.chain(pairs) {
+            let row = rows.iter().find(|cells| cells[1] == name);
+            let row = row.unwrap_or_else(|| panic!("no row of {name}"));
+            let mr = if tiles.len() > 2 { "1 to " } else { "1, " }.to_owned();
+            assert_eq!(row[3], mr + &tiles.len().to_string(), "{name}");
+            let nr: Vec<_> = (1..=tiles[0].len()).map(|n| (n * LANES).to_string()).collect();
+            assert_eq!(row[4], nr.join(", "), "{name}");
+        }
     }
 }
