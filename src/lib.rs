@@ -37,6 +37,7 @@ pub mod labels;
 mod model;
 #[cfg(feature = "candle")]
 pub mod models;
+mod names;
 pub mod preprocess;
 pub mod pretrained;
 mod replace;
@@ -54,6 +55,7 @@ pub use {candle_core, candle_nn};
 
 pub use error::{Error, ErrorKind};
 pub use model::{AsInput, Description, Input, Model, ModelBuilder, Preprocessor, Provenance};
+pub use names::UnknownName;
 pub use tasks::{Classifier, Outcome, Prediction, Record};
 
 /// The documents whose Rust blocks are tests.

@@ -3,44 +3,13 @@
 #![cfg(feature = "bundled")]
 #![allow(clippy::unwrap_used, unsafe_code)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+#[path = "support/counting.rs"]
+mod counting;
 
+use counting::held;
 use effnet::arch;
 use effnet::engine::{CpuEngine, CpuOptions};
 use effnet::weights::{TensorSource, WeightsError, bundled, check};
-
-/// The system's allocator, counting the bytes that are held, and the most that were.
-struct Counting;
-
-static HELD: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: hands everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let held = HELD.fetch_add(layout.size(), Relaxed) + layout.size();
-        MOST.fetch_max(held, Relaxed);
-        // SAFETY: the caller's contract is the system allocator's.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What `load` held at most, and holds at its end, beside what was held before.
-fn held<T>(load: impl FnOnce() -> T) -> (usize, usize, T) {
-    let before = HELD.load(Relaxed);
-    MOST.store(before, Relaxed);
-    let loaded = load();
-    (MOST.load(Relaxed) - before, HELD.load(Relaxed) - before, loaded)
-}
 
 /// Holds each tensor three times before it gives it.
 struct Wasteful<'a>(&'a dyn TensorSource);

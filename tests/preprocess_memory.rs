@@ -3,47 +3,22 @@
 #![allow(unsafe_code, reason = "an allocator that counts")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "support/counting.rs"]
+mod counting;
+
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use effnet::preprocess::{ColorMode, DecodeError, DecodeOptions, Image, Limits, decode};
 
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
 /// Only one test counts at a time.
 static TURN: Mutex<()> = Mutex::new(());
-
-// SAFETY: the system's allocator does the work.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::SeqCst) + layout.size();
-        MOST.fetch_max(now, Ordering::SeqCst);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::SeqCst);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// What is not counted: tables and such of a size that no file decides.
 const SMALL: u64 = 300 << 10;
 
 /// What running it takes at most beside what was taken before.
 fn most(run: impl FnOnce()) -> u64 {
-    let before = NOW.load(Ordering::SeqCst);
-    MOST.store(before, Ordering::SeqCst);
-    run();
-    (MOST.load(Ordering::SeqCst) - before) as u64
+    counting::held(run).0 as u64
 }
 
 fn open(file: &[u8], mode: ColorMode, max_alloc: u64) -> Result<Image, DecodeError> {

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::{UnknownName, as_string, named};
+
 /// Which engine runs a network.
 ///
 /// ```
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(error.to_string(), r#"no engine is called "gpu": auto, cpu and candle are"#);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum EngineChoice {
     /// The fused CPU engine on a CPU, Candle's operations on any other device.
@@ -29,7 +31,7 @@ pub enum EngineChoice {
 /// What the products of the fused CPU engine are made of. Sums, activations and what is between layers
 /// are float32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Dtype {
     /// float32.
@@ -71,24 +73,26 @@ pub enum DeviceChoice {
     On(Device),
 }
 
-/// A name that none of an enum's values has.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no {what} is called {name:?}: {known} are")]
-pub struct UnknownName {
-    what: &'static str,
-    name: String,
-    known: &'static str,
+impl EngineChoice {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::Cpu, Self::Candle];
+
+    /// `auto`, `cpu` or `candle`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Candle => "candle",
+        }
+    }
 }
 
-impl EngineChoice {
-    /// All of them, with their names.
-    pub const NAMES: [(&str, Self); 3] =
-        [("auto", Self::Auto), ("cpu", Self::Cpu), ("candle", Self::Candle)];
-}
+named!(EngineChoice, "engine", "auto, cpu and candle");
 
 impl Dtype {
-    /// All of them, with their names.
-    pub const NAMES: [(&str, Self); 2] = [("f32", Self::F32), ("bf16", Self::Bf16)];
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::F32, Self::Bf16];
 
     /// `f32` or `bf16`.
     #[must_use]
@@ -100,38 +104,7 @@ impl Dtype {
     }
 }
 
-impl FromStr for EngineChoice {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        let known = "auto, cpu and candle";
-        find(&Self::NAMES, name).ok_or_else(|| UnknownName::new("engine", name, known))
-    }
-}
-
-impl fmt::Display for EngineChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto => "auto",
-            Self::Cpu => "cpu",
-            Self::Candle => "candle",
-        })
-    }
-}
-
-impl FromStr for Dtype {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        find(&Self::NAMES, name).ok_or_else(|| UnknownName::new("dtype", name, "f32 and bf16"))
-    }
-}
-
-impl fmt::Display for Dtype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+named!(Dtype, "dtype", "f32 and bf16");
 
 impl FromStr for Device {
     type Err = UnknownName;
@@ -189,36 +162,8 @@ impl From<Device> for DeviceChoice {
     }
 }
 
-/// serde's names are those that are parsed and shown.
-macro_rules! as_string {
-    ($($type:ty),*) => {
-        $(impl TryFrom<String> for $type {
-            type Error = UnknownName;
-
-            fn try_from(name: String) -> Result<Self, UnknownName> {
-                name.parse()
-            }
-        }
-
-        impl From<$type> for String {
-            fn from(value: $type) -> Self {
-                value.to_string()
-            }
-        })*
-    };
-}
-
-as_string!(Device, DeviceChoice);
-
-impl UnknownName {
-    fn new(what: &'static str, name: &str, known: &'static str) -> Self {
-        Self { what, name: name.to_owned(), known }
-    }
-}
-
-fn find<T: Copy>(names: &[(&str, T)], name: &str) -> Option<T> {
-    names.iter().find(|named| named.0 == name).map(|named| named.1)
-}
+as_string!(Device);
+as_string!(DeviceChoice);
 
 #[cfg(test)]
 mod tests {
@@ -226,11 +171,11 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for (name, choice) in EngineChoice::NAMES {
+        for (name, choice) in ["auto", "cpu", "candle"].into_iter().zip(EngineChoice::ALL) {
             assert_eq!((choice.to_string().as_str(), name.parse()), (name, Ok(choice)));
             assert_eq!(serde_json::to_string(&choice).unwrap(), format!("{name:?}"));
         }
-        for (name, dtype) in Dtype::NAMES {
+        for (name, dtype) in ["f32", "bf16"].into_iter().zip(Dtype::ALL) {
             assert_eq!((dtype.to_string().as_str(), name.parse()), (name, Ok(dtype)));
             assert_eq!(serde_json::to_string(&dtype).unwrap(), format!("{name:?}"));
         }

@@ -12,7 +12,7 @@ mod outputs;
 
 #[cfg(feature = "candle")]
 pub use candle::CandleEngine;
-pub use choice::{Device, DeviceChoice, Dtype, EngineChoice, UnknownName};
+pub use choice::{Device, DeviceChoice, Dtype, EngineChoice};
 pub use cpu::{CpuEngine, CpuError, CpuMemory, CpuOptions, Isa};
 pub use error::EngineError;
 pub use images::{Data, Images};

@@ -21,9 +21,7 @@ impl Model {
     where
         I: AsInput + Sync,
     {
-        let stages = self.stages();
-        let stages: Vec<&str> = stages.iter().map(String::as_str).collect();
-        self.batch(images, &stages, Ok)
+        self.batch(images, &self.stages(), Ok)
     }
 
     /// What `result` makes of these outputs of each image of a batch. An array is one image's.

@@ -283,6 +283,7 @@ impl ModelBuilder {
             notes,
         };
         Ok(Model(Arc::new(Inner {
+            stages: (0..network.stage_ends().len()).map(|n| format!("stages.{n}")).collect(),
             network,
             engine,
             preprocessor,

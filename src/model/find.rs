@@ -237,7 +237,7 @@ impl Source {
         }
     }
 
-    /// The same for a network of so many classes.
+    /// The same for a network of this number of classes.
     pub(super) fn with_classes(mut self, num_classes: usize) -> Result<Self, Error> {
         if let Self::Foreign(checkpoint, found) = &mut self {
             **found = found.clone().with_classes(num_classes)?;

@@ -51,6 +51,8 @@ pub struct Model(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     network: Network,
+    /// The names of the maps at the end of each resolution.
+    stages: Vec<String>,
     engine: Arc<dyn Engine>,
     /// `None` where the network's channels are those of no image.
     preprocessor: Option<Preprocessor>,
@@ -106,9 +108,7 @@ impl Model {
     ///
     /// As [`logits`](Self::logits).
     pub fn feature_maps(&self, image: impl AsInput) -> Result<Vec<Array>, Error> {
-        let stages = self.stages();
-        let stages: Vec<&str> = stages.iter().map(String::as_str).collect();
-        let outputs = self.outputs(image, &stages)?;
+        let outputs = self.outputs(image, &self.stages())?;
         outputs.into_iter().map(|(_, output)| Ok(output.into_array()?)).collect()
     }
 
@@ -221,10 +221,8 @@ impl Model {
     }
 
     /// The names of the maps at the end of each resolution.
-    fn stages(&self) -> Vec<String> {
-        let mut taps = self.network().graph().outputs();
-        taps.retain(|tap| tap.starts_with("stages."));
-        taps
+    fn stages(&self) -> Vec<&str> {
+        self.0.stages.iter().map(String::as_str).collect()
     }
 
     /// The values of one output for an image.

@@ -24,6 +24,6 @@ pub use config::{ClassFunction, ModelConfig, read_labels};
 pub use error::PretrainedError;
 pub use name::ModelName;
 pub(crate) use preprocessing::PreprocessingOptions;
-pub use preprocessing::{Resolved, ResolvedPreprocessing, SizeChoice, UnknownSize, ValueSource};
+pub use preprocessing::{Resolved, ResolvedPreprocessing, SizeChoice, ValueSource};
 pub(crate) use said::{said_names, said_of_images};
 pub use table::{Found, all, architectures, find, glob, retired, timm_version};

@@ -1,11 +1,11 @@
 //! From a configuration to the numbers that preparing an image needs.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{CfgOrigin, PretrainedCfg, PretrainedError};
+use crate::names::named;
 use crate::preprocess::Pipeline;
 
 /// Where a resolved value came from.
@@ -80,7 +80,7 @@ pub struct ResolvedPreprocessing {
 /// assert_eq!("train".parse(), Ok(SizeChoice::Train));
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", into = "String")]
 pub enum SizeChoice {
     /// That of timm's published accuracy (`test_input_size`, `test_crop_pct`), where there is one.
     #[default]
@@ -89,31 +89,21 @@ pub enum SizeChoice {
     Train,
 }
 
-impl FromStr for SizeChoice {
-    type Err = UnknownSize;
+impl SizeChoice {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Test, Self::Train];
 
-    fn from_str(name: &str) -> Result<Self, UnknownSize> {
-        match name {
-            "test" => Ok(Self::Test),
-            "train" => Ok(Self::Train),
-            _ => Err(UnknownSize(name.to_owned())),
+    /// `test` or `train`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Train => "train",
         }
     }
 }
 
-impl fmt::Display for SizeChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Test => "test",
-            Self::Train => "train",
-        })
-    }
-}
-
-/// A name of no [`SizeChoice`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no size is called {0:?}: test and train are")]
-pub struct UnknownSize(String);
+named!(SizeChoice, "size", "test and train");
 
 /// What whoever asks for a model wants otherwise than its configuration says.
 ///

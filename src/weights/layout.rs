@@ -25,7 +25,7 @@ pub(crate) struct Arrangement {
 }
 
 impl Layout {
-    /// The layout of this name; `None` for a letter that is no axis, one that is there twice, or no letter.
+    /// The layout of this name; `None` for an unknown or repeated letter, or an empty name.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         let mut axes = Vec::new();
         for letter in word.chars() {

@@ -1,4 +1,3 @@
-use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -8,22 +7,22 @@ use effnet::labels::ClassifierActivation;
 use effnet::pretrained::read_labels;
 use effnet::{Classifier, Model, Outcome, Prediction, Record};
 
+use super::found::ImageArgs;
 use super::images::{DecodeArgs, Image};
 use super::model_args::ModelArgs;
 use super::output::{complain, is_one_terminal, stdout, width};
 use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
 use super::table::{align, bar, printable, widest};
-use super::{NoModel, Status, found, settings};
+use super::{NoModel, Status, settings};
 
 /// Name what images show
 ///
 /// An image that fails is reported in its place and the others go on; the exit code is 1 then.
 #[derive(Debug, Args)]
 pub(super) struct Classify {
-    /// Images: files, folders (searched recursively), glob patterns, or - for standard input
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<OsString>,
+    #[command(flatten)]
+    images: ImageArgs,
     /// How many classes to name
     #[arg(short = 'k', long, default_value_t = 5, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     top_k: u32,
@@ -71,7 +70,7 @@ const COLUMNS: [&str; 9] =
 
 impl Classify {
     pub(super) fn run(self) -> Result<Status> {
-        let found = found::find(&self.images);
+        let found = self.images.find();
         let options = self.decode.options();
         let labels = self.labels.as_deref().map(read_labels).transpose();
         let labels = labels.map_err(|e| NoModel(format!("--labels: {e}")))?;

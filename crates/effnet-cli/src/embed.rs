@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -8,12 +7,13 @@ use effnet::unstable::file_name;
 use effnet::weights::{NamedTensor, Values, write_safetensors};
 use serde::Serialize;
 
+use super::found::ImageArgs;
 use super::images::{DecodeArgs, Image};
 use super::model_args::ModelArgs;
 use super::output::{Output, complain};
 use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
-use super::{NoModel, Status, found, settings};
+use super::{NoModel, Status, settings};
 
 /// Write the pooled features of images: embeddings
 ///
@@ -21,9 +21,8 @@ use super::{NoModel, Status, found, settings};
 /// image that fails is reported in its place and the others go on; the exit code is 1 then.
 #[derive(Debug, Args)]
 pub(super) struct Embed {
-    /// Images: files, folders (searched recursively), glob patterns, or - for standard input
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<OsString>,
+    #[command(flatten)]
+    images: ImageArgs,
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
@@ -85,7 +84,7 @@ impl Row for Record<'_> {
 impl Embed {
     pub(super) fn run(self) -> Result<Status> {
         let target = Target::open(self.format, self.output)?;
-        let found = found::find(&self.images);
+        let found = self.images.find();
         let options = self.decode.options();
         let loaded = self.model.load(|b| self.preprocessing.apply(b.decode_options(options)))?;
         loaded.preprocessor().map_err(|e| NoModel(e.to_string()))?;

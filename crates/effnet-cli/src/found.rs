@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use effnet::preprocess::FORMATS;
 use effnet::unstable::file_name;
 use effnet::{Outcome, Record};
@@ -21,6 +22,14 @@ const MAC_FILE: &[u8] = b"._";
 
 /// The most that is taken from standard input.
 const MAX_STDIN: u64 = 1 << 30;
+
+/// Which images.
+#[derive(Debug, Args)]
+pub(super) struct ImageArgs {
+    /// Images: files, folders (searched recursively), glob patterns, or - for standard input
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<OsString>,
+}
 
 /// Images, and what stands in the place of one, in the order of the arguments.
 #[derive(Debug, Default)]
@@ -58,39 +67,41 @@ impl Failed {
     }
 }
 
-/// The images that `arguments` stand for: files, folders (all images below them, by name), glob
-/// patterns, `file://` URLs, and `-` for standard input. What cannot be had does not stop the others.
-/// A file that is not there is an image that fails in its turn.
-pub(super) fn find(arguments: &[OsString]) -> Found {
-    let mut found = Found::default();
-    let mut stdin_taken = false;
-    for argument in arguments {
-        let path = Path::new(argument);
-        let text = argument.to_str();
-        if argument == "-" {
-            match stdin(std::mem::replace(&mut stdin_taken, true)) {
-                Ok(bytes) => found.images.push(Image::Stdin(bytes)),
-                Err(reason) => found.fail(path, &reason),
+impl ImageArgs {
+    /// The images that they stand for: files, folders (all images below them, by name), glob
+    /// patterns, `file://` URLs, and `-` for standard input. What cannot be had does not stop the others.
+    /// A file that is not there is an image that fails in its turn.
+    pub(super) fn find(&self) -> Found {
+        let mut found = Found::default();
+        let mut stdin_taken = false;
+        for argument in &self.images {
+            let path = Path::new(argument);
+            let text = argument.to_str();
+            if argument == "-" {
+                match stdin(std::mem::replace(&mut stdin_taken, true)) {
+                    Ok(bytes) => found.images.push(Image::Stdin(bytes)),
+                    Err(reason) => found.fail(path, &reason),
+                }
+            } else if path.exists() {
+                found.path(path);
+            } else if let Some((scheme, rest)) = text.and_then(url) {
+                match local(scheme, rest) {
+                    Ok(file) => found.path(&file),
+                    Err(reason) => found.fail(path, &reason),
+                }
+            } else if let Some(pattern) = text.filter(|text| text.contains(['*', '?', '['])) {
+                found.pattern(pattern);
+            } else {
+                found.path(path);
             }
-        } else if path.exists() {
-            found.path(path);
-        } else if let Some((scheme, rest)) = text.and_then(url) {
-            match local(scheme, rest) {
-                Ok(file) => found.path(&file),
-                Err(reason) => found.fail(path, &reason),
-            }
-        } else if let Some(pattern) = text.filter(|text| text.contains(['*', '?', '['])) {
-            found.pattern(pattern);
-        } else {
-            found.path(path);
         }
+        match found.passed_over {
+            0 => {}
+            1 => complain("note: passed over 1 file whose name is not an image's"),
+            n => complain(&format!("note: passed over {n} files whose names are not images'")),
+        }
+        found
     }
-    match found.passed_over {
-        0 => {}
-        1 => complain("note: passed over 1 file whose name is not an image's"),
-        n => complain(&format!("note: passed over {n} files whose names are not images'")),
-    }
-    found
 }
 
 impl Found {

@@ -1,11 +1,12 @@
 use std::ffi::OsString;
+use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use effnet::engine::{DeviceChoice, Dtype, EngineChoice};
 use effnet::weights::WeightsFrom;
-use effnet::{Description, Model, ModelBuilder, Preprocessor};
+use effnet::{Description, Model, ModelBuilder, Preprocessor, UnknownName};
 
 use super::NoModel;
 use super::output::complain;
@@ -78,7 +79,7 @@ pub(super) struct LoadArgs {
 
 /// The names of engines, each with what `--help` says of it.
 fn engines() -> impl TypedValueParser<Value = EngineChoice> {
-    words(&EngineChoice::NAMES, |engine| match engine {
+    words(EngineChoice::ALL, EngineChoice::name, |engine| match engine {
         EngineChoice::Cpu => "Fused kernels for the CPU",
         EngineChoice::Candle => "Candle's operations, one by one, on any device",
         _ => "Fused kernels on a CPU, Candle's operations on any other device",
@@ -87,22 +88,20 @@ fn engines() -> impl TypedValueParser<Value = EngineChoice> {
 
 /// The names of data types.
 fn dtypes() -> impl TypedValueParser<Value = Dtype> {
-    words(&Dtype::NAMES, |dtype| match dtype {
+    words(Dtype::ALL, Dtype::name, |dtype| match dtype {
         Dtype::Bf16 => "bfloat16, summed in float32: faster, some 3 digits",
         _ => "float32",
     })
 }
 
-/// A parser of names, of which `help` says more.
-fn words<T: Copy + Send + Sync>(
-    names: &'static [(&str, T)],
+/// A parser of the names of `all`, of which `help` says more.
+fn words<T: Copy + FromStr<Err = UnknownName> + Send + Sync + 'static, const N: usize>(
+    all: [T; N],
+    name: impl Fn(T) -> &'static str,
     help: impl Fn(T) -> &'static str,
 ) -> impl TypedValueParser<Value = T> {
-    let values = names.iter().map(|&(name, value)| PossibleValue::new(name).help(help(value)));
-    PossibleValuesParser::new(values).try_map(|word| {
-        let named = names.iter().find(|(name, _)| *name == word);
-        named.map(|named| named.1).ok_or("no such name")
-    })
+    let values = all.map(|value| PossibleValue::new(name(value)).help(help(value)));
+    PossibleValuesParser::new(values).try_map(|word| word.parse::<T>())
 }
 
 impl ModelArgs {

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -7,11 +6,12 @@ use clap::Args;
 use effnet::unstable::file_name;
 use effnet::weights::{NamedTensor, Values, write_safetensors};
 
+use super::Status;
+use super::found::ImageArgs;
 use super::images::DecodeArgs;
 use super::model_args::ModelArgs;
 use super::output::complain;
 use super::preprocessing::PreprocessingArgs;
-use super::{Status, found};
 
 /// Write what a network would see of images
 ///
@@ -19,9 +19,8 @@ use super::{Status, found};
 /// If one image fails, nothing is written.
 #[derive(Debug, Args)]
 pub(super) struct Preprocess {
-    /// Images: files, folders (searched recursively), glob patterns, or - for standard input
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<OsString>,
+    #[command(flatten)]
+    images: ImageArgs,
     /// File to write
     #[arg(short, long, value_name = "FILE.safetensors")]
     output: PathBuf,
@@ -35,7 +34,7 @@ pub(super) struct Preprocess {
 
 impl Preprocess {
     pub(super) fn run(self) -> Result<Status> {
-        let found = found::find(&self.images);
+        let found = self.images.find();
         let images = &found.images;
         let options = self.decode.options();
         let preprocessor =

@@ -122,7 +122,7 @@ pub(crate) struct Norm {
 /// What has a mean and a standard deviation of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Statistics {
-    /// A group of so many channels, at all positions.
+    /// Groups of this number of channels, each at all positions.
     Groups(usize),
     /// A position, in all channels.
     Positions,

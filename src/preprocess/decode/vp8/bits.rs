@@ -38,7 +38,7 @@ impl<'a> Bits<'a> {
         self.behind += 8;
     }
 
-    /// A bit that is zero with a probability of so many in 256.
+    /// A bit that is zero with a probability of `probability / 256`.
     #[inline]
     pub(super) fn bit(&mut self, probability: u8) -> bool {
         if self.behind < 0 {

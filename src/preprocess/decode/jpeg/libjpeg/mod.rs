@@ -104,7 +104,7 @@ struct Coefficients {
 }
 
 /// Whether a decoder that knows no faults gives libjpeg's picture, by the markers of a stream with
-/// samples of so many bits and by what their segments say.
+/// samples of `bits` bits and by what their segments say.
 ///
 /// # Errors
 /// The fault for which libjpeg gives no picture, if it is one that a scan begins with.
