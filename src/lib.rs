@@ -29,6 +29,8 @@
 
 pub mod arch;
 pub mod conventions;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod engine;
 mod error;
 #[cfg(feature = "hub")]

@@ -28,8 +28,7 @@ pub enum EngineChoice {
     Candle,
 }
 
-/// What the products of the fused CPU engine are made of. Sums, activations and what is between layers
-/// are float32.
+/// What a network computes in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -37,9 +36,13 @@ pub enum Dtype {
     /// float32.
     #[default]
     F32,
-    /// bfloat16: weights and the inputs of pointwise and dense layers are rounded to it. Squeezed
-    /// channels, depthwise, Winograd's and the image's convolutions stay float32.
+    /// bfloat16. On the fused CPU engine, weights and the inputs of pointwise and dense layers are
+    /// rounded to it; sums, activations and what is between layers are float32, and squeezed channels,
+    /// depthwise, Winograd's and the image's convolutions stay float32. Elsewhere maps and weights are
+    /// bfloat16.
     Bf16,
+    /// float16, for maps and weights. Not on the fused CPU engine.
+    F16,
 }
 
 /// A device.
@@ -92,19 +95,20 @@ named!(EngineChoice, "engine", "auto, cpu and candle");
 
 impl Dtype {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::F32, Self::Bf16];
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::F16];
 
-    /// `f32` or `bf16`.
+    /// `f32`, `bf16` or `f16`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::F16 => "f16",
         }
     }
 }
 
-named!(Dtype, "dtype", "f32 and bf16");
+named!(Dtype, "dtype", "f32, bf16 and f16");
 
 impl FromStr for Device {
     type Err = UnknownName;
@@ -175,7 +179,7 @@ mod tests {
             assert_eq!((choice.to_string().as_str(), name.parse()), (name, Ok(choice)));
             assert_eq!(serde_json::to_string(&choice).unwrap(), format!("{name:?}"));
         }
-        for (name, dtype) in ["f32", "bf16"].into_iter().zip(Dtype::ALL) {
+        for (name, dtype) in ["f32", "bf16", "f16"].into_iter().zip(Dtype::ALL) {
             assert_eq!((dtype.to_string().as_str(), name.parse()), (name, Ok(dtype)));
             assert_eq!(serde_json::to_string(&dtype).unwrap(), format!("{name:?}"));
         }

@@ -13,6 +13,7 @@ mod find;
 mod input;
 mod load;
 mod preprocessor;
+mod target;
 
 pub(crate) use batch::only;
 pub use builder::ModelBuilder;

@@ -43,7 +43,20 @@ impl EfficientNet {
     ///
     /// A tensor that `vb` does not give.
     pub fn new(network: &Network, vb: &VarBuilder) -> Result<Self> {
-        let args = LayerArgs::from(network);
+        Self::with_args(network, LayerArgs::from(network), vb)
+    }
+
+    /// As [`new`](Self::new), from tensors into which the batch norms are folded
+    /// ([`BatchNormAct2d::folded`](super::layers::BatchNormAct2d::folded)): for inference only.
+    ///
+    /// # Errors
+    ///
+    /// A tensor that `vb` does not give.
+    pub fn folded(network: &Network, vb: &VarBuilder) -> Result<Self> {
+        Self::with_args(network, LayerArgs { folded: true, ..LayerArgs::from(network) }, vb)
+    }
+
+    fn with_args(network: &Network, args: LayerArgs, vb: &VarBuilder) -> Result<Self> {
         // Tensors are asked for in the order of the computation.
         let conv_stem = Conv2d::new(network.conv_stem(), network.pad_type, &vb.pp("conv_stem"))?;
         let bn1 = NormAct::new(network.stem_chs, args, Some(network.act), &vb.pp("bn1"))?;
@@ -60,7 +73,7 @@ impl EfficientNet {
             conv_stem,
             bn1,
             blocks,
-            head: Head::new(network, head_chs, vb)?,
+            head: Head::new(network, args, head_chs, vb)?,
             dropout: (network.drop_rate > 0.0).then(|| Dropout::new(network.drop_rate as f32)),
             classifier: match network.num_classes {
                 0 => None,

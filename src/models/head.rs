@@ -21,11 +21,15 @@ pub(super) enum Head {
 
 impl Head {
     /// Reads the head behind a last block of `in_chs` channels.
-    pub(super) fn new(network: &Network, in_chs: usize, vb: &VarBuilder) -> Result<Self> {
+    pub(super) fn new(
+        network: &Network,
+        args: LayerArgs,
+        in_chs: usize,
+        vb: &VarBuilder,
+    ) -> Result<Self> {
         let out_chs = network.num_features;
         let conv_head = || Conv2d::pointwise(in_chs, out_chs, &vb.pp("conv_head"));
-        let norm =
-            |name| NormAct::new(out_chs, LayerArgs::from(network), Some(network.act), &vb.pp(name));
+        let norm = |name| NormAct::new(out_chs, args, Some(network.act), &vb.pp(name));
         Ok(match network.head {
             arch::Head::ConvThenPool => Self::ConvThenPool(conv_head()?, norm("bn2")?),
             arch::Head::Pool => Self::Pool,

@@ -97,7 +97,7 @@ impl CpuEngine {
         let kernels =
             KernelTable::of(isa).ok_or_else(|| CpuError::Isa { word: isa.name().to_owned() })?;
         let pairs = match options.dtype {
-            Dtype::F32 => None,
+            Dtype::F32 | Dtype::F16 => None,
             Dtype::Bf16 => KernelTable::pairs(isa),
         };
         let graph = network.graph();

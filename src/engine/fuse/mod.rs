@@ -10,7 +10,7 @@
 
 mod join;
 #[cfg(test)]
-mod reference;
+pub(super) mod reference;
 mod weights;
 
 pub(crate) use join::{CannotFuse, fuse};

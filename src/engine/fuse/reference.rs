@@ -373,20 +373,26 @@ fn difference(network: &arch::Network, source: &dyn TensorSource) -> f32 {
 }
 
 /// Every architecture, those of more than 12 million parameters with fewer channels and blocks.
-#[test]
-fn equals_the_modules_on_every_architecture() {
-    for arch in arch::all() {
-        let mut network = arch.network(&NetworkOptions::default()).unwrap();
+pub(in crate::engine) fn small_networks() -> impl Iterator<Item = arch::Network> {
+    arch::all().iter().map(|arch| {
+        let network = arch.network(&NetworkOptions::default()).unwrap();
         let tensors = network.graph().tensors();
         let parameters = tensors.iter().map(|(_, shape)| shape.iter().product::<usize>());
-        if parameters.sum::<usize>() > 12_000_000 {
-            let depth_multiplier = DepthMultiplier::Uniform(0.3);
-            let channel_multiplier = 0.4 * arch.channel_multiplier;
-            let small = Arch { channel_multiplier, depth_multiplier, ..*arch };
-            network = small.network(&NetworkOptions::default()).unwrap();
+        if parameters.sum::<usize>() <= 12_000_000 {
+            return network;
         }
+        let depth_multiplier = DepthMultiplier::Uniform(0.3);
+        let channel_multiplier = 0.4 * arch.channel_multiplier;
+        let small = Arch { channel_multiplier, depth_multiplier, ..*arch };
+        small.network(&NetworkOptions::default()).unwrap()
+    })
+}
+
+#[test]
+fn equals_the_modules_on_every_architecture() {
+    for network in small_networks() {
         let difference = difference(&network, &seeded::Source::new(0));
-        assert!(difference <= 1e-4, "{}: {difference}", arch.name);
+        assert!(difference <= 1e-4, "{}: {difference}", network.name);
     }
 }
 

@@ -77,7 +77,8 @@ mod tests {
             has_skip: true,
             drop_path: 0.0,
         };
-        let args = LayerArgs { pad_type: PadType::Symmetric, norm: Norm::BatchNorm, bn_eps: 1e-5 };
+        let (pad_type, norm) = (PadType::Symmetric, Norm::BatchNorm);
+        let args = LayerArgs { pad_type, norm, bn_eps: 1e-5, folded: false };
         let vb = seeded::var_builder(0, DType::F32, &Device::Cpu);
         let xs = Tensor::from_vec(seeded::images(0, &[1, 4, 2, 1]), (1, 4, 2, 1), &Device::Cpu)?;
         let ys = MobileAttention::new(&block, args, &vb)?.forward_t(&xs, false)?;

@@ -51,10 +51,17 @@ pub struct LayerArgs {
     pub norm: Norm,
     /// Epsilon of the norms.
     pub bn_eps: f64,
+    /// Whether batch norms are read by [`BatchNormAct2d::folded`].
+    pub folded: bool,
 }
 
 impl From<&Network> for LayerArgs {
     fn from(network: &Network) -> Self {
-        Self { pad_type: network.pad_type, norm: network.norm, bn_eps: network.bn_eps }
+        Self {
+            pad_type: network.pad_type,
+            norm: network.norm,
+            bn_eps: network.bn_eps,
+            folded: false,
+        }
     }
 }

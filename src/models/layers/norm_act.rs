@@ -34,6 +34,9 @@ impl NormAct {
     ) -> Result<Self> {
         let eps = args.bn_eps;
         match args.norm {
+            Norm::BatchNorm if args.folded => {
+                BatchNormAct2d::folded(channels, act, vb).map(Self::BatchNorm)
+            }
             Norm::BatchNorm => BatchNormAct2d::new(channels, eps, act, vb).map(Self::BatchNorm),
             Norm::GroupNorm { group_size } => {
                 GroupNormAct::new(channels, group_size, eps, act, vb).map(Self::GroupNorm)

@@ -136,13 +136,15 @@ fn bf16_is_used_or_a_note_says_why_not() {
         Some("bf16") => assert_eq!(run.stderr, ""),
         _ => assert!(run.stderr.contains("does not multiply bf16: f32 is used"), "{}", run.stderr),
     }
-    let candle = ["bench", "efficientnet_lite0", "--dtype", "bf16", "--engine", "candle"];
-    let run = effnet(candle.iter().chain(&QUICK).chain(&["json"]));
+    let f16 = ["bench", "efficientnet_lite0", "--dtype", "f16"];
+    let run = effnet(f16.iter().chain(&QUICK).chain(&["json"]));
     let figures: Vec<Value> = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(figures[0]["dtype"], "f32");
-    assert!(
-        run.stderr.contains("note: the engine candle does not multiply bf16"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("does not multiply f16: f32 is used"), "{}", run.stderr);
+    for dtype in ["bf16", "f16"] {
+        let candle = ["bench", "efficientnet_lite0", "--dtype", dtype, "--engine", "candle"];
+        let run = effnet(candle.iter().chain(&QUICK).chain(&["json"]));
+        let figures: Vec<Value> = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!((figures[0]["dtype"].as_str(), run.stderr.as_str()), (Some(dtype), ""));
+    }
 }

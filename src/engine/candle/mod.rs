@@ -1,13 +1,18 @@
 //! The network as Candle modules, run as they are, on any device: the oracle of other engines.
 
+mod folded;
+
 use std::num::NonZero;
 
-use candle_core::{DeviceLocation, Tensor};
+use candle_core::{DType, DeviceLocation, Tensor};
 
+use self::folded::Folded;
 use super::{Capabilities, Device, Dtype, Engine, EngineError, Images, Output, Outputs};
+use crate::Error;
 use crate::arch::Network;
 use crate::models::EfficientNet;
 use crate::threads;
+use crate::weights::{TensorSource, WeightsError, var_builder};
 
 /// Runs the module tree on a Candle device. Outputs stay there.
 #[derive(Debug)]
@@ -17,11 +22,13 @@ pub struct CandleEngine {
     /// The names of the network's outputs.
     taps: Vec<String>,
     device: candle_core::Device,
+    /// The modules' tensors; outputs are float32.
+    dtype: Dtype,
     pool: rayon::ThreadPool,
 }
 
 impl CandleEngine {
-    /// An engine for `model`, which is `network` and lives on `device`.
+    /// An engine for `model`, which is `network` in float32 and lives on `device`.
     ///
     /// `threads` bounds the threads of a CPU; all cores for `None`, and fewer where the system starts
     /// fewer.
@@ -41,14 +48,49 @@ impl CandleEngine {
         let pool =
             threads::pool(threads).map_err(|source| EngineError::Threads { threads, source })?;
         let taps = network.graph().outputs();
-        Ok(Self { model, in_chans: network.in_chans, taps, device, pool })
+        Ok(Self { model, in_chans: network.in_chans, taps, device, dtype: Dtype::F32, pool })
+    }
+
+    /// The modules of `network` on `device`, with the tensors of `source` as `dtype`. In float32 on a CPU
+    /// they are timm's, one for one; elsewhere batch norms are folded, as a launch on a GPU costs more than
+    /// their arithmetic, and a variance in few bits would lose more.
+    ///
+    /// # Errors
+    ///
+    /// A tensor that is not given, a device that refuses, or threads that do not start.
+    pub(crate) fn load(
+        network: &Network,
+        source: &dyn TensorSource,
+        device: &candle_core::Device,
+        dtype: Dtype,
+        threads: Option<usize>,
+    ) -> Result<Self, Error> {
+        let build = |error: candle_core::Error| WeightsError::Build {
+            file: source.name(),
+            source: error.into(),
+        };
+        let graph = network.graph();
+        let of_tensors = candle_dtype(dtype);
+        let model = if device.is_cpu() && dtype == Dtype::F32 {
+            let vb = var_builder(source, &graph.tensors(), of_tensors, device)?;
+            EfficientNet::new(network, &vb).map_err(build)?
+        } else {
+            let folded = Folded::new(&graph, source).map_err(|e| EngineError::Run(Box::new(e)))?;
+            let vb = var_builder(&folded, folded.tensors(), of_tensors, device)?;
+            EfficientNet::folded(network, &vb).map_err(build)?
+        };
+        Ok(Self { dtype, ..Self::new(model, network, device.clone(), threads)? })
     }
 
     fn forward(&self, images: Images<'_>, outputs: &[&str]) -> Result<Outputs, EngineError> {
         let xs = Tensor::from_slice(&images.normalized(), &images.shape(), &self.device)?;
+        let xs = xs.to_dtype(candle_dtype(self.dtype))?;
         let tensors = self.model.forward_outputs(&xs, outputs, false)?;
-        let named = outputs.iter().map(|&name| name.to_owned());
-        Ok(named.zip(tensors.into_iter().map(Output::Candle)).collect())
+        let named = outputs.iter().zip(tensors);
+        let output = |(&name, tensor): (&&str, Tensor)| {
+            Ok((name.to_owned(), Output::Candle(tensor.to_dtype(DType::F32)?)))
+        };
+        named.map(output).collect()
     }
 }
 
@@ -61,7 +103,7 @@ impl Engine for CandleEngine {
                 DeviceLocation::Cuda { gpu_id } => Device::Cuda(gpu_id),
                 DeviceLocation::Metal { .. } => Device::Metal,
             },
-            dtype: Dtype::F32,
+            dtype: self.dtype,
             kernels: None,
             threads: self.pool.current_num_threads(),
             max_batch: None,
@@ -75,5 +117,13 @@ impl Engine for CandleEngine {
         }
         super::check_outputs(outputs, &self.taps)?;
         self.pool.install(|| self.forward(images, outputs))
+    }
+}
+
+fn candle_dtype(dtype: Dtype) -> DType {
+    match dtype {
+        Dtype::F32 => DType::F32,
+        Dtype::Bf16 => DType::BF16,
+        Dtype::F16 => DType::F16,
     }
 }

@@ -2,7 +2,13 @@
 //!
 //! Candle's grouped `conv2d` runs one convolution a channel, on every backend, so it is not used
 //! here. There are two forms of one arithmetic: whole-tensor operations, which are differentiable
-//! and right on every device, and a CPU operation that they check.
+//! and right on every device, and one operation a device (the CPU's below, `cuda.rs`, `metal.rs`), which
+//! they check.
+
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(feature = "metal")]
+mod metal;
 
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, Var, bail};
 use rayon::prelude::*;
@@ -23,8 +29,9 @@ pub struct Pads {
 /// Convolves every channel with a kernel of its own.
 ///
 /// `xs` is (N, C, H, W), `weight` (C, 1, k, k); the result is (N, C, H', W') with
-/// `H' = (H + top + bottom - k) / stride + 1`. float32 on the CPU takes a fast path, all else goes
-/// through [`depthwise_conv2d_portable`]; both can be differentiated.
+/// `H' = (H + top + bottom - k) / stride + 1`. float32 on the CPU, and float32, float16 and bfloat16 on
+/// CUDA and Metal, are one operation each; all else goes through [`depthwise_conv2d_portable`]. Both can
+/// be differentiated.
 ///
 /// # Errors
 ///
@@ -41,7 +48,13 @@ pub struct Pads {
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn depthwise_conv2d(xs: &Tensor, weight: &Tensor, stride: usize, pads: Pads) -> Result<Tensor> {
-    if matches!(xs.device(), Device::Cpu) && xs.dtype() == DType::F32 {
+    let has_operation = match xs.device() {
+        Device::Cpu => xs.dtype() == DType::F32,
+        Device::Cuda(_) | Device::Metal(_) => {
+            matches!(xs.dtype(), DType::F32 | DType::F16 | DType::BF16)
+        }
+    };
+    if has_operation && weight.dtype() == xs.dtype() {
         xs.contiguous()?.apply_op2(&weight.contiguous()?, DepthwiseConv2d { stride, pads })
     } else {
         depthwise_conv2d_portable(xs, weight, stride, pads)
@@ -128,6 +141,15 @@ impl Dims {
         let (phase_h, phase_w) = (out_h + reach, out_w + reach);
         Ok(Self { n, c, h, w, k, out_h, out_w, phase_h, phase_w })
     }
+
+    fn out_shape(&self) -> Shape {
+        (self.n, self.c, self.out_h, self.out_w).into()
+    }
+
+    #[cfg(any(feature = "cuda", feature = "metal"))]
+    fn out_len(&self) -> usize {
+        self.n * self.c * self.out_h * self.out_w
+    }
 }
 
 /// The CPU operation: one (image, channel) plane a task.
@@ -175,6 +197,45 @@ impl DepthwiseConv2d {
     }
 }
 
+/// The sizes of one convolution as the text in `body.h` has them.
+#[cfg(any(feature = "cuda", feature = "metal"))]
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+struct DeviceSizes {
+    count: u32,
+    c: u32,
+    h: u32,
+    w: u32,
+    out_h: u32,
+    out_w: u32,
+    k: u32,
+    stride: u32,
+    top: u32,
+    left: u32,
+}
+
+#[cfg(any(feature = "cuda", feature = "metal"))]
+impl DeviceSizes {
+    /// # Errors
+    ///
+    /// More than 2^32 outputs.
+    fn new(dims: &Dims, op: &DepthwiseConv2d) -> Result<Self> {
+        let n = |size: usize| u32::try_from(size).map_err(candle_core::Error::wrap);
+        Ok(Self {
+            count: n(dims.out_len())?,
+            c: n(dims.c)?,
+            h: n(dims.h)?,
+            w: n(dims.w)?,
+            out_h: n(dims.out_h)?,
+            out_w: n(dims.out_w)?,
+            k: n(dims.k)?,
+            stride: n(op.stride)?,
+            top: n(op.pads.top)?,
+            left: n(op.pads.left)?,
+        })
+    }
+}
+
 /// The elements of contiguous `storage` as float32.
 fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
@@ -208,7 +269,29 @@ impl CustomOp2 for DepthwiseConv2d {
                 self.plane(scratch, kernel, &dims, out);
             },
         );
-        Ok((CpuStorage::F32(out), (dims.n, dims.c, dims.out_h, dims.out_w).into()))
+        Ok((CpuStorage::F32(out), dims.out_shape()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &candle_core::CudaStorage,
+        l1: &Layout,
+        s2: &candle_core::CudaStorage,
+        l2: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        cuda::forward(self, (s1, l1), (s2, l2))
+    }
+
+    #[cfg(feature = "metal")]
+    fn metal_fwd(
+        &self,
+        s1: &candle_core::MetalStorage,
+        l1: &Layout,
+        s2: &candle_core::MetalStorage,
+        l2: &Layout,
+    ) -> Result<(candle_core::MetalStorage, Shape)> {
+        metal::forward(self, (s1, l1), (s2, l2))
     }
 
     fn bwd(

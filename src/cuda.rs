@@ -1,0 +1,230 @@
+//! CUDA kernels from their text: compiled by NVRTC for the device found, kept on disk by content.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaModule, DriverError};
+use candle_core::cuda_backend::cudarc::nvrtc::{Ptx, result as nvrtc, sys};
+use sha2::{Digest, Sha256};
+
+use crate::replace::Replacement;
+
+/// Turing's, the oldest that NVRTC 13 compiles for.
+const LEAST_CAPABILITY: (i32, i32) = (7, 5);
+
+/// The text of a module's kernels. It includes no headers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Text {
+    /// What NVRTC's messages call it.
+    pub(crate) name: &'static str,
+    /// In the order of their use.
+    pub(crate) files: &'static [&'static str],
+    /// `NAME` or `NAME=VALUE`.
+    pub(crate) defines: &'static [&'static str],
+}
+
+/// What stands between a text and its kernels.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CudaModuleError {
+    #[error(
+        "NVRTC {}.{} does not compile {name} for compute capability {}.{}: {log}",
+        version.0, version.1, capability.0, capability.1
+    )]
+    Compile { name: &'static str, version: (i32, i32), capability: (i32, i32), log: String },
+    #[error("NVRTC: {0:?}")]
+    Nvrtc(nvrtc::NvrtcError),
+    #[error("the CUDA driver: {0}")]
+    Driver(#[from] DriverError),
+}
+
+impl From<nvrtc::NvrtcError> for CudaModuleError {
+    fn from(error: nvrtc::NvrtcError) -> Self {
+        Self::Nvrtc(error)
+    }
+}
+
+/// Modules that this process has loaded, by device and content.
+static LOADED: LazyLock<Mutex<HashMap<(usize, String), Arc<CudaModule>>>> =
+    LazyLock::new(Mutex::default);
+
+impl Text {
+    /// The module of these kernels on the context's device. It is compiled once a machine, and loaded
+    /// once a process.
+    ///
+    /// # Errors
+    ///
+    /// A text that does not compile for the device, or a device that refuses the module.
+    pub(crate) fn load(
+        &self,
+        context: &Arc<CudaContext>,
+    ) -> Result<Arc<CudaModule>, CudaModuleError> {
+        let capability = context.compute_capability()?;
+        let version = nvrtc_version()?;
+        let key = self.key(capability, version);
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = (context.ordinal(), key);
+        if let Some(module) = loaded.get(&at) {
+            return Ok(Arc::clone(module));
+        }
+        let folder = cache_folder();
+        let file = folder.as_ref().map(|folder| folder.join(format!("{}.cubin", at.1)));
+        let cubin = match file.as_deref().and_then(read) {
+            Some(cubin) => cubin,
+            None => {
+                let cubin = self.compile(capability, version)?;
+                if let Some(file) = &file {
+                    write(file, &cubin);
+                }
+                cubin
+            }
+        };
+        let module = context.load_module(Ptx::from_binary(cubin))?;
+        loaded.insert(at, Arc::clone(&module));
+        Ok(module)
+    }
+
+    fn source(&self) -> String {
+        self.files.concat()
+    }
+
+    fn options(&self, (major, minor): (i32, i32)) -> Vec<String> {
+        let defines = self.defines.iter().map(|define| format!("--define-macro={define}"));
+        let arch = format!("--gpu-architecture=sm_{major}{minor}");
+        [arch, "--std=c++17".to_owned()].into_iter().chain(defines).collect()
+    }
+
+    /// Everything that the machine code depends on.
+    fn key(&self, capability: (i32, i32), version: (i32, i32)) -> String {
+        let mut hash = Sha256::new();
+        hash.update(format!("{version:?} {:?}\n", self.options(capability)));
+        hash.update(self.source());
+        format!("{:x}", hash.finalize())
+    }
+
+    fn compile(
+        &self,
+        capability: (i32, i32),
+        version: (i32, i32),
+    ) -> Result<Vec<u8>, CudaModuleError> {
+        let source = CString::new(self.source()).unwrap_or_default();
+        let name = CString::new(self.name).unwrap_or_default();
+        let program = Program(nvrtc::create_program(&source, Some(&name))?);
+        // SAFETY: the program lives until the end of this function.
+        if let Err(error) = unsafe { nvrtc::compile_program(program.0, &self.options(capability)) }
+        {
+            let log = program.log().unwrap_or_else(|| format!("{error:?}"));
+            return Err(CudaModuleError::Compile { name: self.name, version, capability, log });
+        }
+        let mut size = 0;
+        // SAFETY: the program is compiled, and `cubin` has the size that NVRTC says.
+        unsafe {
+            sys::nvrtcGetCUBINSize(program.0, &raw mut size).result()?;
+            let mut cubin = vec![0u8; size];
+            sys::nvrtcGetCUBIN(program.0, cubin.as_mut_ptr().cast()).result()?;
+            Ok(cubin)
+        }
+    }
+}
+
+struct Program(sys::nvrtcProgram);
+
+impl Program {
+    /// What the compiler said, on one line.
+    fn log(&self) -> Option<String> {
+        // SAFETY: the program is alive.
+        let log = unsafe { nvrtc::get_program_log(self.0) }.ok()?;
+        let bytes: Vec<u8> = log.iter().map(|&c| c as u8).take_while(|&c| c != 0).collect();
+        let text = String::from_utf8_lossy(&bytes);
+        Some(text.lines().map(str::trim).collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // SAFETY: nothing uses the program after its owner.
+        let _ = unsafe { nvrtc::destroy_program(self.0) };
+    }
+}
+
+/// The version of the NVRTC that is loaded.
+pub(crate) fn nvrtc_version() -> Result<(i32, i32), CudaModuleError> {
+    let (mut major, mut minor) = (0, 0);
+    // SAFETY: both are written before the return.
+    unsafe { sys::nvrtcVersion(&raw mut major, &raw mut minor).result()? };
+    Ok((major, minor))
+}
+
+/// Where compiled kernels are kept: `effnet/kernels` in the user's cache; `None` without a home.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")))?;
+    Some(cache.join("effnet/kernels"))
+}
+
+/// What a file of the cache holds, if it is whole: its digest, then the machine code.
+fn read(file: &Path) -> Option<Vec<u8>> {
+    let bytes = fs::read(file).ok()?;
+    let (digest, cubin) = bytes.split_at_checked(32)?;
+    (Sha256::digest(cubin)[..] == *digest).then(|| cubin.to_vec())
+}
+
+/// Keeps machine code, where the folder can be written to: without it, the next process compiles again.
+fn write(file: &Path, cubin: &[u8]) {
+    let keep = || -> std::io::Result<()> {
+        fs::create_dir_all(file.parent().unwrap_or(file))?;
+        let mut kept = Replacement::begin(file)?;
+        kept.write_all(&Sha256::digest(cubin))?;
+        kept.write_all(cubin)?;
+        kept.finish()
+    };
+    let _ = keep();
+}
+
+/// Whether CUDA device `number` can be used; if not, why.
+pub(crate) fn check_device(number: usize) -> Result<(), String> {
+    use candle_core::cuda_backend::cudarc::driver::{result, sys};
+
+    let explain = |error: DriverError| {
+        match error.0 {
+        sys::CUresult::CUDA_ERROR_NO_DEVICE => "the machine has no NVIDIA GPU".to_owned(),
+        sys::CUresult::CUDA_ERROR_STUB_LIBRARY => {
+            "no NVIDIA driver is installed: what the program has found is the toolkit's stub".to_owned()
+        }
+        sys::CUresult::CUDA_ERROR_INSUFFICIENT_DRIVER
+        | sys::CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
+            "the NVIDIA driver is too old for it, or another one than the running kernel's: update it, or restart".to_owned()
+        }
+        _ => format!("the NVIDIA driver says: {error}"),
+    }
+    };
+    result::init().map_err(explain)?;
+    let (built, mut driver) = (sys::CUDA_VERSION, 0);
+    // SAFETY: the version is written before the return.
+    unsafe { sys::cuDriverGetVersion(&raw mut driver) }.result().map_err(explain)?;
+    let text = |version: i32| format!("{}.{}", version / 1000, version % 1000 / 10);
+    // A driver runs all programs that were built for its major version.
+    if driver / 1000 < built as i32 / 1000 {
+        return Err(format!(
+            "the NVIDIA driver is for CUDA {}, and effnet was built for {}: update the driver",
+            text(driver),
+            text(built as i32)
+        ));
+    }
+    let count = CudaContext::device_count().map_err(explain)?;
+    if usize::try_from(count).is_ok_and(|count| number >= count) {
+        return Err(format!("the machine has {count} NVIDIA GPUs, numbered from 0"));
+    }
+    let context = CudaContext::new(number).map_err(explain)?;
+    let (major, minor) = context.compute_capability().map_err(explain)?;
+    if (major, minor) < LEAST_CAPABILITY {
+        let (least_major, least_minor) = LEAST_CAPABILITY;
+        return Err(format!(
+            "the GPU has compute capability {major}.{minor}, and effnet needs {least_major}.{least_minor}"
+        ));
+    }
+    Ok(())
+}
