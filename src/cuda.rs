@@ -1,4 +1,7 @@
-//! CUDA kernels from their text: compiled by NVRTC for the device found, kept on disk by content.
+//! CUDA kernels from their text: compiled by NVRTC for the device found, kept on disk by content; and whether
+//! a device can be used.
+
+#![allow(unsafe_code, reason = "NVRTC's functions take pointers")]
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -7,7 +10,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaModule, DriverError};
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaContext, CudaModule, DriverError, result as driver, sys as driver_sys,
+};
 use candle_core::cuda_backend::cudarc::nvrtc::{Ptx, result as nvrtc, sys};
 use sha2::{Digest, Sha256};
 
@@ -186,32 +191,28 @@ fn write(file: &Path, cubin: &[u8]) {
 
 /// Whether CUDA device `number` can be used; if not, why.
 pub(crate) fn check_device(number: usize) -> Result<(), String> {
-    use candle_core::cuda_backend::cudarc::driver::{result, sys};
-
-    let explain = |error: DriverError| {
-        match error.0 {
-        sys::CUresult::CUDA_ERROR_NO_DEVICE => "the machine has no NVIDIA GPU".to_owned(),
-        sys::CUresult::CUDA_ERROR_STUB_LIBRARY => {
-            "no NVIDIA driver is installed: what the program has found is the toolkit's stub".to_owned()
+    let explain = |error: DriverError| match error.0 {
+        driver_sys::CUresult::CUDA_ERROR_NO_DEVICE => "the machine has no NVIDIA GPU".to_owned(),
+        driver_sys::CUresult::CUDA_ERROR_STUB_LIBRARY => {
+            "no NVIDIA driver is installed: what the program has found is the toolkit's stub"
+                .to_owned()
         }
-        sys::CUresult::CUDA_ERROR_INSUFFICIENT_DRIVER
-        | sys::CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
-            "the NVIDIA driver is too old for it, or another one than the running kernel's: update it, or restart".to_owned()
+        driver_sys::CUresult::CUDA_ERROR_SYSTEM_DRIVER_MISMATCH => {
+            "the NVIDIA driver's two halves have different versions: restart the machine".to_owned()
         }
         _ => format!("the NVIDIA driver says: {error}"),
-    }
     };
-    result::init().map_err(explain)?;
-    let (built, mut driver) = (sys::CUDA_VERSION, 0);
+    driver::init().map_err(explain)?;
+    let (built, mut version) = (driver_sys::CUDA_VERSION as i32, 0);
     // SAFETY: the version is written before the return.
-    unsafe { sys::cuDriverGetVersion(&raw mut driver) }.result().map_err(explain)?;
+    unsafe { driver_sys::cuDriverGetVersion(&raw mut version) }.result().map_err(explain)?;
     let text = |version: i32| format!("{}.{}", version / 1000, version % 1000 / 10);
     // A driver runs all programs that were built for its major version.
-    if driver / 1000 < built as i32 / 1000 {
+    if version / 1000 < built / 1000 {
         return Err(format!(
             "the NVIDIA driver is for CUDA {}, and effnet was built for {}: update the driver",
-            text(driver),
-            text(built as i32)
+            text(version),
+            text(built)
         ));
     }
     let count = CudaContext::device_count().map_err(explain)?;

@@ -22,6 +22,12 @@ pub fn file_name(path: &Path) -> String {
     text
 }
 
+/// What an error of Candle's says: it appends a backtrace where the environment asks for one.
+#[cfg(feature = "candle")]
+pub(crate) fn first_line(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
 /// Whether a terminal acts on a character instead of showing it: control characters, and those that
 /// turn the direction of the text around them or end its line.
 pub fn is_obeyed(c: char) -> bool {

@@ -65,7 +65,6 @@ pub enum EngineError {
 #[cfg(feature = "candle")]
 impl From<candle_core::Error> for EngineError {
     fn from(error: candle_core::Error) -> Self {
-        // Candle appends a backtrace where the environment asks for one.
-        Self::Run(error.to_string().lines().next().unwrap_or_default().into())
+        Self::Run(crate::text::first_line(&error).into())
     }
 }

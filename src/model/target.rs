@@ -67,8 +67,7 @@ impl Target {
 fn open(device: Device) -> Result<candle_core::Device, String> {
     use candle_core::Device as Candle;
 
-    // Candle appends a backtrace where the environment asks for one.
-    let line = |e: candle_core::Error| e.to_string().lines().next().unwrap_or_default().to_owned();
+    let line = |error: candle_core::Error| crate::text::first_line(&error);
     match device {
         Device::Cpu => Ok(Candle::Cpu),
         #[cfg(feature = "cuda")]

@@ -11,6 +11,7 @@ use half::{bf16, f16};
 use super::check::compare;
 use super::report::LoadReport;
 use super::{Checkpoint, Renaming, TensorSource, WeightsError, seeded};
+use crate::text::first_line;
 
 /// A [`VarBuilder`] of these tensors of a source, read once, as `dtype` on `device`.
 ///
@@ -64,7 +65,7 @@ pub fn load<M>(
 ) -> Result<(M, LoadReport), WeightsError> {
     let cannot = |source: candle_core::Error| WeightsError::Build {
         file: checkpoint.file().to_owned(),
-        source: source.into(),
+        source: first_line(&source).into(),
     };
     let (tensors, built) = probe(&build);
     // A model that stopped half-way has not asked for all that it will use.
@@ -190,7 +191,7 @@ fn place(
         .map_err(|source| WeightsError::Device {
             file: file.to_owned(),
             tensor: name.to_owned(),
-            source: source.into(),
+            source: first_line(&source).into(),
         })
 }
 
@@ -206,7 +207,7 @@ impl TensorSource for VarBuilder<'_> {
         };
         let error = |source: candle_core::Error| WeightsError::Build {
             file: name.to_owned(),
-            source: source.into(),
+            source: first_line(&source).into(),
         };
         read().map_err(error)
     }

@@ -11,6 +11,7 @@ use super::{Capabilities, Device, Dtype, Engine, EngineError, Images, Output, Ou
 use crate::Error;
 use crate::arch::Network;
 use crate::models::EfficientNet;
+use crate::text::first_line;
 use crate::threads;
 use crate::weights::{TensorSource, WeightsError, var_builder};
 
@@ -67,7 +68,7 @@ impl CandleEngine {
     ) -> Result<Self, Error> {
         let build = |error: candle_core::Error| WeightsError::Build {
             file: source.name(),
-            source: error.into(),
+            source: first_line(&error).into(),
         };
         let graph = network.graph();
         let of_tensors = candle_dtype(dtype);

@@ -1,5 +1,8 @@
 //! Depthwise convolution as one CUDA kernel.
 
+#![allow(unsafe_code, reason = "a launch is as safe as its arguments")]
+
+use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, LaunchConfig, PushKernelArg};
 use candle_core::cuda_backend::{CudaDType, WrapErr};
 use candle_core::{CudaStorage, DType, Error, Layout, Result, Shape, bail};
