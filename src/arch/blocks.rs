@@ -152,6 +152,25 @@ impl Conv {
         }
     }
 
+    /// Zeros before the first of `size` rows, and columns alike, in a network of `pad_type`.
+    ///
+    /// ```
+    /// use effnet::arch::{Conv, PadType};
+    /// let conv = Conv { in_chs: 3, out_chs: 32, kernel_size: 3, stride: 2, groups: 1 };
+    /// assert_eq!(conv.pad_before(PadType::Symmetric, 224), 1);
+    /// assert_eq!(conv.pad_before(PadType::Same, 224), 0);
+    /// ```
+    #[must_use]
+    pub const fn pad_before(&self, pad_type: PadType, size: usize) -> usize {
+        match self.pad_type(pad_type) {
+            PadType::Symmetric => (self.stride + self.kernel_size - 2) / 2,
+            PadType::Same => {
+                let last = size.div_ceil(self.stride).saturating_sub(1) * self.stride;
+                (last + self.kernel_size).saturating_sub(size) / 2
+            }
+        }
+    }
+
     /// Elements of the weight.
     #[must_use]
     pub const fn weight_len(&self) -> usize {

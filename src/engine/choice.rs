@@ -106,6 +106,15 @@ impl Dtype {
             Self::F16 => "f16",
         }
     }
+
+    /// Bytes of a number.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 | Self::F16 => 2,
+        }
+    }
 }
 
 named!(Dtype, "dtype", "f32, bf16 and f16");

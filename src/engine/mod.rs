@@ -7,6 +7,8 @@ mod choice;
 mod cpu;
 mod error;
 mod fuse;
+#[cfg(any(test, feature = "cuda"))]
+mod gpu;
 mod images;
 mod outputs;
 

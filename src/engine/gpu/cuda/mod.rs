@@ -1,0 +1,21 @@
+//! The plan on CUDA: its kernels are `kernels/*.cuh`, whose first lines are the contract with `launch.rs`.
+
+mod launch;
+
+pub(crate) use launch::{Arg, Launch, launch};
+
+/// The text of the kernels, in the order in which its files build on each other.
+pub(crate) const FILES: &[&str] = &[
+    include_str!("kernels/machine.cuh"),
+    include_str!("kernels/common.cuh"),
+    include_str!("kernels/product.cuh"),
+    include_str!("kernels/pointwise.cuh"),
+    include_str!("kernels/conv.cuh"),
+    include_str!("kernels/stem.cuh"),
+    include_str!("kernels/depthwise.cuh"),
+    include_str!("kernels/vectors.cuh"),
+    include_str!("kernels/context.cuh"),
+    include_str!("kernels/attention.cuh"),
+    include_str!("kernels/maps.cuh"),
+    include_str!("kernels/norms.cuh"),
+];
