@@ -388,7 +388,10 @@ fn refused(tensors: &[(String, Vec<usize>)]) -> String {
 #[test]
 fn checkpoints_that_are_not_what_they_seem_are_refused() {
     let error = refused(&resnet50());
-    assert!(error.contains("not a network of this family: by no convention (timm, "), "{error}");
+    assert!(
+        error.contains("not a network of this family: its names match no convention (timm, "),
+        "{error}"
+    );
     assert!(error.contains("it has `conv1.weight`, `bn1.weight`, `bn1.bias`, ..."), "{error}");
     assert!(refused(&[]).contains("it has no tensors"));
 
@@ -433,7 +436,7 @@ fn checkpoints_that_are_not_what_they_seem_are_refused() {
         let message = format!("{shape:?} in the file, {wanted:?} in the model");
         let error = refused(&transposed);
         assert!(error.contains(" 0 missing, 0 unexpected, 1 misshapen"), "{error}");
-        assert!(error.contains("begin alike the nearest is "), "{error}");
+        assert!(error.contains("begin like it, the nearest is "), "{error}");
         assert!(error.contains(&message), "{error}");
     }
 }
