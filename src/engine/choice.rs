@@ -1,4 +1,4 @@
-//! What runs a network, where and in which numbers: enums with names.
+//! What runs a network, where, and in which number type: enums with names.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,8 +28,8 @@ pub enum EngineChoice {
     Candle,
 }
 
-/// What the products of the fused CPU engine are made of. Sums, activations and what is between layers
-/// are float32.
+/// The number type of the fused CPU engine's products. Sums, activations and the maps between
+/// layers are float32.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -37,8 +37,8 @@ pub enum Dtype {
     /// float32.
     #[default]
     F32,
-    /// bfloat16: weights and the inputs of pointwise and dense layers are rounded to it. Squeezed
-    /// channels, depthwise, Winograd's and the image's convolutions stay float32.
+    /// bfloat16: weights and the inputs of pointwise and dense layers are rounded to it.
+    /// Squeeze-excitation, and depthwise, Winograd and stem convolutions, stay float32.
     Bf16,
 }
 
@@ -66,7 +66,8 @@ pub enum Device {
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum DeviceChoice {
-    /// The first that this program was built for and that the machine has, the CPU last.
+    /// The first device that this program was built for and that the machine has; the CPU comes
+    /// last.
     #[default]
     Auto,
     /// This one.
