@@ -2,8 +2,8 @@
 
 use crate::weights::{TensorSource, WeightsError};
 
-/// The tensors of a layer. What it computes from its inputs is `((weight x input + bias) normed) *
-/// factor * gamma`, each if there is one.
+/// The tensors of a layer. What it computes from its inputs is
+/// `((weight x input + bias) normed) * factor * gamma`, each if there is one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Weights {
     /// Names and shapes of the weights, one per convolution.

@@ -1,8 +1,8 @@
 //! `preprocessor_config.json`: how transformers' image processors prepare images.
 //!
-//! Rescaling and both normalizations amount to one: `(pixel * rescale_factor - offset - mean) /
-//! std`, divided by `std` once more for `include_top`, is timm's `(pixel / 255 - mean) / std` with
-//! other numbers.
+//! Rescaling and both normalizations amount to one:
+//! `(pixel * rescale_factor - offset - mean) / std`, divided by `std` once more for `include_top`,
+//! is timm's `(pixel / 255 - mean) / std` with other numbers.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -199,8 +199,8 @@ impl Config {
     }
 }
 
-/// The share of the resized sides that the crop keeps: the one for which timm's `floor(crop /
-/// crop_pct)` gives back those sides.
+/// The share of the resized sides that the crop keeps: the one for which timm's
+/// `floor(crop / crop_pct)` gives back those sides.
 fn crop_pct(crop: [usize; 2], resized: [usize; 2]) -> Result<f64, Refusal> {
     let gives = |crop_pct: &f64| {
         let side = |side: usize| (side as f64 / crop_pct).floor() as usize;

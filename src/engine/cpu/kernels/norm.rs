@@ -75,8 +75,8 @@ unsafe fn moments_of<S: Simd, const N: usize>(m: &Moments, vec: usize) -> usize 
     N
 }
 
-/// `out = (from - mean) * scale + shift` over rows of vectors, or with `from * sigmoid(gate *
-/// from)` in place of the difference.
+/// `out = (from - mean) * scale + shift` over rows of vectors, or with
+/// `from * sigmoid(gate * from)` in place of the difference.
 #[derive(Debug)]
 pub(in super::super) struct Normalize {
     /// The first value; rows are as far from each other as those of `out`, which may be the same.

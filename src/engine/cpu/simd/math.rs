@@ -8,8 +8,8 @@ use crate::arch::Activation;
 /// normal floats.
 const BOUND: f32 = 125.0;
 
-/// `2^(x * scale)`, with the exponent clamped to ±125, to a relative error of `(2 + |x * scale|) *
-/// 6e-8`, as a product of two factors; for NaN the second is NaN.
+/// `2^(x * scale)`, with the exponent clamped to ±125, to a relative error of
+/// `(2 + |x * scale|) * 6e-8`, as a product of two factors; for NaN the second is NaN.
 ///
 /// # Safety
 ///
