@@ -324,7 +324,7 @@ fn an_ambiguous_file_lists_the_candidates() {
     let error = recognize(&file, None, None).unwrap_err().to_string();
     assert!(
         error.ends_with(
-            "its tensors are those of 2 models, which compute differently: name one of \
+            "its tensors match 2 models, which compute differently: name one of \
              efficientnet_b0 (efficientnet_b0 of torchvision), tf_efficientnet_b0 (efficientnet-b0 \
              of candle-transformers)"
         ),
