@@ -23,7 +23,7 @@ const MAX_FACTS: usize = 16 << 20;
 const VALUE: usize = 16;
 /// What Lightning keeps besides the weights; a module in it is not part of the network.
 const FACTS: [&str; 2] = ["hyper_parameters", "datamodule_hyper_parameters"];
-/// Where PyTorch's modules keep their tensors, and which of these are not saved.
+/// Where PyTorch's modules keep their tensors, the names of those not saved, and inner modules.
 const TENSORS: [&str; 2] = ["_parameters", "_buffers"];
 const NOT_SAVED: &str = "_non_persistent_buffers_set";
 const MODULES: &str = "_modules";
