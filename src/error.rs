@@ -1,4 +1,4 @@
-//! The library's error: one variant a cause, each of one line that says what to do next.
+//! The library's error: one variant per cause, each a single line that says what to do next.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::pretrained::PretrainedError;
 use crate::text::file_name;
 use crate::weights::WeightsError;
 
-/// What an [`Error`] is about, for whoever answers a request with a status.
+/// What an [`Error`] is about, for code that answers a request with a status.
 ///
 /// ```
 /// use effnet::ErrorKind;
@@ -37,7 +37,7 @@ pub enum ErrorKind {
     Model,
     /// The device.
     Device,
-    /// Threads that the system does not start now; later it may.
+    /// The system will not start the threads now; it may later.
     Overloaded,
     /// A fault of this library or of what it runs on.
     Internal,
@@ -66,10 +66,10 @@ pub enum Error {
     /// The model's class labels.
     #[error(transparent)]
     Labels(#[from] LabelError),
-    /// Class names that were asked for and do not fit the model.
+    /// Class names given by the caller that do not fit the model.
     #[error("`ModelBuilder::labels`: {0}")]
     GivenLabels(LabelError),
-    /// A network without classifier was asked for classes.
+    /// A network without a classifier was asked for classes.
     #[error(
         "{model} has no classifier: its outputs are features, not classes; `Model::embed` returns them"
     )]
@@ -86,7 +86,7 @@ pub enum Error {
         /// The model.
         model: String,
     },
-    /// Probabilities were asked of outputs that are no logits.
+    /// Probabilities were asked for, but the activation is none.
     #[error(
         "the activation none makes no probabilities: ask for the logits, or give `ModelBuilder::activation` sigmoid or softmax"
     )]
@@ -102,7 +102,7 @@ pub enum Error {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A model without weights: timm lists the architecture, nobody has published weights.
+    /// A model without weights: timm lists the architecture, but nobody has published weights.
     #[error(
         "{model} has no pretrained weights: set `ModelBuilder::weights` to a checkpoint, \
          or to `seeded:N` for generated ones"
@@ -111,7 +111,7 @@ pub enum Error {
         /// The model.
         model: String,
     },
-    /// An architecture that timm has and this library has not.
+    /// An architecture that timm has and this library lacks.
     #[error("architecture {architecture} is not built in; `effnet models` lists those that are")]
     Unbuilt {
         /// The architecture.
@@ -130,7 +130,7 @@ pub enum Error {
         /// Its repository on the hub.
         repo: String,
     },
-    /// A file of another number of classes than the caller's.
+    /// A file whose number of classes is not the caller's.
     #[error(
         "{file}: its classifier has {found} classes, the model was built for {asked}: \
          set `ModelBuilder::num_classes` to {found}"
@@ -143,7 +143,7 @@ pub enum Error {
         /// Classes that were asked for.
         asked: usize,
     },
-    /// A checkpoint as the model, and another as its weights.
+    /// One checkpoint was named as the model and another as its weights.
     #[error(
         "{}: this is a file of weights, and another is given: name one of them",
         file_name(model)
@@ -165,8 +165,8 @@ pub enum Error {
         /// Its value.
         value: String,
     },
-    /// A `seeded:` source whose number is no number.
-    #[error("weights {0:?}: after `seeded:` stands a whole number, such as seeded:0")]
+    /// A `seeded:` source without a whole number.
+    #[error("weights {0:?}: `seeded:` needs a whole number after it, such as seeded:0")]
     Seed(String),
     /// A device that is not compiled in or does not answer.
     #[error("device {device:?} is not available: {reason}")]

@@ -18,7 +18,7 @@
 //! # Ok::<(), effnet::Error>(())
 //! ```
 //!
-//! The rooms behind it can be used alone:
+//! The modules behind it can be used on their own:
 //!
 //! - [`preprocess`]: from encoded bytes to the network's input, with Pillow's bytes;
 //! - [`arch`]: the architectures as data, `models`: as Candle modules (with the feature `candle`);

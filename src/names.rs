@@ -1,6 +1,6 @@
 //! Enums whose values have names.
 
-/// A name that none of an enum's values has.
+/// A name that belongs to none of an enum's values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no {what} is called {name:?}: {known} are")]
 pub struct UnknownName {
@@ -15,7 +15,8 @@ impl UnknownName {
     }
 }
 
-/// `FromStr` and `Display` of an enum by its `ALL` and `name`: what it names, and the names that there are.
+/// `FromStr` and `Display` of an enum, from its `ALL` and `name`. The literals are what the enum
+/// names, and its names.
 macro_rules! named {
     ($type:ty, $what:literal, $known:literal) => {
         impl std::str::FromStr for $type {
@@ -37,7 +38,7 @@ macro_rules! named {
     };
 }
 
-/// serde's names are those that are parsed and shown.
+/// serde uses the same names as parsing and display.
 macro_rules! as_string {
     ($type:ty) => {
         impl TryFrom<String> for $type {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// What will replace a file: written under a temporary name beside it and renamed when it is whole, so
-/// that neither a reader nor an interrupted run ever sees half a file, and a map of the older one stays
-/// valid. Dropped before that, it leaves nothing.
+/// A file's replacement. It is written under a temporary name in the same folder and renamed when
+/// it is whole, so no reader and no interrupted run ever sees half a file, and a memory map of the
+/// old file stays valid. If it is dropped before that, it leaves nothing behind.
 #[derive(Debug)]
 pub struct Replacement {
     path: PathBuf,
@@ -17,13 +17,13 @@ pub struct Replacement {
 }
 
 impl Replacement {
-    /// Begins what will be at `path`.
+    /// Begins the file that will be at `path`.
     ///
     /// # Errors
     ///
-    /// A path of a folder, a pipe or a device, or the system's refusal.
+    /// The path is a folder, a pipe or a device, or the system refuses.
     pub fn begin(path: &Path) -> io::Result<Self> {
-        // A rename would put a file in the place of /dev/null or of a pipe.
+        // A rename would replace /dev/null or a pipe with a file.
         if path.metadata().is_ok_and(|m| !m.is_file()) {
             return Err(io::Error::other("it exists and is not a regular file"));
         }
@@ -34,17 +34,17 @@ impl Replacement {
         hidden.push(".");
         let mut builder = tempfile::Builder::new();
         builder.prefix(&hidden).suffix(".tmp");
-        // With the permissions of any new file, where a temporary one has its owner's alone.
+        // With the permissions of any new file; only its owner may read a temporary one.
         let create = |path: &Path| File::create_new(path);
         let file = builder.make_in(folder.unwrap_or(Path::new(".")), create)?;
         Ok(Self { path: path.to_owned(), file: BufWriter::with_capacity(1 << 20, file) })
     }
 
-    /// Puts it in its place.
+    /// Puts the file in its place.
     ///
     /// # Errors
     ///
-    /// The system's; nothing has changed then.
+    /// The system's error; nothing has changed then.
     pub fn finish(self) -> io::Result<()> {
         let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.as_file().sync_data()?;
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
-    /// A file that cannot be put in its place leaves nothing either.
+    /// A file that cannot be put in its place leaves nothing behind either.
     #[test]
     fn a_file_whose_place_is_taken_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
-    /// Others may read it as they may any file that the user makes.
+    /// Others may read it like any file that the user makes.
     #[cfg(unix)]
     #[test]
     fn a_finished_file_has_the_permissions_of_any_other() {

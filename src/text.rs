@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-/// A file's name as messages and results show it, so that no two names look alike and a terminal
-/// obeys none: a byte that is not UTF-8, and each byte of a character that a terminal obeys, is
-/// `\xNN` with two hexadecimal digits. So that this can be undone, a backslash that stands before
-/// `xNN` in the name itself is `\x5C`.
+/// A file's name as messages and results show it, so that no two names look alike and none controls
+/// a terminal. A byte that is not UTF-8, and each byte of a character that a terminal obeys,
+/// becomes `\xNN` with two hexadecimal digits. So that this can be undone, a backslash before `xNN`
+/// in the name itself becomes `\x5C`.
 pub fn file_name(path: &Path) -> String {
     let mut text = String::new();
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
@@ -29,7 +29,7 @@ pub(crate) fn first_line(error: &candle_core::Error) -> String {
 }
 
 /// Whether a terminal acts on a character instead of showing it: control characters, and those that
-/// turn the direction of the text around them or end its line.
+/// change the direction of the text around them or end its line.
 pub fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
@@ -44,7 +44,7 @@ fn escape_byte(byte: u8, text: &mut String) {
     text.push_str(&format!("\\x{byte:02X}"));
 }
 
-/// Whether what follows a backslash makes an escape of it.
+/// Whether what follows a backslash makes it an escape.
 fn is_escape(rest: &[u8]) -> bool {
     matches!(rest, [b'x', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit())
 }

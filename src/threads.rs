@@ -4,11 +4,11 @@ use std::io;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// A pool of `threads` threads; where the system starts fewer, of half as many, and so on.
+/// A pool of `threads` threads; if the system will not start that many, of half as many, and so on.
 ///
 /// # Errors
 ///
-/// The system's, where it does not start one.
+/// The system's error, if it will not start even one.
 pub(crate) fn pool(threads: usize) -> io::Result<ThreadPool> {
     let pool = |threads| ThreadPoolBuilder::new().num_threads(threads).build();
     fewer(threads, pool).map_err(io::Error::other)

@@ -1,4 +1,5 @@
-//! What the command and `fuzz/` need of the library beyond its public surface. No part of it is promised.
+//! What the command and `fuzz/` need of the library beyond its public surface. None of it is
+//! stable.
 
 use serde_json::Value;
 
@@ -10,15 +11,15 @@ use crate::weights::Checkpoint;
 pub use crate::replace::Replacement;
 pub use crate::text::{escape, file_name, is_obeyed};
 
-/// A checkpoint of names and shapes, whose values cannot be read.
+/// A checkpoint of names and shapes only; its values cannot be read.
 pub fn checkpoint_of(tensors: Vec<(String, Vec<usize>)>) -> Checkpoint {
     Checkpoint::of_shapes(tensors)
 }
 
-/// Whether a checkpoint is that of an architecture.
+/// Checks that a checkpoint belongs to an architecture.
 ///
 /// # Errors
-/// As loading a classifier's.
+/// Those of loading a classifier.
 pub fn identify(checkpoint: &Checkpoint, architecture: &str) -> Result<(), ConvertError> {
     conventions::identify(checkpoint, architecture).map(drop)
 }
@@ -26,7 +27,7 @@ pub fn identify(checkpoint: &Checkpoint, architecture: &str) -> Result<(), Conve
 /// The `config.json` that [`Conversion::write_folder`](crate::conventions::Conversion::write_folder) writes.
 ///
 /// # Errors
-/// As it.
+/// Those of that method.
 pub fn folder_config(
     checkpoint: &Checkpoint,
     source: &MatchedConvention,

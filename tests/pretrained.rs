@@ -193,8 +193,8 @@ fn names_that_are_wrong() {
     for (text, part) in [
         ("", "empty"),
         ("  ", "empty"),
-        ("hf-hub:", "\"\" is no hub repository"),
-        ("hf-hub:repo", "\"repo\" is no hub repository"),
+        ("hf-hub:", "\"\" is not a hub repository"),
+        ("hf-hub:repo", "\"repo\" is not a hub repository"),
         ("hf-hub:org/re po", "' ' in \"re po\""),
         ("org/repo@", "no revision"),
         ("org/repo@a b", "' ' in revision"),

@@ -39,16 +39,12 @@ fn what_cannot_be_run_is_named_with_the_remedy() {
         ("fastai.pth", "a network of fastai's `vision_learner`", "with its own classifier"),
         ("fastai_timm.pth", "a network of fastai's `vision_learner`", "with its own classifier"),
         ("segmentation.pth", "a network for segmentation", "`model.encoder.state_dict()`"),
-        ("segmentation_timm.pth", "a network for segmentation", "name a whole one"),
-        ("peft.pth", "a model with adapters of peft's", "`merge_and_unload()`"),
-        (
-            "peft/adapter_model.safetensors",
-            "a model with adapters of peft's",
-            "`merge_and_unload()`",
-        ),
-        ("quantized.pth", "a quantized model", "the float model"),
+        ("segmentation_timm.pth", "a network for segmentation", "name a whole network"),
+        ("peft.pth", "a model with peft adapters", "`merge_and_unload()`"),
+        ("peft/adapter_model.safetensors", "a model with peft adapters", "`merge_and_unload()`"),
+        ("quantized.pth", "a model quantized", "the float model"),
         // Of which all but the classifier is there.
-        ("quantized_classifier.pth", "a quantized model", "the float model"),
+        ("quantized_classifier.pth", "a model quantized", "the float model"),
         ("mmpretrain.pth", "a network by MMPretrain's names", "train it with timm"),
         ("mmpretrain_mobilenet.pth", "a network by MMPretrain's names", "train it with timm"),
     ] {

@@ -159,7 +159,7 @@ fn two_tensors_of_one_name_are_named() {
     assert_eq!(
         error.to_string(),
         "the convention `efficientnet-pytorch` gives `blocks.1.0.conv_pw.weight` and \
-         `blocks.1.1.conv_pw.weight` one name, `_blocks.1._expand_conv.weight`"
+         `blocks.1.1.conv_pw.weight` the same name, `_blocks.1._expand_conv.weight`"
     );
 }
 
@@ -218,12 +218,9 @@ fn malformed_rules_name_the_token_and_the_template() {
             r#""{flat}.a" = "a""#,
             "unknown placeholder `{flat}` in `{flat}.a`: expected one of {rest}",
         ),
-        (r#""a.{rest}" = "b""#, "`{rest}` stands on one side only of `a.{rest}` = `b`"),
-        (r#""a" = "b.{rest}""#, "`{rest}` stands on one side only of `a` = `b.{rest}`"),
-        (
-            r#""a.{norm}" = "b.{rest}""#,
-            "`{norm}` stands on one side only of `a.{norm}` = `b.{rest}`",
-        ),
+        (r#""a.{rest}" = "b""#, "`{rest}` is on one side only of `a.{rest}` = `b`"),
+        (r#""a" = "b.{rest}""#, "`{rest}` is on one side only of `a` = `b.{rest}`"),
+        (r#""a.{norm}" = "b.{rest}""#, "`{norm}` is on one side only of `a.{norm}` = `b.{rest}`"),
         (r#""a" = "b[_{flat}""#, "`[_{flat}` without its other bracket in `b[_{flat}`"),
         (r#""a" = "b]""#, "`]` without its other bracket in `b]`"),
         (r#""a" = "b[_c]""#, "the optional part `_c` of `b[_c]` must hold a number"),
@@ -231,8 +228,8 @@ fn malformed_rules_name_the_token_and_the_template() {
         (r#""a" = "b{flat+}""#, "unknown placeholder `{flat+}`"),
         (r#""a" = "b{-flat}""#, "unknown placeholder `{-flat}`"),
         (r#""a" = "b{flat*2}""#, "unknown placeholder `{flat*2}`"),
-        (r#""a" = { name = "b", layout = "HWXO" }"#, "`HWXO` is no layout"),
-        (r#""a" = { name = "b", layout = "OCHW" }"#, "`OCHW` is no layout"),
+        (r#""a" = { name = "b", layout = "HWXO" }"#, "`HWXO` is not a layout"),
+        (r#""a" = { name = "b", layout = "OCHW" }"#, "`OCHW` is not a layout"),
         (
             r#""a.{norm}" = { name = "b.{norm}", layout = "OI" }"#,
             "`a.{norm}` has a layout of its own and takes its parameters from `{norm}`",
@@ -259,7 +256,7 @@ fn malformed_files_name_the_file_and_the_key() {
     for (text, word) in [
         ("name = 'x'".to_owned(), "source"),
         (good.replace("network", "netwrok"), "netwrok"),
-        (good.replace("blocks.ir", "blocks.ri"), "`ri` is no block kind"),
+        (good.replace("blocks.ir", "blocks.ri"), "`ri` is not a block kind"),
         (
             good.replace("net_lite0", "net_lite9"),
             "timm has no architecture `tf_efficientnet_lite9`",
@@ -269,8 +266,11 @@ fn malformed_files_name_the_file_and_the_key() {
             good.replace("lite0 = {}", "lite0 = { model_args = { bn_eps = -1.0 } }"),
             "architecture `tf_efficientnet_lite0`: bn_eps: -1; expected above 0, at most 1",
         ),
-        (good.replace("[parameters", "ignored = ['[']\n[parameters"), "`[` is no shell pattern: "),
-        (good.replace("'gamma'", "{ name = 'gamma', layout = 'HWO2' }"), "`HWO2` is no layout"),
+        (
+            good.replace("[parameters", "ignored = ['[']\n[parameters"),
+            "`[` is not a shell pattern: ",
+        ),
+        (good.replace("'gamma'", "{ name = 'gamma', layout = 'HWO2' }"), "`HWO2` is not a layout"),
         (good.replace("parameters.norm", "parameters.flat"), "`{flat}` is a placeholder of the"),
         (format!("{good}a = 3\n"), "did not match any variant"),
         (format!("{good}a = '1'\na = '2'\n"), "duplicate key"),

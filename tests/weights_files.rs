@@ -59,7 +59,7 @@ fn every_malformed_header_is_refused_with_the_tensors_name() {
         ),
         (two(&entry("b", "F32", "[1]", 12, 16), 16), "tensor `b` starts at byte 12"),
         (two(&entry("b", "F32", "[2]", 0, 8), 8), "tensor `b` starts at byte 0"),
-        (two(&entry("a", "F32", "[1]", 8, 12), 12), "the name `a` stands twice"),
+        (two(&entry("a", "F32", "[1]", 8, 12), 12), "the name `a` occurs twice"),
         (one(&entry("b", "F32", "[0]", 8, 0), 0), "tensor `b` starts at byte 8"),
         (
             one(&entry("b", "F32", "[3]", 0, 8), 8),
@@ -80,10 +80,10 @@ fn every_malformed_header_is_refused_with_the_tensors_name() {
         (one(&entry("b", "F4", "[3]", 0, 1), 1), "tensor `b` has the impossible shape [3]"),
         (one(&entry("b", "F32", "[-1]", 0, 8), 8), "`b`: invalid value"),
         (one(&entry("b", "Q4", "[1]", 0, 8), 8), "`b`: unknown variant `Q4`"),
-        (one(&entry(&"n".repeat(257), "F32", "[2]", 0, 8), 8), "nnn` is no name for a tensor"),
+        (one(&entry(&"n".repeat(257), "F32", "[2]", 0, 8), 8), "nnn` is not a name for a tensor"),
         (
             one(&entry(r"a\u001b[31m", "F32", "[2]", 0, 8), 8),
-            "`a\u{fffd}[31m` is no name for a tensor",
+            "`a\u{fffd}[31m` is not a name for a tensor",
         ),
         (one(&a, 7), "need 8 bytes, only 7 are there"),
         (one(&a, 9), "1 bytes follow the last tensor"),

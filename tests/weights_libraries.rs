@@ -324,7 +324,7 @@ fn an_ambiguous_file_lists_the_candidates() {
     let error = recognize(&file, None, None).unwrap_err().to_string();
     assert!(
         error.ends_with(
-            "its tensors are those of 2 models, which compute differently: name one of \
+            "its tensors match 2 models, which compute differently: name one of \
              efficientnet_b0 (efficientnet_b0 of torchvision), tf_efficientnet_b0 (efficientnet-b0 \
              of candle-transformers)"
         ),
@@ -388,7 +388,10 @@ fn refused(tensors: &[(String, Vec<usize>)]) -> String {
 #[test]
 fn checkpoints_that_are_not_what_they_seem_are_refused() {
     let error = refused(&resnet50());
-    assert!(error.contains("not a network of this family: by no convention (timm, "), "{error}");
+    assert!(
+        error.contains("not a network of this family: its names match no convention (timm, "),
+        "{error}"
+    );
     assert!(error.contains("it has `conv1.weight`, `bn1.weight`, `bn1.bias`, ..."), "{error}");
     assert!(refused(&[]).contains("it has no tensors"));
 
@@ -433,7 +436,7 @@ fn checkpoints_that_are_not_what_they_seem_are_refused() {
         let message = format!("{shape:?} in the file, {wanted:?} in the model");
         let error = refused(&transposed);
         assert!(error.contains(" 0 missing, 0 unexpected, 1 misshapen"), "{error}");
-        assert!(error.contains("begin alike the nearest is "), "{error}");
+        assert!(error.contains("begin like it, the nearest is "), "{error}");
         assert!(error.contains(&message), "{error}");
     }
 }

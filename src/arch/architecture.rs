@@ -15,13 +15,13 @@ pub enum DepthMultiplier {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NumFeatures {
-    /// As they stand.
+    /// This many.
     Fixed(usize),
     /// Scaled and rounded like every other width.
     Scaled(usize),
-    /// Scaled where that makes them more.
+    /// Scaled, unless that makes them fewer.
     AtLeast(usize),
-    /// Those of the last block.
+    /// As many as the last block's channels.
     LastBlock,
 }
 
@@ -31,7 +31,7 @@ pub enum NumFeatures {
 pub enum SeKind {
     /// Squeeze-and-excitation.
     SqueezeExcite {
-        /// Activation between its convolutions, where it is not the block's.
+        /// Activation between its convolutions, if not the block's.
         act: Option<Activation>,
         /// Activation after them.
         gate: Activation,
@@ -48,14 +48,14 @@ pub enum SeKind {
 pub enum RdRound {
     /// To nearest, ties to even.
     Nearest,
-    /// As unscaled widths: to a multiple of 8, losing at most `1 - round_limit`.
+    /// Like an unscaled width: to a multiple of 8, losing at most `1 - round_limit`.
     Divisible {
-        /// The least share kept.
+        /// The smallest share kept.
         round_limit: f64,
     },
 }
 
-/// An architecture: one row of the table, everything that tells it from its relatives.
+/// An architecture: one row of the table, with everything that sets it apart from its relatives.
 ///
 /// Fields are named after the arguments of timm's `EfficientNet` and of its `_gen_*` functions
 /// (`timm/models/efficientnet.py`), and of `MobileNetV3`
@@ -70,7 +70,7 @@ pub struct Arch {
     pub channel_multiplier: f64,
     /// Widths are rounded to multiples of this.
     pub channel_divisor: usize,
-    /// Rounding a width may not lose more than `1 - round_limit` of it; 0 for no limit.
+    /// Rounding may not lose more than `1 - round_limit` of a width; 0 for no limit.
     pub round_limit: f64,
     /// Depth multiplier.
     pub depth_multiplier: DepthMultiplier,
@@ -84,7 +84,7 @@ pub struct Arch {
     pub stem_kernel_size: usize,
     /// The stem keeps its width.
     pub fix_stem: bool,
-    /// Channels in a group of the spatial convolutions, where a block string does not say.
+    /// Channels in a group of the spatial convolutions, unless a block string says otherwise.
     pub group_size: Option<usize>,
     /// Multiplies the experts of `cc` tokens.
     pub experts_multiplier: usize,
@@ -92,7 +92,7 @@ pub struct Arch {
     pub head: Head,
     /// Features that the classifier reads.
     pub num_features: NumFeatures,
-    /// Activation, where a block does not name its own.
+    /// Activation, unless a block names its own.
     pub act_layer: Activation,
     /// Padding of every convolution.
     pub pad_type: PadType,
@@ -104,7 +104,7 @@ pub struct Arch {
     pub aa_layer: Option<AntiAlias>,
     /// What `se` tokens stand for.
     pub se_layer: SeKind,
-    /// `se` ratios are of the expanded channels rather than of the block's input.
+    /// `se` ratios refer to the expanded channels rather than to the block's input.
     pub se_from_exp: bool,
     /// `uir`, `mqa` and `mha` blocks scale their branch channel by channel.
     pub layer_scale: bool,
@@ -113,8 +113,9 @@ pub struct Arch {
 }
 
 impl Arch {
-    /// The same without the layers between the pool and the classifier, which reads what the last block
-    /// gives, pooled: what is left where users replace all that follows the features of a MobileNet V3.
+    /// The architecture without the layers between the pool and the classifier, which then reads
+    /// the last block's pooled output. This is what remains when users replace everything after the
+    /// features of a MobileNet V3.
     #[must_use]
     pub fn without_conv_head(self) -> Self {
         Self { head: Head::Pool, num_features: NumFeatures::LastBlock, ..self }

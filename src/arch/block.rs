@@ -67,11 +67,11 @@ impl BlockKind {
 
 /// One block string of an architecture, such as `ir_r2_k3_s2_e6_c24_se0.25`.
 ///
-/// The first token is the [`BlockKind`]; the others may stand in any order, each at most once:
+/// The first token is the [`BlockKind`]; the others may come in any order, each at most once:
 ///
 /// | token | meaning | blocks |
 /// | --- | --- | --- |
-/// | `r2` | the block is repeated, stride and channel change in the first only | all |
+/// | `r2` | the block is repeated; only the first changes stride and channels | all |
 /// | `k3` | kernel size, odd; 0 for no middle depthwise convolution in `uir` | all |
 /// | `k3.5.7` | channels shared out over depthwise convolutions of these sizes | `ir` |
 /// | `s2` | stride, 1 or 2 (`mqa` and `mha` take 1 only) | all |
@@ -80,9 +80,9 @@ impl BlockKind {
 /// | `se0.25` | squeeze-excitation ratio | `ds` `dsa` `ir` `er` |
 /// | `fc24` | channels that the expansion is computed from | `er` |
 /// | `gs16` | channels in a group of the spatial convolution | all but `mqa` `mha` |
-/// | `a1.1`, `p1.1` | expansion, projection in so many parts of the channels | `ir` |
+/// | `a1.1`, `p1.1` | expansion, projection split by channels into two parts | `ir` |
 /// | `a3` | kernel size of the depthwise convolution before the expansion, 0 for none | `uir` |
-/// | `cc4` | kernels mixed for each image from so many experts (CondConv) | `ir` |
+/// | `cc4` | kernels mixed for each image from 4 experts (CondConv) | `ir` |
 /// | `d1` | halves the resolution by a 2x2 convolution until the next stride | `ds` |
 /// | `h4`, `d64` | attention heads, channels of a key | `mqa` `mha` |
 /// | `v2` | stride of key and value | `mqa` |
@@ -139,7 +139,7 @@ pub struct BlockDef {
     pub key_dim: usize,
     /// Stride of key and value.
     pub kv_stride: usize,
-    /// Activation of this block, where it is not the network's.
+    /// Activation of this block, if not the network's.
     pub act: Option<Activation>,
     /// Whether the block adds its input to its output where the shapes agree.
     pub skip: bool,
@@ -150,8 +150,8 @@ impl BlockDef {
     ///
     /// # Errors
     ///
-    /// Any token that is unknown, repeated, of a bad value, foreign to the block's kind, or absent
-    /// though needed, with the token and the whole string.
+    /// A token that is unknown, repeated, foreign to the block's kind or missing, or that has a bad
+    /// value. The error names the token and the whole string.
     pub fn parse(block: &str) -> Result<Self, ArchError> {
         use BlockKind::{
             ConvBnAct, DepthwiseSeparable, DepthwiseSeparableAct, EdgeResidual, InvertedResidual,
@@ -347,7 +347,7 @@ mod tests {
             ("ds_r1_k3_s1_c16_e6", "bad value in token `e6`"),
             ("ir_r1_k3_s1_c16", "lacks `e`"),
             ("ir_k3_s1_e6_c16", "lacks `r`"),
-            ("ir_r1_k4_s1_e6_c16", "a kernel size is odd"),
+            ("ir_r1_k4_s1_e6_c16", "a kernel size must be odd"),
             ("ir_r1_k3_s3_e6_c16", "out of range"),
             ("ir_r0_k3_s1_e6_c16", "out of range"),
             ("ir_r1_k3_s1_e6_c16_c24", "repeats an earlier one"),

@@ -6,14 +6,15 @@ use super::{Activation, BlockKind, PadType};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AntiAlias {
-    /// The mean of 2x2 pixels, stride 2, a last odd row and column dropped.
+    /// The mean of 2x2 pixels, stride 2; an odd last row or column is dropped.
     Avg,
-    /// The binomial filter (1, 2, 1) in both directions, stride 2, with a zero on all sides.
+    /// The binomial filter (1, 2, 1) in both directions, stride 2, padded with one zero on all
+    /// sides.
     Blur,
 }
 
 impl AntiAlias {
-    /// By how much each side of the image shrinks.
+    /// The factor by which each side of the image shrinks.
     pub const STRIDE: usize = 2;
 }
 
@@ -120,8 +121,8 @@ impl Conv {
         Self { in_chs, out_chs, kernel_size: 1, stride: 1, groups: 1 }
     }
 
-    /// How this convolution pads in a network of `pad_type`: even kernels, which only space-to-depth
-    /// blocks have, always as TensorFlow does.
+    /// How this convolution pads in a network of `pad_type`. Even kernels, which only
+    /// space-to-depth blocks have, always pad as TensorFlow does.
     ///
     /// ```
     /// use effnet::arch::{Conv, PadType};
@@ -133,8 +134,8 @@ impl Conv {
         if self.kernel_size.is_multiple_of(2) { PadType::Same } else { pad_type }
     }
 
-    /// Rows of the output for `size` rows of the input, and columns alike, in a network of
-    /// `pad_type`.
+    /// Rows of the output for `size` rows of the input, in a network of `pad_type`; likewise
+    /// columns.
     ///
     /// ```
     /// use effnet::arch::{Conv, PadType};
@@ -277,8 +278,9 @@ pub struct EdgeResidual {
     pub drop_path: f64,
 }
 
-/// An [`InvertedResidual`] whose convolutions are each one or several, side by side on a share of the
-/// channels (MixNet). Tensors of one are named `conv_dw.weight`, of several `conv_dw.0.weight`, ...
+/// An [`InvertedResidual`] in which each convolution may be several, side by side, each on a share
+/// of the channels (MixNet). The tensor of a single one is `conv_dw.weight`; those of several are
+/// `conv_dw.0.weight`, ...
 #[derive(Debug, Clone, PartialEq)]
 pub struct MixedResidual {
     /// The expansion.
@@ -326,13 +328,14 @@ pub struct CondConvResidual {
 pub struct UniversalInvertedResidual {
     /// Input channels of the block.
     pub in_chs: usize,
-    /// Depthwise convolution of the input; it has the stride where there is no `dw_mid`.
+    /// Depthwise convolution of the input; it has the stride if there is no `dw_mid`.
     pub dw_start: Option<Conv>,
     /// Output channels of `pw_exp`.
     pub mid_chs: usize,
     /// Depthwise convolution of the expanded channels.
     pub dw_mid: Option<Conv>,
-    /// Downsampling in place of a stride: after `dw_mid`, or after `dw_start` where there is none.
+    /// Downsampling in place of a stride: after `dw_mid`, or after `dw_start` if there is no
+    /// `dw_mid`.
     pub aa: Option<AntiAlias>,
     /// Output channels of `pw_proj`.
     pub out_chs: usize,
@@ -377,6 +380,6 @@ pub enum Attention {
         /// `value.proj`.
         down_conv: Option<Conv>,
     },
-    /// `qkv`, `proj`: each head has a key and a value of its own.
+    /// `qkv`, `proj`: each head has its own key and value.
     MultiHead,
 }

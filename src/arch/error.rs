@@ -14,7 +14,7 @@ pub enum ArchError {
         /// The whole block string.
         block: String,
     },
-    /// A token of a block string has a value out of its range or of the wrong form.
+    /// A token of a block string has a value that is out of range or malformed.
     #[error("bad value in token `{token}` of block string `{block}`: {reason}")]
     BadValue {
         /// The offending token.
@@ -24,7 +24,7 @@ pub enum ArchError {
         /// What the token takes.
         reason: &'static str,
     },
-    /// The same token stands twice in a block string.
+    /// The same token appears twice in a block string.
     #[error("token `{token}` repeats an earlier one in block string `{block}`")]
     RepeatedToken {
         /// The second of the two tokens.
@@ -74,7 +74,7 @@ pub enum ArchError {
         /// The group size that does not divide it.
         group_size: usize,
     },
-    /// A mixed or conditional convolution together with what timm does not build it with.
+    /// A mixed or conditional convolution combined with an option that timm does not build it with.
     #[error(
         "`{name}`: blocks of mixed or conditional convolutions take no aa_layer, mixed ones no group size"
     )]
@@ -82,7 +82,7 @@ pub enum ArchError {
         /// The architecture.
         name: String,
     },
-    /// Attention heads that do not share out the channels.
+    /// Attention heads whose channels do not add up to the block's.
     #[error("`{name}`: {num_heads} heads of {key_dim} do not make {channels} channels")]
     Heads {
         /// The architecture.

@@ -1,4 +1,4 @@
-//! Architectures as data: block strings, scaling, one table row a variant. Nothing here computes
+//! Architectures as data: block strings, scaling, one table row per variant. Nothing here computes
 //! on tensors.
 //!
 //! ```text

@@ -8,35 +8,36 @@ use super::{Activation, Block, BlockKind, Conv};
 pub enum PadType {
     /// PyTorch's: the same number of zeros on both sides.
     Symmetric,
-    /// TensorFlow's `SAME`: as many zeros as the input's size asks for, the odd one at the end.
+    /// TensorFlow's `SAME`: as many zeros as the input's size needs, an odd one at the end.
     Same,
 }
 
 /// Which normalization a network uses, before every activation and after every projection.
 ///
-/// Group and layer norm have `weight` and `bias`, batch norm its running statistics beside them, and
-/// EvoNorm a tensor `v` where it activates.
+/// Every norm has `weight` and `bias`. Batch norm also has its running statistics, and EvoNorm a
+/// tensor `v` where it activates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Norm {
     /// `BatchNormAct2d`.
     BatchNorm,
-    /// `GroupNormAct`: mean and variance over groups of so many channels and all positions.
+    /// `GroupNormAct`: mean and variance over all positions of a group of channels.
     GroupNorm {
         /// Channels in a group.
         group_size: usize,
     },
     /// `LayerNormAct2d`: mean and variance over the channels of each position.
     LayerNorm,
-    /// `EvoNorm2dS0`: in place of a norm and an activation, `x * sigmoid(v * x)` over the standard
-    /// deviation of groups of so many channels; a mere scale and shift where nothing is to activate.
+    /// `EvoNorm2dS0`, in place of a norm and an activation: `x * sigmoid(v * x)` divided by the
+    /// standard deviation of a group of channels; only a scale and shift where there is no
+    /// activation.
     EvoNormS0 {
         /// Channels in a group.
         group_size: usize,
     },
 }
 
-/// What stands between the last block and the classifier.
+/// What lies between the last block and the classifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Head {
@@ -68,7 +69,7 @@ pub struct Network {
     pub name: String,
     /// Channels of the input image.
     pub in_chans: usize,
-    /// Classes of the classifier; 0 for none (the pooled features come out).
+    /// Classes of the classifier; 0 for no classifier (the output is the pooled features).
     pub num_classes: usize,
     /// Output channels of the stem (`conv_stem`, stride 2).
     pub stem_chs: usize,
@@ -78,8 +79,8 @@ pub struct Network {
     pub stages: Vec<Vec<Block>>,
     /// The way from the last block to the classifier.
     pub head: Head,
-    /// Features that the classifier reads: output channels of `conv_head`, or of the last block
-    /// where there is none.
+    /// Features that the classifier reads: output channels of `conv_head`, or of the last block if
+    /// there is no `conv_head`.
     pub num_features: usize,
     /// Activation of the stem and the head.
     pub act: Activation,
@@ -94,8 +95,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Channels of the last feature map, timm's `num_features`: those of the last block where the head
-    /// widens them only after the pool.
+    /// Channels of the last feature map, timm's `num_features`: the last block's channels where the
+    /// head widens only after the pool.
     #[must_use]
     pub fn feature_chs(&self) -> usize {
         match self.stages.iter().flatten().next_back() {
@@ -139,7 +140,7 @@ impl Network {
 
     /// Where the resolution changes: the indices of the outputs that
     /// `EfficientNet::forward_intermediates` returns (timm's `stage_ends`). 0 is the stem, `i + 1`
-    /// is stage `i`; each is the last at its resolution.
+    /// is stage `i`; each is the last one at its resolution.
     ///
     /// ```
     /// use effnet::arch;

@@ -16,10 +16,10 @@ pub struct PrunedStage {
     pub blocks: &'static [(usize, usize)],
 }
 
-/// Replaces the channels of a scaled network's blocks by those that pruning left.
+/// Replaces the channels of a scaled network's blocks with those that pruning left.
 ///
-/// The residuals stay those of the unpruned network: pruning kept the channels on both ends of a
-/// residual alike.
+/// The residuals stay those of the unpruned network: pruning kept the same channels at both ends of
+/// a residual.
 pub(super) fn prune(
     name: &str,
     pruned: &[PrunedStage],

@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
         if range.contains(&n) { Ok(n) } else { Err(self.bad(token, "the number is out of range")) }
     }
 
-    /// Kernel sizes joined by dots, such as `3.5.7`: one convolution of a mixed one each.
+    /// Kernel sizes joined by dots, such as `3.5.7`: one for each part of a mixed convolution.
     pub(super) fn kernels(&self, token: &str, value: &str) -> Result<Vec<usize>, ArchError> {
         let kernels = value.split('.').map(|kernel| self.kernel(token, kernel));
         kernels.collect::<Result<Vec<_>, _>>()
@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn kernel(&self, token: &str, value: &str) -> Result<usize, ArchError> {
         let k = self.count(token, value, 1..=15)?;
-        if k % 2 == 1 { Ok(k) } else { Err(self.bad(token, "a kernel size is odd")) }
+        if k % 2 == 1 { Ok(k) } else { Err(self.bad(token, "a kernel size must be odd")) }
     }
 
     /// A kernel size, or 0 for no convolution.
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
         if value == "0" { Ok(None) } else { self.kernel(token, value).map(Some) }
     }
 
-    /// `1.1`: a pointwise convolution in so many parts.
+    /// `1.1`: a pointwise convolution in parts, a `1` for each.
     pub(super) fn parts(&self, token: &str, value: &str) -> Result<usize, ArchError> {
         let kernels = self.kernels(token, value)?;
         if kernels.iter().all(|&k| k == 1) {

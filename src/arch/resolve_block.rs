@@ -16,7 +16,7 @@ struct Common {
     act: Activation,
     has_skip: bool,
     drop_path: f64,
-    /// Stride of the spatial convolution, and what follows it in place of one.
+    /// Stride of the spatial convolution, and the downsampling that may replace it.
     stride: usize,
     aa: Option<AntiAlias>,
 }
@@ -91,8 +91,8 @@ impl Arch {
         Err(ArchError::GroupSize { name: self.name.to_owned(), channels, group_size })
     }
 
-    /// The channel attention of a block of `channels` channels, `wider` times those that its ratio
-    /// is of, expansion aside.
+    /// The channel attention of a block of `channels` channels. Expansion aside, they are `wider`
+    /// times the channels that the ratio refers to.
     fn se(&self, def: &BlockDef, c: &Common, channels: usize, wider: f64) -> Option<SeLayer> {
         if def.se_ratio == 0.0 {
             return None;
@@ -137,7 +137,7 @@ impl Arch {
             stride: 2,
             groups: 1,
         });
-        // At half the resolution, half the kernel.
+        // Half the resolution takes half the kernel.
         let kernel_size = if s2d { kernel_size(def).div_ceil(2) } else { kernel_size(def) };
         Ok(Block::DepthwiseSeparable(DepthwiseSeparable {
             conv_s2d,

@@ -15,7 +15,8 @@ pub struct NetworkOptions {
     pub num_classes: usize,
     /// Dropout before the classifier, in training; 0 by default.
     pub drop_rate: f64,
-    /// Drop-path rate of the last block, falling linearly to 0 at the first, in training; 0 by default.
+    /// Drop-path rate of the last block, in training; it falls linearly to 0 at the first. 0 by
+    /// default.
     pub drop_path_rate: f64,
 }
 
@@ -25,7 +26,7 @@ impl Default for NetworkOptions {
     }
 }
 
-/// Beyond this a multiplier is a mistake, and its network would not fit any memory.
+/// A larger multiplier is a mistake: its network would not fit in any memory.
 const MAX_MULTIPLIER: f64 = 32.0;
 
 impl Arch {
@@ -63,7 +64,7 @@ impl Arch {
                 let mut def = def.clone();
                 def.group_size = def.group_size.or(self.group_size);
                 def.num_experts *= self.experts_multiplier;
-                // Stride and channel change are the first block's alone.
+                // Only the first block changes stride and channels.
                 if b > 0 {
                     def.stride = 1;
                 }
@@ -118,7 +119,7 @@ impl Arch {
         }
     }
 
-    /// The block strings read, and repeated as often as the depth multiplier says.
+    /// The parsed block strings, each repeated as often as the depth multiplier says.
     fn scaled_stages(&self) -> Result<Vec<Vec<BlockDef>>, ArchError> {
         let last = self.arch_def.len().saturating_sub(1);
         let mut stages = Vec::with_capacity(self.arch_def.len());
@@ -165,8 +166,8 @@ impl Arch {
     }
 }
 
-/// Where a block stands to a space-to-depth region: from a `d1` token to the next stride, the image
-/// has half the resolution and four times the channels.
+/// Where a block lies relative to a space-to-depth region. From a `d1` token to the next stride,
+/// the image has half the resolution and four times the channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SpaceToDepth {
     /// Not in a region.
@@ -178,7 +179,7 @@ pub(super) enum SpaceToDepth {
 }
 
 impl SpaceToDepth {
-    /// Steps to the block of `def`, which takes no stride where it ends a region.
+    /// Steps to the block of `def`; a block that ends a region takes no stride.
     fn enter(self, def: &mut BlockDef) -> Self {
         match self {
             Self::Outside if def.s2d => Self::First,

@@ -1,4 +1,4 @@
-//! A model whose first tensor a file has, and how the others compare.
+//! A model whose first tensor is in a file, and how its other tensors compare.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,18 +10,18 @@ use crate::arch::{Network, NetworkOptions};
 use crate::pretrained::PretrainedCfg;
 use crate::weights::{Checkpoint, Mismatch, Misshapen, Missing, Renaming, Unexpected};
 
-/// The tensor by which a model is looked for: the first of every network of the family.
+/// The tensor that the search for a model starts from: the first of every network of the family.
 pub(super) const STEM: &str = "conv_stem.weight";
-/// The layer between pool and classifier of a MobileNet V3.
+/// The layer between the pool and the classifier of a MobileNet V3.
 const CONV_HEAD: &str = "conv_head.weight";
 pub(super) const CLASSIFIER_WEIGHT: &str = "classifier.weight";
 pub(super) const CLASSIFIER_BIAS: &str = "classifier.bias";
 /// The classes of ImageNet.
 const IMAGENET: usize = 1000;
-/// How many prefixes are compared; a hostile file may have as many as it has tensors.
+/// How many prefixes are compared; a hostile file may have one for each tensor.
 const PREFIXES: usize = 16;
 
-/// What stands before the names of a network in a file, by its stem's name.
+/// The prefix of a network's names in a file, by the name of its stem.
 #[derive(Debug)]
 pub(super) struct Prefixes<'a> {
     checkpoint: &'a Checkpoint,
@@ -33,8 +33,8 @@ impl<'a> Prefixes<'a> {
         Self { checkpoint, known: HashMap::new() }
     }
 
-    /// How the names of a model begin whose library calls the stem `stem`; `None` if the file has no such
-    /// tensor.
+    /// How the file's names begin for `model`, whose library calls the stem `stem`; `None` if the
+    /// file has no such tensor.
     fn beginning<'m>(&mut self, model: &LibraryModel<'m>, stem: &str) -> Option<Beginning<'m>> {
         if let Some(prefix) = self.of(stem) {
             return Some(Beginning { lacks: "", prefix });
@@ -44,8 +44,8 @@ impl<'a> Prefixes<'a> {
         Some(Beginning { lacks, prefix })
     }
 
-    /// What the file has before the name `stem`, the beginning that most tensors share where it has
-    /// several; `None` if it has no such tensor.
+    /// The prefix of the name `stem` in the file, or of several the one that most tensors share;
+    /// `None` if there is no such tensor.
     fn of(&mut self, stem: &str) -> Option<String> {
         if let Some(known) = self.known.get(stem) {
             return known.clone();
@@ -56,7 +56,7 @@ impl<'a> Prefixes<'a> {
             (prefix.is_empty() || prefix.ends_with(['.', '/'])).then_some(prefix)
         };
         let shared = |prefix: &&str| names().filter(|name| name.starts_with(prefix)).count();
-        // Of equally many the first: `max_by_key` would take the last.
+        // The first of those that are equally common: `max_by_key` would take the last.
         let prefixes = self.checkpoint.names().filter_map(before).take(PREFIXES);
         let prefix = prefixes.map(|p| (shared(&p), p)).reduce(|a, b| if b.0 > a.0 { b } else { a });
         let prefix = prefix.map(|(_, prefix)| prefix.to_owned());
@@ -65,11 +65,11 @@ impl<'a> Prefixes<'a> {
     }
 }
 
-/// How names begin in a file, where that is not as in the library.
+/// How the beginnings of a file's names differ from the library's.
 struct Beginning<'a> {
-    /// What the library's have and the file's lack.
+    /// What the library's names begin with and the file's lack.
     lacks: &'a str,
-    /// What the file has before all else.
+    /// What the file's names have in front.
     prefix: String,
 }
 
@@ -89,7 +89,8 @@ pub(super) struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// `None` if the file lacks the model's stem or, where it has to fit, has one of another shape.
+    /// `None` if the file lacks the model's stem or, with `stem_fits`, has one of a different
+    /// shape.
     pub(super) fn new(
         checkpoint: &Checkpoint,
         prefixes: &mut Prefixes<'_>,
@@ -114,7 +115,7 @@ impl<'a> Candidate<'a> {
             Ok::<_, ConvertError>(beginning.apply(model.renaming_of(network, tensors)?))
         };
         let renamed = |network: &Network| renamed_of(network, &network.graph().tensors());
-        // A name that counts modules needs those before it.
+        // A name that counts modules needs the modules before it.
         let listed = match model.family.counts_modules() {
             true => network.graph().tensors(),
             false => [(CLASSIFIER_WEIGHT, vec![1, 1]), (CLASSIFIER_BIAS, vec![1])]
@@ -177,7 +178,7 @@ impl<'a> Candidate<'a> {
         mismatch
     }
 
-    /// What a file has beside all of the model's tensors, if that is its difference.
+    /// What a file has besides all of the model's tensors, if that is the only difference.
     pub(super) fn left_over(
         &self,
         checkpoint: &Checkpoint,
@@ -197,7 +198,7 @@ impl<'a> Candidate<'a> {
         })
     }
 
-    /// What was done to the file's names, and what it has that is not used; for the user.
+    /// Notes for the user: what was done to the file's names, and which tensors are not used.
     fn notes(&self, checkpoint: &Checkpoint) -> Vec<String> {
         let mut notes = Vec::new();
         let Network { num_classes, num_features, .. } = self.network;
@@ -224,9 +225,9 @@ impl<'a> Candidate<'a> {
         if let Some(cfg) = self.own_classes() {
             let said = [cfg.crop_mode.as_deref(), cfg.interpolation.as_deref()];
             notes.push(format!(
-                "images are resized as {} does for networks of one's own ({}); \
+                "images are resized as {} does for networks with your own classes ({}); \
                  `ModelBuilder::crop_mode`, `ModelBuilder::crop_pct` and \
-                 `ModelBuilder::interpolation` set another way",
+                 `ModelBuilder::interpolation` change that",
                 self.model.family.convention(),
                 said.into_iter().flatten().collect::<Vec<_>>().join(", ")
             ));
@@ -235,7 +236,7 @@ impl<'a> Candidate<'a> {
         notes.into_iter().map(|note| format!("{file}: {note}")).collect()
     }
 
-    /// How the library's users prepare images for such a network, if it has classes of their own.
+    /// How the library's users prepare images for such a network, if it has their own classes.
     fn own_classes(&self) -> Option<&PretrainedCfg> {
         let is_own = !matches!(self.network.num_classes, 0 | IMAGENET);
         self.model.family.own_classes().filter(|_| is_own)
@@ -264,8 +265,8 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// The input channels of a stem of the shape `found`: of its shape only they depend on more than the
-/// model, whose stem for three has the shape `expected`.
+/// The input channels of a stem of the shape `found`. `expected` is the shape of the model's stem
+/// for three channels; no other dimension may differ.
 fn in_chans(found: &[usize], expected: &[usize]) -> Option<usize> {
     let differing: Vec<_> = found.iter().zip(expected).filter(|(a, b)| a != b).collect();
     match differing[..] {
@@ -276,7 +277,7 @@ fn in_chans(found: &[usize], expected: &[usize]) -> Option<usize> {
     }
 }
 
-/// The stem of a model's network by the library's name.
+/// The stem of a model's network, by the library's name.
 fn stem(model: &LibraryModel<'_>, network: &Network) -> Result<Renaming, ConvertError> {
     let k = network.stem_kernel_size;
     let shape = vec![network.stem_chs, network.in_chans, k, k];

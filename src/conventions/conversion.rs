@@ -13,7 +13,8 @@ use crate::labels::LabelNames;
 use crate::pretrained::ModelConfig;
 use crate::weights::{Checkpoint, NamedTensor, Renaming, Values, WeightsError, write_safetensors};
 
-/// Keys of a written file's metadata: the convention of its names, and the library's model.
+/// Keys of a written file's metadata: the convention of its names, and the name of the library's
+/// model.
 pub(super) const CONVENTION: &str = "convention";
 pub(super) const MODEL: &str = "model";
 
@@ -24,13 +25,13 @@ pub enum Dtype {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits, 11 of them the significand's.
+    /// 16 bits, with an 11-bit significand.
     F16,
-    /// 16 bits, 8 of them the significand's.
+    /// 16 bits, with an 8-bit significand.
     Bf16,
 }
 
-/// A tensor's way from one file to the other.
+/// A tensor's move from one file to the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Moved {
@@ -67,7 +68,9 @@ impl FromStr for Dtype {
             "f32" => Ok(Self::F32),
             "f16" => Ok(Self::F16),
             "bf16" => Ok(Self::Bf16),
-            _ => Err(format!("{text:?} is no type to store weights in: expected f32, f16 or bf16")),
+            _ => Err(format!(
+                "{text:?} is not a type to store weights in: expected f32, f16 or bf16"
+            )),
         }
     }
 }
@@ -85,8 +88,8 @@ impl fmt::Display for Dtype {
 impl<'a> Conversion<'a> {
     /// Pairs the tensors of a recognised checkpoint with the names of the convention `to`.
     ///
-    /// The model there is the one that computes the same; where the library has none, one with the
-    /// same tensors, and [`differences`](Self::differences) say how it computes otherwise.
+    /// The target is the library's model that computes the same. If there is none, it is one with
+    /// the same tensors, and [`differences`](Self::differences) lists how its computation differs.
     ///
     /// # Errors
     /// If there is no such convention, or it covers no model with these tensors.
@@ -114,18 +117,18 @@ impl<'a> Conversion<'a> {
                 continue;
             }
             let differences = differences(network, &candidate);
-            // The same row is the model itself, whatever else has its tensors.
+            // The same row is the model itself, even if other models have the same tensors.
             let rank = 2 * differences.len() + usize::from(model.covered.timm != source.model.timm);
             if best.as_ref().is_none_or(|(least, ..)| rank < *least) {
                 best = Some((rank, model, differences));
             }
         }
-        // A width that no model of the convention has goes by the names of its row.
+        // A width that no model of the convention has takes the names of its row.
         let row = || {
             let mut models = super::library_models(&convention);
             let model = models.find(|model| model.covered.timm == source.model.timm)?;
             let width = source.model.channel_multiplier?;
-            Some((0, model, vec![format!("another width than {width}")]))
+            Some((0, model, vec![format!("a width other than {width}")]))
         };
         let (_, model, differences) = best.or_else(row).ok_or_else(|| {
             let covered = convention.covered().map(|(_, c)| c.timm.clone());
@@ -150,33 +153,33 @@ impl<'a> Conversion<'a> {
         })
     }
 
-    /// Keeps what the `config.json` beside the checkpoint says: preprocessing, labels, arguments.
+    /// Keeps what the checkpoint's `config.json` says: preprocessing, labels, arguments.
     #[must_use]
     pub fn with_config(mut self, config: &'a ModelConfig) -> Self {
         self.config = Some(config);
         self
     }
 
-    /// Writes these names of the classes into `config.json`, in place of those that the checkpoint's own
-    /// has.
+    /// Writes these class names into `config.json`, in place of those in the checkpoint's own.
     #[must_use]
     pub fn with_labels(mut self, labels: LabelNames) -> Self {
         self.labels = Some(labels);
         self
     }
 
-    /// The model by the name of the library that is written for.
+    /// The model in the target library.
     pub fn target(&self) -> &Covered {
         &self.target
     }
 
-    /// What the target library computes otherwise than the source's; nothing if the models are the
-    /// same. A folder's `config.json` has timm compute the same all the same.
+    /// How the target library's computation differs from the source's; empty if the models are the
+    /// same. Despite any difference, a folder's `config.json` makes timm compute what the source
+    /// does.
     pub fn differences(&self) -> &[String] {
         &self.differences
     }
 
-    /// Every tensor's way, in the network's order.
+    /// Every tensor's move, in the network's order.
     pub fn moved(&self) -> impl Iterator<Item = Moved> {
         let pairs = self.source.renaming.tensors().iter().zip(self.renaming.tensors());
         pairs.map(|(from, to)| Moved {
@@ -188,7 +191,7 @@ impl<'a> Conversion<'a> {
         })
     }
 
-    /// Tensors of the file that no inference needs and that are not written.
+    /// Tensors of the file that inference does not need and that are not written.
     pub fn ignored(&self) -> Vec<&str> {
         let is_ignored = |name: &&str| self.source.renaming.ignores(name);
         self.checkpoint.names().filter(is_ignored).collect()
@@ -197,7 +200,7 @@ impl<'a> Conversion<'a> {
     /// Writes the tensors as a safetensors file: whole, or not at all.
     ///
     /// # Errors
-    /// A tensor that cannot be read, a value beyond the range of `dtype`, or what the system says.
+    /// A tensor that cannot be read, a value beyond the range of `dtype`, or the system's error.
     pub fn write(&self, path: impl AsRef<Path>, dtype: Dtype) -> Result<(), ConvertError> {
         let mut stored = Vec::with_capacity(self.renaming.tensors().len());
         for (from, to) in self.source.renaming.tensors().iter().zip(self.renaming.tensors()) {
@@ -225,11 +228,11 @@ impl<'a> Conversion<'a> {
         Ok(write_safetensors(path, &named, &metadata)?)
     }
 
-    /// Writes a folder that timm loads by `local-dir:` and this library by its path:
+    /// Writes a folder that timm loads with `local-dir:` and this library by its path:
     /// `config.json` and `model.safetensors`. For conversions to timm's names.
     ///
     /// # Errors
-    /// As [`write`](Self::write), and if timm cannot build the model.
+    /// Those of [`write`](Self::write), and a model that timm cannot build.
     pub fn write_folder(&self, path: impl AsRef<Path>, dtype: Dtype) -> Result<(), ConvertError> {
         let path = path.as_ref();
         let config =
@@ -267,7 +270,7 @@ impl<'a> Conversion<'a> {
     }
 }
 
-/// Values in the type that they are written in.
+/// Values in the type that is written.
 enum Stored {
     F32(Vec<f32>),
     F16(Vec<f16>),
@@ -300,7 +303,7 @@ fn differences(ours: &Network, theirs: &Network) -> Vec<String> {
     differ("bn_eps", format!("{:e}", ours.bn_eps), format!("{:e}", theirs.bn_eps));
     differ("activation", format!("{:?}", ours.act), format!("{:?}", theirs.act));
     if ours.stages != theirs.stages {
-        differences.push("other blocks".to_owned());
+        differences.push("different blocks".to_owned());
     }
     differences.iter().map(|text| text.trim_start().to_owned()).collect()
 }

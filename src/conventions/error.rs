@@ -10,9 +10,9 @@ use crate::weights::{Mismatch, WeightsError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConvertError {
-    /// Names that no convention has.
+    /// The file's names match no convention.
     #[error(
-        "{file}: not a network of this family: by no convention ({}) does it have the names of one; it has {}",
+        "{file}: not a network of this family: its names match no convention ({}); it has {}",
         conventions.join(", "),
         if names.is_empty() { "no tensors".to_owned() } else { format!("`{}`, ...", names.join("`, `")) }
     )]
@@ -24,7 +24,7 @@ pub enum ConvertError {
         /// Its first names.
         names: Vec<String>,
     },
-    /// Something near to a network that cannot be run.
+    /// Something close to a network, which cannot be run.
     #[error("{file}: this is {what}: {remedy}")]
     NoNetwork {
         /// The file.
@@ -34,9 +34,9 @@ pub enum ConvertError {
         /// What to do.
         remedy: &'static str,
     },
-    /// Names of a known convention, and of no model that it covers.
+    /// The names belong to a known convention, but to no model that it covers.
     #[error(
-        "of {tried} models that begin alike the nearest is {model}, by the convention \
+        "of the {tried} models that begin like it, the nearest is {model}, by the convention \
          {convention}: {mismatch}"
     )]
     NoModel {
@@ -44,24 +44,24 @@ pub enum ConvertError {
         convention: String,
         /// The library's name of the nearest model.
         model: String,
-        /// How many models begin alike.
+        /// How many models begin like the file.
         tried: usize,
         /// What differs.
         mismatch: Box<Mismatch>,
     },
-    /// Tensors that are those of several models.
+    /// The tensors match several models.
     #[error(
-        "{file}: its tensors are those of {} models, which compute differently: name one of {}",
+        "{file}: its tensors match {} models, which compute differently: name one of {}",
         candidates.len(),
         candidates.join(", ")
     )]
     Ambiguous {
         /// The file.
         file: String,
-        /// `ARCHITECTURE (MODEL, CONVENTION)` of each.
+        /// `ARCHITECTURE (MODEL of CONVENTION)` of each.
         candidates: Vec<String>,
     },
-    /// A network with layers beside it that are not one linear classifier.
+    /// A network with further layers that are not a single linear classifier.
     #[error("{file}: {left_over}")]
     LeftOver {
         /// The file.
@@ -69,7 +69,7 @@ pub enum ConvertError {
         /// The layers.
         left_over: LeftOver,
     },
-    /// A file of a model that computes in another way than the one asked for.
+    /// The file's model computes differently from the one asked for.
     #[error(
         "{file}: these are the weights of {model}, which computes as {timm}, not as {asked}: name {timm}, or no model"
     )]
@@ -83,15 +83,15 @@ pub enum ConvertError {
         /// The one that was asked for.
         asked: String,
     },
-    /// An architecture that is neither timm's nor a library's.
-    #[error("no model is named `{name}`: expected timm's name of an architecture or a library's of a model{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    /// A name that is neither timm's for an architecture nor a library's for a model.
+    #[error("no model is named `{name}`: expected timm's name of an architecture or a library's name of a model{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
     UnknownModel {
         /// The name.
         name: String,
         /// The nearest name.
         nearest: Option<String>,
     },
-    /// A convention that has no model with these tensors.
+    /// The convention has no model with these tensors.
     #[error(
         "the convention `{convention}` covers no model with the tensors of {architecture}: it covers {}",
         some(covered)
@@ -104,9 +104,9 @@ pub enum ConvertError {
         /// timm's names of what it covers.
         covered: Vec<String>,
     },
-    /// Numbers that no `config.json` of timm's can say.
+    /// Numbers that a `config.json` for timm cannot express.
     #[error(
-        "{model} is not a model of timm's: {reason}; write the file alone, with `Conversion::write`"
+        "{model} is not a timm model: {reason}; write the file alone, with `Conversion::write`"
     )]
     NoTimmModel {
         /// The library's name of the model.
@@ -114,9 +114,10 @@ pub enum ConvertError {
         /// Why.
         reason: String,
     },
-    /// A MobileNet V3 whose classifier reads the pooled features, which no library builds by a name.
+    /// A MobileNet V3 whose classifier reads the pooled features; no library has a name for that
+    /// model.
     #[error(
-        "{model} without the layer `conv_head` is not a model of {convention}'s: it cannot be converted, \
+        "{model} without the layer `conv_head` is not a {convention} model: it cannot be converted, \
          only run as it is"
     )]
     NoConvHead {
@@ -140,7 +141,7 @@ pub enum ConvertError {
     /// Reading or writing tensors.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// An argument of a convention's that this program does not apply.
+    /// An argument of a convention that this program does not apply.
     #[error("{model}: {key}: {reason}")]
     ModelArg {
         /// The library's name of the model.

@@ -1,4 +1,4 @@
-//! A model folder as timm writes them: `config.json` beside `model.safetensors`.
+//! A model folder as timm writes it: `config.json` and `model.safetensors`.
 
 use std::io::Write;
 use std::path::Path;
@@ -18,11 +18,11 @@ use crate::weights::{Checkpoint, Declared, Normalization};
 const STRIDE: usize = 32;
 
 impl MatchedConvention {
-    /// The same with what the `config.json` beside the checkpoint says of the network: it goes before
-    /// what the tensors' names do.
+    /// The same, with what the checkpoint's `config.json` says about the network. That takes
+    /// precedence over what the tensors' names say.
     ///
     /// # Errors
-    /// If the network cannot be built so.
+    /// If that network cannot be built.
     pub fn with_config(mut self, config: &ModelConfig) -> Result<Self, ConvertError> {
         let mut arch = self.arch()?;
         if let Some(channel_multiplier) = config.channel_multiplier {
@@ -43,8 +43,8 @@ impl MatchedConvention {
     }
 }
 
-/// The `config.json` with which timm builds the network and this program answers as it does for the
-/// checkpoint: with `own`, the configuration beside it, and the names of `labels` for its classes.
+/// A `config.json` from which timm builds the network, and with which this program answers as it
+/// does for the checkpoint. `own` is the checkpoint's configuration; `labels` names its classes.
 pub(crate) fn config(
     checkpoint: &Checkpoint,
     source: &MatchedConvention,
@@ -105,15 +105,15 @@ pub(crate) fn config(
     Ok(config)
 }
 
-/// How images are prepared: as the checkpoint's own configuration says, the checkpoint, its library, timm's
-/// row.
+/// How images are prepared: as said by the checkpoint's configuration, or else by the checkpoint,
+/// its library, or timm's row.
 fn prepared(
     source: &MatchedConvention,
     own: Option<&ModelConfig>,
     declared: &Declared,
 ) -> PretrainedCfg {
     let row = row_cfg(&source.model.timm);
-    // One size: that of `first`.
+    // There is only one size: that of `first`.
     let over = |first: &PretrainedCfg, rest: &PretrainedCfg| {
         let resolved = first.resolve(SizeChoice::Test).or(rest.resolve(SizeChoice::Test));
         PretrainedCfg {
@@ -135,7 +135,7 @@ fn prepared(
         }
         Some(own) => {
             let mut cfg = own.pretrained_cfg.clone();
-            // These name another model than the one that is written.
+            // These name a different model from the one that is written.
             (cfg.architecture, cfg.file, cfg.source, cfg.hf_hub_filename) =
                 (None, None, None, None);
             said.iter().chain(&library).for_each(|base| cfg.fill_from(base));
@@ -144,8 +144,8 @@ fn prepared(
     }
 }
 
-/// Arguments of the library's arithmetic, and over them those that the checkpoint says and those of its
-/// configuration.
+/// The arguments of the library's arithmetic, overridden by the checkpoint's and then by its
+/// configuration's.
 fn model_args(
     source: &MatchedConvention,
     own: Option<&ModelConfig>,
@@ -170,13 +170,13 @@ fn model_args(
     Ok(args)
 }
 
-/// What timm's file has no word for, by the keys that [`ModelConfig`] reads; timm passes over them.
+/// What timm's file cannot express, by the keys that [`ModelConfig`] reads; timm ignores them.
 fn said_beside_timm(
     own: Option<&ModelConfig>,
     declared: &Declared,
 ) -> Vec<(&'static str, &'static str)> {
     let mut said = Vec::new();
-    // A checkpoint's `None` are logits.
+    // A checkpoint's `None` means logits.
     let declared = declared.activation.as_ref().map(|said| said.value);
     let declared = declared.filter(|&value| value != ClassifierActivation::None);
     match own.and_then(|own| own.activation).map(|own| own.value).or(declared) {
@@ -205,7 +205,7 @@ pub(super) fn write(path: &Path, config: &Value) -> Result<(), ConvertError> {
     write().map_err(|source| ConvertError::Write { path: path.to_owned(), source })
 }
 
-/// How timm prepares images for a row: its default tag's values, without that tag's weights.
+/// How timm prepares images for a row: the values of its default tag, without that tag's weights.
 fn row_cfg(architecture: &str) -> PretrainedCfg {
     let Ok(found) = pretrained::find(architecture) else { return PretrainedCfg::default() };
     let cfg = found.cfg;
@@ -236,7 +236,7 @@ fn pretrained_cfg(cfg: &PretrainedCfg) -> Result<Value, ConvertError> {
     Ok(value)
 }
 
-/// What a value says as JSON, without what it leaves open.
+/// A value as JSON, without the fields that it leaves open.
 fn without_nulls(value: &impl Serialize) -> Result<Value, ConvertError> {
     Ok(match serde_json::to_value(value)? {
         Value::Object(map) => {

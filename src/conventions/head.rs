@@ -9,7 +9,7 @@ use crate::weights::{Checkpoint, Renaming, WeightsError, into_linear};
 
 /// Scale, shift, mean and variance of a batch norm.
 const NORM: [&str; 4] = ["bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var"];
-/// The most tensors of a classifier: those of a linear layer and of a norm.
+/// The most tensors that a classifier has: those of a linear layer and a norm.
 const MOST: usize = 6;
 /// How many tensors an error lists.
 const LISTED: usize = 8;
@@ -21,11 +21,11 @@ pub(super) enum Head {
     None,
     /// By the names of the convention.
     Own,
-    /// A linear layer by another name, with a batch norm before it, perhaps.
+    /// A linear layer by another name, perhaps with a batch norm before it.
     Other { module: String, norm: Option<String> },
 }
 
-/// Tensors beside those of a whole network that are not one linear classifier.
+/// Tensors besides those of a whole network that are not a single linear classifier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOver {
     model: String,
@@ -56,7 +56,7 @@ impl LeftOver {
 impl fmt::Display for LeftOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { model, num_features, tensors, more, is_undescribed } = self;
-        write!(f, "it has all tensors of {model}, and beside them {}", tensors.join(", "))?;
+        write!(f, "it has all tensors of {model}, and besides them {}", tensors.join(", "))?;
         if *more > 0 {
             write!(f, " and {more} more")?;
         }
@@ -83,13 +83,14 @@ pub(super) struct Linear<'a> {
     pub(super) weight: &'a str,
     pub(super) bias: &'a str,
     pub(super) classes: usize,
-    /// Scale, shift, mean and variance of a batch norm of its inputs.
+    /// Scale, shift, mean and variance of a batch norm on its inputs.
     pub(super) norm: Option<[&'a str; 4]>,
 }
 
-/// The only linear layer beside the tensors of `body`, whatever it is called, of which `own` says how the
-/// convention calls weight and bias. In a file that does not say what layers do, a batch norm may stand
-/// beside it: one of its inputs where these are not as many as its outputs.
+/// The only linear layer besides the tensors of `body`, by any name; `own` has the convention's
+/// names for weight and bias. In a file that does not say what its layers do, there may also be a
+/// batch norm. It is taken as a norm of the layer's inputs if the layer does not have as many
+/// outputs as inputs.
 pub(super) fn only_linear<'a>(
     checkpoint: &'a Checkpoint,
     body: &Renaming,
@@ -127,8 +128,8 @@ pub(super) fn only_linear<'a>(
 }
 
 impl Linear<'_> {
-    /// The layer's values in timm's layout with those of the batch norm of its inputs in them; `renaming`
-    /// has the layer as the classifier.
+    /// The layer's values in timm's layout, with the batch norm of its inputs folded in; in
+    /// `renaming` the layer is the classifier.
     pub(super) fn fold(
         &self,
         checkpoint: &Checkpoint,
@@ -147,7 +148,7 @@ impl Linear<'_> {
             *values = checkpoint.read_f32(name)?;
         }
         let inputs = norm[0].len();
-        // Another shape is told of where shapes are compared.
+        // A wrong shape is reported where shapes are compared.
         if weight.len() == inputs * bias.len() {
             let [scale, shift, mean, variance] = &norm;
             let norm = [scale, shift, mean, variance].map(Vec::as_slice);

@@ -13,7 +13,7 @@ pub struct LibraryModel<'a> {
 }
 
 impl LibraryModel<'_> {
-    /// timm's row with what the library has otherwise.
+    /// timm's row, with the library's differences applied.
     ///
     /// # Errors
     /// If the convention names an architecture that is not built in, or an argument that is not
@@ -25,7 +25,7 @@ impl LibraryModel<'_> {
     /// The network with every number resolved.
     ///
     /// # Errors
-    /// As [`arch`](Self::arch).
+    /// Those of [`arch`](Self::arch).
     pub fn network(&self, options: &NetworkOptions) -> Result<Network, ConvertError> {
         Ok(self.arch()?.network(options)?)
     }
@@ -49,7 +49,7 @@ impl LibraryModel<'_> {
         self.family.renaming(&self.covered.name, shapes, &tokens)
     }
 
-    /// `ARCHITECTURE (MODEL, CONVENTION)`, or the architecture alone where it is timm's own.
+    /// `ARCHITECTURE (MODEL of CONVENTION)`, or only the architecture if it is timm's own.
     pub(super) fn describe(&self) -> String {
         let Covered { name, timm, .. } = self.covered;
         let convention = self.family.convention();
@@ -61,7 +61,7 @@ impl LibraryModel<'_> {
     }
 }
 
-/// timm's row with what the library has otherwise.
+/// timm's row, with the library's differences applied.
 pub(super) fn arch(model: &Covered) -> Result<Arch, ConvertError> {
     let Covered { name, timm, model_args, channel_multiplier, .. } = model;
     let unknown = || ConvertError::UnknownModel { name: timm.clone(), nearest: None };

@@ -1,13 +1,12 @@
-//! Checkpoints of other libraries: which network a file holds, and the same file by other names.
+//! Checkpoints of other libraries: which network a file holds, and the same file under other names.
 //!
 //! ```text
 //! Checkpoint -> recognize -> MatchedConvention -> Conversion::new(.., to) -> write, write_folder
 //!               names, shapes  convention, model, classes
 //! ```
 //!
-//! [`recognize`] compares a file's names and shapes with those that every convention of
-//! [`weights`](crate::weights) has for every model that it covers. What it finds has a row of timm's
-//! and says how the library's arithmetic differs from it.
+//! [`recognize`] compares a file's names and shapes with those of every model in every convention.
+//! Its result names timm's row and says how the library's arithmetic differs from it.
 //!
 //! ```
 //! # #[cfg(feature = "bundled")] {

@@ -10,7 +10,7 @@ use crate::weights::{Checkpoint, Mismatch, Renaming, nearest};
 
 /// How many names of a file are shown when none is known.
 const SHOWN: usize = 3;
-/// What the names of a network start with in timm.
+/// What timm's names of a network's tensors start with.
 const ROOTS: [&str; 7] =
     ["conv_stem", "bn1", "blocks", "conv_head", "norm_head", "bn2", "classifier"];
 
@@ -24,19 +24,19 @@ pub struct MatchedConvention {
     pub model: Covered,
     /// The network, with the library's arithmetic and the file's number of classes and input channels.
     pub network: Network,
-    /// Its tensors by timm's names and by the file's.
+    /// Its tensors, by timm's names and by the file's.
     pub renaming: Renaming,
     /// Whether the file's classifier has a background class, which `network` does not have.
     pub has_background: bool,
-    /// What the user may want to know: a prefix of all names, a classifier by another name, tensors
-    /// that are not used, and what was chosen because the file says it. A line each.
+    /// What the user may want to know, one line each: a prefix of all names, a classifier by
+    /// another name, tensors that are not used, and what was chosen because the file says so.
     pub notes: Vec<String>,
 }
 
 /// A checkpoint of a known architecture.
 #[derive(Debug)]
 pub(crate) enum Identified {
-    /// By timm's own names, and nothing else in it.
+    /// By timm's own names, with nothing else in the file.
     Timm {
         /// Channels of the input.
         in_chans: usize,
@@ -47,16 +47,16 @@ pub(crate) enum Identified {
     Mapped(Box<MatchedConvention>),
 }
 
-/// Finds how a checkpoint names the tensors of timm's `architecture`, and what of the network it
-/// decides. Whether all of them are there, loading says.
+/// Finds how a checkpoint names the tensors of timm's `architecture`, and what the file decides
+/// about the network. It does not check that all tensors are there; loading does.
 ///
 /// # Errors
-/// As [`recognize`]; and if the tensors are those of a model that computes in another way.
+/// Those of [`recognize`], and if the tensors belong to a model that computes differently.
 pub(crate) fn identify(
     checkpoint: &Checkpoint,
     architecture: &str,
 ) -> Result<Identified, ConvertError> {
-    // A start with timm's own file reads no convention.
+    // For timm's own files no convention is read.
     if let Some(plain) = plain(checkpoint) {
         return Ok(plain);
     }
@@ -64,7 +64,7 @@ pub(crate) fn identify(
         Ok(found) => return Ok(Identified::Mapped(Box::new(found))),
         Err(error) => error,
     };
-    // What it is instead says more than what it lacks.
+    // What the file is instead says more than what it lacks.
     match recognize(checkpoint, None, None) {
         Ok(found) => Err(ConvertError::OtherModel {
             file: checkpoint.file().to_owned(),
@@ -76,7 +76,7 @@ pub(crate) fn identify(
     }
 }
 
-/// A checkpoint all of whose names are timm's, without a prefix and with timm's classifier or none.
+/// A checkpoint in which all names are timm's, with no prefix, and with timm's classifier or none.
 fn plain(checkpoint: &Checkpoint) -> Option<Identified> {
     let &[_, in_chans, ..] = checkpoint.shape(STEM)? else { return None };
     let root = |name: &str| name.split_once('.').is_some_and(|(root, _)| ROOTS.contains(&root));
@@ -97,14 +97,14 @@ fn plain(checkpoint: &Checkpoint) -> Option<Identified> {
 
 /// Recognises a checkpoint by its names and shapes.
 ///
-/// `convention` and `architecture` narrow the search; an architecture goes by timm's name or by the
-/// library's. Names may have any one prefix in front, and the classifier may be any single linear
-/// layer. Where no architecture is given, and the tensors are those of several models, what the file
-/// says of itself decides.
+/// `convention` and `architecture` narrow the search; an architecture is given by timm's name or by
+/// the library's. All names may share any prefix, and the classifier may be any single linear
+/// layer. If no architecture is given and the tensors match several models, what the file says
+/// about itself decides.
 ///
 /// # Errors
-/// Names of no known convention; tensors of no covered model, with what differs from the nearest
-/// one; tensors of several models; layers beside the network's that are no such classifier.
+/// Names of no known convention; tensors of no covered model, with the differences from the nearest
+/// one; tensors of several models; layers besides the network's that are not such a classifier.
 ///
 /// ```
 /// # #[cfg(feature = "bundled")] {
@@ -160,7 +160,7 @@ fn search(
     };
     let mut candidates = with_stem(true)?;
     if candidates.is_empty() {
-        // A stem that is no model's is told of by its shape.
+        // A stem that fits no model is reported by its shape.
         candidates = with_stem(false)?;
     }
     let tried = candidates.len();
@@ -212,14 +212,15 @@ impl MatchedConvention {
         self.convention == TIMM
     }
 
-    /// timm's row with what the library, and the file, have in their own way.
+    /// timm's row, with the differences of the library and the file applied.
     pub(crate) fn arch(&self) -> Result<Arch, ConvertError> {
         let arch = super::library_model::arch(&self.model)?;
         Ok(if arch.head == self.network.head { arch } else { arch.without_conv_head() })
     }
 
-    /// The same for `num_classes` that the caller asks for: where the library's classifiers may have a
-    /// background class and this one has exactly one class more, the first is left out.
+    /// The same, for the `num_classes` that the caller asks for. If the library's classifiers may
+    /// have a background class and this one has exactly one class more, the first class is left
+    /// out.
     pub(crate) fn with_classes(mut self, num_classes: usize) -> Result<Self, ConvertError> {
         if self.has_background || self.network.num_classes != num_classes + 1 {
             return Ok(self);
@@ -238,7 +239,7 @@ impl MatchedConvention {
         Ok(self)
     }
 
-    /// What the library does in another way than timm does for the row; a line for the user.
+    /// What the library does differently from timm's row; a line for the user.
     pub(crate) fn describe(&self, file: &str) -> String {
         let Covered { name, timm, model_args, channel_multiplier, preprocessing, .. } = &self.model;
         if self.is_timm() {
@@ -275,7 +276,7 @@ pub(super) fn unknown_model(name: &str, conventions: &[Convention]) -> ConvertEr
     ConvertError::UnknownModel { name: name.to_owned(), nearest: nearest(name, names) }
 }
 
-/// Leaves one of several models where the file itself says which, and tells so.
+/// Keeps only one of several models if the file itself says which, and returns a note of it.
 fn choose(checkpoint: &Checkpoint, exact: &mut Vec<Candidate<'_>>) -> Option<String> {
     if exact.len() < 2 {
         return None;
@@ -283,7 +284,7 @@ fn choose(checkpoint: &Checkpoint, exact: &mut Vec<Candidate<'_>>) -> Option<Str
     let declared = checkpoint.declared();
     let convention = declared.convention.as_ref().map(|said| said.value.as_str());
     declared.architectures.iter().find_map(|said| {
-        // A name that timm has retired stands for its successor, and a tag does not change the tensors.
+        // A name that timm has retired means its successor, and a tag does not change the tensors.
         let current =
             pretrained::find(&said.value).ok().and_then(|f| f.cfg.architecture.as_deref());
         let is_said = |candidate: &Candidate<'_>| {

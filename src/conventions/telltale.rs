@@ -1,4 +1,4 @@
-//! What files have in them that are near to a network's, and are no network that can be run.
+//! Signs that a file is close to a network but cannot be run.
 
 use super::ConvertError;
 use crate::weights::Checkpoint;
@@ -6,15 +6,15 @@ use crate::weights::Checkpoint;
 const FLOAT: &str = "save the state dict of the float model";
 const MERGE: &str = "put them into the weights with `merge_and_unload()`, and save that model";
 
-/// Parts of tensors' names that all have to be there, what that is, and the remedy.
+/// Parts of tensor names that must all be there, what such a file is, and the remedy.
 const TELLTALES: [(&[&str], &str, &str); 8] = [
-    (&[".lora_A."], "a model with adapters of peft's beside its weights", MERGE),
-    (&["_packed_params."], "a quantized model of torch.ao's", FLOAT),
-    (&[".scale", ".zero_point"], "a quantized model of torch.ao's", FLOAT),
+    (&[".lora_A."], "a model with peft adapters besides its weights", MERGE),
+    (&["_packed_params."], "a model quantized by torch.ao", FLOAT),
+    (&[".scale", ".zero_point"], "a model quantized by torch.ao", FLOAT),
     (
         &["encoder.model.", "segmentation_head."],
-        "a network for segmentation, of segmentation_models_pytorch, with timm's blocks and not its head",
-        "no features of such a network are computed: name a whole one",
+        "a network for segmentation, of segmentation_models_pytorch, with timm's blocks but not its head",
+        "the features of such a network cannot be computed: name a whole network",
     ),
     (
         &["decoder.", "segmentation_head."],
@@ -41,7 +41,8 @@ const TELLTALES: [(&[&str], &str, &str); 8] = [
 /// What a file is, if its names show that it is not a network that can be run.
 pub(super) fn find(checkpoint: &Checkpoint) -> Option<ConvertError> {
     let has = |part: &&str| {
-        // A part that begins with a dot is in a name, others are at the beginning of one's own.
+        // A part that begins with a dot or underscore may be anywhere in a name; others must begin
+        // one.
         let is_of = |name: &str| match part.starts_with(['.', '_']) {
             true => name.contains(part) || name.ends_with(part.trim_end_matches('.')),
             false => name.starts_with(part),

@@ -1,4 +1,4 @@
-//! What runs a network, where and in which numbers: enums with names.
+//! What runs a network, where, and in which number type: enums with names.
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,9 +37,9 @@ pub enum Dtype {
     #[default]
     F32,
     /// bfloat16. On the fused CPU engine, weights and the inputs of pointwise and dense layers are
-    /// rounded to it; sums, activations and what is between layers are float32, and squeezed channels,
-    /// depthwise, Winograd's and the image's convolutions stay float32. Elsewhere maps and weights are
-    /// bfloat16.
+    /// rounded to it; sums, activations and the maps between layers are float32, and
+    /// squeeze-excitation, and depthwise, Winograd and stem convolutions, stay float32. On other
+    /// engines, maps and weights are bfloat16.
     Bf16,
     /// float16, for maps and weights. Not on the fused CPU engine.
     F16,
@@ -69,7 +69,8 @@ pub enum Device {
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum DeviceChoice {
-    /// The first that this program was built for and that the machine has, the CPU last.
+    /// The first device that this program was built for and that the machine has; the CPU comes
+    /// last.
     #[default]
     Auto,
     /// This one.

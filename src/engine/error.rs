@@ -4,7 +4,7 @@ use super::CpuError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// Values that do not make the images.
+    /// The number of values does not match the images' shape.
     #[error("{values} values do not make images of shape {shape:?}")]
     Data {
         /// The number of values.
@@ -12,7 +12,7 @@ pub enum EngineError {
         /// The shape they were given for: (N, C, H, W).
         shape: [usize; 4],
     },
-    /// Images with another number of channels than the network's.
+    /// The images' number of channels is not the network's.
     #[error("the network takes images of {expected} channels, not {found}")]
     Channels {
         /// The network's input channels.
@@ -20,7 +20,7 @@ pub enum EngineError {
         /// The images' channels.
         found: usize,
     },
-    /// Images with another number of channels than their normalization's.
+    /// The images' number of channels is not their normalization's.
     #[error("a normalization of {expected} channels for images of {found}")]
     Normalization {
         /// The normalization's channels.
@@ -36,7 +36,7 @@ pub enum EngineError {
         /// The outputs that there are.
         taps: Vec<String>,
     },
-    /// An engine that gives an output of other images than it was given.
+    /// An engine returned an output for a different number of images than it was given.
     #[error("the engine gave {output} of {found} images for {expected}")]
     Images {
         /// The output.
@@ -54,7 +54,7 @@ pub enum EngineError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// The fused CPU engine's.
+    /// An error of the fused CPU engine.
     #[error(transparent)]
     Cpu(#[from] CpuError),
     /// A failure of what the engine runs on.

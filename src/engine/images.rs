@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use super::EngineError;
 use crate::preprocess::Normalize;
 
-/// A batch of images: normalized floats, or bytes and what normalizes them.
+/// A batch of images: normalized floats, or bytes and their normalization.
 #[derive(Debug, Clone, Copy)]
 pub struct Images<'a> {
     data: Data<'a>,
@@ -24,7 +24,7 @@ impl<'a> Images<'a> {
     ///
     /// # Errors
     ///
-    /// A shape without pixels, or data of another length.
+    /// A shape without pixels, or data of the wrong length.
     ///
     /// ```
     /// use effnet::engine::Images;
@@ -37,12 +37,12 @@ impl<'a> Images<'a> {
         Ok(Self { data: Data::Normalized(data), shape })
     }
 
-    /// A batch of bytes of `shape` (N, C, H, W) that lie as (N, H, W, C).
+    /// A batch of bytes of `shape` (N, C, H, W), stored as (N, H, W, C).
     ///
     /// # Errors
     ///
-    /// A shape without pixels, data of another length, or a normalization of another number of
-    /// channels.
+    /// A shape without pixels, data of the wrong length, or a normalization for a different number
+    /// of channels.
     ///
     /// ```
     /// use effnet::{engine::Images, preprocess::Normalize};
@@ -76,7 +76,7 @@ impl<'a> Images<'a> {
         self.shape
     }
 
-    /// The values normalized, (N, C, H, W): made of bytes here, if they are not floats.
+    /// The normalized values, (N, C, H, W); bytes are converted here.
     #[must_use]
     pub fn normalized(&self) -> Cow<'a, [f32]> {
         match self.data {

@@ -1,5 +1,5 @@
-//! What runs a network. An [`Engine`] takes a batch of images and gives the outputs that are asked for by
-//! name; the caller does not know how.
+//! What runs a network. An [`Engine`] takes a batch of images and returns the outputs asked for by
+//! name; how it does so is hidden.
 
 #[cfg(feature = "candle")]
 mod candle;
@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// Runs one loaded network, from any number of threads at once.
 ///
-/// An engine of one's own, such as a mock, needs [`capabilities`](Self::capabilities) and
+/// Your own engine, such as a mock, needs [`capabilities`](Self::capabilities) and
 /// [`run`](Self::run):
 ///
 /// ```
@@ -56,24 +56,24 @@ pub trait Engine: Send + Sync + Debug {
     /// What it is and what it can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// Runs `images` and gives the outputs of these names, in this order.
+    /// Runs `images` and returns the outputs of these names, in this order.
     ///
-    /// The names are those of the network's taps ([`Graph::taps`](crate::arch::Graph::taps)): `logits`
-    /// (N, classes; without a classifier as `pre_logits`), `pre_logits` (N, F), `features` (N, F, h, w),
-    /// `stages.N` and `blocks.N.M` (N, C, h, w).
+    /// The names are those of the network's taps ([`Graph::taps`](crate::arch::Graph::taps)):
+    /// `logits` (N, classes; without a classifier the same as `pre_logits`), `pre_logits` (N, F),
+    /// `features` (N, F, h, w), `stages.N` and `blocks.N.M` (N, C, h, w).
     ///
     /// # Errors
     ///
-    /// Images of a shape that the network does not take, a name that it does not have, or a failure of
-    /// the device.
+    /// Images of a shape that the network cannot take, a name that it does not have, or a failure
+    /// of the device.
     fn run(&self, images: Images<'_>, outputs: &[&str]) -> Result<Outputs, EngineError>;
 
     /// Runs `images` once, step by step: what each step does, and how long it took for all images.
-    /// Nothing where the engine has no steps.
+    /// Empty if the engine has no steps.
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run).
+    /// Those of [`run`](Self::run).
     fn profile(&self, images: Images<'_>) -> Result<Vec<(String, Duration)>, EngineError> {
         let _ = images;
         Ok(Vec::new())
@@ -88,18 +88,18 @@ pub struct Capabilities {
     pub engine: &'static str,
     /// Where it runs.
     pub device: Device,
-    /// What its products are made of.
+    /// The number type of its products.
     pub dtype: Dtype,
-    /// What its own kernels were compiled for, such as `avx512`; `None` where it has none.
+    /// What its own kernels were compiled for, such as `avx512`; `None` if it has none.
     pub kernels: Option<&'static str>,
-    /// Threads of the CPU that it runs on, the caller's included.
+    /// CPU threads that it uses, including the caller's.
     pub threads: usize,
-    /// The most images that a call takes; `None` for as many as memory holds.
+    /// The most images that a call takes; `None` for as many as fit in memory.
     pub max_batch: Option<usize>,
 }
 
 impl Capabilities {
-    /// Those of an engine of this name that runs on the caller's thread, in float32.
+    /// The capabilities of an engine of this name that runs on the caller's thread, in float32.
     #[must_use]
     pub const fn new(engine: &'static str) -> Self {
         Self {
@@ -113,7 +113,7 @@ impl Capabilities {
     }
 }
 
-/// That all `outputs` are among `taps`.
+/// Checks that all `outputs` are among `taps`.
 fn check_outputs(outputs: &[&str], taps: &[String]) -> Result<(), EngineError> {
     match outputs.iter().find(|output| !taps.iter().any(|tap| tap == *output)) {
         None => Ok(()),

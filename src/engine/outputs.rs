@@ -1,6 +1,6 @@
 use super::EngineError;
 
-/// The outputs of a run by their names, in the order in which they were asked for.
+/// The outputs of a run by name, in the order in which they were asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Outputs(Vec<(String, Output)>);
 
@@ -10,7 +10,7 @@ pub struct Outputs(Vec<(String, Output)>);
 pub enum Output {
     /// In this process's memory.
     Host(Array),
-    /// A tensor of Candle's, on its device.
+    /// A Candle tensor, on its device.
     #[cfg(feature = "candle")]
     Candle(candle_core::Tensor),
 }
@@ -31,11 +31,11 @@ impl Outputs {
         self.0.iter().find(|output| output.0 == name).map(|output| &output.1)
     }
 
-    /// Takes the output of this name out, with its values in this process's memory.
+    /// Removes and returns the output of this name, with its values in this process's memory.
     ///
     /// # Errors
     ///
-    /// An output that was not asked for, or a device that does not give its values.
+    /// An output that was not asked for, or a device that fails to return its values.
     pub fn take(&mut self, name: &str) -> Result<Array, EngineError> {
         match self.0.iter().position(|output| output.0 == name) {
             Some(at) => self.0.remove(at).1.into_array(),
@@ -83,7 +83,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// A device that does not give them.
+    /// A device that fails to return them.
     pub fn into_array(self) -> Result<Array, EngineError> {
         match self {
             Self::Host(array) => Ok(array),

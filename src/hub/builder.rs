@@ -36,7 +36,7 @@ pub(super) struct Limits {
 }
 
 impl HubBuilder {
-    /// The public hub, a cache folder, no token, nothing of the environment.
+    /// The public hub, a cache folder, no token; reads nothing from the environment.
     pub fn new(cache_dir: impl Into<PathBuf>) -> Self {
         Self {
             endpoint: ENDPOINT.to_owned(),
@@ -82,7 +82,7 @@ impl HubBuilder {
         Ok(builder)
     }
 
-    /// Where the hub is: `https://huggingface.co`.
+    /// Where the hub is; `https://huggingface.co` by default.
     #[must_use]
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoint = endpoint.into();
@@ -105,31 +105,31 @@ impl HubBuilder {
         Ok(self)
     }
 
-    /// Whether only the cache is used, without a single request.
+    /// Whether to use only the cache and make no request.
     #[must_use]
     pub fn offline(mut self, offline: bool) -> Self {
         self.limits.offline = offline;
         self
     }
 
-    /// The longest time to find the hub's address, and the longest to connect to it before a question
-    /// about a file. A hub that is not reached in it is not asked again. 2.5 seconds by default; with
-    /// `HF_HUB_ETAG_TIMEOUT` that of the question.
+    /// The longest time to look up the hub's address, and the longest to connect before asking
+    /// about a file. A hub that cannot be reached in that time is not asked again. 2.5 seconds by
+    /// default; `HF_HUB_ETAG_TIMEOUT` sets this and [`head_timeout`](Self::head_timeout).
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.limits.connect_timeout = timeout;
         self
     }
 
-    /// The longest time for a question about a file, connecting included. A question without an answer
-    /// is not asked again. 10 seconds by default.
+    /// The longest time to ask about a file, connecting included. A question that gets no answer is
+    /// not asked again. 10 seconds by default.
     #[must_use]
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
         self.limits.head_timeout = timeout;
         self
     }
 
-    /// The longest time without a single byte during a transfer, and for connecting before it. 10
+    /// The longest time without a byte during a transfer, and the longest to connect before it. 10
     /// seconds by default.
     #[must_use]
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
@@ -137,17 +137,17 @@ impl HubBuilder {
         self
     }
 
-    /// How long to wait for another process that downloads the same file and whose download does not
-    /// grow. 120 seconds by default.
+    /// How long to wait for another process that is downloading the same file while its download
+    /// does not grow. 120 seconds by default.
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.limits.lock_timeout = timeout;
         self
     }
 
-    /// How often a request is made before a failure that may pass is reported, and the pause after the
-    /// first; it doubles each time, up to 8 times. Attempts that bring new bytes do not count. 5 attempts
-    /// and 1 second by default.
+    /// How many times a request is made before a passing failure is reported, and the pause after
+    /// the first attempt. The pause doubles each time, up to 8 times the first. Attempts that bring
+    /// new bytes do not count. 5 attempts and 1 second by default.
     #[must_use]
     pub fn retry(mut self, attempts: u32, backoff: Duration) -> Self {
         self.limits.attempts = attempts.max(1);
@@ -163,7 +163,7 @@ impl HubBuilder {
         self
     }
 
-    /// Who is told how downloads go.
+    /// Where to report the progress of downloads.
     #[must_use]
     pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
         self.progress = progress;
@@ -173,7 +173,7 @@ impl HubBuilder {
     /// The hub with these settings. Makes no request and touches no file.
     ///
     /// # Errors
-    /// [`HubError::Setting`] if the endpoint is no URL.
+    /// [`HubError::Setting`] if the endpoint is not a URL.
     pub fn build(self) -> Result<Hub, HubError> {
         let endpoint = self.endpoint.trim().trim_end_matches('/').to_owned();
         let url = Url::parse(&endpoint).map_err(|reason| HubError::Setting {

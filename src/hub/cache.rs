@@ -9,7 +9,7 @@
 //! .locks/models--org--name/{etag}.lock  held while a blob is downloaded
 //! ```
 //!
-//! Every file appears by a rename, so whatever the moment a process dies, what is there is whole.
+//! Every file appears by a rename, so whenever a process dies, every file that is there is whole.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -51,7 +51,7 @@ impl RepoCache {
         Cache::new(self.root.clone()).repo(self.repo.clone()).pointer_path(commit)
     }
 
-    /// The commit of a revision, as far as the cache knows it.
+    /// The commit of a revision, if the cache knows it.
     pub(super) fn commit(&self, revision: &str) -> Option<String> {
         if is_commit(revision) {
             return Some(revision.to_owned());
@@ -62,12 +62,13 @@ impl RepoCache {
         Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
-    /// A file at a commit, where it is cached. A link that leads out of the cache is no cached file.
+    /// A file at a commit, if it is cached. A link that leads out of the cache is not a cached
+    /// file.
     pub(super) fn get(&self, commit: &str, file: &str) -> Option<PathBuf> {
         let path = self.snapshot(commit).join(file);
         let real = path.canonicalize().ok().filter(|real| real.is_file())?;
         let inside = |folder: &Path| folder.canonicalize().is_ok_and(|f| real.starts_with(f));
-        // People move a model's folder to another disk, and leave a link.
+        // People move a model's folder to another disk and leave a link.
         (inside(&self.folder) || inside(&self.root)).then_some(path)
     }
 
@@ -79,7 +80,7 @@ impl RepoCache {
         let target = Path::new(&"../".repeat(depth)).join("blobs").join(digits);
         let blob = self.blobs().join(digits);
         let temporary = self.temporary(digits, |path| match symlink(&target, path) {
-            // No links here (Windows without the privilege): Python's client copies as well.
+            // No links here (Windows without the privilege): copy, as Python's client does.
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 fs::copy(&blob, path).map(drop)
             }
@@ -92,7 +93,8 @@ impl RepoCache {
         Ok(pointer)
     }
 
-    /// Notes which commit a branch or tag is at. A cache that cannot be written keeps its old note.
+    /// Records which commit a branch or tag is at. A cache that cannot be written keeps its old
+    /// record.
     pub(super) fn note_commit(&self, revision: &str, commit: &str) {
         if is_commit(revision) || self.commit(revision).as_deref() == Some(commit) {
             return;
@@ -106,11 +108,13 @@ impl RepoCache {
             file.persist(&path)?;
             Ok(())
         };
-        // The files are there; only the way to them without the hub is not.
+        // Failure is harmless: the files are there, only the revision's name cannot be used
+        // offline.
         let _: io::Result<()> = write();
     }
 
-    /// Makes what will be renamed to its place, beside the locks, where no other client looks.
+    /// Makes what will be renamed to its place. It lies next to the locks, where no other client
+    /// looks.
     fn temporary<T>(
         &self,
         name: &str,
@@ -134,7 +138,7 @@ fn symlink(target: &Path, link: &Path) -> io::Result<()> {
     std::os::windows::fs::symlink_file(target, link)
 }
 
-/// Names of repositories, revisions and files become parts of URLs and of paths.
+/// Checks a file's name, which becomes part of URLs and paths.
 ///
 /// # Errors
 /// [`HubError::Name`] for a file that is not a plain relative path.

@@ -17,7 +17,7 @@ use super::url::{Origin, Url};
 /// The longest chain of redirects.
 const REDIRECTS: u32 = 8;
 
-/// Proxies by the scheme of the URL they are for.
+/// Proxies, by the scheme of the requested URL.
 #[derive(Default)]
 pub(super) struct Proxies {
     http: Option<Proxy>,
@@ -26,7 +26,7 @@ pub(super) struct Proxies {
 
 impl Proxies {
     /// # Errors
-    /// If a variable is set and is no proxy's URL.
+    /// If a variable is set and is not a proxy's URL.
     pub(super) fn from_env(env: &Env<'_>) -> Result<Self, HubError> {
         let no_proxy = env.get("no_proxy").or_else(|| env.get("NO_PROXY")).unwrap_or_default();
         let read = |names: [&'static str; 4]| {
@@ -130,7 +130,7 @@ impl Client {
         url.origin() == self.home
     }
 
-    /// A text from a server, fit for a message: short, in one line, without the token.
+    /// A server's text made fit for a message: short, on one line, without the token.
     pub(super) fn sanitize(&self, text: &str) -> String {
         let text = match &self.token {
             Some(token) => token.redact(text),
@@ -139,10 +139,11 @@ impl Client {
         text.chars().filter(|c| !c.is_control()).take(200).collect()
     }
 
-    /// One request, no redirect followed.
+    /// One request; redirects are not followed.
     ///
     /// # Errors
-    /// [`HubError::Unreachable`], [`HubError::Network`] or [`HubError::Tls`]; an answer of any status is an answer.
+    /// [`HubError::Unreachable`], [`HubError::Network`] or [`HubError::Tls`]. An answer of any
+    /// status is not an error.
     pub(super) fn send(&self, repo: &str, ask: Ask, url: &Url) -> Result<Response<Body>, HubError> {
         let agent = if url.is_secure() { &self.https } else { &self.http };
         let mut request = match ask {
@@ -161,7 +162,7 @@ impl Client {
                 .timeout_connect(Some(self.limits.connect_timeout))
                 .timeout_global(Some(self.limits.head_timeout))
                 .build(),
-            // By then there is a network; a storage host may be slow.
+            // By now the network is known to work; a storage host may be slow.
             Ask::Get(_) => config
                 .timeout_connect(Some(self.limits.stall_timeout))
                 .timeout_recv_response(Some(self.limits.stall_timeout))
@@ -171,12 +172,12 @@ impl Client {
         request.call().map_err(|error| failure(repo, ask, url, &error))
     }
 
-    /// A request whose redirects are followed. Gives the last answer and the URL it came from.
+    /// A request whose redirects are followed. Returns the last answer and the URL it came from.
     ///
-    /// `stop` sees every redirect before it is followed, and may take it for the answer.
+    /// `stop` sees every redirect before it is followed, and may take it as the answer.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`HubError::Redirect`].
+    /// Those of [`send`](Self::send), and [`HubError::Redirect`].
     pub(super) fn follow(
         &self,
         repo: &str,
@@ -205,7 +206,7 @@ impl Client {
     }
 }
 
-/// A header's value, where it is readable text.
+/// A header's value, if it is readable text.
 pub(super) fn text<'a>(answer: &'a Response<Body>, name: &str) -> Option<&'a str> {
     answer.headers().get(name).and_then(|value| value.to_str().ok())
 }
@@ -216,7 +217,7 @@ pub(super) fn retry_after(answer: &Response<Body>) -> Option<std::time::Duration
     Some(std::time::Duration::from_secs(u64::from(seconds)))
 }
 
-/// The error of a status that any server may answer with and that may pass.
+/// The error for a status that any server may answer with and that may pass.
 pub(super) fn busy(repo: &str, url: &Url, answer: &Response<Body>) -> Option<HubError> {
     let (repo, host) = (repo.to_owned(), url.host());
     match answer.status() {
@@ -236,7 +237,8 @@ pub(super) fn busy(repo: &str, url: &Url, answer: &Response<Body>) -> Option<Hub
     }
 }
 
-/// The error of a request without an answer. No text of the transport that may quote the URL.
+/// The error for a request without an answer. It leaves out any text of the transport that may
+/// quote the URL.
 fn failure(repo: &str, ask: Ask, url: &Url, error: &ureq::Error) -> HubError {
     let (repo, host) = (repo.to_owned(), url.host());
     if let Some(cause) = tls_cause(error) {
@@ -259,12 +261,12 @@ fn failure(repo: &str, ask: Ask, url: &Url, error: &ureq::Error) -> HubError {
     HubError::Network { repo, host, cause }
 }
 
-/// Whether a request met nobody, so that the next would not either.
+/// Whether a request found no server, so that the next would find none either.
 fn is_unreachable(ask: Ask, error: &ureq::Error) -> bool {
     match error {
         ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-        // A question is short: who has not answered by now is not there.
+        // A question is short: a server that has not answered by now is not there.
         ureq::Error::Timeout(_) => ask == Ask::Head,
         ureq::Error::Io(error) => matches!(
             error.kind(),

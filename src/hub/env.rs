@@ -8,7 +8,7 @@ use super::HubError;
 /// Looks variables up. An empty one counts as unset.
 pub(super) struct Env<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
 
-/// A secret: shown by no `Debug`, without `Display`.
+/// A secret: `Debug` does not show it, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Token(String);
 
@@ -16,7 +16,7 @@ impl Token {
     /// Trims a token.
     ///
     /// # Errors
-    /// If it holds anything that cannot stand in a header.
+    /// If it contains anything that a header cannot carry.
     pub(super) fn new(text: &str, name: &'static str) -> Result<Option<Self>, HubError> {
         let text = text.trim();
         if text.is_empty() {
@@ -33,7 +33,7 @@ impl Token {
         format!("Bearer {}", self.0)
     }
 
-    /// A text from a server, without this token in it.
+    /// A server's text with this token removed.
     pub(super) fn redact(&self, text: &str) -> String {
         text.replace(&self.0, "***")
     }
@@ -70,7 +70,7 @@ impl Env<'_> {
             name,
             reason: format!("{value:?}; expected a number of seconds"),
         })?;
-        // As in Python, 0 stands for the default.
+        // As in Python, 0 means the default.
         Ok((seconds > 0).then(|| Duration::from_secs(u64::from(seconds))))
     }
 
@@ -97,7 +97,7 @@ impl Env<'_> {
             .or_else(|| Some(self.hf_home()?.join("hub")))
     }
 
-    /// The token of the environment, else that of the file which `hf auth login` writes.
+    /// The token from the environment, or else from the file that `hf auth login` writes.
     ///
     /// # Errors
     /// If it cannot be a token.
@@ -120,7 +120,7 @@ impl Env<'_> {
         read_token(&file)
     }
 
-    /// Replaces a leading `~`, and `$NAME` or `${NAME}` where there is such a variable.
+    /// Replaces a leading `~`, and `$NAME` or `${NAME}` if there is such a variable.
     fn expand(&self, text: &str) -> PathBuf {
         let text = match (text.strip_prefix('~'), self.home()) {
             (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with(['/', '\\']) => {
@@ -156,7 +156,7 @@ impl Env<'_> {
 fn read_token(file: &Path) -> Result<Option<Token>, HubError> {
     match std::fs::read_to_string(file) {
         Ok(text) => Token::new(&text, "the token file"),
-        // As in Python, a token file that cannot be read is none.
+        // As in Python, a token file that cannot be read counts as no token.
         Err(_) => Ok(None),
     }
 }

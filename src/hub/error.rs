@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::pretrained::PretrainedError;
 use crate::text::file_name;
 
-/// Why a file of the hub cannot be had. No message holds a token, nor the query of a URL, which on
-/// storage hosts is a signature.
+/// Why a file cannot be fetched from the hub. No message contains a token, nor a URL's query, which
+/// on storage hosts is a signature.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HubError {
@@ -31,7 +31,7 @@ pub enum HubError {
         /// What is wrong with it.
         reason: String,
     },
-    /// There is no such repository, or it is private and the hub does not say so.
+    /// There is no such repository, or it is private and the hub hides it.
     #[error(
         "{repo}: no such repository at {endpoint}{}",
         if *.with_token { ", or the token in use has no access to it" } else { "; if it is private, log in with `hf auth login` or set HF_TOKEN" }
@@ -64,7 +64,7 @@ pub enum HubError {
         /// The revision.
         revision: String,
     },
-    /// The hub does not take the token.
+    /// The hub rejects the token.
     #[error(
         "{repo}: {endpoint} refuses the token: log in again with `hf auth login` or set HF_TOKEN"
     )]
@@ -97,9 +97,9 @@ pub enum HubError {
         /// What the hub said.
         message: Option<String>,
     },
-    /// Offline, and not in the cache.
+    /// Offline, and the file is not in the cache.
     #[error(
-        "{repo}: {file} at revision {revision} is not in the cache {}, and this is offline: run `effnet download {repo}{}` where there is a network", file_name(.cache), at(.revision)
+        "{repo}: {file} at revision {revision} is not in the cache {}, and offline mode is on: run `effnet download {repo}{}` where there is a network", file_name(.cache), at(.revision)
     )]
     Offline {
         /// `org/name`.
@@ -111,7 +111,7 @@ pub enum HubError {
         /// The cache.
         cache: PathBuf,
     },
-    /// Nobody was met at the hub's address, or it has none: there may be no network.
+    /// Nothing answers at the hub's address, or the name has no address: there may be no network.
     #[error(
         "{repo}: {host} cannot be reached ({cause}): check the network, HF_ENDPOINT and the proxy settings; without a network, `HubBuilder::offline` takes a model that is in the cache, and `ModelBuilder::model(folder)` one in a folder with config.json and model.safetensors"
     )]
@@ -145,7 +145,7 @@ pub enum HubError {
         /// What went wrong.
         cause: String,
     },
-    /// Something else than the hub answered.
+    /// Something other than the hub answered.
     #[error(
         "{repo}: {host} answered, but not as a model hub ({reason}): a captive portal, a proxy, or a wrong HF_ENDPOINT"
     )]
@@ -176,10 +176,10 @@ pub enum HubError {
         repo: String,
         /// The host and port.
         host: String,
-        /// How long, where the server said.
+        /// How long, if the server said.
         retry_after: Option<Duration>,
     },
-    /// A chain of redirects that does not end, or leads where it must not.
+    /// A chain of redirects that does not end, or that leads where it must not.
     #[error("{repo}: {host}: {reason}")]
     Redirect {
         /// `org/name`.
@@ -202,12 +202,12 @@ pub enum HubError {
         got: u64,
         /// Bytes in all.
         size: u64,
-        /// Attempts without ground gained.
+        /// Attempts that brought nothing new.
         attempts: u32,
         /// How the last one ended.
         cause: String,
     },
-    /// What was received, twice, is not what the hub announced. Nothing was kept.
+    /// What was received is not what the hub announced, twice in a row. Nothing was kept.
     #[error(
         "{repo}: {file}: the bytes received have {what} {got}, the hub announced {expected}: nothing was kept; a proxy or mirror may be changing files"
     )]
@@ -223,7 +223,7 @@ pub enum HubError {
         /// As announced.
         expected: String,
     },
-    /// A file is larger than any of its kind.
+    /// A file is larger than any file of its kind should be.
     #[error("{repo}: {file} has {size} bytes, more than the {limit} that are read: not downloaded")]
     TooLarge {
         /// `org/name`.
@@ -273,7 +273,8 @@ pub enum HubError {
         /// How long nothing moved.
         waited: Duration,
     },
-    /// The repository is no model that this program runs. Its weights were not downloaded.
+    /// The repository does not hold a model that this program runs. Its weights were not
+    /// downloaded.
     #[error("{repo}: not a model of this family: {source}")]
     NotThisFamily {
         /// `org/name`.
@@ -296,7 +297,7 @@ pub enum HubError {
 }
 
 impl HubError {
-    /// A failure of the file system, by its kind.
+    /// The error for a failure of the file system, by its kind.
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
@@ -308,8 +309,9 @@ impl HubError {
         }
     }
 
-    /// Whether the hub gave no answer about the file: the cache's own is then the best there is. As
-    /// Python's client has it, a refusal is none; that a revision or file does not exist is one.
+    /// Whether the hub gave no answer about the file, so that the cache's answer is the best there
+    /// is. As in Python's client, a refusal is not an answer, but "no such revision" or "no such
+    /// file" is.
     pub(super) fn leaves_the_cache(&self) -> bool {
         matches!(
             self,

@@ -20,9 +20,9 @@ pub struct CachedModel {
     pub repo: String,
     /// Its folder.
     pub folder: PathBuf,
-    /// Its files, of every commit, by commit and name.
+    /// Its files at every commit, sorted by commit and name.
     pub files: Vec<CachedFile>,
-    /// Bytes on disk of all contents, each counted once, unfinished downloads included.
+    /// Bytes on disk, unfinished downloads included; shared contents count once.
     pub size: u64,
 }
 
@@ -44,13 +44,13 @@ pub struct CachedFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FileState {
-    /// Its bytes are those of its checksum.
+    /// Its bytes match its checksum.
     Sound,
-    /// Its bytes are others: remove the model and download it again.
+    /// Its bytes do not match: remove the model and download it again.
     Corrupt,
     /// The content that it links to is gone.
     Missing,
-    /// It is a copy without a checksum beside it (a system without links).
+    /// It is a copy without a checksum (on a system without links).
     Unnamed,
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for FileState {
 }
 
 impl Hub {
-    /// The model repositories in the cache, by name, whoever downloaded them.
+    /// The model repositories in the cache, by name, no matter which client downloaded them.
     ///
     /// # Errors
     /// If the cache cannot be read. A cache that does not exist is empty.
@@ -94,7 +94,8 @@ impl Hub {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FileState::Missing),
             Err(error) => return Err(HubError::io(&file.path, error)),
         };
-        // The link's own target names the content; behind it Python may share it under another name.
+        // The link's direct target names the content; Python may in turn link that to a shared
+        // file.
         let named = fs::read_link(&file.path)
             .ok()
             .and_then(|target| Checksum::from_etag(target.file_name()?.to_str()?));
@@ -103,7 +104,7 @@ impl Hub {
         Ok(if found == checksum.digits() { FileState::Sound } else { FileState::Corrupt })
     }
 
-    /// Removes a repository from the cache, with its unfinished downloads. Gives the bytes freed.
+    /// Removes a repository from the cache, with its unfinished downloads. Returns the bytes freed.
     ///
     /// # Errors
     /// [`HubError::Name`] if it is not in the cache; failures of the file system.
@@ -116,7 +117,7 @@ impl Hub {
             return Err(HubError::Name { name: repo, reason });
         }
         let model = cached_model(repo, folder)?;
-        // The snapshots first: if this is interrupted, nothing points to what is gone.
+        // Snapshots go first: if this is interrupted, nothing points to what is gone.
         for part in ["snapshots", "refs"] {
             remove_folder(&model.folder.join(part))?;
         }

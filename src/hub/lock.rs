@@ -1,4 +1,4 @@
-//! One download of a file at a time, among all processes, Python's included.
+//! One download of a file at a time, across all processes, including Python's.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
@@ -10,11 +10,11 @@ use super::{HubError, Progress, ProgressEvent};
 
 const POLL: Duration = Duration::from_millis(50);
 
-/// Takes the lock at `path`: an advisory lock of the system, which ends with its process. `None` where the
-/// file system has no locks.
+/// Takes the lock at `path`: an advisory lock of the system, which ends with its process. `None` if
+/// the file system has no locks.
 ///
-/// Waits while others hold it, as long as the files in `blobs` whose names start with `stem` change: those
-/// of their downloads.
+/// Waits while others hold it, as long as their downloads change: the files in `blobs` whose names
+/// start with `stem`.
 ///
 /// # Errors
 /// [`HubError::Locked`] after `timeout` without a change, and failures of the file system.
@@ -41,7 +41,7 @@ pub(super) fn acquire(
             .map_err(failed)?;
         match file.try_lock() {
             Ok(()) if is_at(&file, path) => return Ok(Some(file)),
-            // Its owner removed it before letting go: others can no longer see this lock.
+            // Its owner removed the file before letting go: others no longer see this lock.
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
@@ -83,7 +83,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// A file that is open cannot be removed here.
+/// On these systems an open file cannot be removed.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true

@@ -1,4 +1,4 @@
-//! What the hub says of a file before it is transferred.
+//! What the hub says about a file before the transfer.
 
 use ureq::http::{Response, header};
 use ureq::{Body, http::StatusCode};
@@ -15,7 +15,7 @@ pub(super) struct Metadata {
     pub(super) commit: String,
     pub(super) checksum: Checksum,
     pub(super) size: u64,
-    /// Where its bytes are; on storage hosts, for a short time only.
+    /// Where its bytes are; on storage hosts this is valid only for a short time.
     pub(super) location: Url,
 }
 
@@ -41,7 +41,7 @@ impl Target<'_> {
 /// Asks the hub about a file, once.
 ///
 /// # Errors
-/// Everything that the hub, or what answers in its place, may say.
+/// Every failure that the hub, or whatever answers in its place, may report.
 pub(super) fn head(client: &Client, target: Target<'_>) -> Result<Metadata, HubError> {
     let repo = target.repo;
     let url = target.url(client)?;
@@ -53,7 +53,8 @@ pub(super) fn head(client: &Client, target: Target<'_>) -> Result<Metadata, HubE
         size = size.take().or_else(|| own("x-linked-size"));
         commit.is_some() && etag.is_some() && size.is_some()
     };
-    // A redirect that says all is the last: its target is the storage host, which is not asked yet.
+    // Stop at a redirect that already says everything: its target is the storage host, which is not
+    // asked yet.
     let (answer, location) = client.follow(repo, Ask::Head, &url, |answer, _| note(answer))?;
     note(&answer);
     let status = answer.status();
@@ -67,7 +68,7 @@ pub(super) fn head(client: &Client, target: Target<'_>) -> Result<Metadata, HubE
     };
     let commit = commit.ok_or_else(|| not_a_hub("its answer has no X-Repo-Commit"))?;
     if !is_commit(&commit) {
-        return Err(not_a_hub("its X-Repo-Commit is no commit"));
+        return Err(not_a_hub("its X-Repo-Commit is not a commit"));
     }
     let etag = etag.or_else(|| text(&answer, header::ETAG.as_str()).map(str::to_owned));
     let checksum = etag
@@ -80,12 +81,12 @@ pub(super) fn head(client: &Client, target: Target<'_>) -> Result<Metadata, HubE
     Ok(Metadata { commit, checksum, size, location })
 }
 
-/// 40 hexadecimal digits. What is not becomes no part of a path.
+/// 40 hexadecimal digits. Nothing else becomes part of a path.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The error of an answer that is none of 2xx and 3xx.
+/// The error for an answer that is neither 2xx nor 3xx.
 fn refusal(client: &Client, target: Target<'_>, url: &Url, answer: &Response<Body>) -> HubError {
     let repo = target.repo.to_owned();
     let endpoint = client.endpoint().to_owned();

@@ -5,10 +5,10 @@
 //!                      (none for a commit that is cached, none offline)
 //! ```
 //!
-//! The cache is that of Python's `huggingface_hub`: what either has downloaded, the other uses. A file
-//! is in it only once its size and its checksum are those that the hub announced. The settings are
-//! those of Python's client too, see [`HubBuilder::from_env`]; `docs/hub.md` lists every fault, what a
-//! user sees of it and what it leaves behind.
+//! The cache is shared with Python's `huggingface_hub`: each uses what the other has downloaded. A
+//! file enters it only once its size and checksum match what the hub announced. The settings are
+//! also those of Python's client, see [`HubBuilder::from_env`]; `docs/hub.md` lists every fault,
+//! what a user sees of it and what it leaves behind.
 //!
 //! ```no_run
 //! use effnet::hub::Hub;

@@ -1,4 +1,4 @@
-//! The hub itself: a repository's name to its files.
+//! The hub itself: from a repository's name to its files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::{Download, HubBuilder, HubError, Progress, lock};
 use crate::pretrained::{self, ModelConfig, ModelName, PretrainedError};
 
 const CONFIG: &str = "config.json";
-/// Beside transformers' `config.json`.
+/// The file next to transformers' `config.json`.
 const PROCESSOR: &str = "preprocessor_config.json";
 const WEIGHTS: &str = "model.safetensors";
 const PICKLE: &str = "pytorch_model.bin";
@@ -49,7 +49,7 @@ pub struct ModelFiles {
     pub commit: String,
     /// Its `config.json`.
     pub config: PathBuf,
-    /// Its `model.safetensors`, or `pytorch_model.bin` where that is all there is.
+    /// Its `model.safetensors`, or `pytorch_model.bin` if there is only that.
     pub weights: PathBuf,
     /// What to tell the user: that the hub could not be asked, and the cache was used.
     pub note: Option<String>,
@@ -101,29 +101,29 @@ impl Hub {
         &self.inner.cache_dir
     }
 
-    /// The files of the model in `repo` (`org/name`), at a branch, a tag or a commit; the main branch if
-    /// none is given. What is missing is downloaded; this blocks, see
+    /// The files of the model in `repo` (`org/name`), at a branch, a tag or a commit; the main
+    /// branch if none is given. What is missing is downloaded. This blocks; see also
     /// [`model_files_async`](Self::model_files_async).
     ///
-    /// Of a model that is cached, a commit costs no request and a branch one. If that one fails, the
-    /// cache answers, with a note.
+    /// If the model is cached, a commit costs no request and a branch costs one. If that request
+    /// fails, the cache answers, with a note.
     ///
     /// # Errors
-    /// [`HubError`] in its variety. A repository that holds no model of this family is refused before its
+    /// Any [`HubError`]. A repository that holds no model of this family is refused before its
     /// weights are downloaded.
     pub fn model_files(&self, repo: &str, revision: Option<&str>) -> Result<ModelFiles, HubError> {
         self.inner.model_files(repo, revision, &Cancel::default())
     }
 
     /// [`model_files`](Self::model_files) as a future, for any async runtime: the work is done on a
-    /// thread of its own. Dropping the future stops the download.
+    /// separate thread. Dropping the future stops the download.
     pub fn model_files_async(&self, repo: &str, revision: Option<&str>) -> Download<ModelFiles> {
         let inner = self.inner.clone();
         let (repo, revision) = (repo.to_owned(), revision.map(str::to_owned));
         Download::spawn(move |cancel| inner.model_files(&repo, revision.as_deref(), cancel))
     }
 
-    /// What says which model is in `repo` and how its images are prepared, as
+    /// The files that say which model is in `repo` and how its images are prepared:
     /// [`model_files`](Self::model_files) without the weights.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Hub {
     ) -> Result<ConfigFiles, HubError> {
         let files = self.inner.config_files(repo, revision, &Cancel::default())?;
         let cache = RepoCache::new(&self.inner.cache_dir, &files.repo);
-        // A revision that is known may be of a commit whose weights are here: it stays.
+        // A known revision stays: it may point to a commit whose weights are here.
         if cache.commit(&files.revision).is_none() {
             cache.note_commit(&files.revision, &files.commit);
         }
@@ -203,15 +203,16 @@ impl Inner {
         let (repo, revision) = check_repo(repo, revision)?;
         let target = Target { repo: &repo, file: CONFIG, revision: &revision };
         let config = self.file(target, MAX_CONFIG, cancel).map_err(|error| match error {
-            // A repository without a config.json is no model of timm's.
+            // A repository without a config.json is not a timm model.
             HubError::NoFile { .. } => not_this_family(
                 &repo,
                 PretrainedError::Name {
                     name: repo.clone(),
-                    reason: "its repository has no config.json, so it is no timm model".to_owned(),
+                    reason: "its repository has no config.json, so it is not a timm model"
+                        .to_owned(),
                 },
             ),
-            // timm's own names are known here: say which one may be meant.
+            // timm's own names are known here: suggest the one that may be meant.
             HubError::NoRepo { .. } => match repo.strip_prefix("timm/").map(pretrained::find) {
                 Some(Err(unknown)) => HubError::Pretrained(unknown),
                 _ => error,
@@ -251,7 +252,7 @@ impl Inner {
         let cache = RepoCache::new(&self.cache_dir, &repo);
         let has = |file| cache.get(&commit, file).is_some();
         let weights = if !has(WEIGHTS) && has(PICKLE) {
-            // A commit's files never change: no need to ask for the other again.
+            // A commit's files never change: no need to ask again for the one that is missing.
             fetch(PICKLE)
         } else {
             fetch(WEIGHTS).or_else(|error| match error {
@@ -271,7 +272,7 @@ impl Inner {
             }
             error => error,
         })?;
-        // Only now: a revision never points to a commit whose files are not all there.
+        // Last: a revision must never point to a commit whose files are not all there.
         cache.note_commit(&revision, &commit);
         Ok(ModelFiles {
             commit,
@@ -283,7 +284,7 @@ impl Inner {
         })
     }
 
-    /// One file: from the cache where that is certain, else as the hub says.
+    /// One file: from the cache if that is certain to be right, otherwise as the hub says.
     fn file(&self, target: Target<'_>, limit: u64, cancel: &Cancel) -> Result<Found, HubError> {
         let cache = RepoCache::new(&self.cache_dir, target.repo);
         let cached = || {
@@ -308,7 +309,8 @@ impl Inner {
             Err(error) if error.leaves_the_cache() => match cached() {
                 Some(found) => {
                     let why = match &error {
-                        // What to do without a network is done.
+                        // Without the error's advice for a missing network: the cache is already in
+                        // use.
                         HubError::Unreachable { repo, host, cause } => {
                             format!("{repo}: {host} cannot be reached ({cause})")
                         }
@@ -317,7 +319,7 @@ impl Inner {
                     let note = format!("{why}; using the copy in the cache");
                     return Ok(Found { note: Some(note), ..found });
                 }
-                // Without a network a moment changes nothing.
+                // Without a network, waiting a moment changes nothing.
                 None if matches!(error, HubError::Unreachable { .. }) => return Err(error),
                 None => head_again(context, target, error)?,
             },
@@ -372,7 +374,7 @@ fn head_again(
     Err(error)
 }
 
-/// Brings a file into the cache.
+/// Downloads a file into the cache.
 fn download(
     context: Context<'_>,
     cache: &RepoCache,
@@ -383,7 +385,7 @@ fn download(
     let blobs = cache.blobs();
     let blob = blobs.join(digits);
     let whole = || blob.metadata().is_ok_and(|m| m.is_file() && m.len() == metadata.size);
-    // Before the first blob: Python's client takes a repository without this folder for a damaged one.
+    // Before the first blob: Python's client takes a repository without this folder to be damaged.
     let snapshot = cache.snapshot(&metadata.commit);
     fs::create_dir_all(&snapshot).map_err(|source| HubError::io(&snapshot, source))?;
     let watched = (blobs.as_path(), digits);
@@ -395,9 +397,9 @@ fn download(
         context.progress,
         context.cancel,
     )?;
-    // Whoever held the lock may have brought it.
+    // Whoever held the lock may have downloaded it.
     if !whole() {
-        // Without a lock, two processes must not write to one file.
+        // Without a lock, each process needs a separate file to write to.
         let part = match &lock {
             Some(_) => blobs.join(format!("{digits}.effnet.incomplete")),
             None => blobs.join(format!("{digits}.effnet-{}.incomplete", std::process::id())),

@@ -26,7 +26,7 @@ pub enum ProgressEvent<'a> {
         /// How many of them an earlier attempt has left on disk.
         from: u64,
     },
-    /// So many bytes of the current file are on disk. It may go back where a server cannot resume.
+    /// More of the current file is on disk. The position may go back if a server cannot resume.
     Advanced {
         /// Bytes on disk.
         position: u64,
@@ -38,7 +38,7 @@ pub enum ProgressEvent<'a> {
         /// The pause before the next attempt.
         wait: Duration,
     },
-    /// Another process downloads the same file: waiting for it to finish.
+    /// Another process is downloading the same file: waiting for it to finish.
     Waiting {
         /// The lock file.
         lock: &'a Path,

@@ -10,8 +10,8 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::NextTimeout;
 use ureq::unversioned::transport::time::Duration;
 
-/// Asks the system, as ureq's own resolver does. That one panics where no thread starts, and its
-/// error does not tell a name that is not found from a connection that breaks.
+/// Asks the system, as ureq's own resolver does. That one panics if no thread starts, and its error
+/// does not distinguish a name that is not found from a connection that breaks.
 #[derive(Debug)]
 pub(super) struct SystemResolver;
 
@@ -25,9 +25,9 @@ impl Resolver for SystemResolver {
         let patient = NextTimeout { after: Duration::NotHappening, ..timeout };
         let (sender, receiver) = mpsc::sync_channel(1);
         let (own_uri, own_config) = (uri.clone(), config.clone());
-        // The system's call cannot be stopped: a thread is left with it.
+        // The system's call cannot be stopped, so a thread is left to it.
         let started = thread::Builder::new().name("effnet-names".to_owned()).spawn(move || {
-            // Whoever asked may have gone.
+            // The asker may have gone.
             let _ = sender.send(DefaultResolver::default().resolve(&own_uri, &own_config, patient));
         });
         let found = match started {

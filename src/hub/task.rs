@@ -15,14 +15,14 @@ pub(super) struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
     /// # Errors
-    /// [`HubError::Cancelled`] once the transfer is to stop.
+    /// [`HubError::Cancelled`] once the transfer has been told to stop.
     pub(super) fn check(&self) -> Result<(), HubError> {
         if self.0.load(Ordering::Relaxed) { Err(HubError::Cancelled) } else { Ok(()) }
     }
 }
 
-/// A download that runs on a thread of its own. Dropping it stops the transfer; what is on disk by
-/// then stays, and the next download goes on from there.
+/// A download that runs on a separate thread. Dropping it stops the transfer; what is on disk by
+/// then stays, and the next download continues from there.
 #[must_use = "a download that is dropped is stopped"]
 #[derive(Debug)]
 pub struct Download<T> {

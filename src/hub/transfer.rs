@@ -25,7 +25,7 @@ pub(super) struct Context<'a> {
     pub(super) cancel: &'a Cancel,
 }
 
-/// How an attempt ended that did not bring everything.
+/// How an incomplete attempt ended.
 enum Broken {
     /// Worth another attempt.
     Later { cause: HubError, expired: bool },
@@ -33,13 +33,15 @@ enum Broken {
     Now(HubError),
 }
 
-/// Downloads a file to `part` and checks it. `part` may hold the beginning from an earlier run; on
-/// success it holds the file, on failure the beginning, or nothing where the bytes were wrong.
+/// Downloads a file to `part` and checks it. `part` may hold the beginning from an earlier run. On
+/// success it holds the file; on failure it holds the beginning, or nothing if the bytes were
+/// wrong.
 ///
-/// `again` asks the hub anew where the bytes are: the address of a storage host expires.
+/// `again` asks the hub again where the bytes are: addresses on storage hosts expire.
 ///
 /// # Errors
-/// [`HubError::Interrupted`], [`HubError::Mismatch`], and whatever `again` and the file system say.
+/// [`HubError::Interrupted`], [`HubError::Mismatch`], and the errors of `again` and the file
+/// system.
 pub(super) fn fetch(
     context: Context<'_>,
     target: Target<'_>,
@@ -64,7 +66,7 @@ pub(super) fn fetch(
                 }
                 Some(mismatch) => {
                     remove(part)?;
-                    // Wrong bytes may come from an earlier run, or from one bad line: once more.
+                    // Wrong bytes may come from an earlier run or a bad connection: try once more.
                     if second {
                         return Err(mismatch);
                     }
@@ -81,7 +83,7 @@ pub(super) fn fetch(
                         return Err(HubError::NotAHub {
                             repo: target.repo.to_owned(),
                             host: location.host(),
-                            reason: "the same commit has another content now".to_owned(),
+                            reason: "the same commit now has different content".to_owned(),
                         });
                     }
                     location = fresh.location;
@@ -115,7 +117,7 @@ fn give_up(target: Target<'_>, cause: HubError, got: u64, size: u64, attempts: u
     }
 }
 
-/// The cause alone, where the error around it would repeat the repository and the remedy.
+/// Only the cause: the surrounding error already names the repository and the remedy.
 fn describe(error: &HubError) -> String {
     match error {
         HubError::Unreachable { host, cause, .. }
@@ -129,7 +131,7 @@ fn describe(error: &HubError) -> String {
     }
 }
 
-/// Waits before the next attempt: as long as the server asks, else twice as long each time.
+/// Waits before the next attempt: as long as the server asks, or else twice as long each time.
 ///
 /// # Errors
 /// [`HubError::RateLimited`] if the server asks for too long, [`HubError::Cancelled`].
@@ -193,7 +195,9 @@ fn receive(
         206 if range_start(&answer) == Some((from, size)) => {}
         206 => {
             restart(&file)?;
-            return Err(later("it sent another part of the file than asked for".to_owned()));
+            return Err(later(
+                "it sent a different part of the file than was asked for".to_owned(),
+            ));
         }
         200 => {
             restart(&file)?;
@@ -209,7 +213,7 @@ fn receive(
                 host: url.host(),
                 cause: format!("HTTP status {status}"),
             });
-            // Storage hosts refuse an address that has expired.
+            // These are what storage hosts answer when an address has expired.
             let expired = matches!(status, 400 | 401 | 403 | 404 | 410);
             return Err(Broken::Later { cause, expired });
         }
@@ -227,8 +231,8 @@ fn receive(
     file.sync_all().map_err(io)
 }
 
-/// Copies a body to the file: up to the announced size and one byte more, which betrays a body that is too
-/// long.
+/// Copies a body to the file: up to the announced size plus one byte, which reveals a body that is
+/// too long.
 fn copy(
     context: Context<'_>,
     answer: Response<Body>,
@@ -302,7 +306,8 @@ fn range_start(answer: &Response<Body>) -> Option<(u64, u64)> {
     Some((start.parse().ok()?, total.parse().ok()?))
 }
 
-/// Opens the unfinished download. What is no plain file there, a link for instance, is removed first.
+/// Opens the unfinished download. Anything there that is not a plain file, such as a link, is
+/// removed first.
 fn open(part: &Path) -> io::Result<File> {
     if fs::symlink_metadata(part).is_ok_and(|m| !m.is_file()) {
         fs::remove_file(part)?;
@@ -334,7 +339,7 @@ fn remove(part: &Path) -> Result<(), HubError> {
 mod tests {
     use super::*;
 
-    /// A disk with room for so many bytes.
+    /// A disk with room for this many bytes.
     struct Disk(usize);
 
     impl Write for Disk {

@@ -6,7 +6,7 @@ use ureq::http::Uri;
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Url(Uri);
 
-/// Scheme, host and port: what a token belongs to.
+/// Scheme, host and port: a token is sent only to its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Origin {
     secure: bool,
@@ -16,7 +16,7 @@ pub(super) struct Origin {
 
 impl Url {
     /// # Errors
-    /// What is wrong with the text, without quoting it: it may hold a secret.
+    /// What is wrong with the text. The text is not quoted: it may contain a secret.
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let uri: Uri = text.parse().map_err(|_| "not a URL")?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -31,7 +31,7 @@ impl Url {
         }
     }
 
-    /// The URL that a `Location` header of this one's answer leads to.
+    /// The URL that a `Location` header leads to, in an answer from this URL.
     ///
     /// # Errors
     /// What is wrong with the location.
@@ -42,7 +42,7 @@ impl Url {
             full if full.contains("://") && !full.starts_with('/') => Self::parse(full)?,
             host if host.starts_with("//") => Self::parse(&format!("{scheme}:{host}"))?,
             path if path.starts_with('/') => Self::parse(&format!("{scheme}://{authority}{path}"))?,
-            _ => return Err("redirected to something that is no absolute path or URL"),
+            _ => return Err("redirected to something that is not an absolute path or URL"),
         };
         if self.origin().secure && !target.origin().secure {
             return Err("redirected from a secure to an insecure connection");
@@ -59,7 +59,7 @@ impl Url {
         }
     }
 
-    /// Host, and port where it is written: what messages show of a URL.
+    /// The host, and the port if it is written: what messages show of a URL.
     pub(super) fn host(&self) -> String {
         self.0.authority().map(ToString::to_string).unwrap_or_default()
     }
@@ -73,7 +73,7 @@ impl Url {
     }
 }
 
-/// Not the query: on storage hosts it is a signature.
+/// Leaves out the query: on storage hosts it is a signature.
 impl std::fmt::Debug for Url {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}://{}{}", self.0.scheme_str().unwrap_or_default(), self.host(), self.0.path())

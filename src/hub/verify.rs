@@ -7,7 +7,7 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// What a file's bytes must come to.
+/// The digest that a file's bytes must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Checksum {
     /// Of a file in LFS or Xet storage.
@@ -45,7 +45,7 @@ impl Checksum {
         }
     }
 
-    /// The digits that the bytes of `file` come to.
+    /// The digits of the bytes of `file`.
     pub(super) fn of(&self, file: &Path) -> io::Result<String> {
         let file = File::open(file)?;
         match self {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::LabelError;
 
-/// What makes probabilities of a network's outputs.
+/// How a network's outputs become probabilities.
 ///
 /// ```
 /// use effnet::labels::ClassifierActivation;
@@ -16,13 +16,13 @@ use super::LabelError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ClassifierActivation {
-    /// One class holds: probabilities over all classes, which sum to 1.
+    /// Exactly one class holds: probabilities over all classes, which sum to 1.
     #[default]
     Softmax,
-    /// Each class holds or not: a probability of its own for each, from its logit alone. Of a network
-    /// with one output, that of the positive class; its complement is the other class.
+    /// Each class holds or not: a separate probability for each, from its logit alone. A network
+    /// with one output gives the positive class's; the other class has the complement.
     Sigmoid,
-    /// Outputs that are no logits, such as a regression's: no probabilities.
+    /// The outputs are not logits (in a regression, for example): no probabilities.
     None,
 }
 
@@ -30,8 +30,8 @@ impl ClassifierActivation {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Softmax, Self::Sigmoid, Self::None];
 
-    /// What holds for this number of outputs where nothing says it: sigmoid for one, whose softmax is always
-    /// 1, softmax for more.
+    /// The default for this number of outputs: sigmoid for one, because its softmax is always 1,
+    /// and softmax for more.
     #[must_use]
     pub fn for_outputs(outputs: usize) -> Self {
         if outputs == 1 { Self::Sigmoid } else { Self::Softmax }

@@ -1,29 +1,29 @@
-//! Class names from a file of the user's.
+//! Class names from a user's file.
 
 use serde_json::{Map, Value};
 
 use super::{LabelError, LabelNames};
 
-/// Words of a header over indices, and over names.
+/// Header words for columns of indices, and of names.
 const INDEX_COLUMNS: [&str; 7] =
     ["index", "idx", "id", "class_id", "class_index", "label_id", "target"];
 const NAME_COLUMNS: [&str; 6] =
     ["name", "class_name", "label", "label_name", "class", "description"];
 
 impl LabelNames {
-    /// Class names from the text of a file: each form that people have them in.
+    /// Class names from the text of a file, in any of the usual forms.
     ///
     /// | form | example |
     /// | --- | --- |
-    /// | one name a line, in class order | `cat` |
-    /// | an index and a name a line | `0 cat`, `0,cat`, `0: cat`, `cat,0` |
+    /// | one name per line, in class order | `cat` |
+    /// | an index and a name per line | `0 cat`, `0,cat`, `0: cat`, `cat,0` |
     /// | CSV with a header | `index,name` |
     /// | JSON list of names | `["cat", "dog"]` |
     /// | JSON map of index to name | `{"0": "cat", "1": "dog"}` |
     /// | JSON map of name to index (PyTorch's `class_to_idx`) | `{"cat": 0, "dog": 1}` |
     /// | a `config.json` with `id2label` or `label_names` | |
     ///
-    /// Indices are 0, 1, ... without gaps. Empty lines are passed over at the end only.
+    /// Indices are 0, 1, ... without gaps. Empty lines are allowed only at the end.
     ///
     /// # Errors
     /// [`LabelError::File`] with the line that is wrong, or what [`in_order`](Self::in_order) refuses.
@@ -46,13 +46,13 @@ impl LabelNames {
         if names.is_empty() {
             return Err(at(1, "no names"));
         }
-        // An index that is twice there, or missing, is told of here, beside the file's name.
+        // Report a repeated or missing index here, where the error gets the file's name.
         names.in_order()?;
         Ok(names)
     }
 }
 
-/// A line to its index and its name, where it has both.
+/// Splits a line into its index and its name, if it has both.
 type Form = fn(&str) -> Option<(String, String)>;
 
 fn at(line: usize, reason: impl Into<String>) -> LabelError {
@@ -98,7 +98,7 @@ fn object(map: Map<String, Value>) -> Result<LabelNames, LabelError> {
     indexed(pairs.into_iter().map(|(index, name)| (1, index, name)))
 }
 
-/// A map of pairs with their lines; the same index twice is an error that names both names.
+/// A map from pairs with their lines; a repeated index is an error that gives both names.
 fn indexed(pairs: impl Iterator<Item = (usize, String, String)>) -> Result<LabelNames, LabelError> {
     let mut names = std::collections::BTreeMap::new();
     for (line, index, name) in pairs {
@@ -128,7 +128,7 @@ fn lines(text: &str) -> Result<LabelNames, LabelError> {
         if pairs.len() == lines.len() {
             return indexed(pairs.into_iter());
         }
-        // Two in a row are no chance.
+        // Two in a row are not chance.
         let starts_so = parsed.clone().take(2).filter(|(_, p)| p.is_some()).count() == 2;
         if starts_so && let Some((line, _)) = parsed.clone().find(|(_, p)| p.is_none()) {
             return Err(at(line, "expected an index and a name, as in the lines before"));

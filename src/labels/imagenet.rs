@@ -20,7 +20,7 @@ static REST: &[u8] = include_bytes!("../../weights-map/labels/imagenet-rest.tsv.
 pub enum Subset {
     /// The 1000 classes of ILSVRC 2012.
     Imagenet1k,
-    /// timm's 11821 classes of the fall 2011 release with enough images each.
+    /// timm's 11821 classes of the fall 2011 release that have enough images.
     Imagenet12k,
     /// The 11221 classes of ImageNet-21K-P (arXiv:2104.10972), fall 2011.
     Imagenet21kMiil,
@@ -67,7 +67,7 @@ impl Subset {
         }
     }
 
-    /// The subset with this many classes, as timm infers it: no two have the same number.
+    /// The subset with this many classes, as timm infers it; no two have the same number.
     ///
     /// ```
     /// use effnet::labels::Subset;
@@ -78,7 +78,7 @@ impl Subset {
         Self::ALL.into_iter().find(|s| s.num_classes() == num_classes)
     }
 
-    /// A subset from its name. As in timm, case, `-`, `_` and spaces do not count, and
+    /// A subset from its name. As in timm, case, `-`, `_` and spaces do not matter, and
     /// `imagenet-21k` means `imagenet-21k-goog`.
     ///
     /// # Errors
@@ -137,7 +137,8 @@ impl Subset {
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) synset: &'static str,
-    /// Letters of the larger sets that hold the synset: k = 12k, w = 22k, g = 21k-goog, m = 21k-miil.
+    /// Letters of the larger sets that contain the synset: k = 12k, w = 22k, g = 21k-goog, m =
+    /// 21k-miil.
     sets: &'static str,
     pub(super) lemmas: &'static str,
     pub(super) definition: &'static str,

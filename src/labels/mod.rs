@@ -22,13 +22,13 @@ pub use top_k::{Scored, top_k};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LabelError {
-    /// A subset name that is none of ImageNet's.
+    /// A name that is not an ImageNet subset's.
     #[error("unknown ImageNet subset {name:?}: expected one of {}", Subset::names())]
     UnknownSubset {
         /// The name as it was given.
         name: String,
     },
-    /// The model's own label names are not as many as its classes.
+    /// The number of label names is not the model's number of classes.
     #[error(
         "{names} label names, but the model has {num_classes} classes: give one name for each class, or none"
     )]
@@ -44,7 +44,7 @@ pub enum LabelError {
         /// The key as it was given.
         key: String,
     },
-    /// An index-to-name map says the same index twice (`"1"` and `"01"`).
+    /// An index-to-name map has the same index twice (`"1"` and `"01"`).
     #[error("the labels give class {index} twice")]
     DuplicateIndex {
         /// The index.
@@ -66,7 +66,7 @@ pub enum LabelError {
         /// The name without a description.
         name: String,
     },
-    /// A file of class names that is in none of the forms that are read.
+    /// A file of class names in an unknown form.
     #[error("line {line}: {reason}")]
     File {
         /// The line, counted from 1.

@@ -10,14 +10,14 @@ use super::imagenet::{Row, Subset};
 /// What is known about one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Label<'a> {
-    /// WordNet id, `n` and eight digits, where the class is a synset.
+    /// WordNet id, `n` and eight digits, if the class is a synset.
     pub synset: Option<&'a str>,
     /// Short human name: the first lemma of a synset, or a model's own label name.
     pub label: &'a str,
     /// All names of the class, separated by `", "`: timm's description of an ImageNet class, or a
     /// model's own label name.
     pub lemmas: &'a str,
-    /// WordNet's definition, or a model's own description where it has one.
+    /// WordNet's definition, or a model's own description if it has one.
     pub definition: Option<&'a str>,
 }
 
@@ -25,9 +25,9 @@ pub struct Label<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum LabelNames {
-    /// One name a class, in class order.
+    /// One name per class, in class order.
     List(Vec<String>),
-    /// Class index in decimal to name.
+    /// Class index, in decimal, to name.
     Map(BTreeMap<String, String>),
 }
 
@@ -111,10 +111,11 @@ impl LabelSet {
     /// A model's own label names, with a description for each name or none at all.
     ///
     /// Names that are WordNet ids become [`Label::synset`], and their description is read as timm
-    /// writes one: lemmas, and after `": "` a definition.
+    /// writes it: lemmas, then after `": "` a definition.
     ///
     /// # Errors
-    /// A map key that is no index, an index twice, a gap, or a name without a description.
+    /// A map key that is not an index, an index given twice, a gap, or a name without a
+    /// description.
     ///
     /// ```
     /// use effnet::labels::{LabelNames, LabelSet};
@@ -144,7 +145,7 @@ impl LabelSet {
         Ok(Self(Rows::Own(rows)))
     }
 
-    /// The negative class's name before that of the only one, the positive class.
+    /// Puts a name for the negative class before the only name, the positive class's.
     fn with_complement(self) -> Self {
         let complement = self
             .get(0)
@@ -198,9 +199,10 @@ impl OwnRow {
     }
 }
 
-/// The names of a model's classes: its own where it has them, else those of the ImageNet subset
-/// with as many classes, else none (a class is then only an index). For a model of one output the set
-/// has two: of two names the negative class's is the first, one name is the positive class's.
+/// The names of a model's classes: its own if it has them, otherwise those of the ImageNet subset
+/// with as many classes, otherwise none (a class is then only an index). For a model with one
+/// output the set has two classes: of two names the first is the negative class's; a single name is
+/// the positive class's.
 ///
 /// # Errors
 /// [`LabelError::Count`] with both counts when the model's own names do not fit, and what

@@ -15,13 +15,13 @@ pub struct Scored {
     pub logit: f32,
 }
 
-/// The `k` classes with the largest logits, best first; of equal logits the lower index comes first,
-/// as a stable sort in NumPy has it. `k` beyond the number of classes gives all of them.
+/// The `k` classes with the largest logits, best first. Of equal logits the lower index comes
+/// first, as in a stable sort in NumPy. A `k` beyond the number of classes gives all of them.
 ///
-/// The softmax is taken over all classes, accumulated in f64 after subtracting the largest logit; the
-/// sigmoid, in f64, of each logit alone. The sigmoid of one output makes two classes: index 1, the
-/// positive one, with the output as its logit, and index 0, its complement, with the logit negated:
-/// the sigmoid of that is what is left of 1.
+/// The softmax is taken over all classes, accumulated in f64 after subtracting the largest logit.
+/// The sigmoid is taken of each logit alone, in f64. With one output it makes two classes: index 1,
+/// the positive one, has the output as its logit; index 0, the other, has the negated logit, and so
+/// the complementary probability.
 ///
 /// # Errors
 /// [`LabelError::NotFinite`] if a logit is NaN or infinite, with the first such index.

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::arch::{Activation, Arch, PadType};
 
-/// Arguments with which the model was built, as far as they are understood. Any other argument is
-/// refused: it would change what the network computes.
+/// The arguments with which the model was built. An argument not listed here is refused: it would
+/// change what the network computes.
 ///
 /// `None` leaves the architecture's own value.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct ModelArgs {
     pub global_pool: Option<String>,
     /// Epsilon of every batch norm.
     pub bn_eps: Option<f64>,
-    /// Momentum of every batch norm; without effect in evaluation.
+    /// Momentum of every batch norm; has no effect in evaluation.
     pub bn_momentum: Option<f64>,
     /// Activation by timm's name: `silu`, `relu6`, `hard_swish`, ...
     pub act_layer: Option<String>,
@@ -29,9 +29,9 @@ pub struct ModelArgs {
     pub pad_type: Option<String>,
     /// Total stride of the network; only 32 is accepted.
     pub output_stride: Option<usize>,
-    /// Dropout before the classifier; without effect in evaluation.
+    /// Dropout before the classifier; has no effect in evaluation.
     pub drop_rate: Option<f64>,
-    /// Stochastic depth; without effect in evaluation.
+    /// Stochastic depth; has no effect in evaluation.
     pub drop_path_rate: Option<f64>,
 }
 
@@ -76,10 +76,10 @@ const ACT_LAYERS: &[&str] = &[
 ];
 
 impl ModelArgs {
-    /// Changes an architecture's row as the arguments say.
+    /// Applies the arguments to an architecture's row.
     ///
     /// # Errors
-    /// The argument and its value, where this program does not have it.
+    /// The argument and its value, if this program does not support it.
     pub(crate) fn apply(&self, arch: &mut Arch) -> Result<(), (&'static str, String)> {
         if let Some(bn_eps) = self.bn_eps {
             arch.bn_eps = bn_eps;

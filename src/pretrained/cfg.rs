@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::labels::LabelNames;
 use crate::preprocess::Pipeline;
 
-/// The most classes that a configuration may ask for: more is a mistake or an attack.
+/// The most classes that a configuration may ask for; more is a mistake or an attack.
 const MAX_CLASSES: usize = 1_000_000;
 /// The most input channels.
 const MAX_CHANNELS: usize = 1024;
@@ -26,22 +26,22 @@ pub enum CfgOrigin {
     ConfigJson,
     /// transformers' `preprocessor_config.json`.
     PreprocessorConfig,
-    /// The naming convention of a foreign checkpoint, for the images of its library.
+    /// The naming convention of a foreign checkpoint, which says how its library prepares images.
     Convention,
-    /// What a checkpoint says of itself, such as the arguments of the script that made it.
+    /// What a checkpoint says about itself, such as the arguments of the script that made it.
     Checkpoint,
 }
 
 /// What is known about one set of weights, with timm's names.
 ///
-/// A value that is `None` was not said; timm's default then holds, and the accessors give it.
+/// A value that is `None` was not given; timm's default then holds, and the accessors return it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PretrainedCfg {
     /// Where this configuration came from.
     #[serde(skip)]
     pub origin: CfgOrigin,
-    /// Whose steps prepare images.
+    /// Which library's steps prepare images.
     #[serde(skip)]
     pub pipeline: Pipeline,
 
@@ -56,7 +56,7 @@ pub struct PretrainedCfg {
     pub file: Option<String>,
     /// Hub repository: `timm/efficientnet_b0.ra_in1k`. `None` for an untrained architecture.
     pub hf_hub_id: Option<String>,
-    /// File in the hub repository that replaces the default name.
+    /// The file's name in the hub repository, if not the default.
     pub hf_hub_filename: Option<String>,
     /// Where timm took the weights from when it wrote the file.
     pub source: Option<String>,
@@ -69,7 +69,7 @@ pub struct PretrainedCfg {
     pub test_input_size: Option<[usize; 3]>,
     /// Smallest input.
     pub min_input_size: Option<[usize; 3]>,
-    /// Whether the model takes no other size.
+    /// Whether the model takes only this size.
     pub fixed_input_size: Option<bool>,
     /// Resize filter: `nearest`, `bilinear`, `bilinear-no-antialias`, `bicubic` or `lanczos`.
     pub interpolation: Option<String>,
@@ -84,7 +84,7 @@ pub struct PretrainedCfg {
     /// Standard deviation of each channel, of pixels from 0 to 1.
     pub std: Option<Vec<f64>>,
 
-    /// Number of classes; 1000 where it is not said.
+    /// Number of classes; 1000 if not given.
     pub num_classes: Option<usize>,
     /// How many leading classes of the stored classifier timm drops (background classes).
     pub label_offset: Option<usize>,
@@ -182,7 +182,7 @@ impl PretrainedCfg {
         }
     }
 
-    /// Takes from `defaults` what this configuration does not say.
+    /// Takes from `defaults` every value that this configuration does not give.
     pub(crate) fn fill_from(&mut self, defaults: &Self) {
         fn fill<T: Clone>(value: &mut Option<T>, default: &Option<T>) {
             if value.is_none() {
@@ -239,7 +239,7 @@ impl PretrainedCfg {
         for (key, values) in [("mean", &self.mean), ("std", &self.std)] {
             let Some(values) = values else { continue };
             if values.is_empty() || values.len() > MAX_CHANNELS {
-                return Err((key, format!("{} values; expected one a channel", values.len())));
+                return Err((key, format!("{} values; expected one per channel", values.len())));
             }
             if let Some(value) = values.iter().find(|v| !v.is_finite()) {
                 return Err((key, format!("{value} is not a finite number")));

@@ -1,4 +1,4 @@
-//! timm's `config.json`, nested and legacy flat form (`timm/models/_hub.py`).
+//! timm's `config.json`, in its nested and its legacy flat form (`timm/models/_hub.py`).
 
 use std::fs::File;
 use std::io::Read;
@@ -23,9 +23,9 @@ const MAX_NAME: usize = 100;
 pub struct ModelConfig {
     /// Where it was read from.
     pub file: PathBuf,
-    /// Architecture, by its present name.
+    /// The architecture's present name.
     pub architecture: &'static str,
-    /// What to tell the user: that the file has a name that timm has retired, that it lacks something.
+    /// What to tell the user, such as that the file has a retired name or lacks something.
     pub notes: Vec<String>,
     /// Number of classes; 0 for no classifier.
     pub num_classes: usize,
@@ -39,17 +39,17 @@ pub struct ModelConfig {
     pub model_args: ModelArgs,
     /// The width multiplier in place of the row's, for a model that timm has no row for.
     pub channel_multiplier: Option<f64>,
-    /// What makes probabilities of the outputs, where the file says it.
+    /// How the outputs become probabilities, if the file says so.
     pub activation: Option<ClassFunction>,
     /// Whether images are turned as their EXIF orientation says, as transformers' pipeline does.
     pub turns_exif: bool,
     /// Preprocessing, labels and origin.
     pub pretrained_cfg: PretrainedCfg,
-    /// Keys of the pretrained configuration that mean nothing to timm 1.0.31 nor here.
+    /// Keys of the pretrained configuration that mean nothing to timm 1.0.31 or to this program.
     pub ignored_keys: Vec<String>,
 }
 
-/// What makes probabilities of the outputs, and the key that says so.
+/// How the outputs become probabilities, and the key that says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClassFunction {
     /// The activation.
@@ -59,11 +59,11 @@ pub struct ClassFunction {
 }
 
 impl ModelConfig {
-    /// Reads a `config.json`, timm's or transformers', and beside the latter its
-    /// `preprocessor_config.json`.
+    /// Reads a `config.json`, timm's or transformers', and with the latter the
+    /// `preprocessor_config.json` next to it.
     ///
     /// # Errors
-    /// As [`from_slice`](Self::from_slice), and [`PretrainedError::Read`],
+    /// Those of [`from_slice`](Self::from_slice), and [`PretrainedError::Read`] and
     /// [`PretrainedError::TooLarge`].
     pub fn from_file(file: &Path) -> Result<Self, PretrainedError> {
         let root = parse(&read(file)?, file)?;
@@ -78,8 +78,8 @@ impl ModelConfig {
         transformers::read(kind, &root, processor.as_ref(), file)
     }
 
-    /// Whether a `config.json` has a `preprocessor_config.json` beside it that belongs to it: whether it
-    /// is transformers'.
+    /// Whether a `config.json` is transformers', so that a `preprocessor_config.json` belongs to
+    /// it.
     #[cfg(feature = "hub")]
     pub(crate) fn has_preprocessor(file: &Path) -> Result<bool, PretrainedError> {
         Ok(transformers::Kind::of(&parse(&read(file)?, file)?).is_some())
@@ -87,12 +87,12 @@ impl ModelConfig {
 
     /// Reads the bytes of a `config.json`; `file` is what errors call it.
     ///
-    /// The number of classes comes from the root, from `model_args`, from `pretrained_cfg` or is
-    /// 1000, in this order; the first two must not contradict each other.
+    /// The number of classes comes from the root, from `model_args` or from `pretrained_cfg`, in
+    /// this order, or else is 1000. The first two must not contradict each other.
     ///
     /// # Errors
-    /// One line that names the file and the key: not JSON, a missing or unknown architecture, a value
-    /// of the wrong type or out of range, a model argument that is not understood.
+    /// One line that names the file and the key: not JSON, a missing or unknown architecture, a
+    /// value of the wrong type or out of range, an unknown model argument.
     ///
     /// ```
     /// use effnet::pretrained::ModelConfig;
@@ -139,9 +139,9 @@ impl ModelConfig {
                 format!("a name of {} bytes; expected at most {MAX_NAME}", architecture.len());
             return Err(bad("architecture", reason));
         }
-        // transformers keeps timm's file and adds to it; it prepares images at the size of training.
+        // transformers keeps timm's file and adds to it; it prepares images at the training size.
         let is_wrapper = text(&mut root, "model_type")?.as_deref() == Some("timm_wrapper");
-        // Written by `convert` where timm's file has no word for it.
+        // Written by `convert`; timm has no key for it.
         let pipeline = text(&mut root, "pipeline")?;
         let problem_type = text(&mut root, "problem_type")?;
         let activation = transformers::activation(problem_type.as_deref());
@@ -152,7 +152,7 @@ impl ModelConfig {
             Some(value) => read_args(value, file)?,
         };
 
-        // The flat form has no `pretrained_cfg`: the rest of the root is it.
+        // The flat form has no `pretrained_cfg`: the rest of the root takes its place.
         let (prefix, mut fields, mut root) = match root.remove("pretrained_cfg") {
             None => ("", root, Map::new()),
             Some(value) => {
@@ -244,7 +244,8 @@ impl ModelConfig {
         })
     }
 
-    /// The names of the model's classes: its own, else ImageNet's by their number, else none.
+    /// The names of the model's classes: its own, or else ImageNet's by the number of classes, or
+    /// else none.
     ///
     /// # Errors
     /// [`PretrainedError::Labels`] if the model's own names do not fit its number of classes.
@@ -256,7 +257,7 @@ impl ModelConfig {
     }
 }
 
-/// Class names from a file of the user's, see [`LabelNames::parse`].
+/// Class names from a user's file, see [`LabelNames::parse`].
 ///
 /// # Errors
 /// [`PretrainedError::Read`], [`PretrainedError::TooLarge`], [`PretrainedError::Labels`] with the line
@@ -283,7 +284,7 @@ fn read(file: &Path) -> Result<Vec<u8>, PretrainedError> {
     Ok(bytes)
 }
 
-/// The object that a configuration is.
+/// Parses a configuration, which must be a JSON object.
 fn parse(bytes: &[u8], file: &Path) -> Result<Map<String, Value>, PretrainedError> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(PretrainedError::TooLarge { file: file.to_owned(), limit: MAX_BYTES });

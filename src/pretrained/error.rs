@@ -9,7 +9,7 @@ use crate::text::file_name;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PretrainedError {
-    /// A name that is no model in any form.
+    /// A name that is malformed in every form.
     #[error("model name {name:?}: {reason}")]
     Name {
         /// The name as it was given.
@@ -17,7 +17,7 @@ pub enum PretrainedError {
         /// What is wrong with it, and what to write.
         reason: String,
     },
-    /// A name that can only be a folder, and there is none.
+    /// A name that can only be a path, but nothing is there.
     #[error("model {name:?} looks like a path, but there is no such file or folder")]
     NoSuchFolder {
         /// The path as it was given.
@@ -59,7 +59,7 @@ pub enum PretrainedError {
         /// Why.
         source: std::io::Error,
     },
-    /// A configuration file is larger than any real one.
+    /// A configuration file is larger than any real one would be.
     #[error("{} is larger than {limit} bytes: this is not a configuration or a list of labels", file_name(.file))]
     TooLarge {
         /// The file.
@@ -109,10 +109,10 @@ pub enum PretrainedError {
         /// Why.
         source: LabelError,
     },
-    /// A mean or a standard deviation that was asked for and is not one a channel.
+    /// A requested mean or standard deviation with neither one value nor one per channel.
     #[error(
         "{key} has {values} values and the network takes {channels} channels: set \
-         `ModelBuilder::mean` and `ModelBuilder::std` to one value for all, or one a channel"
+         `ModelBuilder::mean` and `ModelBuilder::std` to one value for all, or one per channel"
     )]
     Channels {
         /// `mean` or `std`.
@@ -124,7 +124,7 @@ pub enum PretrainedError {
     },
 }
 
-/// The end of a message: the nearest names, or what to do where none is near.
+/// The end of a message: the nearest names, or what to do if no name is near.
 fn did_you_mean(suggestions: &[String], otherwise: &str) -> String {
     match suggestions {
         [] if otherwise.is_empty() => String::new(),

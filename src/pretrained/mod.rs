@@ -1,12 +1,12 @@
-//! Which models there are, where their weights lie, and how their images are prepared.
+//! Which models there are, where their weights are, and how their images are prepared.
 //!
 //! ```text
 //! "efficientnet_b0"  -> ModelName -> find()      -> PretrainedCfg -> resolve() -> ResolvedPreprocessing
 //! "org/repo", folder -> ModelName -> ModelConfig -> PretrainedCfg -> resolve() -> ResolvedPreprocessing
 //! ```
 //!
-//! A [`PretrainedCfg`] says what timm's `PretrainedCfg` says (`timm/models/_pretrained.py`), field by
-//! field. It comes from the table in the program, [`find`], or from a `config.json`, [`ModelConfig`].
+//! A [`PretrainedCfg`] has the fields of timm's `PretrainedCfg` (`timm/models/_pretrained.py`). It
+//! comes from the table in the program ([`find`]) or from a `config.json` ([`ModelConfig`]).
 
 mod args;
 mod cfg;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{PretrainedError, table};
 use crate::text::file_name;
 
-/// How files of weights are called, which no repository is.
+/// Endings of files of weights; a repository's name has none of them.
 const ENDINGS: [&str; 9] =
     [".pth", ".pt", ".bin", ".ckpt", ".pth.tar", ".safetensors", ".keras", ".h5", ".hdf5"];
 
@@ -37,8 +37,8 @@ pub enum ModelName {
 }
 
 impl ModelName {
-    /// Reads a name. An existing folder or file goes before a hub repository of the same spelling, and a
-    /// name of the table before all; the prefixes are never ambiguous.
+    /// Reads a name. An existing folder or file takes precedence over a hub repository of the same
+    /// spelling, and a name in the table over both. With a prefix a name is never ambiguous.
     ///
     /// # Errors
     /// [`PretrainedError::Name`] with the part that is wrong, [`PretrainedError::NoSuchFolder`].
@@ -102,10 +102,10 @@ impl ModelName {
         Ok(Self::Timm(name.to_owned()))
     }
 
-    /// The same where a name may not be UTF-8: then it is a path.
+    /// The same for a name that may not be UTF-8, in which case it is a path.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse).
+    /// Those of [`parse`](Self::parse).
     pub fn parse_os(name: &OsStr) -> Result<Self, PretrainedError> {
         match (name.to_str(), Path::new(name)) {
             (Some(name), _) => Self::parse(name),
@@ -146,7 +146,7 @@ fn hub(text: &str) -> Result<ModelName, String> {
         None => (text, None),
     };
     let Some((org, model)) = repo.split_once('/') else {
-        return Err(format!("{repo:?} is no hub repository; expected ORG/REPO"));
+        return Err(format!("{repo:?} is not a hub repository; expected ORG/REPO"));
     };
     if repo.len() > 96 {
         return Err(format!("{repo:?} has more than the 96 characters of a hub repository"));
@@ -154,7 +154,7 @@ fn hub(text: &str) -> Result<ModelName, String> {
     for part in [org, model] {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if part.is_empty() {
-            return Err(format!("{repo:?} is no hub repository; expected ORG/REPO"));
+            return Err(format!("{repo:?} is not a hub repository; expected ORG/REPO"));
         }
         if let Some(bad) = part.chars().find(|&c| !allowed(c)) {
             return Err(format!("{bad:?} in {part:?} is not allowed in a hub repository"));

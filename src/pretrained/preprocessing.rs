@@ -18,15 +18,16 @@ pub enum ValueSource {
     ConfigJson(&'static str),
     /// transformers' `preprocessor_config.json`.
     PreprocessorConfig,
-    /// The naming convention of a foreign checkpoint: as the weights' library does, under this key.
+    /// The naming convention of a foreign checkpoint, under this key: what the weights' library
+    /// does.
     Convention(&'static str),
     /// The file of the weights.
     Checkpoint,
-    /// Whoever asked for the model: an option of the command, a setter of the library.
+    /// The user: an option of the command, or a setter of the library.
     Option,
-    /// The network's only output, of which no softmax can be taken.
+    /// The network has only one output, which makes a softmax pointless.
     OneOutput,
-    /// timm's default: nothing else says it.
+    /// timm's default, because nothing else gives the value.
     Default,
 }
 
@@ -57,7 +58,7 @@ pub struct Resolved<T> {
 /// How images are prepared for a model, each value with its source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResolvedPreprocessing {
-    /// Whose steps: whose resize, whose crop.
+    /// Which library's resize and crop.
     pub pipeline: Pipeline,
     /// Channels, height, width.
     pub input_size: Resolved<[usize; 3]>,
@@ -73,7 +74,7 @@ pub struct ResolvedPreprocessing {
     pub std: Resolved<Vec<f64>>,
 }
 
-/// Which of a model's two sizes its images have.
+/// Which of a model's two image sizes to use.
 ///
 /// ```
 /// use effnet::pretrained::SizeChoice;
@@ -82,10 +83,10 @@ pub struct ResolvedPreprocessing {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum SizeChoice {
-    /// That of timm's published accuracy (`test_input_size`, `test_crop_pct`), where there is one.
+    /// The size of timm's published accuracy (`test_input_size`, `test_crop_pct`), if there is one.
     #[default]
     Test,
-    /// That of training (`input_size`, `crop_pct`).
+    /// The size of training (`input_size`, `crop_pct`).
     Train,
 }
 
@@ -105,12 +106,12 @@ impl SizeChoice {
 
 named!(SizeChoice, "size", "test and train");
 
-/// What whoever asks for a model wants otherwise than its configuration says.
+/// Where the user overrides a model's configuration.
 ///
-/// What is `None` stays as the configuration has it.
+/// `None` keeps the configuration's value.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct PreprocessingOptions {
-    /// Whose size and crop.
+    /// Which size and crop.
     pub(crate) size: SizeChoice,
     /// Height and width of the network's input.
     pub(crate) img_size: Option<[usize; 2]>,
@@ -127,7 +128,7 @@ pub(crate) struct PreprocessingOptions {
 }
 
 impl ResolvedPreprocessing {
-    /// The same, with `base`'s values where only timm's defaults hold.
+    /// The same, with `base`'s values in place of timm's defaults.
     pub(crate) fn or(self, base: Self) -> Self {
         fn first<T>(own: Resolved<T>, base: Resolved<T>) -> Resolved<T> {
             if own.source == ValueSource::Default { base } else { own }
@@ -143,11 +144,11 @@ impl ResolvedPreprocessing {
         }
     }
 
-    /// The same with what `options` say, for a network of `in_chans` input channels. A mean or standard
-    /// deviation of other channels than these is made to fit, with a note.
+    /// The same with `options` applied, for a network with `in_chans` input channels. A mean or
+    /// standard deviation for a different number of channels is made to fit, with a note.
     ///
     /// # Errors
-    /// [`PretrainedError::Channels`] if an option has other than one value or one a channel.
+    /// [`PretrainedError::Channels`] if an option has neither one value nor one per channel.
     pub(crate) fn with(
         mut self,
         options: &PreprocessingOptions,
@@ -174,7 +175,7 @@ impl ResolvedPreprocessing {
     }
 }
 
-/// Makes the values one a channel; a note where that changes them.
+/// Makes the values one per channel; returns a note if that changes them.
 fn fit(
     key: &'static str,
     values: &mut Resolved<Vec<f64>>,
@@ -194,7 +195,8 @@ fn fit(
         return Err(PretrainedError::Channels { key, values: given, channels: in_chans });
     }
     let text = format!("{value:?} ({source})");
-    // A fourth channel, alpha or infrared, is like no colour; a grey one is like all.
+    // A fourth channel (alpha or infrared) is like none of the colours, and a grey one like all of
+    // them: both take the average.
     value.resize(in_chans.max(given), average);
     if in_chans < given {
         *value = vec![average; in_chans];
@@ -208,8 +210,8 @@ fn fit(
 impl PretrainedCfg {
     /// How images are prepared for these weights (`timm/data/config.py`, `resolve_data_config`).
     ///
-    /// `test_input_size` and `test_crop_pct` hold where they are given, each on its own, as in the
-    /// evaluation that timm's accuracies come from; [`SizeChoice::Train`] leaves both aside.
+    /// `test_input_size` and `test_crop_pct` each apply if given, as in the evaluation that timm's
+    /// accuracies come from; [`SizeChoice::Train`] ignores both.
     ///
     /// ```
     /// use effnet::pretrained::SizeChoice;
@@ -242,7 +244,7 @@ impl PretrainedCfg {
         }
     }
 
-    /// The first value that is given, else the default.
+    /// The first value that is given, or else the default.
     fn pick<T, const N: usize>(
         &self,
         candidates: [(&'static str, Option<T>); N],

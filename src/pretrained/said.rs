@@ -1,10 +1,10 @@
-//! What a file of weights says about itself, in the words of a configuration.
+//! What a file of weights says about itself, as a configuration.
 
 use super::{CfgOrigin, PretrainedCfg};
 use crate::labels::LabelNames;
 use crate::weights::Declared;
 
-/// The names of a network's classes, where the file has as many, and where it says them.
+/// The class names in the file, if there is one for each class, and the place in the file.
 pub(crate) fn said_names(declared: &Declared, num_classes: usize) -> Option<(LabelNames, &str)> {
     let said = declared.classes.as_ref()?;
     let count = said.value.len();
@@ -13,7 +13,7 @@ pub(crate) fn said_names(declared: &Declared, num_classes: usize) -> Option<(Lab
     fits.then(|| (LabelNames::List(said.value.clone()), said.place.as_str()))
 }
 
-/// How images are prepared as far as the file says it, or what is wrong with a value.
+/// How images are prepared, as far as the file says, or what is wrong with a value.
 pub(crate) fn said_of_images(
     declared: &Declared,
     in_chans: usize,
@@ -21,7 +21,8 @@ pub(crate) fn said_of_images(
     let square = declared.img_size.as_ref().map(|said| [in_chans, said.value, said.value]);
     let input_size = declared.input_size.as_ref().map(|said| said.value);
     let resize = declared.resize_size.as_ref().map(|said| said.value as f64);
-    // The word alone where torchvision's enumeration is before it; a choice at random is for training.
+    // Only the last word, as torchvision's enumeration may precede it. `random` is for training
+    // only.
     let filter = |text: &str| text.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     let interpolation = declared.interpolation.as_ref().map(|said| filter(&said.value));
     let cfg = PretrainedCfg {

@@ -1,4 +1,4 @@
-//! The table of pretrained models in the program, and looking things up in it.
+//! The table of pretrained models in the program, and lookups in it.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -10,9 +10,9 @@ use super::{CfgOrigin, PretrainedCfg, PretrainedError};
 
 static TABLE: &str = include_str!("../../weights-map/pretrained.toml");
 
-/// The tag of an architecture that nobody published weights for.
+/// The tag of an architecture without published weights.
 const UNTRAINED: &str = "untrained";
-/// How near a name must be to be suggested, 0 to 1, and how many are.
+/// How near a name must be to be suggested, 0 to 1, and how many are suggested.
 const NEAR: f64 = 0.6;
 const SUGGESTIONS: usize = 3;
 
@@ -21,7 +21,7 @@ const SUGGESTIONS: usize = 3;
 pub struct Found {
     /// The configuration.
     pub cfg: &'static PretrainedCfg,
-    /// What to tell the user, where the name was one that timm has retired.
+    /// What to tell the user, if timm has retired the name.
     pub note: Option<String>,
 }
 
@@ -73,7 +73,7 @@ fn parse(text: &str) -> Result<Table, toml::de::Error> {
 }
 
 impl Table {
-    /// An architecture that timm has, by its present name.
+    /// One of timm's architectures, by its present name.
     fn architecture(&self, name: &str) -> Option<&Architecture> {
         self.file.architectures.get(*self.by_name.get(name)?)
     }
@@ -215,7 +215,7 @@ fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Vec<String>
         .filter(|(score, _)| *score >= NEAR)
         .collect();
     scored.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal));
-    // One clearly right answer needs no company.
+    // One clearly right answer needs no others next to it.
     let exact = scored.first().is_some_and(|(score, _)| *score == 1.0);
     let most = if exact { 1 } else { SUGGESTIONS };
     scored.truncate(most);

@@ -129,7 +129,7 @@ fn global_context(node: &Node, rd_channels: usize, output: [usize; 3]) -> Vec<La
     vec![attn, context, fc1, norm, fc2]
 }
 
-/// A 1x1 convolution with bias of a vector.
+/// A 1x1 convolution of a vector, with bias.
 fn vector(node: &Node, (leaf, conv): (&str, Conv)) -> Layer {
     conv_layer(&format!("{}.{leaf}", node.path), &conv, true, [conv.out_chs, 1, 1])
 }

@@ -2,7 +2,7 @@
 
 use crate::arch::{Block, Conv, SeLayer};
 
-/// The numbers of a block behind `in_chs` channels, such as `k3 s2 e6 se`.
+/// The numbers of a block that reads `in_chs` channels, such as `k3 s2 e6 se`.
 pub(super) fn detail(block: &Block, in_chs: usize) -> String {
     let k = |conv: &Conv| format!("k{}", conv.kernel_size);
     let (mut words, se) = match block {

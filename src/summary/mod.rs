@@ -5,7 +5,7 @@
 //! - `macs`: one for each multiply-accumulate of a convolution, a linear layer or CondConv's mixing
 //!   of kernels; two for each element of a batch norm; five for each element of a group or layer
 //!   norm; one for each element that a pool before the classifier or a routing reads. Activations,
-//!   sums, EvoNorm, average-pool downsampling and the attention between positions count nothing.
+//!   sums, EvoNorm, average-pool downsampling and the attention between positions count as zero.
 //! - `activations`: elements of the outputs of convolutions, linear layers and matrix products.
 
 mod count;
@@ -20,11 +20,11 @@ use detail::detail;
 /// The largest side of an image.
 pub const MAX_SIZE: usize = 16384;
 
-/// What keeps a network from being summarized.
+/// Why a network cannot be summarized.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SummaryError {
-    /// An image without pixels, or beyond any use.
+    /// An image without pixels, or a uselessly large one.
     #[error("an image of {height}x{width} pixels: both sides must be 1 to {MAX_SIZE}")]
     Size {
         /// Height of the image.

@@ -23,7 +23,7 @@ pub struct Classifier {
     model: Model,
 }
 
-/// A classifier is a model: what that has, it has.
+/// A classifier has all methods of a model.
 impl Deref for Classifier {
     type Target = Model;
 
@@ -33,22 +33,22 @@ impl Deref for Classifier {
 }
 
 impl ModelBuilder {
-    /// A model as [`build`](Self::build) makes it, whose outputs are classes.
+    /// Builds a model, as [`build`](Self::build) does, whose outputs are classes.
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and a network without classifier.
+    /// Those of [`build`](Self::build), and a network without a classifier.
     pub fn build_classifier(self) -> Result<Classifier, Error> {
         Classifier::new(self.build()?)
     }
 }
 
 impl Classifier {
-    /// Takes the outputs of `model` for classes.
+    /// Takes the outputs of `model` as classes.
     ///
     /// # Errors
     ///
-    /// A network without classifier.
+    /// A network without a classifier.
     pub fn new(model: Model) -> Result<Self, Error> {
         match model.num_classes() {
             0 => Err(Error::NoClassifier { model: model.provenance().model.clone() }),
@@ -56,7 +56,7 @@ impl Classifier {
         }
     }
 
-    /// The `k` most probable classes of an image, best first; fewer where the model has fewer. A
+    /// The `k` most probable classes of an image, best first; fewer if the model has fewer. A
     /// network with one output has two classes, see [`top_k`](crate::labels::top_k()).
     ///
     /// # Errors
@@ -66,10 +66,11 @@ impl Classifier {
         self.top_k(&self.model.logits(image)?, k)
     }
 
-    /// [`classify`](Self::classify) for many images in one batch: decoding runs in parallel, an
+    /// [`classify`](Self::classify) for many images in one batch: decoding runs in parallel, and an
     /// image that fails does not stop the others. Results are in the order of `images`.
     ///
-    /// The batch takes memory for all of them; [`classify_each`](Self::classify_each) takes any number.
+    /// The batch needs memory for all images; [`classify_each`](Self::classify_each) takes any
+    /// number.
     pub fn classify_batch<I>(&self, images: &[I], k: usize) -> Vec<Result<Vec<Prediction>, Error>>
     where
         I: AsInput + Sync,
@@ -77,13 +78,13 @@ impl Classifier {
         self.model.batch(images, &["logits"], |logits| self.top_k(&only(logits)?, k))
     }
 
-    /// Classifies any number of images in batches of `batch_size`. While one batch is in the network, the
-    /// next is taken from `images` and decoded; no more of them are held. `each` gets every image with its
-    /// result, in order; an error of `each` ends the run at once.
+    /// Classifies any number of images in batches of `batch_size`. While one batch is in the
+    /// network, the next is taken from `images` and decoded; no further images are held. `each`
+    /// gets every image with its result, in order; an error from `each` ends the run at once.
     ///
     /// # Errors
     ///
-    /// That of `each`.
+    /// The error of `each`.
     ///
     /// ```
     /// # #[cfg(feature = "bundled")] {
@@ -113,12 +114,12 @@ impl Classifier {
         self.model.each(images, batch_size, &["logits"], result, each)
     }
 
-    /// The probability of every class: the softmax of the logits, or the sigmoid of each. Of a network with
-    /// one output there are two, the positive class's last.
+    /// The probability of every class: the softmax of the logits, or the sigmoid of each. A network
+    /// with one output has two, the positive class's last.
     ///
     /// # Errors
     ///
-    /// As [`classify`](Self::classify); outputs of which no probabilities are made.
+    /// Those of [`classify`](Self::classify), and outputs that do not become probabilities.
     pub fn probabilities(&self, image: impl AsInput) -> Result<Vec<f32>, Error> {
         let mut classes = top_k(&self.model.logits(image)?, self.activation(), usize::MAX)?;
         classes.sort_unstable_by_key(|scored| scored.index);
@@ -134,7 +135,8 @@ impl Classifier {
     pub fn top_k(&self, logits: &[f32], k: usize) -> Result<Vec<Prediction>, Error> {
         let labels = self.model.labels();
         let scored = top_k(logits, self.activation(), k)?;
-        // The labels of one output are those of a pair of classes, whether or not it is made one.
+        // The labels for one output are those of a pair of classes, even if the output is not
+        // turned into a pair.
         let is_alone = logits.len() == 1 && self.activation() == ClassifierActivation::None;
         let positive = usize::from(is_alone);
         Ok(scored.into_iter().map(|s| Prediction::new(s, s.index + positive, labels)).collect())

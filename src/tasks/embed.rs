@@ -11,13 +11,13 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// As [`logits`](Self::logits).
+    /// Those of [`logits`](Self::logits).
     pub fn embed(&self, image: impl AsInput) -> Result<Vec<f32>, Error> {
         self.output(image, OUTPUT)
     }
 
-    /// [`embed`](Self::embed) for many images in one batch: decoding runs in parallel, an image that fails
-    /// does not stop the others. Results are in the order of `images`.
+    /// [`embed`](Self::embed) for many images in one batch: decoding runs in parallel, and an image
+    /// that fails does not stop the others. Results are in the order of `images`.
     pub fn embed_batch<I>(&self, images: &[I]) -> Vec<Result<Vec<f32>, Error>>
     where
         I: AsInput + Sync,
@@ -30,7 +30,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// That of `each`.
+    /// The error of `each`.
     pub fn embed_each<I, E>(
         &self,
         images: impl IntoIterator<Item = I>,

@@ -9,17 +9,17 @@ pub struct Prediction {
     pub index: usize,
     /// Its WordNet synset, for ImageNet classes: `n07920052`.
     pub synset: Option<String>,
-    /// Its name: `espresso`; absent where the model has no labels.
+    /// Its name: `espresso`; absent if the model has no labels.
     pub label: Option<String>,
-    /// In [0, 1]: softmax over all classes, or the sigmoid of `logit`; absent where the outputs are no
-    /// logits ([`ClassifierActivation::None`](crate::labels::ClassifierActivation::None)).
+    /// In [0, 1]: softmax over all classes, or the sigmoid of `logit`; absent if the outputs are
+    /// not logits ([`ClassifierActivation::None`](crate::labels::ClassifierActivation::None)).
     pub probability: Option<f32>,
     /// The network's output; for class 0 of a network with one output, that output negated.
     pub logit: f32,
 }
 
 impl Prediction {
-    /// `class` is what `labels` know the scored output as.
+    /// `class` is the index of the scored output in `labels`.
     pub(super) fn new(scored: Scored, class: usize, labels: Option<&LabelSet>) -> Self {
         let label = labels.and_then(|labels| labels.get(class));
         Self {
@@ -32,7 +32,7 @@ impl Prediction {
     }
 }
 
-/// What became of one image: the JSON of the command, of the library and of any server.
+/// The result for one image: the JSON of the command, of the library and of any server.
 ///
 /// ```
 /// use effnet::{Outcome, Record};

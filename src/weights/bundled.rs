@@ -8,7 +8,7 @@ pub const BUNDLED_MODEL: &str = "tf_efficientnet_lite0.in1k";
 /// Origin and license: `weights-map/bundled/README.md`.
 ///
 /// # Errors
-/// Never in a program whose data file is whole.
+/// Never, unless the data file in the program is damaged.
 pub fn bundled() -> Result<Checkpoint, WeightsError> {
     let bytes = effnet_bundled::TF_EFFICIENTNET_LITE0_IN1K;
     Checkpoint::from_static("bundled weights of tf_efficientnet_lite0.in1k", bytes)

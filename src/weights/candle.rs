@@ -13,10 +13,10 @@ use super::report::LoadReport;
 use super::{Checkpoint, Renaming, TensorSource, WeightsError, seeded};
 use crate::text::first_line;
 
-/// A [`VarBuilder`] of these tensors of a source, read once, as `dtype` on `device`.
+/// A [`VarBuilder`] of these tensors of a source, each read once, as `dtype` on `device`.
 ///
-/// `tensors` are timm's names and shapes, as [`Graph::tensors`](crate::arch::Graph::tensors) lists them.
-/// Modules share the tensors, so building them takes no further memory.
+/// `tensors` are timm's names and shapes, as [`Graph::tensors`](crate::arch::Graph::tensors) lists
+/// them. Modules share the tensors, so building them takes no more memory.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -30,8 +30,8 @@ use crate::text::first_line;
 /// ```
 ///
 /// # Errors
-/// A tensor that the source does not give; a `dtype` that is not f32, f16, bf16 or f64, a value beyond
-/// its range, or a device that refuses.
+/// A tensor that the source does not provide; a `dtype` that is not f32, f16, bf16 or f64; a value
+/// beyond its range; or a device that refuses.
 pub fn var_builder(
     source: &dyn TensorSource,
     tensors: &[(String, Vec<usize>)],
@@ -49,13 +49,13 @@ pub fn var_builder(
 
 /// Builds a model from a checkpoint, strictly.
 ///
-/// `build` asks the [`VarBuilder`] for tensors by timm's names: once to learn which, once for their values.
-/// With `renaming`, each is read under its name in the file and brought from the file's layout into
-/// timm's. All tensors come out as `dtype` on `device`.
+/// `build` asks the [`VarBuilder`] for tensors by timm's names: once to learn which, once for their
+/// values. With `renaming`, each is read under its name in the file and converted from the file's
+/// layout to timm's. All tensors come out as `dtype` on `device`.
 ///
 /// # Errors
 /// [`WeightsError::Mismatch`] lists every tensor that is missing, unexpected or misshapen; other
-/// variants name a tensor that cannot be used or what `build` said.
+/// variants name a tensor that cannot be used, or give the error of `build`.
 pub fn load<M>(
     checkpoint: &Checkpoint,
     renaming: Option<&Renaming>,
@@ -68,7 +68,7 @@ pub fn load<M>(
         source: first_line(&source).into(),
     };
     let (tensors, built) = probe(&build);
-    // A model that stopped half-way has not asked for all that it will use.
+    // A model that stopped halfway has not asked for every tensor that it uses.
     let (source, report) = compare(checkpoint, renaming, &tensors, built.is_ok())?;
     built.map_err(cannot)?;
     let vb = var_builder(&source, &tensors, dtype, device)?;
@@ -88,7 +88,7 @@ pub fn load<M>(
 /// ```
 ///
 /// # Errors
-/// What `build` says.
+/// The error of `build`.
 pub fn tensor_shapes<M>(
     build: impl FnOnce(VarBuilder<'_>) -> candle_core::Result<M>,
 ) -> candle_core::Result<Vec<(String, Vec<usize>)>> {
@@ -96,7 +96,7 @@ pub fn tensor_shapes<M>(
     built.map(|_| tensors)
 }
 
-/// The tensors that `build` asked for, and what it said.
+/// The tensors that `build` asked for, and its result.
 fn probe<M>(
     build: impl FnOnce(VarBuilder<'_>) -> candle_core::Result<M>,
 ) -> (Vec<(String, Vec<usize>)>, candle_core::Result<M>) {
@@ -113,7 +113,7 @@ struct Asked {
     names: HashSet<String>,
 }
 
-/// Answers every request with zeros and writes it down.
+/// Answers every request with zeros and records it.
 #[derive(Default)]
 struct Probe {
     asked: Mutex<Asked>,
@@ -132,7 +132,7 @@ impl SimpleBackend for &Probe {
         if asked.names.insert(name.to_owned()) {
             asked.tensors.push((name.to_owned(), shape.dims().to_owned()));
         }
-        // It occupies one element.
+        // It takes the memory of one element.
         Tensor::zeros((), dtype, device)?.broadcast_as(shape)
     }
 
@@ -149,8 +149,8 @@ impl Checkpoint {
     /// Reads a tensor in its stored shape as `dtype` onto `device`.
     ///
     /// # Errors
-    /// As [`read_f32`](Self::read_f32); and if `dtype` is not f32, f16, bf16 or f64, a value is
-    /// beyond its range, or the device refuses.
+    /// Those of [`read_f32`](Self::read_f32), and if `dtype` is not f32, f16, bf16 or f64, a value
+    /// is beyond its range, or the device refuses.
     pub fn tensor(
         &self,
         name: &str,

@@ -3,11 +3,11 @@ use std::collections::HashSet;
 use super::report::{LoadReport, Mismatch, Misshapen, Missing, Unexpected};
 use super::{Checkpoint, CheckpointSource, Renaming, WeightsError};
 
-/// The suffix of a counter that PyTorch's batch norm saves and no inference reads.
+/// The suffix of a counter that PyTorch's batch norm saves and inference does not read.
 pub(super) const COUNTER: &str = ".num_batches_tracked";
 
-/// Compares a checkpoint's tensors with those of a network, strictly, and gives them one by one. None
-/// is read before it is asked for.
+/// Compares a checkpoint's tensors with those of a network, strictly. The returned source reads
+/// each tensor only when asked for it.
 ///
 /// `tensors` are timm's names and shapes, as [`Graph::tensors`](crate::arch::Graph::tensors) lists them;
 /// with `renaming`, each is looked for under its name in the file.
@@ -22,7 +22,7 @@ pub fn check<'a>(
     compare(checkpoint, renaming, tensors, true)
 }
 
-/// As [`check`]; `tensors` are all that the network has if `is_whole`.
+/// Like [`check`]; with `is_whole`, `tensors` are all tensors of the network.
 pub(super) fn compare<'a>(
     checkpoint: &'a Checkpoint,
     renaming: Option<&'a Renaming>,
@@ -31,7 +31,7 @@ pub(super) fn compare<'a>(
 ) -> Result<(CheckpointSource<'a>, LoadReport), WeightsError> {
     let mut mismatch = Mismatch::new(checkpoint.file());
     let mut applied = Vec::new();
-    // The file's names of the tensors asked for, fitting or not.
+    // The file's names of the tensors asked for, whether or not they fit.
     let mut used = HashSet::new();
     let mut unreadable = None;
     for (name, shape) in tensors {

@@ -17,30 +17,30 @@ use super::{
 };
 use crate::text::file_name;
 
-/// What a folder's weights are called, the first that is there.
+/// The names of a folder's weights; the first that exists is used.
 const IN_FOLDER: [&str; 3] =
     ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"];
 
 /// A set of named tensors, opened but not read: a safetensors file, a PyTorch one (`.pth`, `.bin`),
-/// a Keras one (`.keras`, `.weights.h5`, `.h5`), or the bytes of one; its content tells which, not its
+/// a Keras one (`.keras`, `.weights.h5`, `.h5`), or the bytes of one, recognised by content, not by
 /// name. Or several safetensors files with an index (`*.index.json`).
 ///
-/// A PyTorch file is read without running anything of it: what a name in its pickle would make, if it is
-/// not one that tensors need, is an object without behaviour. Only a tensor that depends on one cannot be
-/// read. Of a whole module in place of its state dict the parameters and buffers are taken.
+/// A PyTorch file is read without running any of its code. A name in its pickle that tensors do not
+/// need becomes an object without behaviour; only a tensor that depends on one cannot be read. If
+/// the file holds a whole module rather than its state dict, its parameters and buffers are taken.
 ///
-/// Of a training checkpoint the weights are found where timm and others put them (`state_dict_ema`,
-/// `model_ema`, `ema`, `state_dict`, `model_state_dict`, `model`, ..., averages first), whether these
-/// are keys of dictionaries or beginnings of names, without the prefixes `module.` and `_orig_mod.`, and
-/// without what optimizers, losses and metrics keep beside; TensorFlow's averages
-/// (`/ExponentialMovingAverage`) stand in the place of their variables. [`note`](Self::note) says what was
-/// done, and [`declared`](Self::declared) what else the file says about the model.
+/// In a training checkpoint the weights are found where timm and others put them (`state_dict_ema`,
+/// `model_ema`, `ema`, `state_dict`, `model_state_dict`, `model`, ..., averages first), whether
+/// these are keys of dictionaries or beginnings of names. The prefixes `module.` and `_orig_mod.`
+/// are removed, and what optimizers, losses and metrics keep is left out. TensorFlow's averages
+/// (`/ExponentialMovingAverage`) replace their variables. [`note`](Self::note) says what was done,
+/// and [`declared`](Self::declared) what else the file says about the model.
 ///
 /// Tensors of a Keras file have the names that Keras 3 gives them, `LAYER/VARIABLE`
-/// (`block2a_expand_conv/kernel`), whatever Keras wrote it: Keras 2's `:0` is taken off, and the
-/// numbers of the newer files become names. The optimizer's are left out. Where a description stands
-/// beside them, a batch norm between the pooled features and the only `Dense` layer is folded into that
-/// layer, in f64.
+/// (`block2a_expand_conv/kernel`), whichever version of Keras wrote it: Keras 2's `:0` is removed,
+/// and the numbers of the newer files become names. The optimizer's tensors are left out. If the
+/// file describes its model, a batch norm between the pooled features and the only `Dense` layer is
+/// folded into that layer, in f64.
 ///
 /// Opening parses and checks the header; the values of a tensor are read, converted and checked
 /// when it is asked for. Cloning is cheap: clones share the file.
@@ -76,14 +76,14 @@ impl AsRef<[u8]> for Bytes {
 }
 
 impl Checkpoint {
-    /// Opens a file of weights by mapping it into memory; or the files that an index names; or, of
-    /// a folder, its `model.safetensors`, the index of several, or `pytorch_model.bin`.
+    /// Opens a file of weights by mapping it into memory; or the files that an index names; or a
+    /// folder's `model.safetensors`, index of several files, or `pytorch_model.bin`.
     ///
-    /// The file must not be changed in place while the checkpoint lives; replacing it by a rename,
-    /// as [`write_safetensors`](super::write_safetensors) does, is safe.
+    /// The file must not be changed in place while the checkpoint lives; replacing it with a
+    /// rename, as [`write_safetensors`](super::write_safetensors) does, is safe.
     ///
     /// # Errors
-    /// If the file cannot be read, is no regular file, is another format or is malformed; if a
+    /// If the file cannot be read, is not a regular file, has another format or is malformed; if a
     /// folder has no such file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
         let path = path.as_ref();
@@ -129,7 +129,7 @@ impl Checkpoint {
         let mut header = TensorTable::default();
         for (name, shape) in tensors {
             let body = Body::Made(Vec::new());
-            // The first of two equal names.
+            // Keeps the first of two equal names.
             let _ = header.add(Entry { name, dtype: Dtype::F32, shape, body, shard: 0 });
         }
         Self::new("names and shapes".to_owned(), Vec::new(), header, None)
@@ -148,8 +148,8 @@ impl Checkpoint {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Where in the file the weights were found and what was taken off their names, if they were not
-    /// simply there.
+    /// Where in the file the weights were found and what was removed from their names, unless they
+    /// were simply there.
     pub fn note(&self) -> Option<&str> {
         self.inner.note.as_deref()
     }
@@ -189,14 +189,14 @@ impl Checkpoint {
         self.inner.header.normalization
     }
 
-    /// What a norm adds to variances, if this is a file of Keras's weights alone, which does not say what
-    /// its layers do.
+    /// The epsilon of norms in a file of Keras's weights alone, which does not say what its layers
+    /// do.
     pub(crate) fn undescribed_eps(&self) -> Option<f64> {
         self.inner.header.undescribed_eps
     }
 
-    /// SHA-256 of the whole file, in hexadecimal; of a sharded checkpoint, of its files one after
-    /// the other, in the order of their names.
+    /// SHA-256 of the whole file, in hexadecimal. For a sharded checkpoint it covers the files one
+    /// after the other, in the order of their names.
     ///
     /// Computed on the first call, which reads the file to its end, and kept.
     pub fn digest(&self) -> &str {
@@ -207,8 +207,8 @@ impl Checkpoint {
         })
     }
 
-    /// Reads the values of a tensor as f32, in row-major order. Every f16 and bf16 is an f32; a f64 is
-    /// rounded to the nearest one.
+    /// Reads the values of a tensor as f32, in row-major order. Every f16 and bf16 is an f32; an
+    /// f64 is rounded to the nearest one.
     ///
     /// # Errors
     /// If there is no such tensor, it is stored as something other than f32, f16, bf16 or f64, or it
@@ -224,20 +224,20 @@ impl Checkpoint {
         }
     }
 
-    /// Why the file has something by that name and no tensor that can be read, if so.
+    /// If the file has something by that name that cannot be read as a tensor: why.
     pub(crate) fn unreadable(&self, name: &str) -> Option<WeightsError> {
         let reason = self.inner.header.unreadable.get(name)?.clone();
         let source = TorchError::Tensor { tensor: name.to_owned(), reason };
         Some(WeightsError::Torch { file: self.inner.file.clone(), source })
     }
 
-    /// The names of what the file has and cannot be read as tensors.
+    /// The names of what the file has but cannot be read as tensors.
     pub(crate) fn unreadable_names(&self) -> impl Iterator<Item = &str> {
         self.inner.header.unreadable.keys().map(String::as_str)
     }
 
-    /// The values of a tensor that the file has by its foreign name and in its foreign shape, in timm's
-    /// layout.
+    /// The values, in timm's layout, of a tensor that the file has by its foreign name and in its
+    /// foreign shape.
     pub(crate) fn read_canonical(&self, mapped: &MappedTensor) -> Result<Vec<f32>, WeightsError> {
         match mapped.made() {
             Some(values) => Ok(values.to_vec()),
@@ -286,7 +286,7 @@ impl fmt::Debug for Checkpoint {
 /// Maps the file at `path`.
 fn open_map(path: &Path) -> Result<Bytes, WeightsError> {
     let read = |source| WeightsError::Read { file: path.to_owned(), source };
-    // Looked at before it is opened: opening a pipe waits for a writer.
+    // Checked before it is opened: opening a pipe waits for a writer.
     if !path.metadata().map_err(read)?.is_file() {
         return Err(WeightsError::NotAFile { file: path.to_owned() });
     }
@@ -296,8 +296,8 @@ fn open_map(path: &Path) -> Result<Bytes, WeightsError> {
 
 #[allow(unsafe_code)]
 fn map(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: the map is private to the checkpoint and only ever read as bytes, for which every
-    // bit pattern is valid. That nobody truncates or rewrites the file in place meanwhile cannot
-    // be enforced on any system; `Checkpoint::open` states it as its condition.
+    // SAFETY: the map is private to the checkpoint and only ever read as bytes, for which every bit
+    // pattern is valid. No system can ensure that nobody truncates or rewrites the file in place
+    // meanwhile; `Checkpoint::open` states it as a condition.
     unsafe { Mmap::map(file) }
 }

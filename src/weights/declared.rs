@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::tensor_table::{MAX_NAME, excerpt};
 use crate::labels::ClassifierActivation;
 
-/// Something that a file says, and where in it.
+/// Something that a file says, and where it says it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Said<T> {
@@ -15,16 +15,16 @@ pub struct Said<T> {
     pub place: String,
 }
 
-/// What a file says about its model besides the tensors: in the arguments that a training script left in
-/// it, in the `__metadata__` of safetensors, or in Keras's description.
+/// What a file says about its model besides the tensors: in a training script's arguments, in the
+/// `__metadata__` of safetensors, or in Keras's description.
 ///
-/// Nothing of it has been compared with the tensors, which may say otherwise. Texts are short and
-/// without control characters, numbers are in the ranges given.
+/// None of it has been compared with the tensors, which may say otherwise. Texts are short and
+/// without control characters; numbers are in the given ranges.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Declared {
-    /// Names of the architecture, the nearest to the tensors first. Not all need be anybody's:
-    /// scripts put the names of their classes there too.
+    /// Names of the architecture, the nearest to the tensors first. Some may be unknown: scripts
+    /// also put the names of their classes there.
     pub architectures: Vec<Said<String>>,
     /// The convention of the tensors' names, which `effnet convert` writes.
     pub convention: Option<Said<String>>,
@@ -54,7 +54,7 @@ pub struct Declared {
     pub activation: Option<Said<ClassifierActivation>>,
 }
 
-/// What is known of a key.
+/// What a key means.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Field {
     Architecture,
@@ -69,12 +69,12 @@ enum Field {
     CropPct,
     Interpolation,
     BnEps,
-    /// A list of names, or a map of an index to one, or of a name to an index.
+    /// A list of names, a map of index to name, or a map of name to index.
     Classes,
 }
 
-/// The keys that are looked at, by timm's scripts, torchvision's, Lightning's and custom; of several with
-/// one meaning the first that says something counts.
+/// The keys that are read: timm's, torchvision's, Lightning's and customary ones. Of several with
+/// one meaning, the first that gives a value counts.
 const FIELDS: [(&str, Field); 49] = [
     ("architecture", Field::Architecture),
     ("arch", Field::Architecture),
@@ -127,8 +127,9 @@ const FIELDS: [(&str, Field); 49] = [
     ("vocab", Field::Classes),
 ];
 
-/// The keys under which more of them may be, nearest to the tensors first. timm's configurations
-/// describe the weights that training began with: their number of classes is not the file's.
+/// The keys that may contain more of these keys, nearest to the tensors first. timm's
+/// configurations describe the weights that training began with: their number of classes is not the
+/// file's.
 const CONTAINERS: [&str; 18] = [
     "args",
     "hyper_parameters",
@@ -151,7 +152,7 @@ const CONTAINERS: [&str; 18] = [
 ];
 const PRETRAINED: [&str; 2] = ["pretrained_cfg", "default_cfg"];
 
-/// How deep containers are looked for in containers.
+/// How deep containers in containers are searched.
 pub(super) const MAX_DEPTH: usize = 4;
 const MAX_CLASSES: usize = 1 << 17;
 const MAX_CLASS_NAME: usize = 1024;
@@ -159,19 +160,19 @@ const MAX_SIZE: usize = 1 << 16;
 /// How many names of architectures are kept.
 const MAX_ARCHITECTURES: usize = 16;
 
-/// Whether a key may lead to something.
+/// Whether a key may contain others.
 pub(super) fn is_container(key: &str) -> bool {
     CONTAINERS.contains(&key)
 }
 
-/// Whether a key says something itself.
+/// Whether a key gives a value itself.
 pub(super) fn is_field(key: &str) -> bool {
     FIELDS.iter().any(|(name, _)| *name == key)
 }
 
 impl Declared {
-    /// What is said in `facts`, an object of keys and what the file has under them; `place` is what
-    /// precedes them in messages.
+    /// Reads `facts`, an object of the file's keys and values; messages put `place` before the
+    /// keys.
     pub(super) fn read(facts: &Map<String, Value>, place: &str) -> Self {
         let mut declared = Self::default();
         declared.add(facts, place, 0);
@@ -238,7 +239,7 @@ impl Declared {
                 set(&mut self.bn_eps, float(value).filter(|&eps| eps > 0.0 && eps < 1.0), place);
             }
             Field::Classes => match value {
-                // Some scripts call the number of classes so.
+                // Some scripts give the number of classes under this key.
                 Value::Number(_) => set(&mut self.num_classes, number(value, 1 << 20), place),
                 _ => set(&mut self.classes, classes(value), place),
             },
@@ -246,7 +247,7 @@ impl Declared {
     }
 }
 
-/// Keeps what is said first.
+/// Keeps the first value.
 fn set<T>(field: &mut Option<Said<T>>, value: Option<T>, place: &str) {
     if let (None, Some(value)) = (&field, value) {
         *field = Some(Said { value, place: place.to_owned() });
@@ -258,7 +259,7 @@ fn text(value: &Value) -> Option<String> {
     Some(excerpt(text, MAX_NAME))
 }
 
-/// A whole number from 1 to `most`; safetensors has it as a text.
+/// A whole number from 1 to `most`; in safetensors it is a string.
 fn number(value: &Value, most: usize) -> Option<usize> {
     let number = match value {
         Value::String(text) => text.trim().parse().ok()?,
@@ -291,8 +292,8 @@ fn channels(value: &Value) -> Option<Vec<f64>> {
     values.iter().map(float).collect()
 }
 
-/// The names of all classes from 0 on, if the value is a list of names or a map of one kind or the
-/// other that leaves none out.
+/// The names of all classes from 0 up, if the value is a list of names or a map, either way round,
+/// without gaps.
 fn classes(value: &Value) -> Option<Vec<String>> {
     let named = |name: &Value| name.as_str().map(|name| excerpt(name, MAX_CLASS_NAME));
     match value {
@@ -303,7 +304,7 @@ fn classes(value: &Value) -> Option<Vec<String>> {
             let mut names = vec![None; map.len()];
             for (key, value) in map {
                 let (index, name) = match (key.parse::<usize>(), number_from_0(value)) {
-                    // Where both are numbers, as for digits, the value is the index of a name.
+                    // If both are numbers, as when classes are digits, the value is the index.
                     (_, Some(index)) => (index, excerpt(key, MAX_CLASS_NAME)),
                     (Ok(index), None) => (index, named(value)?),
                     (Err(_), None) => return None,

@@ -30,7 +30,7 @@ pub enum WeightsError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The file is of another format.
+    /// The file has another format.
     #[error("{file}: this is {format}, not safetensors, PyTorch or Keras: {remedy}")]
     OtherFormat {
         /// The file.
@@ -72,9 +72,9 @@ pub enum WeightsError {
         /// What is wrong with it.
         source: ZipError,
     },
-    /// The tensors have far more bytes than the file, which no training makes.
+    /// The tensors have far more bytes than the file, which never results from training.
     #[error(
-        "{file}: its tensors have {needed} bytes and the file {size}: they share or repeat values as no trained network's do"
+        "{file}: its tensors have {needed} bytes and the file {size}: they share or repeat values, which a trained network's do not"
     )]
     Repeated {
         /// The file.
@@ -112,7 +112,7 @@ pub enum WeightsError {
         /// The type as safetensors writes it.
         dtype: String,
     },
-    /// A weight is NaN or infinite, or a f64 beyond the range of f32.
+    /// A weight is NaN or infinite, or an f64 beyond the range of f32.
     #[error(
         "{file}: tensor `{tensor}` holds {value} at index {index}: the file is damaged or its training diverged"
     )]
@@ -142,7 +142,7 @@ pub enum WeightsError {
         /// The wanted type.
         dtype: &'static str,
     },
-    /// The model wants its weights in a type that holds no weights.
+    /// The model asks for its weights in a type that cannot hold weights.
     #[error("weights cannot be loaded as {dtype}: ask for f32, f16, bf16 or f64")]
     TargetDtype {
         /// The wanted type.

@@ -6,15 +6,16 @@ use super::tensor_table::TensorTable;
 use super::zip::{self, Archive};
 use super::{WeightsError, hdf5, keras, pickle, safetensors};
 
-/// How many times a file's bytes its tensors may have in all, and bytes beyond that: some share their
-/// values, and zeros can be packed.
+/// The bytes of all tensors together may be this many times those of the file, and this many more:
+/// tensors may share values, and zeros can be packed.
 const MAX_REPEATED: usize = 16;
 const MAX_UNPACKED: usize = 64 << 20;
 
 /// The tensors of a file, and a note on what was done to get at them.
 ///
 /// # Errors
-/// If it is another format, malformed, or so small for its tensors that it was made to cost memory.
+/// If it has another format, is malformed, or is so small for its tensors that it must be meant to
+/// exhaust memory.
 pub(super) fn parse(
     file: &str,
     bytes: &[u8],
@@ -72,19 +73,19 @@ fn content(file: &str, bytes: &[u8]) -> Result<(TensorTable, Option<String>), We
         .map_err(|source| WeightsError::Safetensors { file: name(), source })
 }
 
-/// What a folder without weights of these formats holds: format and remedy.
+/// What a folder without weights in these formats holds: format and remedy.
 pub(super) fn in_folder(folder: &Path) -> Option<(&'static str, &'static str)> {
     let entries = FOLDERS.iter().find(|(name, ..)| folder.join(name).exists());
     entries.map(|&(_, format, remedy)| (format, remedy))
 }
 
-/// By what a format is known.
+/// How a format is recognised.
 enum Sign {
     Empty,
     /// Bytes at a position.
     At(usize, &'static [u8]),
     End(&'static [u8]),
-    /// A part of the file's name, for what has no sign of its own.
+    /// Part of the file's name, for formats without a sign in their bytes.
     Name(&'static str),
     Of(fn(&[u8]) -> bool),
 }
@@ -93,8 +94,8 @@ impl Sign {
     fn is_of(&self, file: &str, bytes: &[u8]) -> bool {
         match *self {
             Self::Empty => bytes.is_empty(),
-            // A safetensors file starts with the length of its header, of which the first byte may be
-            // that of a sign.
+            // A safetensors file starts with the length of its header, whose first byte may match a
+            // sign.
             Self::At(0, _) | Self::Of(_) if bytes.get(4..9) == Some(b"\0\0\0\0{") => false,
             Self::At(at, sign) => bytes.get(at..).is_some_and(|rest| rest.starts_with(sign)),
             Self::End(sign) => bytes.ends_with(sign),
@@ -177,7 +178,7 @@ const ARCHIVES: &[Other<&str>] = &[
     (".h5", "a zip archive around a file of weights", UNPACK),
 ];
 
-/// Folders that are models of other formats, by what is in them.
+/// Folders that are models in other formats, by what is in them.
 const FOLDERS: &[Other<&str>] = &[
     ("saved_model.pb", "a TensorFlow SavedModel", KERAS),
     ("checkpoint", "a folder of TensorFlow checkpoints", KERAS),
@@ -196,7 +197,7 @@ const FOLDERS: &[Other<&str>] = &[
     ("data.pkl", "an unpacked PyTorch file", "pack it again, with torch.save"),
 ];
 
-/// A protocol buffer with a version, and then the name of a producer or the graph.
+/// A protocol buffer with a version, followed by the name of a producer or the graph.
 fn is_onnx(bytes: &[u8]) -> bool {
     match *bytes {
         [0x08, 1..=32, 0x12, length, ref rest @ ..] => {

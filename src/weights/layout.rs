@@ -2,10 +2,10 @@
 
 /// The axes of a kernel in the order in which a library stores them: `HWIO`, `HWCM`, `IO`.
 ///
-/// Canonical tensors are PyTorch's: `OIHW` a convolution (a depthwise one has I = 1), `OI` a linear
-/// layer. `C` and `M`, channels and multiplier of a depthwise kernel, are other words for `O` and `I`. An
-/// axis that one side lacks has size 1: so a linear layer and a 1x1 convolution are each other's
-/// layouts.
+/// Canonical tensors are PyTorch's: `OIHW` for a convolution (a depthwise one has I = 1), `OI` for
+/// a linear layer. `C` and `M`, channels and multiplier of a depthwise kernel, are other words for
+/// `O` and `I`. An axis that one side lacks has size 1, so a linear layer can be laid out as a 1x1
+/// convolution and vice versa.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// The library's axes, as indices into `OIHW`.
@@ -44,9 +44,9 @@ impl Layout {
         (!axes.is_empty()).then_some(Self { axes })
     }
 
-    /// How a tensor of this canonical shape is stored: the library's shape and the way there.
-    /// `None` if an axis that the library lacks is longer than 1. A tensor of one dimension (a bias,
-    /// a norm's parameter) stays as it is.
+    /// How a tensor of this canonical shape is stored: the library's shape and the rearrangement.
+    /// `None` if an axis that the library lacks is longer than 1. A tensor of one dimension (a
+    /// bias, a norm's parameter) stays as it is.
     pub(crate) fn arrange(&self, shape: &[usize]) -> Option<(Vec<usize>, Option<Arrangement>)> {
         if !(2..=AXES).contains(&shape.len()) {
             return Some((shape.to_owned(), None));
@@ -58,7 +58,7 @@ impl Layout {
             return None;
         }
         let stored = self.axes.iter().map(|&axis| canonical[axis]).collect();
-        // Values in the same order need no moving, whatever the shape is called.
+        // Values in the same order need no moving, even if the shape differs.
         let long = self.axes.iter().filter(|&&axis| canonical[axis] != 1);
         let moves = !long.is_sorted();
         let arrangement = moves.then(|| Arrangement { canonical, axes: self.axes.clone() });
@@ -81,7 +81,7 @@ impl Arrangement {
         values
     }
 
-    /// Calls with each value's stored and canonical index.
+    /// Calls `call` with each value's stored and canonical index.
     fn each(&self, mut call: impl FnMut(usize, usize)) {
         let mut strides = [0; AXES];
         let mut stride = 1;

@@ -1,13 +1,13 @@
-//! Weights: from a file to the tensors that a network has.
+//! Weights: from a file to a network's tensors.
 //!
 //! ```text
 //! file or bundled bytes -> Checkpoint -> (Renaming) -> check -> TensorSource + LoadReport
 //!                          name -> tensor  foreign names  strict   get(name, shape) -> values
 //! ```
 //!
-//! Nothing is initialised silently: [`check`] gives a source that has every tensor of the network, of a
-//! checkpoint that has no other, or one error that lists all differences. For Candle's modules,
-//! `var_builder` makes a `VarBuilder` of a source, and `load` goes the whole way.
+//! Nothing is initialised silently: [`check`] gives a source with exactly the tensors of the
+//! network, or one error that lists all differences. For Candle's modules, `var_builder` turns a
+//! source into a `VarBuilder`, and `load` does everything at once.
 //!
 //! ```
 //! use effnet::weights::{Checkpoint, NamedTensor, TensorSource, Values, check, serialize};

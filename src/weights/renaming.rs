@@ -8,7 +8,7 @@ use super::layout::{Arrangement, Layout};
 /// The classifier, which may have a background class.
 const CLASSIFIER: [&str; 2] = ["classifier.weight", "classifier.bias"];
 
-/// The names of one architecture's tensors in one convention: one to one.
+/// The names of one architecture's tensors in one convention, one to one.
 #[derive(Clone, Debug)]
 pub struct Renaming {
     convention: String,
@@ -17,9 +17,9 @@ pub struct Renaming {
     tensors: Vec<MappedTensor>,
     /// Position in `tensors` by canonical name.
     by_canonical: HashMap<String, usize>,
-    /// What stands before every name in a file.
+    /// The prefix of every name in a file.
     prefix: String,
-    /// Names in a file of what others of its tensors have in them.
+    /// The file's names of tensors that were folded into others.
     folded: Vec<String>,
 }
 
@@ -37,9 +37,9 @@ pub struct MappedTensor {
     pub foreign_shape: Vec<usize>,
     layout: Option<Layout>,
     arrangement: Option<Arrangement>,
-    /// Values of a background class, which come first and which timm does not have.
+    /// The number of values of a background class, which come first and which timm does not have.
     background: usize,
-    /// Its values in timm's layout, where they are made of several tensors of the file.
+    /// Its values in timm's layout, if they are made from several tensors of the file.
     made: Option<Arc<[f32]>>,
 }
 
@@ -64,8 +64,8 @@ impl MappedTensor {
         })
     }
 
-    /// The canonical values of a tensor whose values, in row-major order, are stored as
-    /// `foreign_shape`; as many as that shape has.
+    /// The canonical values of a tensor. `stored` has as many values as `foreign_shape`, in
+    /// row-major order.
     #[must_use]
     pub fn to_canonical(&self, stored: Vec<f32>) -> Vec<f32> {
         let mut values = match &self.arrangement {
@@ -76,8 +76,8 @@ impl MappedTensor {
         values
     }
 
-    /// The values as the library stores them, of a tensor whose canonical values, in row-major
-    /// order, are given; as many as `shape` has. There is no background class.
+    /// The values as the library stores them. `canonical` has as many values as `shape`, in
+    /// row-major order. There is no background class.
     #[must_use]
     pub fn to_foreign(&self, canonical: Vec<f32>) -> Vec<f32> {
         match &self.arrangement {
@@ -86,7 +86,7 @@ impl MappedTensor {
         }
     }
 
-    /// The values in timm's layout, where the file's tensor does not have them alone.
+    /// The values in timm's layout, if they do not come from one tensor of the file alone.
     pub(crate) fn made(&self) -> Option<&[f32]> {
         self.made.as_deref()
     }
@@ -125,7 +125,7 @@ impl Renaming {
         &self.convention
     }
 
-    /// The same for a file whose classifier has a background class before the others, which is
+    /// The same for a file whose classifier has a background class before the others; that class is
     /// left out.
     #[must_use]
     pub fn with_background_class(mut self) -> Self {
@@ -134,7 +134,8 @@ impl Renaming {
         self
     }
 
-    /// The same without the first of the classifier's classes, which the file has: a background class.
+    /// The same without the first of the classifier's classes, a background class that the file
+    /// has.
     #[must_use]
     pub(crate) fn without_first_class(mut self) -> Self {
         for canonical in CLASSIFIER {
@@ -159,7 +160,7 @@ impl Renaming {
         self
     }
 
-    /// The same for a file whose names lack `prefix`, which the library's have.
+    /// The same for a file whose names lack the library's `prefix`.
     #[must_use]
     pub(crate) fn without(mut self, prefix: &str) -> Self {
         for tensor in &mut self.tensors {
@@ -170,13 +171,13 @@ impl Renaming {
         self
     }
 
-    /// What stands before every name of the network in the file.
+    /// The prefix of every name of the network in the file.
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The same for a file whose classifier goes by these names, each with its shape. A linear layer and a
-    /// 1x1 convolution stand for each other.
+    /// The same for a file whose classifier has these names, each with its shape. A linear layer
+    /// may replace a 1x1 convolution, and vice versa.
     #[must_use]
     pub(crate) fn with_classifier(
         mut self,
@@ -196,8 +197,8 @@ impl Renaming {
         self
     }
 
-    /// The same for a file whose classifier has these weights and biases, in timm's layout, with tensors
-    /// of the names `folded` in them.
+    /// The same for a file whose classifier has these weights and biases, in timm's layout; the
+    /// tensors named `folded` have been folded into them.
     #[must_use]
     pub(crate) fn with_folded(mut self, values: [Vec<f32>; 2], folded: Vec<String>) -> Self {
         for (canonical, values) in CLASSIFIER.into_iter().zip(values) {
@@ -224,7 +225,7 @@ impl Renaming {
         &self.tensors
     }
 
-    /// Whether a tensor of the library's, by its foreign name, is one that no inference reads.
+    /// Whether inference ignores a tensor of the library, given by its foreign name.
     pub fn ignores(&self, foreign: &str) -> bool {
         let inside = foreign.strip_prefix(&self.prefix);
         let is_ignored =

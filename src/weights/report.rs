@@ -1,10 +1,10 @@
 use std::fmt;
 
-/// How many findings of a kind are printed, and for how many a nearest name is searched.
+/// How many findings of a kind are printed, and for how many the nearest name is searched.
 const LISTED: usize = 12;
 
 /// How many names are compared in the search for the nearest one, and how long they may be: a
-/// hostile file can hold a hundred thousand long ones.
+/// hostile file can have a hundred thousand long ones.
 const COMPARED: usize = 1024;
 const COMPARED_LENGTH: usize = 128;
 
@@ -19,7 +19,7 @@ pub struct LoadReport {
     pub convention: Option<String>,
     /// The model's tensors, by timm's names, in the order in which the model asked for them.
     pub applied: Vec<String>,
-    /// Tensors of the file that no inference needs: `num_batches_tracked`.
+    /// Tensors of the file that inference does not need, such as `num_batches_tracked`.
     pub ignored: Vec<String>,
 }
 
@@ -29,7 +29,7 @@ pub struct LoadReport {
 pub struct Mismatch {
     /// The checkpoint's file.
     pub file: String,
-    /// How many tensors did fit.
+    /// How many tensors fit.
     pub applied: usize,
     /// Tensors of the model that the file lacks, in the order in which the model asks for them.
     pub missing: Vec<Missing>,
@@ -45,7 +45,7 @@ pub struct Mismatch {
 pub struct Missing {
     /// timm's name.
     pub name: String,
-    /// The name looked for in the file; differs from `name` where a convention renames.
+    /// The name looked for in the file; differs from `name` if a convention renames it.
     pub looked_for: String,
     /// The most similar name among the unexpected ones; searched for the first dozen only.
     pub nearest: Option<String>,
@@ -61,7 +61,7 @@ pub struct Unexpected {
     pub nearest: Option<String>,
 }
 
-/// A tensor of the same name and another shape.
+/// A tensor with the right name but another shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Misshapen {
@@ -143,8 +143,8 @@ impl Misshapen {
         Self { name: name.to_owned(), found: found.to_owned(), expected: expected.to_owned() }
     }
 
-    /// Whether this is the classifier, and its shapes differ by the number of classes alone, whichever
-    /// axis that is.
+    /// Whether this is the classifier, and its shapes differ only in the number of classes, on
+    /// whichever axis.
     fn is_classifier_of(&self, found: usize, expected: usize) -> bool {
         let is_classifier = matches!(self.name.as_str(), "classifier.weight" | "classifier.bias");
         let mut differing = self.found.iter().zip(&self.expected).filter(|(a, b)| a != b);
@@ -216,7 +216,7 @@ fn did_you_mean(f: &mut fmt::Formatter<'_>, name: Option<&str>, side: &str) -> f
     name.map_or(Ok(()), |name| write!(f, "; {side} `{name}`"))
 }
 
-/// The most similar of `names`, if one is at least half alike. Bounded work whatever the names are.
+/// The most similar of `names`, if one is at least half alike. The work is bounded for any names.
 pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     if name.len() > COMPARED_LENGTH {
         return None;

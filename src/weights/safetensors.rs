@@ -16,14 +16,14 @@ use super::tensor_table::{Body, Entry, MAX_NAME, TensorTable, excerpt};
 /// Bytes of the length that precedes the header.
 const LENGTH_BYTES: usize = 8;
 
-/// The key of the header's free text, which no tensor can have for a name.
+/// The key of the header's free text, which no tensor can have as a name.
 pub(super) const METADATA: &str = "__metadata__";
 
 /// The longest header that is read. Files of this family have 20 to 150 KB; the bound keeps what a
 /// hostile file can make the parser allocate below a few hundred megabytes.
 const MAX_HEADER: usize = 16 << 20;
 
-/// The longest text of the metadata that is read as JSON.
+/// The longest metadata text that is read as JSON.
 const MAX_FACT: usize = 4 << 20;
 
 /// What is wrong with the header of a safetensors file.
@@ -85,7 +85,7 @@ pub enum SafetensorsError {
         tensor: String,
         /// Bytes between its offsets.
         bytes: usize,
-        /// Bytes that shape and type make.
+        /// Bytes that shape and type need.
         needed: usize,
     },
     /// The file ends before the last tensor.
@@ -93,12 +93,12 @@ pub enum SafetensorsError {
         "its tensors need {needed} bytes, only {found} are there: the file was cut off, fetch it again"
     )]
     Truncated {
-        /// Bytes that the header speaks of.
+        /// Bytes that the header claims.
         needed: usize,
         /// Bytes after the header.
         found: usize,
     },
-    /// The file goes on after the last tensor.
+    /// The file continues after the last tensor.
     #[error("{extra} bytes follow the last tensor")]
     Trailing {
         /// Bytes too many.
@@ -137,7 +137,7 @@ pub(super) fn parse(file: &[u8]) -> Result<TensorTable, SafetensorsError> {
         let body = Body::Plain(start + info.data_offsets.0..start + end);
         let entry = Entry { name, dtype: info.dtype, shape: info.shape, body, shard: 0 };
         header.add(entry).map_err(|name| SafetensorsError::Json {
-            reason: format!("the name `{name}` stands twice"),
+            reason: format!("the name `{name}` occurs twice"),
         })?;
     }
     if end < data {
@@ -146,7 +146,7 @@ pub(super) fn parse(file: &[u8]) -> Result<TensorTable, SafetensorsError> {
     Ok(header)
 }
 
-/// What the header's free text says about the model: its values are texts, of which some are JSON.
+/// What the header's free text says about the model: its values are texts, some of them JSON.
 fn declared(metadata: &BTreeMap<String, String>) -> Declared {
     let known = metadata.iter().filter(|(key, _)| is_field(key) || is_container(key));
     let facts = known.map(|(key, text)| {
@@ -201,7 +201,7 @@ impl<'de> Visitor<'de> for HeaderVisitor {
         while let Some(name) = map.next_key::<String>()? {
             if name.len() > MAX_NAME || name.contains(char::is_control) {
                 let name = excerpt(&name, 40);
-                return Err(A::Error::custom(format!("`{name}` is no name for a tensor")));
+                return Err(A::Error::custom(format!("`{name}` is not a name for a tensor")));
             }
             let named = |e: A::Error| A::Error::custom(format!("`{name}`: {e}"));
             if name == METADATA {

@@ -1,16 +1,16 @@
 //! Weights from a seed: `seeded:N`.
 //!
 //! Every value is `center + spread * u`, computed in float64 and rounded to float32 once, where `u`
-//! in [-1, 1) is a hash of the seed, the tensor's timm name and the element's index. The rules that
-//! choose `center` and `spread` keep what is added and the sums that it is added to of like size through
-//! any depth, so that 1% on any one tensor shows in the logits, and rounding errors do not grow.
+//! in [-1, 1) is a hash of the seed, the tensor's timm name and the element's index. The rules for
+//! `center` and `spread` keep terms about as large as the sums that they are added to, at any
+//! depth, so that a change of 1% in any tensor shows in the logits and rounding errors do not grow.
 //! `tests/parity/seeded.py` computes the same values for timm.
 
 use super::{TensorSource, WeightsError};
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// A [`VarBuilder`](candle_nn::VarBuilder) that answers any request by seeded values.
+/// A [`VarBuilder`](candle_nn::VarBuilder) that answers any request with seeded values.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -36,9 +36,9 @@ pub fn tensor(seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
     let mut values = Vec::with_capacity(shape.iter().product());
     let uniform = Uniform::new(seed, name);
     match *shape {
-        // Without the mean of their inputs, which activations make positive, a layer's outputs
-        // depend on the image more than on constants. The sum is exact: u are multiples of 2^-23.
-        // The few inputs of a gate would lose too much by it.
+        // Weights that sum to zero cancel the mean of their inputs, which activations make
+        // positive, so a layer's outputs depend more on the image than on constants. The sum is
+        // exact: u are multiples of 2^-23. A gate's few inputs would lose too much by this.
         [rows, inputs, ..] if inputs > 1 && !name.ends_with("conv_expand.weight") => {
             let len = shape[1..].iter().product::<usize>();
             for row in 0..rows {
@@ -70,9 +70,9 @@ fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
     let leaf = segments.last().copied().unwrap_or_default();
     let outer = |n| segments.iter().rev().nth(n).copied().unwrap_or_default();
     let layer = match outer(1) {
-        // One convolution of a mixed one.
+        // One part of a mixed convolution.
         part if part.parse::<usize>().is_ok() => outer(2),
-        // `pw_proj.conv`, `query.proj`: the layer around it says what it does.
+        // `pw_proj.conv`, `query.proj`: the enclosing layer says what it does.
         "conv" | "proj" if segments.len() > 5 => outer(2),
         layer => layer,
     };
@@ -83,17 +83,18 @@ fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
     };
     let inner = block > 0;
     match (layer, leaf) {
-        // The sum of a stage's branches holds as many of these as it has blocks.
+        // The sum of a stage's branches includes one of these for each block.
         ("bn3", "bias" | "running_mean") => return (0.0, 0.5),
-        // Squeezes that are alive, and gates of which some are open, some shut, and many between.
+        // Squeezes that are active, and gates of which some are open, some shut and many in
+        // between.
         ("conv_reduce", "bias") => return (2.0, 3.0),
         ("conv_expand", "bias") => return (2.0, 2.0),
-        // Most gates of a global context are open or shut: those between move far.
+        // Most gates of a global context are open or shut: those in between move far.
         ("fc2", "bias") => return (1.0, 25.0),
-        // A mix of experts, none of them alone.
+        // A mix of experts, rather than one alone.
         ("routing_fn", "bias") => return (1.0, 1.0),
         (_, "bias" | "running_mean") => return (0.0, 1.0),
-        // Of both signs, so that the next layer does not cancel what they have in common.
+        // With both signs, so that the next layer does not cancel what they have in common.
         (_, "v") => return (1.0, 2.0),
         _ if shape.len() <= 1 => return (1.0, 0.5),
         _ => {}
@@ -102,19 +103,19 @@ fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
     let widens = experts || shape[0] > shape[1];
     // The variance of the outputs for inputs of variance 1.
     let gain = match layer {
-        // A branch takes in of a sum, which is large, and larger after many branches, no more than its
-        // own constants weigh. The errors of long chains stay small so.
+        // The sum is large, and grows with every branch. A branch takes in only as much of it as
+        // its own constants weigh, which keeps the errors of long chains small.
         "conv_pw" | "conv_exp" if widens && block > 8 => 0.01,
         "conv_pw" | "conv_exp" if widens && block > 4 => 0.03,
         "conv_pw" | "conv_exp" if widens && inner => 0.1,
         "dw_start" if inner => 0.3,
         "pw_exp" if inner => 0.5,
-        // Branches that take in all of the sum.
+        // Branches that take in the whole sum.
         "conv_pwl" if inner && shape[0] == shape[1] => 0.1,
         "conv" if inner && shape.get(2) != Some(&1) => 0.1,
         "output" if inner => 0.1,
         "pw_proj" if inner => 1.5,
-        // These halve what an activation passes on, and make it a sum that later branches add to.
+        // These halve what an activation passes on, and make the sum that later branches add to.
         "conv" | "conv_pwl" | "pw_proj" | "output" => 2.5,
         // Separable convolutions: chains without residuals, which would forget the image.
         "conv_pw" if !experts && 5 * shape[0] <= 11 * shape[1] => 3.0,
@@ -123,9 +124,9 @@ fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
         "dw_start" | "pw_exp" => 0.8,
         // The end of a sum.
         "conv_head" => 0.5,
-        // Attention that is neither even nor all to one place.
+        // Attention that is neither even nor all on one position.
         "query" | "key" => 0.05,
-        // What a pool hands on is mostly constant: the little that is not is made to show in the gates.
+        // What a pool passes on is mostly constant; the little that is not must show in the gates.
         "conv_attn" if block > 4 => 40.0,
         "conv_attn" if inner => 8.0,
         "conv_reduce" => 12.0,
@@ -136,8 +137,8 @@ fn rule(name: &str, shape: &[usize]) -> (f64, f64) {
         _ => 1.5,
     };
     let fan_in = shape[1..].iter().product::<usize>() as f64;
-    // Kernels of experts, flattened and to be summed: the inputs of one are guessed from a sixfold
-    // expansion.
+    // Kernels of experts are flattened and will be summed: the inputs of one are guessed from a
+    // sixfold expansion.
     let kernels = shape[0] as f64 / 2.0;
     let fan_in = match layer {
         "conv_pw" if experts => (fan_in / 6.0).sqrt() * kernels,
@@ -180,7 +181,7 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Gives any tensor by seeded values.
+/// Provides any tensor, with seeded values.
 #[derive(Debug, Clone, Copy)]
 pub struct Source {
     seed: u64,

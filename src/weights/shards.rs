@@ -1,4 +1,4 @@
-//! Checkpoints in several safetensors files, with an index that says which tensor is where.
+//! Checkpoints in several safetensors files, with an index that says which tensor is in which file.
 //!
 //! The index, `model.safetensors.index.json`, is Hugging Face's:
 //! <https://huggingface.co/docs/transformers/main/en/big_models>.
@@ -12,7 +12,7 @@ use super::declared::Declared;
 use super::tensor_table::{MAX_NAME, TensorTable, excerpt};
 use super::{SafetensorsError, WeightsError, safetensors};
 
-/// The longest index; it has some 100 bytes a tensor.
+/// The longest index, in bytes; it has about 100 bytes per tensor.
 const MAX_INDEX: u64 = 16 << 20;
 /// The most files, each of which is mapped.
 const MAX_SHARDS: usize = 1024;
@@ -21,13 +21,13 @@ const MAX_SHARDS: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShardsError {
-    /// The index is not the JSON that it should be.
+    /// The index is not JSON as it should be.
     #[error("{reason}")]
     Json {
         /// What the parser said.
         reason: String,
     },
-    /// The index is longer than any real one, or names more files.
+    /// The index is longer, or names more files, than any real one.
     #[error("it has too many {what}: more than {limit} are refused")]
     Limit {
         /// What there is too much of.
@@ -35,8 +35,8 @@ pub enum ShardsError {
         /// The most that is accepted.
         limit: u64,
     },
-    /// A file of the index is not beside it.
-    #[error("its file `{shard}` is no name of a file beside it")]
+    /// A file of the index is not in its folder.
+    #[error("its file `{shard}` is not the name of a file next to it")]
     Elsewhere {
         /// The name.
         shard: String,
@@ -49,7 +49,7 @@ pub enum ShardsError {
         /// The file that should hold it.
         shard: String,
     },
-    /// A file holds a tensor that the index does not say is there.
+    /// A file has a tensor that the index does not list there.
     #[error("`{shard}` holds the tensor `{tensor}`, which the index does not place there")]
     Unlisted {
         /// The tensor.
@@ -57,7 +57,7 @@ pub enum ShardsError {
         /// The file that holds it.
         shard: String,
     },
-    /// A file is no sound safetensors file.
+    /// A file is not a sound safetensors file.
     #[error("its file `{shard}` is not a sound safetensors file: {source}")]
     Header {
         /// The file.
@@ -72,7 +72,7 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Whether a path is that of an index.
+/// Whether a path is an index's.
 pub(super) fn is_index(path: &Path) -> bool {
     path.file_name()
         .and_then(|name| name.to_str())
@@ -101,7 +101,7 @@ pub(super) fn open<B: AsRef<[u8]>>(
     let mut whole = TensorTable::default();
     let mut files = Vec::with_capacity(shards.len());
     for (number, &shard) in shards.iter().enumerate() {
-        // Only a name: an index must not lead out of its folder.
+        // Only a plain name: an index must not lead out of its folder.
         if Path::new(shard).file_name() != Some(shard.as_ref()) || shard.contains('\\') {
             let shard = excerpt(shard, MAX_NAME);
             return Err(refuse(ShardsError::Elsewhere { shard }));
@@ -119,7 +119,8 @@ pub(super) fn open<B: AsRef<[u8]>>(
                 return Err(refuse(ShardsError::Unlisted { tensor, shard }));
             }
             entry.shard = number;
-            // A name that is in this file only, by the index, and there once, by the file's parser.
+            // The name is in this file only, as the index ensures, and only once, as the file's
+            // parser ensures.
             let _ = whole.add(entry);
         }
         files.push(file);

@@ -1,7 +1,7 @@
 use super::report::{Mismatch, Misshapen};
 use super::{Checkpoint, Renaming, WeightsError};
 
-/// Gives the tensors of a network by timm's names.
+/// Provides the tensors of a network, by timm's names.
 ///
 /// ```
 /// use effnet::weights::{TensorSource, seeded};
@@ -25,7 +25,7 @@ pub trait TensorSource {
 #[derive(Debug, Clone, Copy)]
 pub struct CheckpointSource<'a> {
     pub(super) checkpoint: &'a Checkpoint,
-    /// Where the file has its own names and layout for them.
+    /// The file's own names and layouts, if it has them.
     pub(super) renaming: Option<&'a Renaming>,
 }
 

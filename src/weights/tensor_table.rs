@@ -1,4 +1,4 @@
-//! What a file's table of contents becomes, whatever the format.
+//! A file's table of contents, in any format.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -11,8 +11,8 @@ use super::declared::Declared;
 use super::hdf5::Chunks;
 use super::pickle;
 
-/// The longest name of a tensor, and the most that is repeated of what the parser says: names and
-/// values of the file stand in messages.
+/// The longest name of a tensor, and the most text quoted from the parser: names and values of the
+/// file appear in messages.
 pub(super) const MAX_NAME: usize = 256;
 
 /// One tensor of a file.
@@ -22,7 +22,7 @@ pub(super) struct Entry {
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
     pub(super) body: Body,
-    /// Which of a sharded checkpoint's files it is in; 0 where there is one.
+    /// Which of a sharded checkpoint's files it is in; 0 if there is only one.
     pub(super) shard: usize,
 }
 
@@ -31,11 +31,11 @@ pub(super) struct Entry {
 pub(super) enum Body {
     /// In row-major order.
     Plain(Range<usize>),
-    /// So many values from one index to the next in each dimension.
+    /// With this many values from one index to the next in each dimension.
     Strided(Range<usize>, Vec<usize>),
     /// In pieces.
     Chunked(Chunks),
-    /// Not in the file: made of what is.
+    /// Not in the file, but made from what is.
     Made(Vec<u8>),
 }
 
@@ -43,7 +43,7 @@ impl Entry {
     /// The bytes of the values in row-major order, `width` bytes each, out of the whole file.
     ///
     /// # Errors
-    /// What is wrong with them, as the end of a sentence about the tensor.
+    /// What is wrong with them, worded to end a sentence about the tensor.
     pub(super) fn bytes<'a>(
         &'a self,
         whole: &'a [u8],
@@ -62,7 +62,7 @@ impl Entry {
 }
 
 impl Body {
-    /// Moves all positions by the bytes that precede the tensor's file in another.
+    /// Moves all positions by the number of bytes before the tensor's file inside another.
     pub(super) fn shift(&mut self, by: usize) {
         match self {
             Self::Plain(bytes) | Self::Strided(bytes, _) => {
@@ -82,18 +82,17 @@ pub(super) struct TensorTable {
     /// Name to position in `entries`.
     pub(super) index: HashMap<String, usize>,
     pub(super) metadata: BTreeMap<String, String>,
-    /// What the model does to images, where the file says it.
+    /// What the model does to images, if the file says so.
     pub(super) normalization: Option<Normalization>,
     pub(super) declared: Declared,
-    /// What a norm adds to variances, in a file of Keras's weights alone, which does not say it.
+    /// The epsilon of norms, in a file of Keras's weights alone, which does not give it.
     pub(super) undescribed_eps: Option<f64>,
-    /// What the file has where a tensor could be and is none that can be read: by its name, the end of
-    /// a sentence about it.
+    /// What could be a tensor but cannot be read: by its name, the end of a sentence about it.
     pub(super) unreadable: BTreeMap<String, String>,
 }
 
 impl TensorTable {
-    /// Adds a tensor, or gives its name back if that is taken.
+    /// Adds a tensor, or returns its name if that is taken.
     pub(super) fn add(&mut self, entry: Entry) -> Result<(), String> {
         if self.index.contains_key(&entry.name) {
             return Err(entry.name);

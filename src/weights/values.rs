@@ -1,4 +1,5 @@
-//! Stored bytes to f32. f16 and bf16 are subsets of it; f64 is rounded to the nearest, ties to even.
+//! Stored bytes to f32. Its values include all of f16 and bf16; f64 is rounded to the nearest, ties
+//! to even.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -91,7 +92,8 @@ fn convert(stored: Stored, bytes: &[u8], out: &mut [f32]) {
 
 /// Index of the first NaN or infinity.
 pub(super) fn first_non_finite(values: &[f32]) -> Option<usize> {
-    // The largest exponent field says in one pass without branches whether any value needs a look.
+    // The largest exponent field shows in one pass without branches whether any value needs a
+    // closer look.
     const EXPONENT: u32 = 0x7f80_0000;
     let largest = values.iter().fold(0, |m, v| m.max(v.to_bits() & EXPONENT));
     if largest < EXPONENT {

@@ -8,18 +8,18 @@ use safetensors::Dtype;
 use super::check::COUNTER;
 use super::tensor_table::{Entry, TensorTable};
 
-/// How a key stands to what is beside it.
+/// How a key relates to what is next to it.
 #[derive(Clone, Copy, PartialEq)]
 enum Key {
-    /// Averages of the weights. What is beside them may belong to the network too.
+    /// Averages of the weights. What is next to the key may belong to the network too.
     Average,
-    /// Nothing beside it is of the network.
+    /// Nothing next to it belongs to the network.
     Sure,
-    /// May as well be the name of a module in a larger network.
+    /// It may also be the name of a module in a larger network.
     Perhaps,
 }
 
-/// Where training scripts put the weights; the first that is there wins. Averages come before the
+/// Where training scripts put the weights; the first key found wins. Averages come before the
 /// weights themselves, as in timm's `load_state_dict` (`timm/models/_helpers.py`).
 const KEYS: [(&str, Key); 15] = [
     ("state_dict_ema", Key::Average),
@@ -38,7 +38,7 @@ const KEYS: [(&str, Key); 15] = [
     ("weights", Key::Perhaps),
     ("params", Key::Perhaps),
 ];
-/// What else training keeps, beside a network and never in one.
+/// What else training keeps, next to a network but never in one.
 const TRAINING: [&str; 13] = [
     "optimizer",
     "optimizer_state",
@@ -57,18 +57,18 @@ const TRAINING: [&str; 13] = [
 /// What wrappers put before every name (timm's `clean_state_dict`), and what they put anywhere.
 const PREFIX: &str = "module.";
 const SEGMENTS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-/// The counter that PyTorch's `AveragedModel` keeps beside the network.
+/// The counter that PyTorch's `AveragedModel` keeps next to the network.
 const AVERAGED: &str = "n_averaged";
-/// What the names of losses and metrics have in them.
+/// Parts of the names of losses and metrics.
 const MEASURES: [&str; 4] = ["criterion", "loss", "metric", "accuracy"];
 /// What TensorFlow puts after the name of a variable's average.
 const AVERAGE: &str = "/ExponentialMovingAverage";
-/// Wrappers inside wrappers that are taken off; a hostile file has no more.
+/// How many nested wrappers are removed; only a hostile file has more.
 const DEPTH: usize = 4;
-/// How many names are written out.
+/// How many names a note lists.
 const LISTED: usize = 6;
 
-/// The header without the names' wrappers, and what was done.
+/// The header with the wrappers removed from the names, and notes on what was done.
 pub(super) fn strip(mut header: TensorTable) -> (TensorTable, Vec<String>) {
     let mut notes = Vec::new();
     for _ in 0..DEPTH {
@@ -87,7 +87,7 @@ pub(super) fn strip(mut header: TensorTable) -> (TensorTable, Vec<String>) {
 
 /// Which tensors can belong to layers.
 struct Layers<'a> {
-    /// By the module's name: how many tensors of floats it has.
+    /// How many float tensors a module has, by its name.
     floats: HashMap<&'a str, usize>,
 }
 
@@ -100,8 +100,7 @@ impl<'a> Layers<'a> {
         Self { floats }
     }
 
-    /// Whether a tensor can be a layer's: counts of metrics and the weights of classes in a loss are
-    /// none.
+    /// Whether a tensor can be a layer's; a metric's counts and a loss's class weights are not.
     fn has(&self, entry: &Entry) -> bool {
         let alone = self.floats.get(module(&entry.name)).is_none_or(|&count| count <= 1);
         is_float(entry.dtype) && (entry.shape.len() > 1 || !alone)
@@ -125,7 +124,7 @@ fn count_under(header: &TensorTable, key: &str) -> usize {
     header.entries.iter().filter(|entry| is_under(&entry.name, key)).count()
 }
 
-/// Leaves only what stands under one of [`KEYS`].
+/// Keeps only what is under one of [`KEYS`].
 fn take_key(header: &mut TensorTable) -> Option<String> {
     let found: Vec<_> = KEYS
         .iter()
@@ -134,7 +133,7 @@ fn take_key(header: &mut TensorTable) -> Option<String> {
         .collect();
     let weights = found.iter().filter(|(_, kind, _)| *kind != Key::Average);
     let most = weights.map(|(_, _, count)| *count).max().unwrap_or(0);
-    // What is beside keys, and can be of the network.
+    // What is next to keys and can belong to the network.
     let layers = Layers::of(header);
     let is_beside = |entry: &&Entry| {
         let name = &entry.name;
@@ -144,7 +143,7 @@ fn take_key(header: &mut TensorTable) -> Option<String> {
     };
     let beside = header.entries.iter().filter(is_beside).count();
     let is_taken = |&&(_, kind, count): &&(&str, Key, usize)| match kind {
-        // A few values of an average's own are not the averages.
+        // A few values that belong to the averaging itself are not the averages.
         Key::Average => beside == 0 && 2 * count >= most,
         Key::Sure => true,
         Key::Perhaps => beside == 0,
@@ -161,7 +160,8 @@ fn take_key(header: &mut TensorTable) -> Option<String> {
     Some(note)
 }
 
-/// Takes [`PREFIX`] and [`SEGMENTS`] off every name that has them, unless that would make two names one.
+/// Removes [`PREFIX`] and [`SEGMENTS`] from every name that has them, unless two names would become
+/// the same.
 fn take_prefixes(header: &mut TensorTable) -> Option<String> {
     let strip = |name: &str| {
         let without: Vec<_> = name.split('.').filter(|part| !SEGMENTS.contains(part)).collect();
@@ -209,8 +209,8 @@ fn leave_training(header: &mut TensorTable) -> Option<String> {
     Some(format!("{count} tensors of the optimizer were left out"))
 }
 
-/// Leaves out what a module of training keeps beside its network: modules that have no layer, and losses
-/// and metrics by their names, which have layers' weights at times.
+/// Leaves out what a training module keeps next to its network: modules without layers, and losses
+/// and metrics, which are recognised by name because some have layers' weights.
 fn leave_measures(header: &mut TensorTable) -> Option<String> {
     let root = |name: &str| name.split_once('.').map(|(root, _)| root.to_owned());
     let layers = Layers::of(header);
@@ -220,7 +220,7 @@ fn leave_measures(header: &mut TensorTable) -> Option<String> {
     let is_convolution = |entry: &Entry| entry.shape.len() == 4;
     let networks = roots_of(&is_convolution);
     let mut with_layers = roots_of(&|entry| layers.has(entry));
-    // What cannot be read may be a layer, a quantized one.
+    // What cannot be read may be a quantized layer.
     with_layers.extend(header.unreadable.keys().filter_map(|name| root(name)));
     let is_called_so = |root: &str| MEASURES.iter().any(|word| root.contains(word));
     let is_measure = |name: &str| {
@@ -242,7 +242,7 @@ fn leave_measures(header: &mut TensorTable) -> Option<String> {
     Some(note)
 }
 
-/// Puts averages in the place of the variables that they are of.
+/// Puts averages in the place of their variables.
 fn take_averages(header: &mut TensorTable) -> Option<String> {
     let average = |name: &str| name.strip_suffix(AVERAGE).map(str::to_owned);
     let averaged: HashSet<_> = header.entries.iter().filter_map(|e| average(&e.name)).collect();

@@ -43,7 +43,7 @@ impl Values<'_> {
         }
     }
 
-    /// The type's name in safetensors and its bytes a value.
+    /// The type's name in safetensors and its bytes per value.
     fn dtype(&self) -> (&'static str, usize) {
         match self {
             Self::U8(_) => ("U8", 1),
@@ -63,7 +63,7 @@ impl Values<'_> {
     }
 }
 
-/// Writes values, many at a time.
+/// Writes values in batches.
 fn write_each<T: Copy, const WIDTH: usize>(
     to: &mut impl Write,
     values: &[T],
@@ -81,11 +81,11 @@ fn write_each<T: Copy, const WIDTH: usize>(
 
 /// The bytes of a safetensors file with these tensors and metadata.
 ///
-/// The same tensors give the same bytes, in whatever order they come: they are stored widest type
-/// first, which keeps each aligned, then by name.
+/// The same tensors give the same bytes in any order: they are stored widest type first, which
+/// keeps each aligned, then by name.
 ///
 /// # Errors
-/// If two tensors have one name, or a tensor's values do not make its shape.
+/// If two tensors have the same name, or a tensor's values do not fill its shape.
 pub fn serialize(
     tensors: &[NamedTensor<'_>],
     metadata: &BTreeMap<String, String>,
@@ -99,12 +99,12 @@ pub fn serialize(
 
 /// Writes a safetensors file: whole, or not at all.
 ///
-/// It is written under a temporary name beside `path` and renamed, so neither a reader nor an
-/// interrupted run ever sees half a file, and a map of an older file stays valid. Bytes as
-/// [`serialize`] gives them.
+/// It is written under a temporary name next to `path` and renamed, so neither a reader nor an
+/// interrupted run ever sees half a file, and a memory map of an older file stays valid. The bytes
+/// are those of [`serialize`].
 ///
 /// # Errors
-/// As [`serialize`]; if `path` is a folder, a pipe or a device; or if the system refuses.
+/// Those of [`serialize`]; if `path` is a folder, a pipe or a device; or if the system refuses.
 pub fn write_safetensors(
     path: impl AsRef<Path>,
     tensors: &[NamedTensor<'_>],

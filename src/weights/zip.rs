@@ -1,8 +1,8 @@
 //! The table of contents of a zip archive whose entries are stored without compression.
 //!
-//! Written here because nothing is ever unpacked, an entry is a range of the mapped file; and because
-//! a file's claims cost no memory: the crate `zip` makes room for as many entries as a directory
-//! could hold before it reads one, and keeps their extra fields. The archive's layout:
+//! Written here because nothing is ever unpacked (an entry is a range of the mapped file), and so
+//! that a file's claims cost no memory: the crate `zip` makes room for as many entries as a
+//! directory could hold before it reads one, and keeps their extra fields. The archive's layout:
 //! <https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT>.
 
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ pub enum ZipError {
         /// What is missing.
         what: &'static str,
     },
-    /// The archive's tables do not hold together.
+    /// The archive's tables are inconsistent.
     #[error("its zip archive is damaged: {what}")]
     Damaged {
         /// What does not fit.
@@ -151,12 +151,12 @@ fn central(directory: &[u8], at: usize) -> Result<(&str, Entry, usize), ZipError
     let name = directory
         .get(name_at..extra_at)
         .and_then(|name| str::from_utf8(name).ok())
-        .ok_or(ZipError::Damaged { what: "an entry's name is no text" })?;
+        .ok_or(ZipError::Damaged { what: "an entry's name is not text" })?;
     let fields = directory
         .get(extra_at..extra_end)
         .ok_or(ZipError::Damaged { what: "its directory is cut off" })?;
     if let Some(mut wide) = wide_numbers(fields)? {
-        // Only the numbers that do not fit into 32 bits are there, in this order.
+        // Only the numbers that do not fit in 32 bits are there, in this order.
         for value in [&mut size, &mut packed, &mut header] {
             if *value == u64::from(u32::MAX) {
                 *value = number8(wide, 0)?;

@@ -88,8 +88,8 @@ const CASES: [Case; 13] = [
             "MobileNet-0.25 of keras",
             "the classifier is `dense`, of 5 classes",
             "images are normalized as its layers do",
-            "images are resized as keras does for networks of one's own (squash, \
-             bilinear-no-antialias); --crop-mode, --crop-pct and --interpolation set another way",
+            "images are resized as keras does for networks with your own classes (squash, \
+             bilinear-no-antialias); --crop-mode, --crop-pct and --interpolation change that",
         ],
     },
     Case {

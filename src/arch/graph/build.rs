@@ -1,4 +1,4 @@
-//! From a network to its graph, a function a block.
+//! From a network to its graph: one function per kind of block.
 
 use super::{Graph, Node, Op, Part, Tap, Value};
 use crate::arch::{
@@ -55,7 +55,7 @@ impl Builder {
         Value(self.graph.nodes.len())
     }
 
-    /// Ends a part: the nodes since the last one.
+    /// Ends a part: the nodes since the last part.
     fn part(&mut self, path: &str) {
         let start = self.graph.parts.last().map_or(0, |part| part.nodes.end);
         let nodes = start..self.graph.nodes.len();
@@ -108,7 +108,8 @@ impl Builder {
         self.push(format!("{at}.layer_scale"), Op::LayerScale, &[xs], self.graph.chs(xs))
     }
 
-    /// The block's output from its branch; `skip` is the shortcut, if there is one, and its drop path.
+    /// The block's output from its branch; `skip` is the shortcut's drop path, if there is a
+    /// shortcut.
     fn skip(&mut self, at: &str, branch: Value, xs: Value, skip: Option<f64>) -> Value {
         let Some(drop_path) = skip else { return branch };
         self.push(at, Op::Add { drop_path }, &[branch, xs], self.graph.chs(branch))
@@ -212,7 +213,7 @@ impl Builder {
         if let Some(conv) = b.dw_start {
             ys = self.conv_norm(at, "dw_start", ys, conv, None);
         }
-        // The downsampling follows the convolution that would have the stride.
+        // The downsampling follows the convolution that would otherwise have the stride.
         ys = self.aa(at, ys, b.aa.filter(|_| b.dw_mid.is_none()));
         ys = self.conv_norm(at, "pw_exp", ys, Conv::pointwise(b.in_chs, b.mid_chs), Some(b.act));
         if let Some(conv) = b.dw_mid {

@@ -1,4 +1,4 @@
-//! A network as operations: what they compute, the tensors that they take, where they read and write.
+//! A network as operations: what they compute, which tensors they take, what they read and write.
 //!
 //! ```text
 //! Network -> Graph { nodes: [conv_stem, bn1, blocks.0.0.conv_dw, ...], taps: [blocks.0.0, stages.0, ..., logits] }
@@ -10,10 +10,11 @@ mod tensors;
 
 use super::{Activation, AntiAlias, Conv, Network, Norm, PadType};
 
-/// A network as operations, in the order of computation: the one description of its structure, which names
-/// no target and computes nothing.
+/// A network as operations, in the order of computation. This is the only description of its
+/// structure; it names no target and computes nothing.
 ///
-/// Each operation writes one value. A value is a map (N, C, h, w), or a vector (N, C) from a pool on.
+/// Each operation writes one value. A value is a map (N, C, h, w) or, after a pool, a vector (N,
+/// C).
 ///
 /// ```
 /// use effnet::arch;
@@ -46,7 +47,7 @@ pub struct Graph {
     pub taps: Vec<Tap>,
 }
 
-/// What an operation reads: the images, or what another wrote.
+/// What an operation reads: the images, or what another operation wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value(usize);
 
@@ -64,7 +65,7 @@ impl Value {
 /// An operation of a [`Graph`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
-    /// timm's path of the module, such as `blocks.0.0.conv_dw`; of a block's sum, the block's.
+    /// timm's path of the module, such as `blocks.0.0.conv_dw`; a block's sum has the block's path.
     pub path: String,
     /// What is computed.
     pub op: Op,
@@ -74,7 +75,7 @@ pub struct Node {
     pub chs: usize,
 }
 
-/// The nodes of a block, or of what stands before or behind the blocks.
+/// The nodes of a block, or of a part before or after the blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// `stem`, `blocks.0.0`, ..., `conv_head`, `global_pool`, `classifier`.
@@ -86,15 +87,15 @@ pub struct Part {
 /// A value with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tap {
-    /// `blocks.N.M` after a block; `stages.N` at the end of each resolution (timm's `feature_info`);
-    /// `features`, the last map; `pre_logits`, what the classifier reads; `logits`, which are
-    /// `pre_logits` where there is no classifier.
+    /// `blocks.N.M` after a block; `stages.N` at the end of each resolution (timm's
+    /// `feature_info`); `features`, the last map; `pre_logits`, what the classifier reads;
+    /// `logits`, which equal `pre_logits` if there is no classifier.
     pub name: String,
     /// The value.
     pub value: Value,
     /// Its channels.
     pub chs: usize,
-    /// By how much the image's sides have shrunk; 0 for a vector.
+    /// The factor by which the image's sides have shrunk; 0 for a vector.
     pub reduction: usize,
 }
 
@@ -102,23 +103,24 @@ pub struct Tap {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Op {
-    /// Convolutions side by side, each of its share of the channels: `weight`; of several, `0.weight`,
-    /// `1.weight`, ... Of a vector, a 1x1 convolution of one position.
+    /// Convolutions side by side, each on its share of the channels. The tensor of a single one is
+    /// `weight`; those of several are `0.weight`, `1.weight`, ... On a vector, a 1x1 convolution of
+    /// one position.
     Conv {
-        /// The convolutions; mostly one.
+        /// The convolutions; usually one.
         convs: Vec<Conv>,
         /// Whether there is a `bias`.
         bias: bool,
     },
-    /// A convolution whose kernel is a sum of `num_experts` kernels, weighted for each image. Reads a map
-    /// and a [`Op::Routing`]; `weight` is (`num_experts`, elements of one kernel).
+    /// A convolution whose kernel is a sum of `num_experts` kernels, weighted for each image. Reads
+    /// a map and an [`Op::Routing`]; `weight` is (`num_experts`, elements of one kernel).
     CondConv {
         /// The convolution.
         conv: Conv,
         /// Kernels that are mixed.
         num_experts: usize,
     },
-    /// The weights of a [`Op::CondConv`]'s kernels: a dense layer of a vector, then a sigmoid.
+    /// The weights of an [`Op::CondConv`]'s kernels: a dense layer of a vector, then a sigmoid.
     Routing {
         /// Weights.
         num_experts: usize,
@@ -132,8 +134,8 @@ pub enum Op {
     Act(Activation),
     /// A downsampling in place of a stride.
     AntiAlias(AntiAlias),
-    /// A map times a gate for each channel: the mean over all positions through `conv_reduce`, `act`,
-    /// `conv_expand`, `gate`.
+    /// A map times a gate for each channel: the mean over all positions, passed through
+    /// `conv_reduce`, `act`, `conv_expand`, `gate`.
     SqueezeExcite {
         /// Channels between the two convolutions.
         rd_channels: usize,
@@ -143,8 +145,8 @@ pub enum Op {
         gate: Activation,
     },
     /// A map times a gate for each channel: the mean over all positions, weighted by a softmax of
-    /// `conv_attn`, through `mlp_scale.fc1`, `mlp_scale.norm` (a layer norm with epsilon 1e-6), `act`,
-    /// `mlp_scale.fc2`, a sigmoid.
+    /// `conv_attn`, then passed through `mlp_scale.fc1`, `mlp_scale.norm` (a layer norm with
+    /// epsilon 1e-6), `act`, `mlp_scale.fc2`, a sigmoid.
     GlobalContext {
         /// Channels between `fc1` and `fc2`.
         rd_channels: usize,
@@ -153,23 +155,24 @@ pub enum Op {
     },
     /// The mean over all positions: a map to a vector.
     Pool,
-    /// Attention of each position's queries, one a head, to the one key and the one value of all
-    /// positions. Reads queries, keys and values; a query is scaled by one over the root of `key_dim`.
+    /// Attention of each position's queries, one per head, to the keys and values of all positions,
+    /// one key and one value each. Reads queries, keys and values; a query is scaled by one over
+    /// the root of `key_dim`.
     MultiQueryAttention {
         /// Queries of a position.
         num_heads: usize,
-        /// Channels of a query, of the key and of the value.
+        /// Channels of a query, a key and a value.
         key_dim: usize,
     },
-    /// Attention whose heads have a key and a value each. Reads queries, keys and values of all heads
-    /// side by side in one map.
+    /// Attention in which each head has its own key and value. Reads queries, keys and values of
+    /// all heads side by side in one map.
     MultiHeadAttention {
         /// Heads.
         num_heads: usize,
         /// Channels of a query, a key and a value.
         key_dim: usize,
     },
-    /// A map times one factor a channel, `gamma`.
+    /// A map times one factor per channel, `gamma`.
     LayerScale,
     /// The sum of a branch and a shortcut.
     Add {

@@ -1,11 +1,11 @@
-//! The shapes of a graph's values for a size of image.
+//! The shapes of a graph's values for an image size.
 
 use super::{Graph, Op};
 use crate::arch::AntiAlias;
 
 impl Graph {
-    /// Channels, height and width of each [`Value`](super::Value), the images first; a vector is of one
-    /// row and column. A side is 0 where nothing is left of an image that is too small.
+    /// Channels, height and width of each [`Value`](super::Value), the images first; a vector has
+    /// one row and one column. A side is 0 where the image is too small for anything to be left.
     #[must_use]
     pub fn shapes(&self, height: usize, width: usize) -> Vec<[usize; 3]> {
         let mut shapes = vec![[self.in_chans, height, width]];

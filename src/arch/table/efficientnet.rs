@@ -77,7 +77,7 @@ const EDGE: Arch = Arch {
     ..EFFICIENTNET
 };
 
-/// CondConv, <https://arxiv.org/abs/1904.04971>: the last stages choose their kernels by the image.
+/// CondConv, <https://arxiv.org/abs/1904.04971>: the last stages mix their kernels for each image.
 const CONDCONV: Arch = Arch {
     arch_def: &[
         &["ds_r1_k3_s1_e1_c16_se0.25"],
@@ -166,7 +166,7 @@ pub(super) const ROWS: &[Arch] = &[
         norm: Norm::GroupNorm { group_size: 8 },
         ..row("efficientnet_b0_g8_gn", EFFICIENTNET, 1.0, 1.0)
     },
-    // timm's EvoNorm stands in a comment there: the network has batch norm.
+    // timm has EvoNorm here only in a comment: the network has batch norm.
     Arch {
         group_size: Some(16),
         channel_divisor: 16,

@@ -25,7 +25,7 @@ const S: Arch = Arch {
     ..EFFICIENTNET
 };
 
-/// MixNet-M, which scales to the larger ones.
+/// MixNet-M; the larger ones are scaled from it.
 const M: Arch = Arch {
     arch_def: &[
         &["ds_r1_k3_s1_e1_c24"],

@@ -36,7 +36,7 @@ const V2: Arch = Arch {
     ..EFFICIENTNET
 };
 
-/// MobileNet V2 scaled in depth, stem and head as they are.
+/// MobileNet V2 scaled in depth, with stem and head unscaled.
 const V2_DEEP: Arch =
     Arch { fix_first_last: true, fix_stem: true, num_features: NumFeatures::Fixed(1280), ..V2 };
 

@@ -30,7 +30,7 @@ pub(super) const LARGE: Arch = Arch {
     ..EFFICIENTNET
 };
 
-/// V3-Large without squeeze-and-excitation, hard swish and 5x5 kernels.
+/// V3-Large without squeeze-and-excitation, hard swish or 5x5 kernels.
 const LARGE_MINIMAL: Arch = Arch {
     arch_def: &[
         &["ds_r1_k3_s1_e1_c16"],
@@ -59,7 +59,7 @@ const SMALL: Arch = Arch {
     ..LARGE
 };
 
-/// V3-Small without squeeze-and-excitation, hard swish and 5x5 kernels.
+/// V3-Small without squeeze-and-excitation, hard swish or 5x5 kernels.
 const SMALL_MINIMAL: Arch = Arch {
     arch_def: &[
         &["ds_r1_k3_s2_e1_c16"],

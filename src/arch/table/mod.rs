@@ -1,4 +1,4 @@
-//! The table: block strings of each family, then one row a variant.
+//! The table: block strings of each family, then one row per variant.
 
 mod efficientnet;
 mod efficientnet_v2;

@@ -1,6 +1,6 @@
 //! Numbers in names: sums of a block's coordinates.
 
-/// Where in the network a tensor stands.
+/// Where a tensor is in the network.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
     pub(super) stage: usize,
@@ -9,7 +9,7 @@ pub(super) struct Place {
     pub(super) flat: usize,
     /// Whether the block has squeeze-and-excitation.
     pub(super) has_se: bool,
-    /// Modules of the same class before the tensor's.
+    /// Modules of the same class before the tensor's module.
     pub(super) nth: usize,
     /// Stages of the network.
     pub(super) stages: usize,
@@ -47,7 +47,8 @@ impl Number {
         }
     }
 
-    /// Parses the inside of a placeholder; only one of a block may use the block's position.
+    /// Parses the inside of a placeholder; only a placeholder for a block may use the block's
+    /// position.
     pub(super) fn parse(token: &str, of_block: bool) -> Option<Self> {
         let (sum, as_letter) = match token.strip_suffix(":a") {
             Some(sum) => (sum, true),
@@ -66,7 +67,7 @@ impl Number {
             }
             rest = &rest[end + 1..];
         }
-        // A number that is the same everywhere is text.
+        // A number that is the same everywhere belongs in the text.
         let varies = terms.iter().any(|(_, unit)| *unit != Unit::One);
         varies.then(|| Self { text: token.to_owned(), terms, as_letter })
     }
@@ -75,7 +76,7 @@ impl Number {
         &self.text
     }
 
-    /// Whether it depends on the modules before the tensor's.
+    /// Whether it depends on the modules before the tensor's module.
     pub(super) fn counts_modules(&self) -> bool {
         self.terms.iter().any(|(_, unit)| *unit == Unit::Nth)
     }
@@ -99,7 +100,7 @@ impl Number {
             .fold(0, i64::saturating_add)
     }
 
-    /// The number as it stands in a name; as an error the value that cannot stand in one.
+    /// The number as a name spells it; the error is a value that a name cannot have.
     pub(super) fn write(&self, at: &Place) -> Result<String, i64> {
         let value = self.value(at);
         if self.as_letter {

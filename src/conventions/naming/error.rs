@@ -18,7 +18,7 @@ pub enum ConventionError {
         /// The nearest of the known ones.
         nearest: Option<String>,
     },
-    /// The file is not the TOML that the grammar prescribes.
+    /// The file is not TOML as the grammar prescribes it.
     #[error("convention file {file}: {reason}")]
     Toml {
         /// The file.
@@ -27,14 +27,14 @@ pub enum ConventionError {
         reason: String,
     },
     /// A table for a block kind that does not exist.
-    #[error("convention file {file}: `{kind}` is no block kind: expected one of {}", KINDS.join(", "))]
+    #[error("convention file {file}: `{kind}` is not a block kind: expected one of {}", KINDS.join(", "))]
     Kind {
         /// The file.
         file: String,
         /// The table's name.
         kind: String,
     },
-    /// A covered architecture that cannot be.
+    /// A covered architecture that is impossible.
     #[error("convention file {file}: architecture `{architecture}`: {reason}")]
     Architecture {
         /// The file.
@@ -45,7 +45,7 @@ pub enum ConventionError {
         reason: String,
     },
     /// A shell pattern of ignored tensors is malformed.
-    #[error("convention file {file}: `{pattern}` is no shell pattern: {reason}")]
+    #[error("convention file {file}: `{pattern}` is not a shell pattern: {reason}")]
     Ignored {
         /// The file.
         file: String,
@@ -64,7 +64,7 @@ pub enum ConventionError {
         /// What is wrong.
         source: Box<TemplateError>,
     },
-    /// The convention says nothing of the architecture.
+    /// The convention does not cover the architecture.
     #[error("the convention `{convention}` does not cover `{architecture}`: it covers {}", covered.join(", "))]
     NotCovered {
         /// The convention.
@@ -84,7 +84,7 @@ pub enum ConventionError {
         /// The table that was searched.
         table: String,
     },
-    /// A rule makes no name at this place of the network.
+    /// A rule yields no name at this place in the network.
     #[error("the convention `{convention}` has no name for `{tensor}`: {source}")]
     NoName {
         /// The convention.
@@ -106,14 +106,16 @@ pub enum ConventionError {
         /// The canonical shape.
         shape: Vec<usize>,
     },
-    /// A block's tensor of a block that the architecture does not have.
+    /// A tensor of a block that the architecture does not have.
     #[error("`{tensor}` belongs to no block of the architecture")]
     NoBlock {
         /// The canonical name.
         tensor: String,
     },
     /// Two canonical names become one.
-    #[error("the convention `{convention}` gives `{first}` and `{second}` one name, `{foreign}`")]
+    #[error(
+        "the convention `{convention}` gives `{first}` and `{second}` the same name, `{foreign}`"
+    )]
     Collision {
         /// The convention.
         convention: String,

@@ -8,7 +8,7 @@ use super::{Common, ConventionError};
 use crate::pretrained::{self, ModelArgs, PretrainedCfg};
 use crate::weights::{Layout, MappedTensor, Renaming};
 
-/// Models that a library names alike: one class of it, such as torchvision's `EfficientNet`.
+/// Models that a library names alike: one of its classes, such as torchvision's `EfficientNet`.
 #[derive(Clone, Debug)]
 pub struct Family {
     name: String,
@@ -20,7 +20,7 @@ pub struct Family {
     blocks: BTreeMap<String, Vec<Rule>>,
 }
 
-/// A model of a library, and what in timm's table computes the same.
+/// A model of a library, and the row of timm's table that computes the same.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Covered {
@@ -28,11 +28,11 @@ pub struct Covered {
     pub name: String,
     /// timm's architecture.
     pub timm: String,
-    /// What the library's arithmetic has otherwise than timm's row, such as `bn_eps`.
+    /// Where the library's arithmetic differs from timm's row, such as `bn_eps`.
     pub model_args: ModelArgs,
     /// The width multiplier in place of the row's, for a model that timm has no row for.
     pub channel_multiplier: Option<f64>,
-    /// How the library prepares images, where that is not as timm does for the architecture.
+    /// How the library prepares images, if not as timm does for the architecture.
     pub preprocessing: Option<PretrainedCfg>,
 }
 
@@ -106,13 +106,14 @@ impl Family {
         self.has_background
     }
 
-    /// How images are prepared for a network with classes of a user's own, where that is not as for the
-    /// published ones.
+    /// How images are prepared for a network with a user's own classes, if not as for the published
+    /// ones.
     pub fn own_classes(&self) -> Option<&PretrainedCfg> {
         self.common.own_classes.as_ref()
     }
 
-    /// What the names of a whole model begin with and those of its base model, saved alone, do not.
+    /// The prefix that names of a whole model have, and that those of its base model, saved alone,
+    /// lack.
     pub fn optional_prefix(&self) -> Option<&str> {
         self.optional_prefix.as_deref()
     }
@@ -123,7 +124,8 @@ impl Family {
         rules.any(|rule| rule.template.counts_modules())
     }
 
-    /// Pairs the names of a model's tensors with the library's, whose name of it is `model`.
+    /// Pairs timm's names of a model's tensors with the library's; `model` is the library's name of
+    /// the model.
     ///
     /// `canonical` are the tensors by timm's names, with shapes, as
     /// [`tensor_shapes`](crate::weights::tensor_shapes) lists them; `stages` holds the block kind (`ds`,
@@ -207,7 +209,7 @@ impl Family {
         })
     }
 
-    /// The rule's text for the rest of a name that fits it, and the tensor's layout.
+    /// The rule's text for the rest of a matching name, and the tensor's layout.
     fn apply<'a>(
         &'a self,
         rule: &'a Rule,
@@ -256,7 +258,7 @@ impl Rule {
 }
 
 impl Covered {
-    /// The models that one key stands for: the key `*` for all of timm's architectures.
+    /// The models that a key stands for; the key `*` stands for all of timm's architectures.
     fn parse(
         file: &str,
         key: &str,
@@ -311,12 +313,12 @@ impl Covered {
 /// The modules met so far, by class.
 #[derive(Default)]
 struct Modules {
-    /// The last one's name, and how many are before it.
+    /// The last one's name, and how many came before it.
     last: HashMap<String, (String, usize)>,
 }
 
 impl Modules {
-    /// How many modules of the class are before the one of a tensor. Tensors come in the
+    /// How many modules of the class come before the tensor's module. Tensors come in the
     /// architecture's order, those of a module together.
     fn place(&mut self, class: &str, tensor: &str) -> usize {
         let module = tensor.rsplit_once('.').map_or("", |(module, _)| module);
@@ -335,7 +337,8 @@ impl Modules {
     }
 }
 
-/// Splits `1.0.conv_pw.weight` into its block's kind and place and the name inside the block.
+/// Splits `1.0.conv_pw.weight` into its block's kind, its block's place, and the name inside the
+/// block.
 fn locate<'n, 's>(
     path: &'n str,
     stages: &[Vec<&'s str>],

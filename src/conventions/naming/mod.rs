@@ -50,7 +50,7 @@ pub struct Convention {
     families: Vec<Family>,
 }
 
-/// How the parameters of one class of modules are called and laid out, by their canonical names.
+/// The names and layouts of the parameters of one class of modules, by canonical name.
 type Parameters = BTreeMap<String, (String, Option<Layout>)>;
 
 /// What the families of a convention share.
@@ -85,7 +85,7 @@ impl Convention {
     /// Parses the text of a convention file; `file` is what errors call it.
     ///
     /// # Errors
-    /// If the text is not TOML, holds a key that the grammar does not have, or a malformed rule.
+    /// If the text is not TOML, or has a key that is not in the grammar or a malformed rule.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConventionError> {
         let raw: raw::Convention = toml::from_str(text).map_err(|e| ConventionError::Toml {
             file: file.to_owned(),
@@ -152,12 +152,11 @@ impl Convention {
         self.families.iter().flat_map(|f| f.architectures().iter().map(move |c| (f, c)))
     }
 
-    /// Pairs the names of an architecture's tensors with this convention's, by the family that
-    /// covers `architecture`, which is timm's name. Arguments as
-    /// [`Family::renaming`] takes them.
+    /// Pairs timm's names of an architecture's tensors with this convention's, by the family that
+    /// covers `architecture` (timm's name). The other arguments are those of [`Family::renaming`].
     ///
     /// # Errors
-    /// If no family covers the architecture, and as [`Family::renaming`].
+    /// If no family covers the architecture, and those of [`Family::renaming`].
     pub fn renaming(
         &self,
         architecture: &str,

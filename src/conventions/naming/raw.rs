@@ -1,4 +1,4 @@
-//! A convention file as TOML has it.
+//! A convention file, as parsed from TOML.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub(super) struct Convention {
     /// Which library and version the names were read from; for the file's reader.
     #[serde(rename = "source")]
     _source: String,
-    /// Shell patterns of the library's tensors that no inference reads.
+    /// Shell patterns of the library's tensors that inference does not read.
     #[serde(default)]
     pub(super) ignored: Vec<String>,
     #[serde(default)]
@@ -46,7 +46,7 @@ pub(super) struct Covered {
     pub(super) preprocessing: Option<PretrainedCfg>,
 }
 
-/// A foreign name, with or without the layout of what it names.
+/// A foreign name, with or without the tensor's layout.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum Name {

@@ -17,24 +17,24 @@ pub enum TemplateError {
     /// A placeholder that the grammar does not have.
     #[error("unknown placeholder `{{{token}}}` in `{template}`: expected one of {expected}")]
     Unknown {
-        /// What stands between the braces.
+        /// What is between the braces.
         token: String,
         /// The whole template.
         template: String,
-        /// What may stand there.
+        /// What may be there.
         expected: String,
     },
     /// A brace or bracket without its partner.
     #[error("`{token}` without its other {what} in `{template}`")]
     Brace {
-        /// The text from the brace or bracket on.
+        /// The text from the brace or bracket onwards.
         token: String,
         /// `brace` or `bracket`.
         what: &'static str,
         /// The whole template.
         template: String,
     },
-    /// An optional part that holds no number, so nothing could leave it out.
+    /// An optional part without a number, so there is no reason ever to leave it out.
     #[error("the optional part `{part}` of `{template}` must hold a number and nothing optional")]
     Optional {
         /// The part between the brackets.
@@ -51,7 +51,7 @@ pub enum TemplateError {
         template: String,
     },
     /// The sides of a rule do not have the same `{rest}`.
-    #[error("`{{{token}}}` stands on one side only of `{pattern}` = `{template}`")]
+    #[error("`{{{token}}}` is on one side only of `{pattern}` = `{template}`")]
     OneSided {
         /// `rest` or the name of a table of parameters.
         token: String,
@@ -60,21 +60,21 @@ pub enum TemplateError {
         /// The foreign side.
         template: String,
     },
-    /// A table of parameters whose name is a placeholder already.
+    /// A table of parameters whose name is already a placeholder.
     #[error("`{{{token}}}` is a placeholder of the grammar and cannot name parameters")]
     Reserved {
         /// The table's name.
         token: String,
     },
-    /// A layout that is no arrangement of the axes of a kernel.
+    /// A layout that is not an arrangement of a kernel's axes.
     #[error(
-        "`{layout}` is no layout: expected O, I, H and W (or C and M of a depthwise kernel), each at most once"
+        "`{layout}` is not a layout: expected O, I, H and W (or C and M of a depthwise kernel), each at most once"
     )]
     Layout {
         /// The word.
         layout: String,
     },
-    /// A rule that lays out what a table of parameters lays out.
+    /// A rule with a layout for what a table of parameters already lays out.
     #[error("`{pattern}` has a layout of its own and takes its parameters from `{{{token}}}`")]
     TwoLayouts {
         /// The table of parameters.
@@ -89,7 +89,7 @@ pub(super) fn may_name_parameters(token: &str) -> bool {
     !matches!(token, "rest" | "model") && Number::parse(token, true).is_none()
 }
 
-/// The canonical side of a rule: a literal name, or a literal beginning and what follows it.
+/// The canonical side of a rule: a literal name, or a literal beginning and a placeholder.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     literal: String,
@@ -124,14 +124,14 @@ impl Pattern {
         self.rest.as_deref()
     }
 
-    /// What follows the literal part in `name` (nothing where the pattern is a whole name), or
-    /// `None` if `name` does not fit.
+    /// What follows the literal part in `name` (empty if the pattern is a whole name), or `None` if
+    /// `name` does not match.
     pub(super) fn matches<'n>(&self, name: &'n str) -> Option<&'n str> {
         let rest = name.strip_prefix(self.literal.as_str())?;
         (self.rest.is_some() != rest.is_empty()).then_some(rest)
     }
 
-    /// Of two patterns that fit a name the more specific wins: the longer literal part.
+    /// If two patterns match a name, the more specific wins: the one with the longer literal part.
     pub(super) fn specificity(&self) -> usize {
         self.literal.len()
     }
@@ -153,7 +153,7 @@ enum Part {
     /// The library's name of the model.
     Model,
     Number(Number),
-    /// Left out where all its numbers are 0.
+    /// Left out if all its numbers are 0.
     Optional(Vec<Part>),
 }
 
@@ -170,7 +170,7 @@ pub struct FillError {
 }
 
 impl Template {
-    /// Parses a template; only one of a block may use the block's position.
+    /// Parses a template; only a template for a block may use the block's position.
     pub(super) fn parse(
         text: &str,
         of_block: bool,
@@ -186,7 +186,7 @@ impl Template {
         self.rest.as_deref()
     }
 
-    /// Whether a number of it is the module's place among others.
+    /// Whether one of its numbers is the module's place among others.
     pub(super) fn counts_modules(&self) -> bool {
         fn any(parts: &[Part]) -> bool {
             parts.iter().any(|part| match part {
@@ -198,7 +198,7 @@ impl Template {
         any(&self.parts)
     }
 
-    /// The name for what `rest` stands for at a place in the network of the library's `model`.
+    /// The name with `rest` filled in, at a place in the network of the library's `model`.
     pub(super) fn fill(&self, model: &str, rest: &str, at: &Place) -> Result<String, FillError> {
         let mut name = String::new();
         self.write(&self.parts, [model, rest], at, &mut name)?;
@@ -238,7 +238,7 @@ impl Template {
     }
 }
 
-/// The parts of `text`, which is `template` or an optional part of it.
+/// The parts of `text`, which is `template` or one of its optional parts.
 fn parts(
     text: &str,
     template: &str,

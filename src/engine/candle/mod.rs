@@ -1,4 +1,5 @@
-//! The network as Candle modules, run as they are, on any device: the oracle of other engines.
+//! The network as Candle modules, run as they are, on any device. Other engines are tested against
+//! it.
 
 mod folded;
 
@@ -15,7 +16,7 @@ use crate::text::first_line;
 use crate::threads;
 use crate::weights::{TensorSource, WeightsError, var_builder};
 
-/// Runs the module tree on a Candle device. Outputs stay there.
+/// Runs the module tree on a Candle device. Outputs stay on the device.
 #[derive(Debug)]
 pub struct CandleEngine {
     model: EfficientNet,
@@ -29,14 +30,14 @@ pub struct CandleEngine {
 }
 
 impl CandleEngine {
-    /// An engine for `model`, which is `network` in float32 and lives on `device`.
+    /// An engine for `model`, which was built from `network` in float32 on `device`.
     ///
-    /// `threads` bounds the threads of a CPU; all cores for `None`, and fewer where the system starts
-    /// fewer.
+    /// `threads` limits the threads of a CPU; `None` means all cores. There are fewer if the system
+    /// starts fewer.
     ///
     /// # Errors
     ///
-    /// If not one thread can be started.
+    /// If no thread can be started.
     pub fn new(
         model: EfficientNet,
         network: &Network,
@@ -45,7 +46,7 @@ impl CandleEngine {
     ) -> Result<Self, EngineError> {
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
         let threads = threads.unwrap_or_else(cores);
-        // Of its own in any case: rayon's global pool panics where the system starts fewer threads.
+        // Always a separate pool: rayon's global pool panics if the system starts fewer threads.
         let pool =
             threads::pool(threads).map_err(|source| EngineError::Threads { threads, source })?;
         let taps = network.graph().outputs();

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::fs;
 
-/// Physical cores that this process may use: not more than its CPU affinity and its cgroup's quota
-/// give, and one for the threads of a core.
+/// Physical cores that this process may use: at most what its CPU affinity and its cgroup's quota
+/// allow, with the hardware threads of a core counted once.
 pub(super) fn physical() -> usize {
     let allowed = std::thread::available_parallelism().map_or(1, usize::from);
     match siblings() {
@@ -13,7 +13,7 @@ pub(super) fn physical() -> usize {
     }
 }
 
-/// Cores among the CPUs that the process may run on, as Linux tells them; none elsewhere.
+/// Cores among the CPUs that the process may run on, according to Linux; `None` elsewhere.
 fn siblings() -> Option<usize> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;

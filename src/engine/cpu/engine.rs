@@ -24,12 +24,12 @@ const PLANS: usize = 16;
 /// How a [`CpuEngine`] is made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CpuOptions {
-    /// Threads, the caller's included; `None` for the physical cores that the process may use, by
+    /// Threads, including the caller's; `None` for the physical cores that the process may use, by
     /// its affinity and its cgroup's quota.
     pub threads: Option<usize>,
-    /// The kernels' instruction set; `None` for [`Isa::choose`]'s.
+    /// The kernels' instruction set; `None` for the choice of [`Isa::choose`].
     pub isa: Option<Isa>,
-    /// What products are made of, where the machine has instructions for it; or else float32.
+    /// The number type of products, if the machine has instructions for it; otherwise float32.
     pub dtype: Dtype,
 }
 
@@ -63,11 +63,11 @@ pub struct CpuEngine {
     state: Mutex<State>,
 }
 
-/// What one pass at a time uses.
+/// What a pass uses; only one runs at a time.
 #[derive(Debug)]
 struct State {
     pool: Pool,
-    /// The last used first.
+    /// The most recently used first.
     plans: Vec<Arc<Plan>>,
     arena: AlignedBuf,
 }
@@ -82,12 +82,12 @@ pub struct CpuMemory {
 }
 
 impl CpuEngine {
-    /// Fuses `network` and packs its tensors, which it asks for by timm's names.
+    /// Fuses `network` and packs its tensors, which it requests by timm's names.
     ///
     /// # Errors
     ///
-    /// A part of the network that there are no fused kernels for, a tensor that is not given,
-    /// an `EFFNET_ISA` that this machine does not run, or threads that do not start.
+    /// A part of the network without fused kernels, a missing tensor, an `EFFNET_ISA` that this
+    /// machine does not run, or threads that do not start.
     pub fn new(
         network: &Network,
         tensors: &dyn TensorSource,
@@ -120,11 +120,11 @@ impl CpuEngine {
         })
     }
 
-    /// The memory that images of `shape` (N, C, H, W) take.
+    /// The memory for images of `shape` (N, C, H, W).
     ///
     /// # Errors
     ///
-    /// A shape that the network does not take.
+    /// A shape that the network cannot take.
     pub fn memory(&self, shape: [usize; 4]) -> Result<CpuMemory, CpuError> {
         let plan = self.plan(&mut self.lock(), shape)?;
         Ok(CpuMemory {
@@ -135,11 +135,12 @@ impl CpuEngine {
 
     /// Images to logits (N, classes); without a classifier, to pooled features (N, F).
     ///
-    /// Allocates nothing where the engine has run this image size before with as large a batch.
+    /// Allocates nothing if the engine has already run this image size with a batch at least as
+    /// large.
     ///
     /// # Errors
     ///
-    /// A shape that the network does not take, or an `out` of another length than the results.
+    /// A shape that the network cannot take, or an `out` whose length is not that of the results.
     pub fn logits_into(&self, images: Images<'_>, out: &mut [f32]) -> Result<(), EngineError> {
         let expected = images.shape()[0].saturating_mul(self.logits());
         if out.len() != expected {
@@ -148,17 +149,18 @@ impl CpuEngine {
         self.forward(images, &mut Sink { logits: Some(out), ..Sink::default() })
     }
 
-    /// Logits of an image, or the pooled features that stand for them.
+    /// The number of an image's logits, or of the pooled features in their place.
     fn logits(&self) -> usize {
         if self.num_classes > 0 { self.num_classes } else { self.num_features }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic under the lock leaves plans and memory that the next pass fills anew.
+        // After a panic under the lock, plans and memory are still usable: the next pass refills
+        // them.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The plan for `shape`, moved to the front; the arena holds it.
+    /// The plan for `shape`, moved to the front; the arena is large enough for it.
     fn plan(&self, state: &mut State, shape: [usize; 4]) -> Result<Arc<Plan>, CpuError> {
         let [images, _, h, w] = shape;
         let fits = |plan: &Arc<Plan>| plan.size == (h, w) && plan.fits(images);
@@ -229,11 +231,11 @@ impl CpuEngine {
 /// Where results go.
 #[derive(Debug, Default)]
 struct Sink<'a> {
-    /// Of each step; nothing else is filled then.
+    /// The time of each step; if given, nothing else is filled.
     times: Option<&'a mut [(String, Duration)]>,
     logits: Option<&'a mut [f32]>,
     pre_logits: Option<&'a mut [f32]>,
-    /// Feature maps, the first to be complete first.
+    /// Feature maps, in the order in which they are complete.
     maps: Vec<(Map, Array)>,
 }
 
@@ -260,7 +262,7 @@ impl Job for Part<'_> {
     }
 }
 
-/// Runs `steps` on the images of `pass`, of which the first is image `first` of the batch.
+/// Runs `steps` on the images of `pass`; the first of these is image `first` of the batch.
 fn run_steps(
     pool: &mut Pool,
     pass: Pass<'_>,
@@ -342,7 +344,7 @@ impl Engine for CpuEngine {
         };
         let mut logits = matrix("logits", self.logits());
         let mut pre_logits = matrix("pre_logits", self.num_features);
-        // Where each map that is asked for is among those of the sink.
+        // Where each requested map is among those of the sink.
         let mut maps: Vec<(&str, Map)> = Vec::new();
         for ((tap, _), map) in self.packed.maps.iter().zip(&plan.maps) {
             if outputs.contains(&tap.as_str()) {

@@ -7,18 +7,18 @@ use crate::weights::WeightsError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CpuError {
-    /// A part of the network that there are no fused kernels for.
+    /// A part of the network without fused kernels.
     #[error("the engine `cpu` cannot run {what} (`{at}`), the engine `candle` can")]
     CannotLower {
         /// The part.
         what: String,
-        /// Where in the network, as tensors are named.
+        /// Where it is in the network, by timm's names.
         at: String,
     },
-    /// A tensor is missing or of another shape.
+    /// A tensor is missing or has another shape.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// `EFFNET_ISA` asks for what the machine does not have.
+    /// `EFFNET_ISA` asks for an instruction set that the machine does not have.
     #[error("EFFNET_ISA={word}: this machine runs {}", available())]
     Isa {
         /// The variable's value.
@@ -35,7 +35,7 @@ pub enum CpuError {
         /// Pixels from left to right.
         width: usize,
     },
-    /// Images of which nothing is left at some layer.
+    /// Images so small that nothing is left of them at some layer.
     #[error("images of {height} by {width} pixels are too small for the network")]
     TooSmall {
         /// Pixels from top to bottom.
@@ -43,7 +43,7 @@ pub enum CpuError {
         /// Pixels from left to right.
         width: usize,
     },
-    /// A slice for results that has another length than the results.
+    /// A slice for results whose length is not that of the results.
     #[error("room for {len} results where there are {expected}")]
     OutputLength {
         /// The slice's length.

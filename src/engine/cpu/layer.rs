@@ -17,10 +17,10 @@ pub(super) enum Slot {
     Current,
     /// What the block's projection reads.
     Mid,
-    /// What is before that in a block of more than two layers, or what a norm makes the output of: the
-    /// memory of [`Slot::Next`], which is written later.
+    /// What comes before that in a block of more than two layers, or the input of a norm that
+    /// writes the output. It shares the memory of [`Slot::Next`], which is written later.
     Side,
-    /// An attention's query, key and value.
+    /// An attention layer's query, key and value.
     Query,
     Key,
     Value,
@@ -53,26 +53,26 @@ pub(super) struct Convolution {
     pub(super) act: Option<Activation>,
     pub(super) src: Slot,
     pub(super) dst: Slot,
-    /// The projection of a block without attention: what it reads never reaches memory.
+    /// The projection of a block without attention; what it reads never reaches memory.
     pub(super) project: Option<Matrix>,
     /// Whether the block's input is added to what is written.
     pub(super) residual: bool,
-    /// As [`Depthwise::reduce`].
+    /// Like [`Depthwise::reduce`].
     pub(super) reduce: Option<Matrix>,
 }
 
 /// The weights of a dense convolution.
 #[derive(Debug)]
 pub(super) enum ConvWeights {
-    /// Matrices whose rows are windows: one for each group of channels, or for as many of them as
-    /// make whole vectors of outputs.
+    /// Matrices whose rows are windows: one for each group of channels, or for each set of groups
+    /// whose outputs make whole vectors.
     Direct(Vec<Matrix>),
     /// For 3x3 kernels of stride 1.
     Winograd(Winograd),
 }
 
-/// A matrix of the inputs of each point of a transformed window, one point after the other, without
-/// bias.
+/// A matrix without bias: the weights for each point of a transformed window, one point after the
+/// other.
 #[derive(Debug)]
 pub(super) struct Winograd {
     pub(super) points: Matrix,
@@ -80,8 +80,9 @@ pub(super) struct Winograd {
 }
 
 impl Winograd {
-    /// Floats from a point's plane to the next, where a plane holds so many: an odd number of vectors,
-    /// as those of a window would meet in a few sets of the first-level cache otherwise.
+    /// Floats from a point's plane to the next, for planes of `plane` floats. It is an odd number
+    /// of vectors: otherwise the vectors of a window would share a few sets of the first-level
+    /// cache.
     pub(super) fn stride(plane: usize) -> usize {
         ((plane / LANES) | 1) * LANES
     }
@@ -102,7 +103,7 @@ pub(super) struct Depthwise {
     /// The convolution, or the one with the largest of several kernels.
     pub(super) conv: Conv,
     pub(super) pad: Pad,
-    /// Of each vector of channels.
+    /// One for each vector of channels.
     pub(super) kernels: Vec<DepthwiseKernel>,
     /// `[vector of channels][side * side][16]`.
     pub(super) weights: AlignedBuf,
@@ -111,20 +112,21 @@ pub(super) struct Depthwise {
     pub(super) src: Slot,
     pub(super) dst: Slot,
     pub(super) source: Source,
-    /// Where its weights are among an image's own, if [`ExpertMix`] made them.
+    /// Where its weights are among the image's own, if [`ExpertMix`] made them.
     pub(super) mixed: Option<usize>,
-    /// The reduction of the squeeze-excitation that follows, without bias: each task gives its part
-    /// of the squeezed channels, from the sums of the outputs that it wrote.
+    /// The reduction of the squeeze-excitation that follows, without bias: each task computes its
+    /// part of the squeezed channels from the sums of the outputs that it wrote.
     pub(super) reduce: Option<Matrix>,
 }
 
-/// What gives the rows that a [`Depthwise`] slides over: other than a map's, they never reach memory.
+/// The source of the rows that a [`Depthwise`] slides over. Unless it is a map, the rows never
+/// reach memory.
 #[derive(Debug)]
 pub(super) enum Source {
     /// A feature map.
     Map,
-    /// A pointwise expansion of one, with the depthwise convolution's activation; and where its weights
-    /// are among an image's own, if [`ExpertMix`] made them.
+    /// A pointwise expansion of a map, with the depthwise convolution's activation; and where its
+    /// weights are among the image's own, if [`ExpertMix`] made them.
     Expand(Matrix, Option<usize>),
     /// The network's stem.
     Stem(Stem),
@@ -149,24 +151,24 @@ pub(super) struct DepthwiseKernel {
     pub(super) row: unsafe fn(&DepthwiseRow<'_>),
 }
 
-/// The mean of each channel over a part of an image's pixels, and the sum of the squared distances from
-/// it: what a [`Norm`] of groups makes their statistics of.
+/// The mean of each channel over a part of an image's pixels, and the sum of the squared deviations
+/// from it. A [`Norm`] of groups computes its statistics from these.
 #[derive(Debug)]
 pub(super) struct Moments {
     pub(super) chs: usize,
     pub(super) src: Slot,
 }
 
-/// A norm by statistics of the map itself, and activation; then a residual. It works in place, or from
-/// one slot to another.
+/// A norm that takes statistics of the map itself, and activation; then a residual. It works in
+/// place, or from one slot to another.
 #[derive(Debug)]
 pub(super) struct Norm {
     pub(super) chs: usize,
-    /// A group's are made of what [`Moments`] left.
+    /// Those of groups are computed from the results of [`Moments`].
     pub(super) statistics: Statistics,
     /// Added to the variance.
     pub(super) eps: f64,
-    /// `v`, where `x * sigmoid(v * x)` is what is over the standard deviation, in the place of `x - mean`.
+    /// `v`, if `x * sigmoid(v * x)` is divided by the standard deviation in place of `x - mean`.
     pub(super) gate: Option<AlignedBuf>,
     pub(super) scale: AlignedBuf,
     pub(super) shift: AlignedBuf,
@@ -175,7 +177,7 @@ pub(super) struct Norm {
     pub(super) dst: Slot,
     /// Whether the block's input is added.
     pub(super) residual: bool,
-    /// As [`Depthwise::reduce`].
+    /// Like [`Depthwise::reduce`].
     pub(super) reduce: Option<Matrix>,
 }
 
@@ -190,13 +192,13 @@ pub(super) struct SqueezeExcite {
 }
 
 /// From [`Slot::Mid`] to a gate for each channel: the mean of all pixels, weighted by a softmax of
-/// `attn`, through `reduce`, a layer norm, an activation, `expand` and a sigmoid.
+/// `attn`, then passed through `reduce`, a layer norm, an activation, `expand` and a sigmoid.
 #[derive(Debug)]
 pub(super) struct GlobalContext {
-    /// To one value a pixel.
+    /// To one value per pixel.
     pub(super) attn: Matrix,
     pub(super) reduce: Matrix,
-    /// The layer norm's.
+    /// The layer norm's scale.
     pub(super) scale: AlignedBuf,
     pub(super) shift: AlignedBuf,
     pub(super) act: Activation,
@@ -216,25 +218,26 @@ pub(super) struct Pointwise {
     pub(super) residual: bool,
     /// Whether the outputs' means over all pixels are kept.
     pub(super) mean: bool,
-    /// Where its weights are among an image's own, if [`ExpertMix`] made them.
+    /// Where its weights are among the image's own, if [`ExpertMix`] made them.
     pub(super) mixed: Option<usize>,
 }
 
-/// Weights of an image's own, for the layers of a block: a sum of several experts' weights, each with
-/// a sigmoid of `routing` applied to the means that a [`Mean`] left.
+/// An image's own weights for the layers of a block: a sum of several experts' weights. Each expert
+/// is weighted by a sigmoid of `routing`, applied to the means that a [`Mean`] computed.
 #[derive(Debug)]
 pub(super) struct ExpertMix {
     pub(super) routing: Matrix,
-    /// As long as each other, packed as the layers take them.
+    /// All of the same length, packed as the layers take them.
     pub(super) experts: Vec<AlignedBuf>,
 }
 
-/// From [`Slot::Query`], [`Slot::Key`] and [`Slot::Value`] to [`Slot::Mid`]: each position's queries,
-/// one a head, ask all positions of the one key. The queries come scaled.
+/// From [`Slot::Query`], [`Slot::Key`] and [`Slot::Value`] to [`Slot::Mid`]: each position's
+/// queries, one per head, attend to all positions, which have one key each. The queries are already
+/// scaled.
 #[derive(Debug)]
 pub(super) struct Attention {
     pub(super) heads: usize,
-    /// Channels of a query, the key and the value: whole vectors.
+    /// Channels of a query, a key and a value: whole vectors.
     pub(super) dim: usize,
 }
 
@@ -246,7 +249,7 @@ pub(super) struct Mean {
     pub(super) classified: bool,
 }
 
-/// A matrix for vectors, one an image: a head behind a [`Mean`], or the classifier.
+/// A matrix for vectors, one per image: a head after a [`Mean`], or the classifier.
 #[derive(Debug)]
 pub(super) struct Dense {
     pub(super) matrix: Matrix,
@@ -255,7 +258,7 @@ pub(super) struct Dense {
 }
 
 impl Pointwise {
-    /// Whether fewer values are multiplied if the gate goes to the weights and not to `rows` inputs.
+    /// Whether it takes fewer products to apply the gate to the weights than to `rows` inputs.
     pub(super) fn gates_weights(&self, rows: usize) -> bool {
         let own = self.matrix.pairs.is_none() && self.mixed.is_none();
         self.gate && own && padded(self.matrix.n) < rows
@@ -384,7 +387,7 @@ fn dense(f: &mut std::fmt::Formatter<'_>, conv: &Conv) -> std::fmt::Result {
     write!(f, "conv {k}x{k}/{s} {} -> {}", conv.in_chs, conv.out_chs)
 }
 
-/// Vectors of channels that a depthwise task over a map takes.
+/// Vectors of channels in a depthwise task over a map.
 const BLOCK: usize = 3;
 
 impl From<Stem> for Convolution {
@@ -406,7 +409,7 @@ impl Source {
 
 impl Depthwise {
     /// Sets channel `c`'s weight at row and column `tap` of a kernel of side `k`, which lies in the
-    /// middle of its vector's.
+    /// middle of its vector's kernel.
     pub(super) fn set_weight(&mut self, c: usize, tap: (usize, usize), k: usize, weight: f32) {
         let DepthwiseKernel { side, at, .. } = self.kernels[c / LANES];
         let inset = (side - k) / 2;
@@ -414,7 +417,8 @@ impl Depthwise {
         self.weights.as_mut_slice()[at + tap * LANES + c % LANES] = weight;
     }
 
-    /// Tasks along the channels: one for each panel of the matrix that gives them.
+    /// Tasks along the channels: one for each panel of the matrix that computes them, if there is
+    /// one.
     pub(super) fn blocks(&self) -> usize {
         match self.source.matrix() {
             Some(matrix) => matrix.panels.len(),

@@ -21,12 +21,12 @@ pub(super) struct Panel {
 /// A bias and weights in panels, `[panel][k][columns]`; columns are padded with zeros.
 #[derive(Debug)]
 pub(super) struct Matrix {
-    /// Rows of weights: inputs of an output.
+    /// Rows of weights: the inputs of each output.
     pub(super) k: usize,
     /// Columns.
     pub(super) n: usize,
     pub(super) panels: Vec<Panel>,
-    /// What multiplies bfloat16 pairs, where the weights are some; `k` is counted in pairs then.
+    /// The kernels for bfloat16 pairs, if the weights are pairs; then `k` counts pairs.
     pub(super) pairs: Option<&'static PairKernelTable>,
     weights: AlignedBuf,
     bias: AlignedBuf,
@@ -43,7 +43,7 @@ impl Matrix {
         Self::pack((None, kernels.tiles[0].len()), (n, k), weight, bias)
     }
 
-    /// As [`new`](Self::new), rounded to bfloat16; `k` is even.
+    /// Like [`new`](Self::new), rounded to bfloat16; `k` is even.
     pub(super) fn of_pairs(
         pairs: &'static PairKernelTable,
         (n, k): (usize, usize),
@@ -66,7 +66,7 @@ impl Matrix {
         let mut panels = Vec::with_capacity(count);
         let (mut at, mut vec) = (0, 0);
         for p in 0..count {
-            // As even as they come: 3 + 2 + 2 rather than 3 + 3 + 1.
+            // As even as possible: 3 + 2 + 2 rather than 3 + 3 + 1.
             let panel = Panel { at, vec, vecs: (vecs - vec).div_ceil(count - p) };
             let width = panel.vecs * LANES;
             let columns = width.min(n - vec * LANES);
@@ -86,12 +86,12 @@ impl Matrix {
         Self { k, n, panels, pairs, weights, bias: padded_bias }
     }
 
-    /// What `floats` of an input become: as many, or half as many pairs.
+    /// The words that `floats` floats of an input become: as many floats, or half as many pairs.
     pub(super) fn words(&self, floats: usize) -> usize {
         if self.pairs.is_some() { floats / 2 } else { floats }
     }
 
-    /// Inputs of an output, in floats.
+    /// The inputs of each output, in floats.
     pub(super) fn inputs(&self) -> usize {
         if self.pairs.is_some() { self.k * 2 } else { self.k }
     }
@@ -149,13 +149,14 @@ impl Matrix {
         }
     }
 
-    /// The weights, without which [`multiply`](Self::multiply) must not be called any more.
+    /// Takes the weights out; [`multiply`](Self::multiply) must not be called after that.
     pub(super) fn take_weights(&mut self) -> AlignedBuf {
         std::mem::replace(&mut self.weights, AlignedBuf::zeros(0))
     }
 
-    /// How many rows of `width` pixels to multiply at once. A tile of a single vector's columns does not
-    /// keep the multipliers busy unless it has nearly all its rows, which a narrow map's do not give.
+    /// How many rows of `width` pixels to multiply at once. A tile with the columns of a single
+    /// vector keeps the multipliers busy only if it has nearly all its rows, and one row of a
+    /// narrow map has too few pixels for that.
     pub(super) fn rows_at_once(&self, kernels: &KernelTable, width: usize) -> usize {
         let most = self.tiles(kernels).len();
         let full = |rows: &usize| 10 * rows * width >= 9 * (rows * width).next_multiple_of(most);
@@ -178,10 +179,10 @@ impl Matrix {
     }
 }
 
-/// Rows that wait for their activations, while they are in the first-level cache.
+/// The most rows that wait for their activations; they stay in the first-level cache.
 const EPILOGUE_ROWS: usize = 32;
 
-/// Rows of a matrix product: which inputs, where to, what follows.
+/// Rows of a matrix product: which inputs, where they go, what follows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows<'a> {
     /// Rows; not 0.
@@ -194,16 +195,17 @@ pub(super) struct Rows<'a> {
     pub(super) segments: &'a [usize],
     /// Length of a segment.
     pub(super) run: usize,
-    /// Where column 0 of the first row goes, or would go: only the columns asked for are written.
+    /// Where column 0 of the first row goes, or would go: only the requested columns are written.
     pub(super) out: Epilogue,
-    /// The first row of weights; the segments' lengths tell how many follow.
+    /// The first row of weights; the segments' lengths say how many there are.
     pub(super) first: usize,
-    /// Rows that the panel was multiplied with before these.
+    /// Rows by which the panel was multiplied before these.
     pub(super) before: usize,
 }
 
 impl Rows<'_> {
-    /// Rows of one segment, of `run` words: where the first input is, words to the next, how many.
+    /// Rows of one segment of `run` words. Their inputs: where the first is, words to the next, and
+    /// how many.
     pub(super) fn new(
         (a, a_row, count): (*const f32, usize, usize),
         run: usize,
@@ -221,15 +223,15 @@ impl Matrix {
     /// `rows`' pointers and strides stay within live memory for all its rows and the panel's
     /// columns, each segment is within a row's memory, and nobody else touches the outputs.
     pub(super) unsafe fn multiply(&self, kernels: &KernelTable, panel: Panel, rows: &Rows<'_>) {
-        // SAFETY: the caller's contract; the matrix' own weights are packed like its own.
+        // SAFETY: the caller's contract; the matrix's own weights have the right layout.
         unsafe { self.multiply_by(self.weights.as_ptr(), kernels, panel, rows) }
     }
 
-    /// [`multiply`](Self::multiply) with other weights, packed like the matrix' own.
+    /// [`multiply`](Self::multiply) with other weights, packed like the matrix's own.
     ///
     /// # Safety
     ///
-    /// As there, and `weights` holds as many.
+    /// Those of [`multiply`](Self::multiply), and `weights` holds as many weights.
     pub(super) unsafe fn multiply_by(
         &self,
         weights: *const f32,
@@ -242,7 +244,7 @@ impl Matrix {
         let b = panel.at + rows.first * panel.vecs * LANES;
         let tiles = self.tiles(kernels);
         let most = tiles.len();
-        // As even as they come: 7 + 7 rather than 8 + 6.
+        // As even as possible: 7 + 7 rather than 8 + 6.
         let count = rows.count.div_ceil(most);
         let (least, more) = (rows.count / count, rows.count % count);
         let acts_after = kernels.acts_after(rows.out.act);
@@ -250,8 +252,8 @@ impl Matrix {
         let (mut row, mut finished) = (0, 0);
         for t in 0..count {
             let m = least + usize::from(t < more);
-            // A tile's share of what comes after these weights, or, where that was asked for, nothing
-            // new.
+            // Each tile prefetches its share of what comes after these weights, or nothing new once
+            // that is done.
             let tile = (rows.before + row) / most;
             let ahead = if tile < panel.vecs { panel.vecs + tile } else { 0 };
             // SAFETY: the caller's contract, at row `row` and the panel's first column; the panel's

@@ -5,18 +5,20 @@ use std::time::{Duration, Instant};
 use super::kernels::KernelTable;
 use super::{CpuError, Isa};
 
-/// Multiply-adds of a chain between two looks at the clock: 30 to 300 µs.
+/// Multiply-adds in a chain between two readings of the clock: 30 to 300 µs.
 const ROUNDS: usize = 20_000;
-/// Windows, of which the best counts: some are free of whatever else the machine does.
+/// The number of windows. The best one counts: some are undisturbed by whatever else the machine
+/// does.
 const WINDOWS: usize = 30;
 /// Length of a window.
 const WINDOW: Duration = Duration::from_millis(3);
 
 impl Isa {
     /// The most that `threads` threads can compute with this instruction set, in 10^9 floating
-    /// point operations a second: multiply-adds, two operations each, on values in registers.
+    /// point operations per second: multiply-adds, which are two operations each, on values in
+    /// registers.
     ///
-    /// Takes 90 ms, in which all threads compute at once; the best 3 of them count.
+    /// Takes 90 ms, in which all threads compute at once; the best 3 ms count.
     ///
     /// # Errors
     ///

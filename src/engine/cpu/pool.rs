@@ -1,28 +1,29 @@
 //! The engine's threads: they spin for work for a moment, then sleep.
 //!
-//! A job is a row of steps, each with tasks in as many equal shares as there are threads. A thread
-//! takes the tasks of its own share one by one, then those that are left of the others', so that what
-//! it wrote in one step is mostly what it reads in the next; a step begins when the one before is
-//! done. Nobody waits for a thread that has not come: the caller takes tasks too,
-//! and all of them if need be, so a machine busy with other things delays a job by at most the tasks
-//! that a descheduled thread holds.
+//! A job is a sequence of steps, each with tasks in as many equal shares as there are threads. A
+//! thread takes the tasks of its own share one by one, then what is left of the others', so that in
+//! each step it reads mostly what it wrote in the one before. A step begins when the one before is
+//! done. No thread waits for one that has not arrived: the caller takes tasks too, all of them if
+//! need be, so on a busy machine a job is delayed by at most the tasks that a descheduled thread
+//! holds.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-/// Rounds of waiting before a thread gives its core away.
+/// Rounds of waiting before a thread yields its core.
 const SPINS: usize = 2_000;
-/// Rounds without work before a thread sleeps: some 100 µs, a few small layers.
+/// Rounds without work before a thread sleeps: about 100 µs, or a few small layers.
 const IDLE_SPINS: usize = 20_000;
 
-/// Low bits of a [`Counter`]'s words, for tasks; the others tell which job they belong to, so that
-/// nobody has to set counters back.
+/// The low bits of a [`Counter`]'s words count tasks. The others identify the job, so that counters
+/// never need resetting.
 const TASK_BITS: u32 = 24;
 
-/// Of one step and one thread: the tasks claimed of its share, and those that it has done, of whatever
-/// share. On a cache line of its own, which crosses to another core once or twice a step.
+/// For one step and one thread: how many tasks of its share have been claimed, and how many tasks
+/// of any share it has done. It has its own cache line, which moves to another core once or twice
+/// per step.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Counter {
@@ -36,7 +37,7 @@ impl Counter {
         let first = round << TASK_BITS;
         let mut claimed = self.claimed.load(Relaxed);
         loop {
-            // A word of an earlier job: nobody has claimed anything of this one.
+            // If the word is of an earlier job, nothing of this one has been claimed.
             let next = claimed.max(first);
             let task = (next - first) as usize;
             if task >= len {
@@ -49,7 +50,7 @@ impl Counter {
         }
     }
 
-    /// Tasks done in job `round`.
+    /// The number of tasks done in job `round`.
     fn done(&self, round: u64) -> usize {
         self.done.load(Acquire).saturating_sub(round << TASK_BITS) as usize
     }
@@ -65,7 +66,7 @@ pub(super) trait Job: Sync {
     ///
     /// # Safety
     ///
-    /// Called once a task, after all tasks of earlier steps, by no two threads with one number.
+    /// Called once per task, after all tasks of earlier steps; no two threads have the same number.
     unsafe fn run(&self, thread: usize, step: usize, task: usize);
 }
 
@@ -91,7 +92,7 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// Threads that work beside the caller.
+/// Threads that work alongside the caller.
 #[derive(Debug)]
 pub(super) struct Pool {
     shared: Arc<Shared>,
@@ -101,8 +102,8 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Starts `threads - 1` threads, the caller being the first, for jobs of at most `steps` steps;
-    /// fewer where the system starts no more.
+    /// Starts `threads - 1` threads (the caller is the first) for jobs of at most `steps` steps;
+    /// fewer if the system will not start more.
     pub(super) fn new(threads: usize, steps: usize) -> Self {
         Self::with(threads, steps, Builder::spawn)
     }
@@ -138,7 +139,7 @@ impl Pool {
         self.threads.len() + 1
     }
 
-    /// Runs `job` to its end; `false` if a task panicked. `&mut`: one job at a time.
+    /// Runs `job` to its end; `false` if a task panicked. `&mut` allows only one job at a time.
     pub(super) fn run(&mut self, job: &dyn Job) -> bool {
         let shared = &*self.shared;
         let open = Open {
@@ -156,7 +157,7 @@ impl Pool {
         }
         open.participate(0);
         if !self.threads.is_empty() {
-            // Whoever enters after this sees no job; whoever entered before is counted.
+            // A thread that enters after this sees no job; one that entered before is counted.
             shared.open.store(std::ptr::null_mut(), SeqCst);
             wait(|| shared.inside.load(SeqCst) == 0);
         }
@@ -172,7 +173,7 @@ impl Drop for Pool {
             self.shared.wake.notify_all();
         }
         for thread in self.threads.drain(..) {
-            // A thread catches its tasks' panics; there is nothing to hear of.
+            // A thread catches its tasks' panics, so there is nothing to report.
             drop(thread.join());
         }
     }
@@ -195,8 +196,8 @@ impl Shared {
             if !news(last) {
                 let mut sleeping = self.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
                 *sleeping += 1;
-                // The caller publishes before it takes the lock: either it is seen here, or the
-                // caller sees this sleeper.
+                // The caller publishes the job before it takes the lock: either the job is seen
+                // here, or the caller sees this sleeper.
                 while !news(last) {
                     sleeping = self.wake.wait(sleeping).unwrap_or_else(PoisonError::into_inner);
                 }
@@ -246,7 +247,7 @@ impl Open<'_> {
     }
 }
 
-/// Waits for other threads' tasks, which are short unless their core was taken away.
+/// Waits for other threads' tasks, which are short unless a thread has lost its core.
 fn wait(over: impl Fn() -> bool) {
     let mut spins = 0;
     while !over() {

@@ -25,7 +25,7 @@ pub(super) enum Pad {
 }
 
 impl Side {
-    /// A convolution of `kernel` and `stride` over `input` pixels; none where nothing comes out.
+    /// A convolution of `kernel` and `stride` over `input` pixels; `None` if there are no outputs.
     pub(super) fn new(pad: Pad, kernel: usize, stride: usize, input: usize) -> Option<Self> {
         let (before, output) = match pad {
             Pad::Conv(PadType::Symmetric) => {

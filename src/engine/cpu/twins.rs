@@ -27,7 +27,7 @@ const ACTS: [Option<Activation>; 9] = [
     Some(Activation::Gelu),
 ];
 
-/// Those that there are kernels for on this machine, the twin included.
+/// The sets that have kernels on this machine, including the twin.
 pub(super) fn all() -> Vec<(Isa, &'static KernelTable)> {
     let kernels: Vec<_> =
         Isa::available().map(|isa| (isa, KernelTable::of(isa).unwrap())).collect();
@@ -45,12 +45,12 @@ pub(super) fn random(name: &str, len: usize) -> AlignedBuf {
     floats
 }
 
-/// Checks values to the precision of theirs.
+/// Checks values to the precision of the expected ones.
 fn close(isa: Isa, what: &str, ours: &[f32], theirs: &[f64]) {
     close_to(isa, what, ours, theirs, theirs);
 }
 
-/// Checks values to the precision of what they were added up from.
+/// Checks values to the precision of the terms that were added up.
 pub(super) fn close_to(isa: Isa, what: &str, ours: &[f32], theirs: &[f64], sizes: &[f64]) {
     assert_eq!((ours.len(), ours.len()), (theirs.len(), sizes.len()));
     for (i, (a, (b, size))) in ours.iter().zip(theirs.iter().zip(sizes)).enumerate() {
@@ -95,7 +95,8 @@ pub(super) struct Finished {
 }
 
 impl Finished {
-    /// For `results`, whose rows are `width` long, and whose rest of a row from `columns` on is any.
+    /// For `results`, whose rows are `width` long; what follows the first `columns` of a row does
+    /// not matter.
     pub(super) fn new(
         results: &[f64],
         (width, columns): (usize, usize),
@@ -245,7 +246,7 @@ fn depthwise_rows_of_every_width_are_right() {
 
 #[test]
 fn winograds_method_is_a_convolution() {
-    // One output channel a vector lane: 16 kernels over 16 channels, each lane by itself.
+    // One output channel per vector lane: 16 kernels over 16 channels, each lane by itself.
     for (width, height) in [(1usize, 1), (2, 2), (5, 3), (8, 4), (11, 1)] {
         let padded_width = width.next_multiple_of(OUTPUTS) + 2;
         let x = random("x", 6 * padded_width * LANES);
@@ -353,7 +354,7 @@ fn softmaxes_of_every_length_are_right() {
                     let expected: Vec<f64> = es.iter().map(|e| e / sum).collect();
                     close(isa, &format!("softmax of {len}"), &of(ours.as_slice()), &expected);
                 }
-                // What follows the last vector is left alone.
+                // What follows the last vector is untouched.
                 let rest = ours.as_slice()[padded(len)..row].iter();
                 assert!(rest.eq(&values.as_slice()[padded(len)..row]), "{isa:?} {len}");
             }
@@ -370,7 +371,7 @@ fn apply(kernels: &KernelTable, act: Activation, values: [f32; LANES]) -> [f32; 
     values
 }
 
-/// Floats of all exponents and signs, some 800,000.
+/// Floats of all exponents and signs, about 800,000.
 fn floats() -> impl Iterator<Item = [f32; LANES]> {
     let bits = (0..u32::MAX / 5_323).map(|i| f32::from_bits(i * 5_323)).filter(|x| x.is_finite());
     let all: Vec<f32> = bits.collect();

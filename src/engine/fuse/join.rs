@@ -3,7 +3,7 @@
 use super::{Conv, Fused, Kind, Layer, Norm, Statistics, Weights};
 use crate::arch::{self, Activation, Graph, Node, Op, Value};
 
-/// An operation that no layer takes in.
+/// An operation that cannot become part of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} (`{at}`)")]
 pub(crate) struct CannotFuse {
@@ -17,7 +17,7 @@ pub(crate) struct CannotFuse {
 ///
 /// # Errors
 ///
-/// A graph whose gates or sums stand where no architecture of timm's has them.
+/// A graph with gates or sums where no timm architecture has them.
 pub(crate) fn fuse(graph: &Graph) -> Result<Fused, CannotFuse> {
     let mut readers = vec![0usize; graph.nodes.len() + 1];
     for value in graph.nodes.iter().flat_map(|node| &node.inputs) {
@@ -39,7 +39,7 @@ pub(crate) fn fuse(graph: &Graph) -> Result<Fused, CannotFuse> {
 
 struct Joining<'g> {
     graph: &'g Graph,
-    /// How often each value is read, or named by a tap.
+    /// How often each value is read or named by a tap.
     readers: Vec<usize>,
     layers: Vec<Layer>,
 }
@@ -97,7 +97,7 @@ impl Joining<'_> {
                 self.push(node, dst, Kind::Routing(weights));
             }
             &Op::MultiQueryAttention { num_heads, key_dim } => {
-                // A query is written last before the keys: it is not the last layer.
+                // Keys are written after the query, so the query's layer is not the last.
                 let scale = (key_dim as f64).sqrt().recip();
                 let query = self.layers.iter_mut().rfind(|layer| layer.dst == src);
                 match query.map(|layer| &mut layer.kind) {
@@ -112,7 +112,7 @@ impl Joining<'_> {
             Op::AntiAlias(aa) => self.push(node, dst, Kind::AntiAlias(*aa)),
             Op::Pool => self.push(node, dst, Kind::Pool),
         }
-        // A gate stands for the map times the gate, which only convolutions read so.
+        // A gate stands for the map times the gate; only convolutions read it in that sense.
         let gates = node.inputs.iter().any(|value| self.gate(*value).is_some());
         if gates && !matches!(node.op, Op::Conv { .. } | Op::CondConv { .. }) {
             return cannot("a gate that no convolution reads", node);
@@ -141,7 +141,7 @@ impl Joining<'_> {
         Ok(())
     }
 
-    /// A norm without statistics of the map; `eps` is that of running ones.
+    /// A norm without statistics of the map; `eps` is the epsilon of running statistics.
     fn fold(
         &mut self,
         node: &Node,
@@ -176,7 +176,7 @@ impl Joining<'_> {
         self.layers.push(Layer { path, kind, src: vec![src], dst, chs: node.chs });
     }
 
-    /// The map that a gate is of, if the value is one.
+    /// The map that a gate applies to, if the value is a gate.
     fn gate(&self, value: Value) -> Option<Value> {
         let writer = self.layers.iter().rfind(|layer| layer.dst == value)?;
         let is_gate =
@@ -184,7 +184,7 @@ impl Joining<'_> {
         is_gate.then(|| writer.src[0])
     }
 
-    /// The last layer, if it writes `value` for one reader, and where it says what it writes.
+    /// The last layer, if it writes `value` for only one reader, and its field for what it writes.
     fn last(&mut self, value: Value) -> Option<(&mut Kind, &mut Value)> {
         let alone = self.readers[value.index()] == 1;
         let Layer { kind, dst, .. } = self.layers.last_mut()?;
@@ -204,7 +204,7 @@ impl Joining<'_> {
         self.weights_at(node, &node.path, node.chs)
     }
 
-    /// Those of the node's tensors that are `at` a path, which give `chs` channels.
+    /// The node's tensors under the path `at`, which give `chs` channels.
     fn weights_at(&self, node: &Node, at: &str, chs: usize) -> Weights {
         let mut tensors = self.graph.tensors_of(node);
         tensors.retain(|(name, _)| name.strip_prefix(at).is_some_and(|leaf| leaf.starts_with('.')));
@@ -239,7 +239,7 @@ impl Norm {
     }
 }
 
-/// What a norm does after its statistics, or with running ones, whose epsilon is `eps`.
+/// What a norm does after its statistics, or with running statistics, whose epsilon is `eps`.
 fn scale_and_shift(node: &Node, eps: Option<f64>) -> Weights {
     Weights { norm: Some((node.path.clone(), eps)), chs: node.chs, ..Weights::default() }
 }

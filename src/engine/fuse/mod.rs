@@ -1,11 +1,12 @@
-//! A graph's operations joined where their arithmetic allows it, whatever they will run on: norms,
-//! activations, layer scales and sums go into the convolution before them, gates into the one after.
+//! A graph's operations joined where their arithmetic allows it, for any target: norms,
+//! activations, layer scales and sums go into the convolution before them, gates into the one
+//! after.
 //!
 //! ```text
 //! conv_dw, bn2, se, conv_pwl, bn3, sum  ->  conv (norm, act), squeeze-excitation, conv (norm, gate, residual)
 //! ```
 //!
-//! Weights are named here, not read: a target reads those of one layer at a time, folded in f64
+//! Weights are only named here: a target reads those of one layer at a time, folded in f64
 //! ([`Weights::read`]), and packs them.
 
 mod join;
@@ -28,17 +29,17 @@ pub(crate) struct Fused {
     pub(crate) layers: Vec<Layer>,
     /// The layers of the stem, of each block, and of what follows the blocks.
     pub(crate) parts: Vec<Range<usize>>,
-    /// The graph's.
+    /// The graph's taps.
     pub(crate) taps: Vec<Tap>,
 }
 
-/// A fused layer. Values are the graph's; a layer writes that of the last operation in it.
+/// A fused layer. Values are the graph's; a layer writes the value of its last operation.
 #[derive(Debug)]
 pub(crate) struct Layer {
-    /// timm's path of the first operation in it.
+    /// timm's path of its first operation.
     pub(crate) path: String,
     pub(crate) kind: Kind,
-    /// What it reads: a map or a vector; of an attention queries, keys and values.
+    /// What it reads: a map or a vector; for attention queries, keys and values.
     pub(crate) src: Vec<Value>,
     pub(crate) dst: Value,
     /// Channels of what it writes.
@@ -49,16 +50,16 @@ pub(crate) struct Layer {
 #[derive(Debug)]
 pub(crate) enum Kind {
     Conv(Conv),
-    /// A map's gate for each channel: what the graph's squeeze-excitation multiplies the map by. It
-    /// stands for that product in [`Conv::gate`].
+    /// A map's gate for each channel, by which the graph's squeeze-excitation multiplies the map.
+    /// In [`Conv::gate`] it stands for that product.
     SqueezeExcite {
         reduce: Weights,
         act: Activation,
         expand: Weights,
         gate: Activation,
     },
-    /// As [`Kind::SqueezeExcite`]: the mean over all positions, weighted by a softmax of `attn`, through
-    /// `reduce`, a layer norm, `act`, `expand` and a sigmoid.
+    /// Like [`Kind::SqueezeExcite`]: the mean over all positions, weighted by a softmax of `attn`,
+    /// then passed through `reduce`, a layer norm, `act`, `expand` and a sigmoid.
     GlobalContext {
         attn: Weights,
         reduce: Weights,
@@ -80,15 +81,16 @@ pub(crate) enum Kind {
         key_dim: usize,
     },
     AntiAlias(AntiAlias),
-    /// A norm without statistics of the map that no convolution takes in: one factor and one summand a
-    /// channel.
+    /// A norm without statistics of the map that cannot go into a convolution: one factor and one
+    /// summand per channel.
     ScaleShift(Weights),
     Norm(Norm),
     /// The mean over all positions.
     Pool,
 }
 
-/// Convolutions side by side, each of its share of the channels, mostly one; of a vector, a dense layer.
+/// Convolutions side by side, usually just one, each on its share of the channels; on a vector, a
+/// dense layer.
 #[derive(Debug)]
 pub(crate) struct Conv {
     pub(crate) convs: Vec<arch::Conv>,
@@ -109,7 +111,7 @@ pub(crate) struct Norm {
     pub(crate) statistics: Statistics,
     /// Added to the variance.
     pub(crate) eps: f64,
-    /// The tensor `v`, where `x * sigmoid(v * x)` is in the place of `x - mean`.
+    /// The tensor `v`, if `x * sigmoid(v * x)` replaces `x - mean`.
     pub(crate) gate: Option<String>,
     /// The scale and the shift.
     pub(crate) affine: Weights,
@@ -119,12 +121,12 @@ pub(crate) struct Norm {
     pub(crate) residual: Option<Value>,
 }
 
-/// What has a mean and a standard deviation of its own.
+/// What the mean and standard deviation are taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Statistics {
-    /// Groups of this number of channels, each at all positions.
+    /// A group of this many channels, at all positions.
     Groups(usize),
-    /// A position, in all channels.
+    /// All channels of a position.
     Positions,
 }
 
@@ -139,7 +141,7 @@ impl Conv {
 }
 
 impl Fused {
-    /// How many layers read each value, or name it as a tap: by [`Value::index`].
+    /// How many layers and taps read each value, by [`Value::index`].
     pub(crate) fn readers(&self) -> Vec<usize> {
         let taps = self.taps.iter().map(|tap| tap.value);
         let values: Vec<_> = self.layers.iter().flat_map(Layer::reads).chain(taps).collect();
@@ -156,7 +158,7 @@ impl Fused {
 }
 
 impl Layer {
-    /// All that it reads.
+    /// Everything that it reads.
     pub(crate) fn reads(&self) -> impl Iterator<Item = Value> + '_ {
         let beside = match &self.kind {
             Kind::Conv(c) => [c.mix.map(|(_, value)| value), c.gate, c.residual],

@@ -1,5 +1,5 @@
-//! The fused network in plain loops, held against the Candle modules: what any target's packing must
-//! give.
+//! The fused network in plain loops, compared with the Candle modules: the result that any target's
+//! packing must give.
 
 #![cfg(feature = "candle")]
 
@@ -14,7 +14,7 @@ use crate::arch::{
 use crate::models::EfficientNet;
 use crate::weights::{TensorSource, WeightsError, seeded};
 
-/// One image's map, channel by channel; of a vector, of one position.
+/// One image's map, channel by channel; a vector has one position.
 #[derive(Clone)]
 struct Map {
     chs: usize,
@@ -131,7 +131,7 @@ impl Run<'_> {
                 }
                 out
             }
-            // No architecture of timm's has it.
+            // No timm architecture has it.
             kind @ Kind::MultiHeadAttention { .. } => panic!("{kind:?}"),
         };
         self.maps.insert(layer.dst, out);
@@ -155,7 +155,7 @@ impl Run<'_> {
             Statistics::Groups(size) => size,
             Statistics::Positions => src.chs,
         };
-        // Mean and standard deviation of what a group of channels has at some positions.
+        // Mean and standard deviation of a group of channels at some positions.
         let moments = |group_index: usize, positions: &[usize]| {
             let chs = group_index * group..(group_index + 1) * group;
             let values =
@@ -236,7 +236,7 @@ impl Run<'_> {
     }
 }
 
-/// One convolution, whose weights are `part` of `folded` and whose channels begin at `first`.
+/// One convolution; its weights are `part` of `folded`, and its channels begin at `first`.
 fn convolve(
     conv: &arch::Conv,
     pad_type: PadType,
@@ -300,7 +300,7 @@ fn downsample(src: &Map, aa: AntiAlias) -> Map {
                     .sum::<f32>()
                     / 4.0
             }
-            // The window begins one before.
+            // The window begins one position earlier.
             AntiAlias::Blur => line
                 .iter()
                 .flat_map(|&(i, v)| line.iter().map(move |&(j, u)| (i, j, u * v)))
@@ -372,7 +372,7 @@ fn difference(network: &arch::Network, source: &dyn TensorSource) -> f32 {
     worst
 }
 
-/// Every architecture, those of more than 12 million parameters with fewer channels and blocks.
+/// Every architecture; those with more than 12 million parameters get fewer channels and blocks.
 pub(in crate::engine) fn small_networks() -> impl Iterator<Item = arch::Network> {
     arch::all().iter().map(|arch| {
         let network = arch.network(&NetworkOptions::default()).unwrap();

@@ -3,13 +3,13 @@
 use crate::weights::{TensorSource, WeightsError};
 
 /// The tensors of a layer. What it computes from its inputs is
-/// `((weight x input + bias) normed) * factor * gamma`, where there are such.
+/// `((weight x input + bias) normed) * factor * gamma`, each if there is one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Weights {
-    /// Names and shapes of the weights, one a convolution.
+    /// Names and shapes of the weights, one per convolution.
     pub(crate) weights: Vec<(String, Vec<usize>)>,
     pub(crate) bias: Option<String>,
-    /// The norm's path, and the epsilon of its running statistics where it has such.
+    /// The norm's path, and the epsilon of its running statistics, if it has any.
     pub(crate) norm: Option<(String, Option<f64>)>,
     /// The layer scale's tensor.
     pub(crate) gamma: Option<String>,
@@ -19,11 +19,11 @@ pub(crate) struct Weights {
     pub(crate) chs: usize,
 }
 
-/// A layer's weights with what follows them: each is to be multiplied by the `scale` of its output
-/// channel, in f64.
+/// A layer's weights and what is folded into them: each weight is to be multiplied by the `scale`
+/// of its output channel, in f64.
 #[derive(Debug)]
 pub(crate) struct Folded {
-    /// As stored, one convolution's after the other's.
+    /// As stored, one tensor per convolution.
     pub(crate) weights: Vec<Vec<f32>>,
     pub(crate) scale: Vec<f64>,
     /// Added to each output channel.
@@ -35,7 +35,7 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// The source's.
+    /// The source's errors.
     pub(crate) fn read(&self, source: &dyn TensorSource) -> Result<Folded, WeightsError> {
         let chs = self.chs;
         let get = |name: &str| source.get(name, &[chs]);

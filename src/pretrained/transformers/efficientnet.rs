@@ -55,13 +55,13 @@ impl Default for Config {
     }
 }
 
-/// The row with the configuration's numbers.
+/// The row that matches the configuration's numbers.
 pub(super) fn network(root: &Map<String, Value>) -> Result<Network, Refusal> {
     let config: Config = fields(root)?;
     let usual = Config::default();
     let same = |key: &str, is_same: bool, value: String| match is_same {
         true => Ok(()),
-        false => Err(refuse(key, format!("{value}: no EfficientNet of timm's has this"))),
+        false => Err(refuse(key, format!("{value}: timm has no EfficientNet with this value"))),
     };
     let lists = [
         ("kernel_sizes", &config.kernel_sizes, &usual.kernel_sizes),
@@ -87,7 +87,7 @@ pub(super) fn network(root: &Map<String, Value>) -> Result<Network, Refusal> {
     });
     let Some(row) = row else {
         let reason = format!(
-            "{width} with depth_coefficient {depth}: no EfficientNet of timm's has these; B0 to B8 have \
+            "{width} with depth_coefficient {depth}: timm has no EfficientNet with these; B0 to B8 have \
              1 and 1 to 2.2 and 3.6"
         );
         return Err(refuse("width_coefficient", reason));
@@ -107,8 +107,8 @@ pub(super) fn network(root: &Map<String, Value>) -> Result<Network, Refusal> {
     })
 }
 
-/// Whether padding as `SAME` is what transformers does at a size: it pads for maps of even sides, and
-/// for odd ones in the blocks that `depthwise_padding` lists.
+/// Checks that transformers pads as `SAME` at a size. It pads for maps with even sides, and for odd
+/// ones in the blocks that `depthwise_padding` lists.
 pub(super) fn check_padding(root: &Map<String, Value>, size: [usize; 2]) -> Result<(), Refusal> {
     let config: Config = fields(root)?;
     let [height, width] = size;
@@ -116,7 +116,7 @@ pub(super) fn check_padding(root: &Map<String, Value>, size: [usize; 2]) -> Resu
         refuse(
             "depthwise_padding",
             format!(
-                "{:?}: at {height}x{width} pixels transformers pads otherwise than TensorFlow does, which \
+                "{:?}: at {height}x{width} pixels transformers pads differently from TensorFlow, which \
                  is not supported; use the size that the model was made for",
                 config.depthwise_padding
             ),

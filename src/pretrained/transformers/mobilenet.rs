@@ -57,7 +57,7 @@ impl Config {
 pub(super) fn v1(root: &Map<String, Value>) -> Result<Network, Refusal> {
     let config: Config = fields(root)?;
     let width = config.depth_multiplier;
-    // A width that makes other channels than timm's rounding does is told of by the tensors' shapes.
+    // If a width gives other channels than timm's rounding, the tensors' shapes will report it.
     if !(width > 0.0 && width <= 8.0) {
         return Err(refuse("depth_multiplier", format!("{width}; expected above 0, at most 8")));
     }
@@ -68,7 +68,7 @@ pub(super) fn v1(root: &Map<String, Value>) -> Result<Network, Refusal> {
     })
 }
 
-/// The MobileNetV2 of timm's with the configuration's numbers.
+/// timm's MobileNetV2 with the configuration's numbers.
 pub(super) fn v2(root: &Map<String, Value>) -> Result<Network, Refusal> {
     let config: Config = fields(root)?;
     let usual = Config::default();
@@ -83,7 +83,7 @@ pub(super) fn v2(root: &Map<String, Value>) -> Result<Network, Refusal> {
     ];
     if let Some((key, _)) = checks.into_iter().find(|(_, is_usual)| !is_usual) {
         let value = root.get(key).cloned().unwrap_or_default();
-        return Err(refuse(key, format!("{value}: no MobileNetV2 of timm's has this")));
+        return Err(refuse(key, format!("{value}: timm has no MobileNetV2 with this value")));
     }
     let row = arch::all().iter().find(|arch| {
         arch.name.starts_with("mobilenetv2_")
@@ -93,7 +93,7 @@ pub(super) fn v2(root: &Map<String, Value>) -> Result<Network, Refusal> {
     let Some(row) = row else {
         return Err(refuse(
             "depth_multiplier",
-            format!("{width}: no MobileNetV2 of timm's has this"),
+            format!("{width}: timm has no MobileNetV2 with this width"),
         ));
     };
     Ok(Network {

@@ -1,8 +1,9 @@
 //! transformers' `config.json` and `preprocessor_config.json`: `EfficientNetForImageClassification`,
 //! MobileNet V1 and V2.
 //!
-//! A configuration of transformers' is numbers; the row that has them is looked for. What no row has is
-//! refused by name. What the file does not say is as in transformers' configuration classes.
+//! transformers' configurations consist of numbers, for which the matching row is looked up. A
+//! number that no row has is refused, by its key. Values that the file leaves out default as in
+//! transformers' configuration classes.
 
 mod efficientnet;
 mod mobilenet;
@@ -31,7 +32,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The kind of a `config.json` of transformers' own; none for timm's.
+    /// The kind of a `config.json` written by transformers; `None` for timm's.
     pub(super) fn of(root: &Map<String, Value>) -> Option<Self> {
         match root.get("model_type")?.as_str()? {
             "efficientnet" => Some(Self::EfficientNet),
@@ -41,7 +42,7 @@ impl Kind {
         }
     }
 
-    /// What transformers' classes are called.
+    /// The beginning of transformers' class names.
     fn class(self) -> &'static str {
         match self {
             Self::EfficientNet => "EfficientNet",
@@ -51,7 +52,7 @@ impl Kind {
     }
 }
 
-/// What all kinds of models say alike.
+/// The keys that all kinds of models share.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Common {
@@ -80,7 +81,7 @@ impl Side {
     }
 }
 
-/// What a kind of model makes of its numbers.
+/// What a kind of model's numbers mean.
 #[derive(Debug)]
 struct Network {
     architecture: String,
@@ -95,7 +96,7 @@ fn refuse(key: &str, reason: String) -> Refusal {
     (key.to_owned(), reason)
 }
 
-/// Reads the two files; `processor` is the second, where there is one.
+/// Reads the two files; `processor` is the second, if there is one.
 pub(super) fn read(
     kind: Kind,
     root: &Map<String, Value>,
@@ -174,7 +175,7 @@ impl Common {
             _ => {
                 let name = name.unwrap_or_default();
                 let reason =
-                    format!("{name:?} is not read; expected {class}ForImageClassification");
+                    format!("{name:?} is not supported; expected {class}ForImageClassification");
                 return Err(refuse("architectures", reason));
             }
         }
@@ -190,8 +191,7 @@ impl Common {
     }
 }
 
-/// What transformers' pipeline makes scores with, where that is not what goes with the number of
-/// classes.
+/// How transformers' pipeline makes scores, if not by the default for the number of classes.
 pub(super) fn activation(problem_type: Option<&str>) -> Option<ClassFunction> {
     let value = match problem_type? {
         "multi_label_classification" => ClassifierActivation::Sigmoid,
@@ -201,7 +201,7 @@ pub(super) fn activation(problem_type: Option<&str>) -> Option<ClassFunction> {
     Some(ClassFunction { value, key: "problem_type" })
 }
 
-/// The configuration class's own fields of an object that has many others.
+/// The configuration class's fields, out of an object that has many others.
 fn fields<T: serde::de::DeserializeOwned + Default>(
     root: &Map<String, Value>,
 ) -> Result<T, Refusal> {
@@ -210,7 +210,7 @@ fn fields<T: serde::de::DeserializeOwned + Default>(
     read_fields(known)
 }
 
-/// timm's name of an activation of transformers'.
+/// timm's name for one of transformers' activations.
 fn act_layer(name: &str) -> Result<&'static str, Refusal> {
     match name {
         "swish" | "silu" => Ok("silu"),
@@ -227,7 +227,7 @@ fn act_layer(name: &str) -> Result<&'static str, Refusal> {
 }
 
 impl Kind {
-    /// The size of images where a configuration does not say it.
+    /// The image size if a configuration does not give it.
     fn image_size(self) -> [usize; 2] {
         match self {
             Self::EfficientNet => [600, 600],
@@ -245,7 +245,7 @@ fn cfg() -> PretrainedCfg {
     }
 }
 
-/// Checks a model argument's value as that of a `config.json`.
+/// Checks model arguments as those of a `config.json`.
 fn checked(args: ModelArgs, eps_key: &str) -> Result<ModelArgs, Refusal> {
     match args.validate() {
         Err(("bn_eps", reason)) => Err(refuse(eps_key, reason)),

@@ -1,7 +1,8 @@
 //! `preprocessor_config.json`: how transformers' image processors prepare images.
 //!
-//! Rescaling and both normalizations are one: `(pixel * rescale_factor - offset - mean) / std`, divided by
-//! `std` once more for `include_top`, is timm's `(pixel / 255 - mean) / std` with other numbers.
+//! Rescaling and both normalizations amount to one:
+//! `(pixel * rescale_factor - offset - mean) / std`, divided by `std` once more for `include_top`,
+//! is timm's `(pixel / 255 - mean) / std` with other numbers.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 use super::{Kind, Refusal, cfg, fields, refuse};
 use crate::pretrained::PretrainedCfg;
 
-/// The values; `None` is what the class has.
+/// The values; `None` means the class's default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Config {
@@ -54,7 +55,7 @@ impl Values {
     }
 }
 
-/// What a class has where its file says nothing.
+/// A class's defaults.
 struct Defaults {
     size: Size,
     crop_size: usize,
@@ -65,7 +66,7 @@ struct Defaults {
     is_square: bool,
 }
 
-/// The classes by the names of their models; none for a processor of other models.
+/// The defaults of a model's processor class; `None` for other models.
 fn defaults(class: &str) -> Option<Defaults> {
     match class {
         "EfficientNet" => Some(Defaults {
@@ -88,8 +89,8 @@ fn defaults(class: &str) -> Option<Defaults> {
     }
 }
 
-/// timm's values that prepare images as the processor does; `class` is the model's, for a file that does
-/// not name its own.
+/// The values with which timm prepares images as the processor does. `class` is the model's class,
+/// for a file that names no processor.
 pub(super) fn read(root: &Map<String, Value>, class: &str) -> Result<PretrainedCfg, Refusal> {
     let config: Config = fields(root)?;
     let name = config.image_processor_type.as_deref().or(config.feature_extractor_type.as_deref());
@@ -198,8 +199,8 @@ impl Config {
     }
 }
 
-/// The share of the resized sides that the crop keeps: the one from which timm's
-/// `floor(crop / crop_pct)` gives those sides again.
+/// The share of the resized sides that the crop keeps: the one for which timm's
+/// `floor(crop / crop_pct)` gives back those sides.
 fn crop_pct(crop: [usize; 2], resized: [usize; 2]) -> Result<f64, Refusal> {
     let gives = |crop_pct: &f64| {
         let side = |side: usize| (side as f64 / crop_pct).floor() as usize;
@@ -208,12 +209,13 @@ fn crop_pct(crop: [usize; 2], resized: [usize; 2]) -> Result<f64, Refusal> {
     let exact = crop[0] as f64 / resized[0] as f64;
     let mut candidates = [exact, exact.next_down(), exact * (1.0 - 1e-12)].into_iter();
     candidates.find(gives).ok_or_else(|| {
-        let reason = format!("{crop:?} of {resized:?}: a crop of another shape is not supported");
+        let reason =
+            format!("{crop:?} of {resized:?}: a crop of a different shape is not supported");
         refuse("crop_size", reason)
     })
 }
 
-/// As the processors of the published models do, at an image size.
+/// What the processors of the published models do, at an image size.
 pub(super) fn published(kind: Kind, [height, width]: [usize; 2]) -> PretrainedCfg {
     let input_size = Some([3, height, width]);
     match kind {

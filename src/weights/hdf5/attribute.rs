@@ -25,7 +25,7 @@ pub(super) fn has(messages: &[Message<'_>], wanted: &str) -> Result<bool, Hdf5Er
     Ok(attribute(messages, wanted)?.is_some())
 }
 
-/// The short text of an attribute that is a name, or `None` if there is no such attribute.
+/// The text of an attribute that holds a name, or `None` if there is no such attribute.
 pub(super) fn name(
     file: &File<'_>,
     messages: &[Message<'_>],
@@ -39,7 +39,7 @@ pub(super) fn name(
     }
     match str::from_utf8(bytes) {
         Ok(text) if !text.contains(char::is_control) => Ok(Some(text.to_owned())),
-        _ => Err(Hdf5Error::Damaged { what: "an attribute that is a name is no text" }),
+        _ => Err(Hdf5Error::Damaged { what: "an attribute that should be a name is not text" }),
     }
 }
 
@@ -59,7 +59,7 @@ pub(super) fn bytes<'a>(
             Ok(text.split(|&byte| byte == 0).next())
         }
         (VARIABLE_LENGTH, 1) => from_heap(file, found.data).map(Some),
-        _ => Err(Hdf5Error::Damaged { what: "an attribute that is a text is none" }),
+        _ => Err(Hdf5Error::Damaged { what: "an attribute that should be text is not" }),
     }
 }
 
@@ -72,7 +72,7 @@ fn attribute<'a>(
         let version = body.byte()?;
         body.take(1)?;
         let sizes = [body.short()?, body.short()?, body.short()?];
-        // Only the first version fills each part up to eight bytes.
+        // Only the first version pads each part to eight bytes.
         let [name, datatype, dataspace] = match version {
             1 => sizes.map(|size| size.next_multiple_of(8)),
             _ => sizes,
@@ -93,7 +93,7 @@ fn attribute<'a>(
     Ok(None)
 }
 
-/// The text that a reference of 16 bytes leads to.
+/// The text that a 16-byte reference points to.
 fn from_heap<'a>(file: &File<'a>, reference: &[u8]) -> Result<&'a [u8], Hdf5Error> {
     let mut reference = Cursor::over(reference, SHORT);
     let length = reference.number(4)?;

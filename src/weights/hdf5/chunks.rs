@@ -6,14 +6,14 @@ use std::ops::Range;
 use flate2::read::ZlibDecoder;
 
 /// The most bytes of a tensor in chunks, which can be far larger than its file. The largest of this
-/// family has 50 MB; Keras stores all in one piece unless it is asked otherwise.
+/// family has 50 MB; Keras stores each in one piece unless asked to do otherwise.
 pub(super) const MAX_TENSOR: usize = 256 << 20;
 
 /// What was done to a chunk's bytes before they were stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Filter {
     Deflate,
-    /// The first bytes of all values, then the second ones, ...
+    /// The first bytes of all values, then the second bytes, ...
     Shuffle,
     /// Four bytes at the end. They are not checked.
     Checksum,
@@ -41,7 +41,7 @@ pub(in crate::weights) struct Chunks {
 }
 
 impl Chunks {
-    /// Moves all positions by the bytes that precede this file in another.
+    /// Moves all positions by the number of bytes before this file inside another.
     pub(in crate::weights) fn shift(&mut self, by: usize) {
         for chunk in &mut self.chunks {
             chunk.bytes = chunk.bytes.start + by..chunk.bytes.end + by;
@@ -51,7 +51,7 @@ impl Chunks {
     /// The values of the tensor in row-major order.
     ///
     /// # Errors
-    /// What is wrong with a chunk, as the end of a sentence about the tensor.
+    /// What is wrong with a chunk, worded to end a sentence about the tensor.
     pub(in crate::weights) fn assemble(
         &self,
         file: &[u8],
@@ -88,11 +88,11 @@ impl Chunks {
         }
         match bytes.len() == self.of_chunk {
             true => Ok(bytes),
-            false => Err("has a chunk of another size than it says"),
+            false => Err("has a chunk whose size is not what it says"),
         }
     }
 
-    /// Copies what of a chunk lies in the tensor. All chunks start on the tensor's grid.
+    /// Copies the part of a chunk that lies in the tensor. All chunks start on the tensor's grid.
     fn place(&self, bytes: &[u8], start: &[usize], shape: &[usize], out: &mut [u8]) {
         let extents: Vec<usize> = start
             .iter()
@@ -126,7 +126,7 @@ impl Chunks {
 
 fn unshuffle(bytes: &[u8], width: usize) -> Vec<u8> {
     let count = bytes.len() / width;
-    // What does not make a value stays at the end.
+    // Bytes that do not fill a value stay at the end.
     let mut out = bytes.to_vec();
     for (i, &byte) in bytes[..count * width].iter().enumerate() {
         out[i % count * width + i / count] = byte;

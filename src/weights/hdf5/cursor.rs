@@ -1,20 +1,21 @@
-//! Bytes of the file, read forward with every step checked.
+//! Bytes of the file, read forward, every step checked.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
 use super::Hdf5Error;
 
-/// The address of what is nowhere.
+/// The address that means nowhere.
 const UNDEFINED: u64 = u64::MAX;
-/// The most steps: messages, nodes and entries looked at. A file of this family takes some 100,000.
+/// The most steps: messages, nodes and entries read. A file of this family takes about 100,000.
 const MAX_STEPS: usize = 1 << 21;
 
 /// The file, and what reading it has cost so far.
 pub(super) struct File<'a> {
     pub(super) bytes: &'a [u8],
     steps: Cell<usize>,
-    /// Addresses of groups and of their nodes: each has one owner, so that there is no cycle.
+    /// Addresses of groups and their nodes seen so far: each has one owner, so that there is no
+    /// cycle.
     seen: RefCell<HashSet<u64>>,
 }
 
@@ -23,7 +24,7 @@ impl<'a> File<'a> {
         Self { bytes, steps: Cell::new(0), seen: RefCell::default() }
     }
 
-    /// Counts a piece of work, so that no file makes more of it than a real one.
+    /// Counts a piece of work, so that no file causes more work than a real one.
     pub(super) fn step(&self) -> Result<(), Hdf5Error> {
         self.steps.set(self.steps.get() + 1);
         match self.steps.get() > MAX_STEPS {
@@ -32,12 +33,12 @@ impl<'a> File<'a> {
         }
     }
 
-    /// Whether this is the first time that something with one owner is met.
+    /// Whether an address that must have only one owner is seen for the first time.
     pub(super) fn is_first(&self, address: u64) -> bool {
         self.seen.borrow_mut().insert(address)
     }
 
-    /// A cursor at an address; `what` is what errors say lies there.
+    /// A cursor at an address; errors call what lies there `what`.
     pub(super) fn at(&self, address: u64, what: &'static str) -> Result<Cursor<'a>, Hdf5Error> {
         let rest = defined(address).and_then(|at| self.bytes.get(at..));
         let bytes = rest.ok_or(Hdf5Error::CutOff { what, size: self.bytes.len() })?;
@@ -50,7 +51,7 @@ pub(super) fn defined(address: u64) -> Option<usize> {
     (address != UNDEFINED).then(|| usize::try_from(address).ok()).flatten()
 }
 
-/// Bytes that are read from their beginning.
+/// Bytes that are read from the beginning.
 #[derive(Clone, Copy)]
 pub(super) struct Cursor<'a> {
     pub(super) bytes: &'a [u8],
@@ -74,7 +75,7 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    /// As [`take`](Self::take), for a length from the file.
+    /// Like [`take`](Self::take), for a length given by the file.
     pub(super) fn take_long(&mut self, count: u64) -> Result<&'a [u8], Hdf5Error> {
         self.take(usize::try_from(count).unwrap_or(usize::MAX))
     }
@@ -99,7 +100,7 @@ impl<'a> Cursor<'a> {
         self.number(8)
     }
 
-    /// Passes over four letters that must stand here.
+    /// Skips four letters that must be here.
     pub(super) fn signature(&mut self, letters: &[u8; 4]) -> Result<(), Hdf5Error> {
         match self.take(4)? == letters {
             true => Ok(()),

@@ -11,11 +11,11 @@ use super::cursor::{Cursor, File, defined};
 use super::object::{DATASPACE, DATATYPE, FILTERS, LAYOUT, Message, find};
 use crate::weights::tensor_table::Body;
 
-/// The most dimensions; the format has no more.
+/// The most dimensions that the format allows.
 const MAX_DIMS: usize = 32;
-/// How large a chunk of a smaller tensor may be.
+/// How large a chunk may be if its tensor is smaller.
 const MAX_CHUNK_BEYOND: usize = 1 << 20;
-/// The least bytes of a chunk's entry in its table.
+/// The smallest size of a chunk's entry in its table, in bytes.
 const ENTRY: usize = 24;
 const CHUNKS: &str = "a table of chunks";
 
@@ -25,7 +25,8 @@ pub(in crate::weights) struct Dataset {
     pub(in crate::weights) body: Body,
 }
 
-/// The dataset of the object that has these messages, or `None` if it is none or holds no numbers.
+/// The dataset of the object with these messages, or `None` if it is not a dataset or holds no
+/// numbers.
 pub(super) fn dataset(
     file: &File<'_>,
     messages: &[Message<'_>],
@@ -94,7 +95,7 @@ fn dataspace(mut body: Cursor<'_>) -> Result<Vec<usize>, Hdf5Error> {
     (0..rank).map(size).collect()
 }
 
-/// The type of numbers, or `None` for what is no number.
+/// The type of numbers, or `None` for anything else.
 fn datatype(mut body: Cursor<'_>, path: &str) -> Result<Option<Dtype>, Hdf5Error> {
     const INTEGER: u8 = 0;
     const FLOAT: u8 = 1;
@@ -138,7 +139,7 @@ fn datatype(mut body: Cursor<'_>, path: &str) -> Result<Option<Dtype>, Hdf5Error
     }
 }
 
-/// Where a part of the file is in it.
+/// The position of a part of the file.
 fn position(file: &File<'_>, part: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr() - file.bytes.as_ptr().addr();
     start..start + part.len()
@@ -181,7 +182,7 @@ fn pipeline(mut body: Cursor<'_>) -> Result<Vec<Filter>, Hdf5Error> {
     let mut filters = Vec::new();
     for _ in 0..count {
         let id = body.short()?;
-        // Only other filters than the format's own have a name in the second version.
+        // In the second version the format's own filters have no name.
         let name = if version == 1 || id >= 256 { body.short()? } else { 0 };
         body.take(2)?;
         let values = body.short()?;
@@ -220,7 +221,7 @@ fn chunked(
     let rank = usize::from(layout.byte()?);
     let tree = layout.address()?;
     if rank != shape.len() + 1 {
-        return Err(refuse("has chunks of another rank than its own".to_owned()));
+        return Err(refuse("has chunks whose rank is not its own".to_owned()));
     }
     let mut chunk = Vec::new();
     for _ in shape {
@@ -235,7 +236,7 @@ fn chunked(
         .ok_or_else(|| refuse(format!("has chunks of the impossible shape {chunk:?}")))?;
     let expected =
         shape.iter().zip(&chunk).map(|(size, chunk)| size.div_ceil(*chunk)).product::<usize>();
-    // Each has an entry of its own in a table in the file.
+    // Each chunk has an entry in a table in the file.
     let chunks = match defined(tree) {
         Some(_) if needed > 0 && expected <= file.bytes.len() / ENTRY => {
             index(file, tree, shape.len(), expected, path)?
@@ -245,7 +246,7 @@ fn chunked(
     if chunks.len() != expected {
         return Err(refuse(format!("has {} chunks of {expected}", chunks.len())));
     }
-    // As many as the grid has, each on it and none twice: they fill the tensor.
+    // If there are as many as grid cells, each on the grid and none twice, they fill the tensor.
     let mut starts = HashSet::new();
     let on_grid = |(&at, (&size, &chunk)): (&usize, (&usize, &usize))| at < size && at % chunk == 0;
     for found in &chunks {
@@ -253,7 +254,7 @@ fn chunked(
         if !is_inside || !starts.insert(&found.start) {
             return Err(refuse("has chunks that overlap or leave a gap".to_owned()));
         }
-        // Deflate makes little longer, and a checksum has four bytes.
+        // Deflate lengthens its input only a little, and a checksum has four bytes.
         if found.bytes.len() > of_chunk + of_chunk / 8 + 1024 {
             return Err(refuse("has a chunk that is longer packed than unpacked".to_owned()));
         }
@@ -279,7 +280,7 @@ fn index(
         node.signature(b"TREE")?;
         let (kind, level, count) = (node.byte()?, node.byte()?, node.short()?);
         if kind != 1 || above.is_some_and(|above| above != level) {
-            return Err(Hdf5Error::Damaged { what: "a table of chunks is none" });
+            return Err(Hdf5Error::Damaged { what: "a table of chunks is not one" });
         }
         node.take(16)?;
         for _ in 0..count {

@@ -30,12 +30,12 @@ pub enum Hdf5Error {
         /// The most that is accepted.
         limit: usize,
     },
-    /// A group is reached on two ways, perhaps through itself.
+    /// A group is reached in two ways, perhaps through itself.
     #[error(
-        "its group `{group}` is, or shares its members with, one met before: groups in a cycle"
+        "its group `{group}` was met before, or shares its members with one that was: groups in a cycle"
     )]
     Cycle {
-        /// The path on which it was met again.
+        /// The path by which it was met again.
         group: String,
     },
     /// A tensor's values cannot be what the file says.

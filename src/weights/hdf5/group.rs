@@ -11,7 +11,7 @@ pub(super) type Link = (String, u64);
 const NODE: &str = "a group's table";
 const HEAP: &str = "a group's names";
 
-/// The members of the object that has these messages, or `None` if it is no group. Links by name
+/// The members of the object with these messages, or `None` if it is not a group. Links by name
 /// (soft and external ones) are left out.
 pub(super) fn links(
     file: &File<'_>,
@@ -67,7 +67,7 @@ fn symbols(file: &File<'_>, tree: u64, heap: u64, path: &str) -> Result<Vec<Link
     let names = file.at(header.address()?, HEAP)?.take_long(size)?;
 
     let mut links = Vec::new();
-    // Nodes to be read, and how far above the leaves they are.
+    // Nodes still to be read, and how far above the leaves they are.
     let mut nodes = vec![(tree, None)];
     while let Some((address, expected)) = nodes.pop() {
         if !file.is_first(address) {
@@ -77,7 +77,7 @@ fn symbols(file: &File<'_>, tree: u64, heap: u64, path: &str) -> Result<Vec<Link
         node.signature(b"TREE")?;
         let (kind, level, count) = (node.byte()?, node.byte()?, node.short()?);
         if kind != 0 || expected.is_some_and(|expected| expected != level) {
-            return Err(Hdf5Error::Damaged { what: "a group's table is no group's" });
+            return Err(Hdf5Error::Damaged { what: "a group's table is not a group's" });
         }
         node.take(16)?;
         for _ in 0..count {
@@ -99,7 +99,7 @@ fn leaf(
     names: &[u8],
     links: &mut Vec<Link>,
 ) -> Result<(), Hdf5Error> {
-    /// The kind of an entry that is a link by name.
+    /// The kind of an entry that links by name.
     const SOFT: u64 = 2;
     node.signature(b"SNOD")?;
     node.take(2)?;
@@ -109,7 +109,7 @@ fn leaf(
         node.take(20)?;
         let text = defined(at)
             .and_then(|at| names.get(at..))
-            // No more of a name is looked at than it may have.
+            // A name is read only up to its greatest length.
             .map(|rest| &rest[..rest.len().min(MAX_NAME + 1)])
             .and_then(|rest| rest.split(|&byte| byte == 0).next())
             .ok_or(Hdf5Error::Damaged { what: "a member's name is not among its group's" })?;
@@ -127,5 +127,5 @@ fn name(text: &[u8]) -> Result<String, Hdf5Error> {
         .filter(|name| !name.is_empty() && name.len() <= MAX_NAME)
         .filter(|name| !name.contains(|c: char| c.is_control() || c == '/'))
         .map(str::to_owned)
-        .ok_or(Hdf5Error::Damaged { what: "a member's name is no text, or too long" })
+        .ok_or(Hdf5Error::Damaged { what: "a member's name is not text, or is too long" })
 }

@@ -1,11 +1,11 @@
 //! HDF5 files as h5py writes them for Keras: groups of datasets, and attributes that are names.
 //!
-//! Written here because of what it leaves out. The readers of crates.io are whole libraries (hdf5-pure
-//! 0.47: 127,000 lines, with breaking releases days apart; hdf5-reader 0.12: threads and `unsafe`), where
-//! Keras needs a thousand lines, and here every tensor stays a range of the mapped file. Read are
-//! superblocks of all versions, object headers of both, groups with symbol tables or compact links,
-//! contiguous, compact and chunked layouts, deflate and shuffle; everything else is refused by name. Format:
-//! <https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html>.
+//! Written here to keep it small. The readers on crates.io are whole libraries (hdf5-pure 0.47:
+//! 127,000 lines, with breaking releases days apart; hdf5-reader 0.12: threads and `unsafe`), while
+//! Keras needs a thousand lines, and here every tensor stays a range of the mapped file. It reads
+//! all versions of superblocks, both versions of object headers, groups with symbol tables or
+//! compact links, contiguous, compact and chunked layouts, deflate and shuffle; everything else is
+//! refused by name. Format: <https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html>.
 
 mod attribute;
 mod chunks;
@@ -27,7 +27,7 @@ pub use self::error::Hdf5Error;
 pub(super) const MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
 /// The most groups and datasets. Networks of this family make up to 8000.
 const MAX_OBJECTS: usize = 1 << 16;
-/// The longest path, and the most groups in one.
+/// The longest path, and the most groups in a path.
 const MAX_PATH: usize = 4 * MAX_NAME;
 const MAX_DEPTH: usize = 32;
 
@@ -46,7 +46,7 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// Finds all that the root leads to.
+    /// Finds everything that the root leads to.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Hdf5Error> {
         let file = File::new(bytes);
         let mut tree = Self { groups: Vec::new(), datasets: Vec::new(), file };
@@ -113,8 +113,8 @@ fn root(file: &File<'_>) -> Result<u64, Hdf5Error> {
     let mut start = file.at(0, SHORT)?;
     start.take(MAGIC.len())?;
     let version = start.byte()?;
-    // What differs between versions: the sizes of addresses and of lengths, where the first address
-    // is, and how many bytes are between that one and the root's.
+    // What differs between versions: the sizes of addresses and lengths, where the first address
+    // is, and how many bytes lie between it and the root's.
     let (sizes, between) = match version {
         0 | 1 => {
             start.take(4)?;

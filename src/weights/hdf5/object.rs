@@ -3,7 +3,7 @@
 use super::Hdf5Error;
 use super::cursor::{Cursor, File};
 
-/// The most blocks of one header.
+/// The most blocks in a header.
 const MAX_BLOCKS: usize = 256;
 /// Kinds of messages.
 pub(super) const DATASPACE: u16 = 0x01;
@@ -15,7 +15,7 @@ pub(super) const FILTERS: u16 = 0x0b;
 pub(super) const ATTRIBUTE: u16 = 0x0c;
 const CONTINUATION: u16 = 0x10;
 pub(super) const SYMBOL_TABLE: u16 = 0x11;
-/// The flag of a message that only says where it is.
+/// The flag of a message that only points to its content elsewhere.
 const SHARED: u8 = 2;
 
 const WHAT: &str = "an object's header";
@@ -29,7 +29,7 @@ pub(super) struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Its content; `what` is what errors say of content that is too short.
+    /// Its content; errors describe content that is too short as `what`.
     pub(super) fn body(&self, what: &'static str) -> Result<Cursor<'a>, Hdf5Error> {
         match self.flags & SHARED == 0 {
             true => Ok(Cursor::over(self.body, what)),
@@ -84,7 +84,7 @@ fn version_2<'a>(file: &File<'a>, mut start: Cursor<'a>) -> Result<Vec<Message<'
         return Err(Hdf5Error::Unsupported { what: "a newer kind of object header".to_owned() });
     }
     let flags = start.byte()?;
-    // Times, and how many attributes stay here.
+    // Times, and the limits on attributes stored here.
     start.take(if flags & 0x20 == 0 { 0 } else { 16 })?;
     start.take(if flags & 0x10 == 0 { 0 } else { 4 })?;
     let size = start.number(1 << (flags & 3))?;
@@ -95,7 +95,7 @@ fn version_2<'a>(file: &File<'a>, mut start: Cursor<'a>) -> Result<Vec<Message<'
     while let Some(&block) = blocks.get(next) {
         next += 1;
         let mut block = Cursor::over(block, MESSAGE);
-        // What is shorter than a message's start is a gap.
+        // Anything shorter than the start of a message is a gap.
         while block.bytes.len() >= 4 + order {
             let (kind, size) = (u16::from(block.byte()?), block.short()?);
             let flags = block.byte()?;
@@ -104,7 +104,7 @@ fn version_2<'a>(file: &File<'a>, mut start: Cursor<'a>) -> Result<Vec<Message<'
             if kind == CONTINUATION {
                 let (mut at, size) = continuation(file, &message)?;
                 at.signature(b"OCHK")?;
-                // The letters before and the checksum behind count too.
+                // The size includes the letters before and the checksum after.
                 let size = size
                     .checked_sub(8)
                     .ok_or(Hdf5Error::Damaged { what: "a continued header is too short" })?;

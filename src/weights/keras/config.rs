@@ -1,4 +1,4 @@
-//! The description of a model: what its layers are called, and which change pixels.
+//! The description of a model: the names of its layers, and which of them change pixels.
 
 use std::collections::HashMap;
 
@@ -10,16 +10,16 @@ use super::head::Head;
 use crate::weights::declared::{Declared, Said};
 use crate::weights::tensor_table::{MAX_NAME, excerpt};
 
-/// The longest description. Those of this family have up to 1.2 MB.
+/// The longest description, in bytes. Those of this family have up to 1.2 MB.
 const MAX_CONFIG: usize = 8 << 20;
-/// Layers that leave the values of pixels alone when a model is not trained.
+/// Layers that leave pixel values unchanged outside training.
 const NEUTRAL: [&str; 6] =
     ["InputLayer", "ZeroPadding2D", "Dropout", "GaussianNoise", "Resizing", "CenterCrop"];
-/// The largest side of an input that is believed.
+/// The largest credible side of an input.
 const MAX_SIZE: usize = 1 << 16;
 const RANDOM: &str = "Random";
 
-/// A model's description, read.
+/// A model's description, parsed.
 #[derive(Debug, Default)]
 pub(super) struct Description {
     /// Each layer's name by the path of its group, such as `layers/conv2d_5`: groups are named by class
@@ -39,7 +39,7 @@ pub(super) enum Step {
         scale: [f64; 3],
         offset: [f64; 3],
     },
-    /// With values of its own, or those of the layer's variables.
+    /// With its own values, or those of the layer's variables.
     Normalize {
         layer: String,
         mean: Option<[f64; 3]>,
@@ -67,7 +67,8 @@ pub(super) struct Config {
     pub(super) activation: Value,
     #[serde(default)]
     pub(super) epsilon: Value,
-    /// The shape of an input, of which Keras 2 has another name, and a model that was not told has a third.
+    /// The shape of an input. Keras 2 has another name for it, and a model that was built without
+    /// one has a third.
     #[serde(default, alias = "batch_input_shape", alias = "build_input_shape")]
     batch_shape: Value,
     #[serde(default)]
@@ -105,7 +106,7 @@ impl Description {
             return Err(KerasError::Config { reason });
         }
         let mut names = HashMap::new();
-        // The parser bounds how deep models are in models.
+        // The parser limits how deeply models are nested.
         add_names(&model, "", &mut names);
         let mut steps = Vec::new();
         let ended = add_steps(&model, &mut steps);
@@ -149,7 +150,7 @@ fn input(model: &Described, layers: &[&Described]) -> Declared {
         let place = format!("layer `{}`", name.as_deref().unwrap_or_default());
         let (h, w) = match (layer.class_name.as_str(), batch_shape.as_array().map(Vec::as_slice)) {
             ("Resizing" | "CenterCrop", _) => (size(height), size(width)),
-            // Pixels whose channels come first have a shape whose last size is none of channels.
+            // If channels come first, the last size is not the number of channels.
             (_, Some([_, h, w, channels])) if declared.in_chans.is_none() => {
                 let Some(value) = size(channels).filter(|&channels| channels <= 4) else {
                     continue;
@@ -181,8 +182,8 @@ fn add_names(model: &Described, path: &str, names: &mut HashMap<String, String>)
     }
 }
 
-/// Adds a model's steps up to its first convolution. Gives whether that was met; `None` where a layer
-/// before it is not understood.
+/// Adds a model's steps up to its first convolution. Returns whether that was reached; `None` if a
+/// layer before it is not understood.
 fn add_steps(model: &Described, steps: &mut Vec<Step>) -> Option<bool> {
     for layer in &model.config.layers {
         let Config { name, layers, scale, offset, mean, variance, .. } = &layer.config;
@@ -222,8 +223,8 @@ fn channels(value: &Value) -> Option<[f64; 3]> {
     }
 }
 
-/// `DepthwiseConv2D` as `depthwise_conv2d`: an underscore goes before a capital letter that follows
-/// a small one, or that a small one follows.
+/// `DepthwiseConv2D` as `depthwise_conv2d`: an underscore goes before a capital letter that is next
+/// to a small one.
 fn snake_case(class: &str) -> String {
     let letters: Vec<char> = class.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
     let mut name = String::new();

@@ -19,7 +19,7 @@ pub enum KerasError {
         /// What the parser said.
         reason: String,
     },
-    /// The model does something after the network that is not computed.
+    /// The model does something after the network that this library does not compute.
     #[error("its layer `{layer}` is a {class}: {reason}")]
     Head {
         /// The layer's name.
@@ -30,7 +30,7 @@ pub enum KerasError {
         reason: String,
     },
     /// Two tensors have one name.
-    #[error("the name `{tensor}` stands twice")]
+    #[error("the name `{tensor}` occurs twice")]
     Twice {
         /// The name.
         tensor: String,

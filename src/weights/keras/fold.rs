@@ -1,4 +1,4 @@
-//! A classifier as one linear layer, whatever stands between the features and it.
+//! A classifier as a single linear layer, with a batch norm between the features and it folded in.
 
 use safetensors::Dtype;
 
@@ -12,8 +12,8 @@ use crate::weights::values::{self, Stored};
 const NORM: [(&str, f32); 4] =
     [("gamma", 1.0), ("beta", 0.0), ("moving_mean", 0.0), ("moving_variance", 1.0)];
 
-/// Puts the batch norm `norm` of the features into the layer `dense`, which gets a bias if it has none.
-/// Gives what was done.
+/// Folds the batch norm `norm` of the features into the layer `dense`, which gets a bias if it has
+/// none. Returns notes on what was done.
 pub(super) fn classifier(
     file: &[u8],
     header: &mut TensorTable,
@@ -39,7 +39,7 @@ pub(super) fn classifier(
     let mut bias = read(file, &header.entries[bias_at])?;
     let mut variables = [const { Vec::new() }; 4];
     for (slot, (variable, default)) in variables.iter_mut().zip(NORM) {
-        // Where it has not all four, the newer files have numbers for names.
+        // If it lacks some of the four, the newer files have numbers instead of names.
         let number = own.iter().position(|own| *own == variable);
         let numbered = || header.index.get(&format!("{norm}/{}", number?));
         let found = header.index.get(&format!("{norm}/{variable}")).or_else(numbered);
@@ -70,8 +70,9 @@ pub(super) fn classifier(
     Ok(notes)
 }
 
-/// Puts a batch norm of its inputs into a linear layer, in f64. `strides` are how far the weights of two
-/// inputs are apart, and those of two outputs; `norm` is scale, shift, mean and variance by input.
+/// Folds a batch norm of its inputs into a linear layer, in f64. `strides` are the distances
+/// between the weights of neighbouring inputs and of neighbouring outputs; `norm` is scale, shift,
+/// mean and variance by input.
 pub(crate) fn into_linear(
     weight: &mut [f32],
     bias: &mut [f32],

@@ -1,4 +1,4 @@
-//! What follows a network's last convolution in a description: the way to the classes.
+//! What follows a network's last convolution in a description, up to the classes.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::config::{Config, Described};
 use crate::labels::ClassifierActivation;
 use crate::weights::declared::Said;
 
-/// Layers that do nothing when a model is not trained, or only change shapes.
+/// Layers that do nothing outside training, or only change shapes.
 const NEUTRAL: [&str; 10] = [
     "InputLayer",
     "Dropout",
@@ -21,13 +21,13 @@ const NEUTRAL: [&str; 10] = [
     "Identity",
 ];
 
-/// What a norm adds to variances where nobody says otherwise.
+/// The default epsilon of a norm.
 pub(super) const EPSILON: f64 = 1e-3;
 
 /// The end of a model.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Head {
-    /// The name of the layer that gives the classes, and how many they are.
+    /// The name of the layer that gives the classes, and their number.
     pub(super) dense: Option<(String, usize)>,
     /// A batch norm of the features.
     pub(super) norm: Option<Norm>,
@@ -58,17 +58,17 @@ impl Norm {
 }
 
 impl Head {
-    /// Reads the end of a model of these layers, models inside it among them.
+    /// Reads the end of a model with these layers, including those of models inside it.
     ///
     /// # Errors
-    /// If it is not one that is computed: the mean of the last map, perhaps a batch norm, and one layer
-    /// that gives the classes.
+    /// If it is anything but the mean of the last map, perhaps a batch norm, and one layer that
+    /// gives the classes.
     pub(super) fn of(layers: &[&Described]) -> Result<Self, KerasError> {
         let mut head = Self::default();
         let is_conv = |layer: &&Described| layer.class_name.ends_with("Conv2D");
         let end = layers.iter().rposition(is_conv).map_or(layers.len(), |last| last + 1);
         let layers = &layers[end..];
-        // Which of several is the classifier is for those to say who know the network.
+        // Which of several is the classifier depends on the network, which is not known here.
         if layers.iter().filter(|layer| layer.class_name == "Dense").count() > 1 {
             return Ok(head);
         }
@@ -96,13 +96,13 @@ impl Head {
                 }
                 "Activation" | "Softmax" if head.dense.is_some() || is_pooled => {
                     let called = if class == "Softmax" { "softmax" } else { &text(activation) };
-                    // Between the features and the classes it would change them.
+                    // Anything but linear between the features and the classes would change them.
                     match head.dense.is_some() || called == "linear" {
                         true => head.activate(called, name, refuse)?,
-                        false => return Err(refuse("it stands between features and classes")),
+                        false => return Err(refuse("it lies between features and classes")),
                     }
                 }
-                // That of a classifier that is a convolution.
+                // The activation of a classifier that is a convolution.
                 "Activation" | "Softmax" => {
                     let called = if class == "Softmax" { "softmax" } else { &text(activation) };
                     if matches!(called, "softmax" | "sigmoid") {
@@ -119,7 +119,7 @@ impl Head {
                 _ if is_pooled || head.dense.is_some() => {
                     return Err(refuse("after the network's features it is not computed"));
                 }
-                // The network's own.
+                // The network's own layers.
                 _ => {}
             }
         }
@@ -151,7 +151,7 @@ impl Head {
     }
 }
 
-/// An activation's name, also where it is an object around one.
+/// An activation's name, even if it is wrapped in an object.
 fn text(activation: &Value) -> String {
     let name = match activation {
         Value::Object(object) => object.get("config").filter(|config| config.is_string()),

@@ -1,15 +1,16 @@
-//! What a model does to pixels before its first convolution, in layers of its own.
+//! What a model's own layers do to pixels before its first convolution.
 
 use std::collections::HashMap;
 
 use super::config::Step;
 
-/// ImageNet's standard deviations. `keras.applications.EfficientNetB*` divides by their roots twice:
-/// its published files hold them in place of variances, and a layer without weights follows.
+/// ImageNet's standard deviations. `keras.applications.EfficientNetB*` divides by their roots
+/// twice: its published files hold them in place of variances, and a layer without weights divides
+/// again.
 const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
-/// How near to them the values of a published file are.
+/// How close the values of a published file are to them.
 const NEAR: f64 = 1e-4;
-/// The least deviation that Keras divides by.
+/// The smallest deviation that Keras divides by.
 const EPSILON: f64 = 1e-7;
 
 /// How images are normalized, by channel: a pixel from 0 to 255 becomes
@@ -19,7 +20,7 @@ const EPSILON: f64 = 1e-7;
 pub struct Normalization {
     /// What is subtracted.
     pub mean: [f64; 3],
-    /// What is divided by.
+    /// The divisor.
     pub std: [f64; 3],
 }
 
@@ -30,8 +31,8 @@ pub(super) struct Statistics {
     pub(super) variance: Option<[f64; 3]>,
 }
 
-/// What the layers before the first convolution do, as far as that can be known. `steps` are those
-/// of the model's description, `statistics` the values of its layers by their names.
+/// What the layers before the first convolution do, as far as it can be known. `steps` come from
+/// the model's description; `statistics` are the values of its layers, by name.
 pub(super) fn normalization(
     steps: Option<&[Step]>,
     statistics: &HashMap<String, Statistics>,
@@ -62,8 +63,8 @@ pub(super) fn normalization(
     (!steps.is_empty() && is_sound).then_some(Normalization { mean, std })
 }
 
-/// The steps of a file of weights alone, which says only what a `Normalization` layer holds: that of
-/// `keras.applications.EfficientNetB*`.
+/// The steps for a file of weights alone, which only has the values of a `Normalization` layer:
+/// those of `keras.applications.EfficientNetB*`.
 fn undescribed(statistics: &HashMap<String, Statistics>) -> Option<Vec<Step>> {
     let mut layers = statistics.iter();
     let (Some((layer, found)), None) = (layers.next(), layers.next()) else {

@@ -1,5 +1,5 @@
-//! Keras's files: `.h5` of old (weights or a whole model), `.weights.h5`, and `.keras`, a zip
-//! archive around one of these. What is read is named as Keras 3 names it, `LAYER/VARIABLE`.
+//! Keras's files: the older `.h5` (weights or a whole model), `.weights.h5`, and `.keras`, a zip
+//! archive around a `.weights.h5`. Tensors are named as in Keras 3, `LAYER/VARIABLE`.
 //!
 //! Layouts: `keras/src/legacy/saving/legacy_h5_format.py` and `keras/src/saving/saving_lib.py`.
 
@@ -30,7 +30,7 @@ pub use self::input::Normalization;
 /// The entry of a `.keras` archive with the weights, and the one that describes the model.
 const WEIGHTS: &str = "model.weights.h5";
 const CONFIG: &str = "config.json";
-/// The attribute that describes the model in an older file of a whole one.
+/// The attribute that describes the model in an older file of a whole model.
 const MODEL_CONFIG: &str = "model_config";
 
 /// Whether an archive is Keras's.
@@ -58,13 +58,13 @@ pub(super) fn parse(file: &[u8]) -> Result<(TensorTable, Option<String>), KerasE
     read(file, None)
 }
 
-/// Reads an HDF5 file, of which another file may hold the model's description.
+/// Reads an HDF5 file; the model's description may be in another file.
 fn read(
     file: &[u8],
     description: Option<Description>,
 ) -> Result<(TensorTable, Option<String>), KerasError> {
     let mut tree = Tree::parse(file)?;
-    // In an older file nothing hangs on the description but what is done to images.
+    // An older file needs the description only for what is done to images and after the features.
     let described = || match Description::parse(tree.root_bytes(MODEL_CONFIG).ok()??) {
         Err(KerasError::Config { .. }) => None,
         other => Some(other),

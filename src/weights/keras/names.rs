@@ -1,20 +1,19 @@
-//! Keras 3's names for the datasets of a file, which says them in one of two ways.
+//! Keras 3's names for the datasets of a file, which gives them in one of two ways.
 
 use std::collections::{HashMap, HashSet};
 
 use super::KerasError;
 use crate::weights::hdf5::{Dataset, Group, Tree};
 
-/// The group of the weights in a file of the older kind that holds a whole model.
+/// The group of the weights in an older file of a whole model.
 const MODEL_WEIGHTS: &str = "model_weights/";
-/// The attribute of a layer's group in the older kind, below which paths are names.
+/// The attribute of a layer's group in older files; below that group, paths are names.
 const WEIGHT_NAMES: &str = "weight_names";
-/// Where layers are in the newer kind, and what the group of a layer's variables is called.
+/// Where layers are in newer files, and the group of a layer's variables.
 const LAYERS: [&str; 2] = ["layers/", "_layer_checkpoint_dependencies/"];
 const VARS: &str = "vars";
-/// The variables of the layers that these networks consist of, in Keras's order: the newer kind
-/// numbers them. A norm without scale or center, of which the numbers would say something else, has
-/// fewer.
+/// The variables of these networks' layers, in Keras's order: newer files number them. A norm
+/// without scale or center has fewer, so its numbers would mean something else.
 const VARIABLES: [(&str, usize, &[&str]); 5] = [
     ("conv2d", 1, &["kernel", "bias"]),
     ("depthwise_conv2d", 1, &["kernel", "bias"]),
@@ -22,24 +21,24 @@ const VARIABLES: [(&str, usize, &[&str]); 5] = [
     ("batch_normalization", 4, &["gamma", "beta", "moving_mean", "moving_variance"]),
     (NORMALIZATION, 3, &["mean", "variance", "count"]),
 ];
-/// A layer before the network that holds statistics of images and a count.
+/// A layer before the network with statistics of images and a count.
 const NORMALIZATION: &str = "normalization";
-/// The layer that holds the state of one that draws random numbers.
+/// The layer with the state of a layer that draws random numbers.
 const SEED_GENERATOR: &str = "seed_generator";
 
 /// What a dataset is.
 #[derive(Debug, PartialEq)]
 pub(super) enum Name {
     Tensor(String),
-    /// Of images: the layer's name and the variable's.
+    /// A statistic of images: the layer's name and the variable's.
     Statistic(String, String),
     /// The state of a layer that draws random numbers.
     Seed,
-    /// The optimizer's, or a metric's.
+    /// A tensor of the optimizer or a metric.
     Optimizer,
 }
 
-/// What each of `datasets` is; `layers` are names by paths, for files that do not hold them.
+/// What each of `datasets` is; `layers` gives names by path, for files without names.
 pub(super) fn of(
     tree: &Tree<'_>,
     datasets: &[(String, Dataset)],
@@ -81,7 +80,8 @@ pub(super) fn of(
             Some(group) => tree.text(group, "name")?,
             None => None,
         };
-        // Before Keras 3.6 a file of weights alone had no names: the group's is the class and a number.
+        // Before Keras 3.6 a file of weights alone had no names: a group's name is the class and a
+        // number.
         let named = named.or_else(|| layers.get(layer).cloned()).unwrap_or_else(|| {
             let (level, own) = split(layer);
             if levels.get(own) == Some(&level) { own.to_owned() } else { layer.to_owned() }
@@ -102,8 +102,8 @@ pub(super) fn of(
     datasets.iter().map(name).collect()
 }
 
-/// Of each name of a layer's group, the model whose layer is called so in a file without names: of several
-/// models, one in another, the one with the most variables, which is the network.
+/// For each name of a layer's group in a file without names, the model that it belongs to. Of
+/// several nested models it is the one with the most variables, which is the network.
 fn levels(datasets: &[(String, Dataset)]) -> HashMap<&str, &str> {
     let place = |path| split(split(split(path).0).0);
     let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -121,8 +121,8 @@ fn levels(datasets: &[(String, Dataset)]) -> HashMap<&str, &str> {
     levels
 }
 
-/// The name of a dataset of the older kind: below a layer's group its path is the one that the
-/// variable had when the model was built, with the models around it, perhaps.
+/// The name of a dataset in an older file. Below a layer's group its path is the variable's path
+/// when the model was built, perhaps including the surrounding models.
 fn older_name(layers: &HashSet<&str>, root: &str, path: &str) -> Name {
     let Some(inside) = path.strip_prefix(root) else {
         return Name::Optimizer;
@@ -140,7 +140,7 @@ fn older_name(layers: &HashSet<&str>, root: &str, path: &str) -> Name {
     let inside = inside.rsplit_once(':').map_or(inside, |(inside, _)| inside);
     let (owner, variable) = split(inside);
     let variable = if variable == "depthwise_kernel" { "kernel" } else { variable };
-    // The layer of a model inside this one has its name last; Keras 2 allowed slashes in names.
+    // The name of a layer in a nested model comes last; Keras 2 allowed slashes in names.
     let is_own = owner.is_empty()
         || owner == layer
         || owner.strip_suffix(layer).is_some_and(|outer| outer.ends_with('/'));
@@ -152,7 +152,7 @@ fn older_name(layers: &HashSet<&str>, root: &str, path: &str) -> Name {
     }
 }
 
-/// A path's last part, and what is before it.
+/// A path's last part, and what comes before it.
 fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }

@@ -1,4 +1,4 @@
-//! What a pickle's value holds: tensors by dotted names, and plain facts about the model.
+//! What a pickle's value contains: tensors by dotted names, and plain facts about the model.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,17 +13,17 @@ use crate::weights::declared::{self, Declared};
 use crate::weights::tensor_table::TensorTable;
 use crate::weights::tensor_table::{MAX_NAME, excerpt};
 
-/// Dicts in dicts whose tensors are looked for, and all values that are looked at: one dict can be
-/// in many places.
+/// How deeply nested dicts are searched for tensors, and how many values are read in all: one dict
+/// can be in many places.
 const MAX_DEPTH: usize = 64;
 const MAX_VALUES: usize = 1 << 21;
-/// The most bytes of facts, which class names make the most of; and what a value costs beside its
+/// The most bytes of facts (class names make up most of them), and the cost of a value besides its
 /// text.
 const MAX_FACTS: usize = 16 << 20;
 const VALUE: usize = 16;
-/// What Lightning keeps beside the weights: modules among it are none of theirs.
+/// What Lightning keeps besides the weights; a module in it is not part of the network.
 const FACTS: [&str; 2] = ["hyper_parameters", "datamodule_hyper_parameters"];
-/// Where PyTorch's modules keep their tensors, those that are not saved, and the modules in them.
+/// Where PyTorch's modules keep their tensors, the names of those not saved, and inner modules.
 const TENSORS: [&str; 2] = ["_parameters", "_buffers"];
 const NOT_SAVED: &str = "_non_persistent_buffers_set";
 const MODULES: &str = "_modules";
@@ -37,7 +37,7 @@ pub(super) struct Contents<'a, 'o, R> {
     /// The class of the outermost module met.
     pub(super) module: Option<String>,
     pub(super) values: usize,
-    /// The objects around the value that is looked at: what is in itself is not looked into again.
+    /// The objects around the current value: one that contains itself is not searched again.
     pub(super) around: Vec<usize>,
 }
 
@@ -45,7 +45,7 @@ impl<'a, R> Contents<'a, '_, R>
 where
     R: Fn(&str) -> Result<Option<Range<usize>>, TorchError>,
 {
-    /// Adds all tensors of a value, in whatever dicts and modules.
+    /// Adds all tensors of a value, in any dicts and modules.
     pub(super) fn add(
         &mut self,
         value: Value<'a>,
@@ -87,14 +87,15 @@ where
         }
     }
 
-    /// Remembers why there is no tensor by a name; of hostile many, of the first ones.
+    /// Remembers why there is no tensor by a name; a hostile file may have many, so only the first
+    /// are kept.
     fn unreadable(&mut self, name: String, reason: String) {
         if self.header.unreadable.len() < MAX_TENSORS {
             self.header.unreadable.entry(name).or_insert(reason);
         }
     }
 
-    /// Counts values that are looked at.
+    /// Counts values that are read.
     fn count(&mut self, values: usize) -> Result<(), TorchError> {
         self.values += 1 + values;
         match self.values > MAX_VALUES {
@@ -117,7 +118,7 @@ where
             if depth == 0 && FACTS.contains(&&*key) {
                 continue;
             }
-            // No tensor that is needed has a longer name, and copies of it would be many.
+            // No needed tensor has a longer name, and the name would be copied many times.
             if name.len() + key.len() > MAX_NAME {
                 match value {
                     Value::Tensor(_) => return Err(unnamed(&key)),
@@ -130,7 +131,7 @@ where
         Ok(())
     }
 
-    /// The parameters and buffers of a module and of those in it, named as its `state_dict()` does.
+    /// The parameters and buffers of a module and of modules in it, named as in its `state_dict()`.
     fn module(&mut self, state: &[Pair<'a>], name: &str, depth: usize) -> Result<(), TorchError> {
         let objects = self.objects;
         let not_saved = objects.get(state, NOT_SAVED).and_then(|set| objects.items(set));
@@ -162,10 +163,10 @@ where
         match entry(named, &self.objects.tensors[tensor], self.objects, &self.range) {
             Ok(entry) => {
                 let twice =
-                    |tensor| TorchError::Tensor { tensor, reason: "stands twice".to_owned() };
+                    |tensor| TorchError::Tensor { tensor, reason: "occurs twice".to_owned() };
                 self.header.add(entry).map_err(twice)
             }
-            // One that nothing needs may be what it will.
+            // It is an error only if something needs the tensor.
             Err(TorchError::Tensor { tensor, reason }) => {
                 self.unreadable(tensor, reason);
                 Ok(())
@@ -180,7 +181,7 @@ fn unnamed(name: &str) -> TorchError {
     TorchError::Tensor { tensor: excerpt(name, 40), reason }
 }
 
-/// Why what an unknown name made is no tensor, as the end of a sentence about it.
+/// Why the product of an unknown name is not a tensor, worded to end a sentence about it.
 fn made_by(class: &str) -> String {
     let is_numpy = class.starts_with("numpy.");
     let remedy = match class.rsplit('.').next().unwrap_or_default() {
@@ -208,12 +209,12 @@ pub(super) fn declared<'a>(top: Value<'a>, objects: &Objects<'a>) -> Declared {
 
 struct Facts<'a, 'o> {
     objects: &'o Objects<'a>,
-    /// How many more bytes are looked at.
+    /// How many more bytes may be read.
     left: usize,
 }
 
 impl<'a> Facts<'a, '_> {
-    /// What is under the keys that are known, and in the containers among them.
+    /// The values of known keys, including those in containers.
     fn of(&mut self, value: Value<'a>, depth: usize) -> Map<String, Json> {
         let objects = self.objects;
         let mut facts = Map::new();
@@ -237,7 +238,7 @@ impl<'a> Facts<'a, '_> {
         facts
     }
 
-    /// What an object of omegaconf's has in it: a dict or a list of such objects, or a plain value.
+    /// The content of an omegaconf object: a dict or a list of such objects, or a plain value.
     fn inside(&self, value: Value<'a>) -> Value<'a> {
         let Value::Foreign(object) = value else { return value };
         let Foreign { module, state, .. } = &self.objects.foreign[object];
@@ -246,7 +247,7 @@ impl<'a> Facts<'a, '_> {
         inside("_content").or_else(|| inside("_val")).unwrap_or(value)
     }
 
-    /// A value of texts and numbers, or `None` if it is too large or too deep.
+    /// A value made of texts and numbers, or `None` if it is too large or too deep.
     fn plain(&mut self, value: Value<'a>, depth: usize) -> Option<Json> {
         /// Lists of maps of values.
         const DEEPEST: usize = 3;

@@ -10,7 +10,7 @@ pub enum TorchError {
         /// What is missing.
         what: &'static str,
     },
-    /// The archive around it is damaged, or packs what it should not.
+    /// The archive around it is damaged, or compresses what it should not.
     #[error(transparent)]
     Zip(#[from] ZipError),
     /// The archive holds no pickle, or several.
@@ -21,7 +21,7 @@ pub enum TorchError {
         /// How many there are.
         count: usize,
     },
-    /// The pickle speaks of a storage that the file does not hold.
+    /// The pickle refers to a storage that is not in the file.
     #[error("its storage `{storage}` is missing")]
     NoStorage {
         /// The storage's key.
@@ -34,7 +34,7 @@ pub enum TorchError {
         storage: String,
         /// Bytes in the file.
         found: usize,
-        /// Bytes by the pickle.
+        /// Bytes according to the pickle.
         needed: usize,
     },
     /// The file was written on a big-endian machine.
@@ -67,14 +67,14 @@ pub enum TorchError {
     /// The pickle holds no tensor with a name.
     #[error("there is no dictionary of tensors in it: save model.state_dict()")]
     NoStateDict,
-    /// The pickle's value is made by a name that is not known.
+    /// The pickle's value is made by an unknown name.
     #[error("what it holds {reason}")]
     Content {
-        /// What is known of it.
+        /// What is known about it.
         reason: String,
     },
-    /// A tensor reaches beyond its storage, has an impossible shape, or is made by a name that is not
-    /// known: nothing that a pickle names is ever run.
+    /// A tensor reaches beyond its storage, has an impossible shape, or is made by an unknown name:
+    /// nothing that a pickle names is ever run.
     #[error("tensor `{tensor}` {reason}")]
     Tensor {
         /// The tensor.

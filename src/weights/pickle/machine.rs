@@ -1,10 +1,10 @@
 //! A machine for Python's pickles that builds data and runs nothing.
 //!
 //! A pickle is a program for a stack machine; its instructions are those of CPython's
-//! `Lib/pickletools.py`. Python's machine calls whatever the program names. This one knows the
-//! few names that tensors need (`torch.rs`); what is made of any other name is an object without
-//! behaviour that keeps the name, its arguments and its state. Containers live in a list and
-//! are referred to by number, so that neither depth nor sharing costs memory or needs recursion.
+//! `Lib/pickletools.py`. Python's machine calls whatever the program names. This one knows the few
+//! names that tensors need (`torch.rs`); any other name makes an object without behaviour, which
+//! keeps the name, its arguments and its state. Containers live in a list and are referred to by
+//! number, so that neither depth nor sharing costs memory or needs recursion.
 
 use std::collections::HashMap;
 
@@ -12,18 +12,19 @@ use super::TorchError;
 use super::objects::{Objects, Value};
 use crate::weights::tensor_table::MAX_NAME;
 
-/// The longest pickle. Those of this family have up to 400 KB.
+/// The longest pickle, in bytes. Those of this family have up to 400 KB.
 pub(super) const MAX_PICKLE: usize = 16 << 20;
-/// The most instructions: some 40 a tensor, and optimizers keep three times a network's.
+/// The most instructions: a tensor takes about 40, and an optimizer keeps three times a network's
+/// tensors.
 const MAX_INSTRUCTIONS: usize = 1 << 22;
 const MAX_STACK: usize = 1 << 17;
-/// Containers that are open at a time.
+/// The most containers open at once.
 const MAX_DEPTH: usize = 64;
 const MAX_MEMO: usize = 1 << 20;
-/// The longest number or text that is written as a line.
+/// The longest line with a number or text.
 const MAX_LINE: usize = 1 << 16;
 
-/// Runs one pickle from the beginning of `bytes`: its value, its objects and its length.
+/// Runs one pickle from the beginning of `bytes`; returns its value, its objects and its length.
 pub(super) fn run(bytes: &[u8]) -> Result<(Value<'_>, Objects<'_>, usize), TorchError> {
     let mut machine = Machine { bytes, ..Machine::default() };
     for _ in 0..MAX_INSTRUCTIONS {
@@ -94,7 +95,7 @@ impl<'a> Machine<'a> {
             }
             b'I' | b'L' => {
                 let line = self.line(MAX_LINE)?;
-                // Booleans were numbers with a leading zero.
+                // In the oldest protocols booleans are numbers with a leading zero.
                 let value = match line {
                     "00" => Value::Bool(false),
                     "01" => Value::Bool(true),
@@ -111,7 +112,7 @@ impl<'a> Machine<'a> {
                 self.push(Value::Float(value))
             }
             b'V' | b'S' => {
-                // Texts with escaped characters are no names of tensors.
+                // Texts with escaped characters are not names of tensors.
                 let line = self.line(MAX_LINE)?;
                 let text = if opcode == b'S' { unquoted(line) } else { Some(line) };
                 let text = text.filter(|text| !text.contains('\\'));
@@ -212,12 +213,12 @@ impl<'a> Machine<'a> {
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 let (Value::Text(module), Value::Text(name)) = (module, name) else {
-                    return Err(self.malformed("a global's name is no text"));
+                    return Err(self.malformed("a global's name is not text"));
                 };
                 let named = self.objects.named(module, name);
                 self.push(named)
             }
-            // Names by a number that both sides agreed on: no file of weights has any.
+            // Names given by agreed numbers: no file of weights has them.
             0x82..=0x84 => {
                 self.take(1 << (opcode - 0x82))?;
                 let named = self.objects.named("copyreg", "extension");
@@ -238,7 +239,9 @@ impl<'a> Machine<'a> {
             }
             b'o' => {
                 let mut items = self.since_mark()?.into_iter();
-                let callee = items.next().ok_or_else(|| self.malformed("it calls no name"))?;
+                let callee = items
+                    .next()
+                    .ok_or_else(|| self.malformed("it calls something without a name"))?;
                 self.call_with(callee, items.collect())
             }
             b'i' => {
@@ -249,7 +252,8 @@ impl<'a> Machine<'a> {
             }
             b'b' => {
                 let state = self.pop()?;
-                // Those of known objects are not needed: versions of PyTorch's modules, and such.
+                // The state of known objects is not needed: versions of PyTorch's modules and the
+                // like.
                 if let Some(&Value::Foreign(object)) = self.stack.last() {
                     self.objects.foreign[object].state = state;
                 }
@@ -295,7 +299,7 @@ impl<'a> Machine<'a> {
 
     /// A position in the memo, in decimal digits.
     fn index(&mut self) -> Result<usize, TorchError> {
-        self.line(MAX_NAME)?.parse().map_err(|_| self.malformed("a position is no number"))
+        self.line(MAX_NAME)?.parse().map_err(|_| self.malformed("a position is not a number"))
     }
 
     fn text(&mut self, length: usize) -> Result<(), TorchError> {
@@ -303,7 +307,7 @@ impl<'a> Machine<'a> {
         self.push(text.map_or(Value::Other, Value::Text))
     }
 
-    /// Bytes that no tensor consists of.
+    /// Skips bytes that belong to no tensor.
     fn skip(&mut self, length: usize) -> Result<(), TorchError> {
         self.take(length)?;
         self.push(Value::Other)
@@ -319,7 +323,7 @@ impl<'a> Machine<'a> {
             .ok_or_else(|| self.malformed("a line has no end"))?;
         let line = str::from_utf8(self.take(length)?);
         self.at += 1;
-        line.map_err(|_| self.malformed("a line is no text"))
+        line.map_err(|_| self.malformed("a line is not text"))
     }
 
     fn call(&mut self, callee: Value<'a>, arguments: Value<'a>) -> Result<(), TorchError> {
@@ -341,7 +345,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// The height of the stack without its last `count` values, which a mark must not lie between.
+    /// The height of the stack without its last `count` values; there must be no mark among them.
     fn height_below(&self, count: usize) -> Result<usize, TorchError> {
         let floor = self.marks.last().copied().unwrap_or(0);
         self.stack
@@ -399,7 +403,7 @@ impl<'a> Machine<'a> {
                 self.objects.sequences[*list].extend(items);
                 Ok(())
             }
-            // A kind of list, or of set, of which nothing is needed.
+            // A kind of list or set whose items are not needed.
             Some(Value::Foreign(_)) => Ok(()),
             _ => Err(self.malformed("there is no list to put a value into")),
         }
@@ -427,7 +431,7 @@ fn unquoted(line: &str) -> Option<&str> {
     ['\'', '"'].iter().find_map(|&quote| line.strip_prefix(quote)?.strip_suffix(quote))
 }
 
-/// A whole number in two's complement, least byte first.
+/// A whole number in two's complement, least significant byte first.
 fn long(bytes: &[u8]) -> Value<'static> {
     if bytes.len() > 8 {
         return Value::Other;

@@ -1,5 +1,5 @@
-//! PyTorch's files: a zip archive (since 1.6) or a row of pickles (before), read without running
-//! anything. Formats: `torch/serialization.py`.
+//! PyTorch's files: a zip archive (since 1.6) or a sequence of pickles (before), read without
+//! running anything. Formats: `torch/serialization.py`.
 
 mod contents;
 mod error;
@@ -86,7 +86,7 @@ pub(super) fn parse_legacy(file: &[u8]) -> Result<(TensorTable, Option<String>),
     let mut ranges = HashMap::new();
     for key in &listed.sequences[keys] {
         let Value::Text(key) = key else {
-            return Err(TorchError::Malformed { at, what: "a storage's key is no text" });
+            return Err(TorchError::Malformed { at, what: "a storage's key is not text" });
         };
         let cut = || TorchError::CutOff { what: "a storage ends beyond the file" };
         let count = file.get(at..).and_then(|rest| rest.first_chunk::<8>()).ok_or_else(cut)?;
@@ -106,7 +106,7 @@ fn no_storage(key: &str) -> TorchError {
     TorchError::NoStorage { storage: excerpt(key, 80) }
 }
 
-/// The tensors in `top`, by the keys that lead to them, and what stands beside them about the model.
+/// The tensors in `top`, by the keys that lead to them, and what the file says about the model.
 fn header<'a>(
     top: Value<'a>,
     objects: &Objects<'a>,
@@ -153,7 +153,7 @@ fn entry(
         tensor: name.to_owned(),
         reason: format!("of shape {:?} reaches beyond its storage of {stored} values", view.shape),
     };
-    // Views may repeat values, of which `format.rs` bounds how many all tensors have.
+    // Views may repeat values; `format.rs` limits how many values all tensors have together.
     let bytes_of = |count: usize| count.checked_mul(width);
     let count = view.shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
     let count = count.filter(|&n| bytes_of(n).is_some()).ok_or_else(|| refuse(&name))?;
@@ -168,7 +168,7 @@ fn entry(
     Ok(Entry { name, dtype: view.dtype, shape: view.shape.clone(), body, shard: 0 })
 }
 
-/// Values from the view's first to its last in the storage, both included.
+/// The number of values from the view's first to its last in the storage, both included.
 fn reach(view: &View) -> Option<usize> {
     let mut sizes = view.shape.iter().zip(&view.strides);
     sizes.try_fold(1_usize, |last, (&size, &stride)| {

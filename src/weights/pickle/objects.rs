@@ -2,7 +2,7 @@
 
 use super::torch::{self, Global, Storage, View};
 
-/// Pairs copied from lists into dicts: a list can be named often.
+/// The most pairs copied from lists into dicts: a list can be referred to often.
 pub(super) const MAX_COPIED: usize = 1 << 18;
 
 /// A value: small, and copied freely.
@@ -13,25 +13,25 @@ pub(super) enum Value<'a> {
     Int(i64),
     Float(f64),
     Text(&'a str),
-    /// What no tensor consists of: bytes, a long number, a text that is not UTF-8.
+    /// What no tensor is made of: bytes, a long number, a text that is not UTF-8.
     Other,
     Sequence(usize),
     Dict(usize),
     Global(Global),
     Storage(usize),
     Tensor(usize),
-    /// A name that is not known, or what was made of one.
+    /// An unknown name, or an object made by one.
     Foreign(usize),
 }
 
 pub(super) type Pair<'a> = (Value<'a>, Value<'a>);
 
-/// What a pickle makes of a name that is not known. It has no behaviour: nothing is ever called.
+/// What a pickle makes with an unknown name. It has no behaviour: nothing is ever called.
 #[derive(Clone, Debug)]
 pub(super) struct Foreign<'a> {
     pub(super) module: &'a str,
     pub(super) name: &'a str,
-    /// Its attributes: mostly a dict.
+    /// Its attributes, usually a dict.
     pub(super) state: Value<'a>,
     /// What was put into it, if it is a kind of dict.
     pub(super) items: Vec<Pair<'a>>,
@@ -63,7 +63,7 @@ impl<'a> Objects<'a> {
         }
     }
 
-    /// An object of a name that is not known.
+    /// An object of an unknown name.
     pub(super) fn unknown(&mut self, module: &'a str, name: &'a str) -> Value<'a> {
         let object = Foreign { module, name, state: Value::None, items: Vec::new() };
         self.foreign.push(object);
@@ -90,7 +90,7 @@ impl<'a> Objects<'a> {
         }
     }
 
-    /// The value of a key, which Python would have: the last one that was set.
+    /// The value that Python would have for a key: the last one that was set.
     pub(super) fn get(&self, pairs: &[Pair<'a>], wanted: &str) -> Option<Value<'a>> {
         let is_wanted = |(key, _): &&Pair<'a>| matches!(key, Value::Text(key) if *key == wanted);
         pairs.iter().rev().find(is_wanted).map(|&(_, value)| value)

@@ -1,4 +1,4 @@
-//! The few things that a pickle of tensors may name, and what is made of them.
+//! The few things that a pickle of tensors may name, and what they make.
 //!
 //! Their meaning: `torch/_utils.py` and `torch/serialization.py`.
 
@@ -12,20 +12,20 @@ const MAX_DIMS: usize = 16;
 /// The most tensors. A network of this family has up to 4000, and its optimizer twice as many.
 pub(super) const MAX_TENSORS: usize = 1 << 17;
 
-/// A name that is known.
+/// A known name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Global {
-    /// A dict, made of nothing, of another dict or of pairs.
+    /// A dict, made from nothing, another dict or pairs.
     Dict,
     /// A dict whose first argument makes its missing values.
     DefaultDict,
-    /// A list, a tuple, a set: made of another.
+    /// A list, a tuple or a set, made from another.
     Sequence,
     RebuildTensor,
-    /// With a type of its own: its storage has only bytes.
+    /// With its own type: its storage has only bytes.
     RebuildTyped,
     RebuildParameter,
-    /// Of another class, by one of the functions above.
+    /// A tensor of another class, made by one of the functions above.
     RebuildSubclass,
     Storage(Dtype),
     Dtype(Dtype),
@@ -117,9 +117,9 @@ fn dtype(name: &str) -> Option<Dtype> {
 }
 
 impl<'a> Objects<'a> {
-    /// The storage that a persistent id speaks of.
+    /// The storage that a persistent id refers to.
     pub(super) fn storage(&mut self, id: Value<'a>) -> Result<Value<'a>, &'static str> {
-        // The sixth item, where there is one, is None unless it is a view in the oldest files.
+        // The sixth item, if there is one, is None except for views in the oldest files.
         let (class, key, count) = match self.items(id) {
             Some(
                 &[
@@ -131,7 +131,7 @@ impl<'a> Objects<'a> {
                     ref rest @ ..,
                 ],
             ) if matches!(rest, [] | [Value::None]) => (class, key, count),
-            // The older format keeps the source beside the class of a module.
+            // The older format keeps a module's source with its class.
             Some(&[Value::Text("module"), class, ..]) => return Ok(class),
             _ => return Err("what it says of a storage is not understood"),
         };
@@ -145,7 +145,7 @@ impl<'a> Objects<'a> {
         Ok(Value::Storage(self.storages.len() - 1))
     }
 
-    /// What a call of a name gives. Nothing is called that is not known: it gives an object of that
+    /// What a call of a name returns. An unknown name is not called: it gives an object of that
     /// name.
     pub(super) fn make(
         &mut self,
@@ -158,9 +158,9 @@ impl<'a> Objects<'a> {
                 let (module, name) = (self.foreign[class].module, self.foreign[class].name);
                 return Ok(self.unknown(module, name));
             }
-            _ => return Err("it calls what is no name"),
+            _ => return Err("it calls something that is not a name"),
         };
-        let arguments = self.items(arguments).ok_or("a call's arguments are no tuple")?;
+        let arguments = self.items(arguments).ok_or("a call's arguments are not a tuple")?;
         match (callee, arguments) {
             (Global::Dict | Global::DefaultDict, []) | (Global::DefaultDict, [_]) => {
                 Ok(self.dict(Vec::new()))
@@ -175,7 +175,7 @@ impl<'a> Objects<'a> {
             (Global::RebuildParameter, &[tensor @ (Value::Tensor(_) | Value::Foreign(_)), ..]) => {
                 Ok(tensor)
             }
-            // What is made of a storage of an unknown kind is of that kind.
+            // A tensor made from a storage of an unknown kind is of that kind.
             (Global::RebuildTensor | Global::RebuildTyped, &[kind @ Value::Foreign(_), ..]) => {
                 Ok(kind)
             }
@@ -191,7 +191,7 @@ impl<'a> Objects<'a> {
                     self.view(storage, dtype, offset, shape, strides)
                 }
                 Value::Foreign(_) => Ok(dtype),
-                _ => Err("a tensor's type is none"),
+                _ => Err("a tensor's type is not one"),
             },
             (Global::RebuildSubclass, &[function @ Value::Global(inner), _, arguments, ..])
                 if inner != Global::RebuildSubclass =>
@@ -201,20 +201,20 @@ impl<'a> Objects<'a> {
             (Global::RebuildSubclass, &[function @ Value::Foreign(_), ..]) => Ok(function),
             // An exotic device or type, or a value that no state dict has: nothing to build on.
             (Global::Sequence | Global::Dtype(_) | Global::Storage(_), _) => Ok(Value::Other),
-            _ => Err("a call has other arguments than it takes"),
+            _ => Err("a call has the wrong arguments"),
         }
     }
 
-    /// A dict of a list of pairs.
+    /// A dict from a list of pairs.
     fn dict_of(&mut self, pairs: Value<'a>) -> Result<Value<'a>, &'static str> {
-        let pairs = self.items(pairs).ok_or("a dict is made of no list")?;
+        let pairs = self.items(pairs).ok_or("a dict is not made from a list")?;
         let copied = self.copied + pairs.len();
         if copied > MAX_COPIED {
             return Err("its dicts are made of too many pairs");
         }
         let pair = |&pair| match self.items(pair) {
             Some(&[key, value]) => Ok((key, value)),
-            _ => Err("a dict is made of what are no pairs"),
+            _ => Err("a dict is not made from pairs"),
         };
         let pairs = pairs.iter().map(pair).collect::<Result<_, _>>()?;
         self.copied = copied;
@@ -232,7 +232,7 @@ impl<'a> Objects<'a> {
         let offset = usize::try_from(offset).map_err(|_| "an offset is negative")?;
         let (shape, strides) = (self.sizes(shape)?, self.sizes(strides)?);
         if shape.len() != strides.len() {
-            return Err("a tensor has not as many strides as sizes");
+            return Err("a tensor does not have as many strides as sizes");
         }
         if self.tensors.len() == MAX_TENSORS {
             return Err("it makes too many tensors");
@@ -242,13 +242,13 @@ impl<'a> Objects<'a> {
     }
 
     fn sizes(&self, value: Value<'a>) -> Result<Vec<usize>, &'static str> {
-        let items = self.items(value).ok_or("a tensor's shape is no tuple")?;
+        let items = self.items(value).ok_or("a tensor's shape is not a tuple")?;
         if items.len() > MAX_DIMS {
             return Err("a tensor has too many dimensions");
         }
         let size = |item: &Value<'a>| match item {
             Value::Int(size) => usize::try_from(*size).map_err(|_| "a tensor's size is negative"),
-            _ => Err("a tensor's size is no number"),
+            _ => Err("a tensor's size is not a number"),
         };
         items.iter().map(size).collect()
     }

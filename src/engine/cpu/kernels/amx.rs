@@ -11,7 +11,7 @@ const SIDE: usize = 16;
 /// What the registers are used for. Sums take the first three.
 const A: u8 = 3;
 const B: u8 = 4;
-/// The end of a segment that is no multiple of 16 pairs.
+/// The end of a segment whose length is not a multiple of 16 pairs.
 const A_REST: u8 = 5;
 const B_REST: u8 = 6;
 
@@ -28,7 +28,7 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// Registers for `m` rows of the input, and segments that end with `rest` pairs.
+    /// Registers for `m` rows of the input and for segments that end with `rest` pairs.
     fn new(m: usize, rest: usize) -> Self {
         let mut config =
             Self { palette: 1, start_row: 0, reserved: [0; 14], row_bytes: [0; 16], rows: [0; 16] };
@@ -51,7 +51,7 @@ impl Config {
 ///
 /// # Safety
 ///
-/// The unit must be there, and this process allowed to use it; pointers and strides stay within live
+/// The machine has the unit and this process may use it; pointers and strides stay within live
 /// memory for the rows that the configuration gives the register.
 pub(super) trait Unit: Default {
     unsafe fn configure(&mut self, config: &Config);
@@ -64,8 +64,8 @@ pub(super) trait Unit: Default {
     unsafe fn release(&mut self);
 }
 
-/// Computes `MR` rows, at most 16, of `NR` vectors of columns, at most 3; what follows a product is left to
-/// do.
+/// Computes `MR` rows (at most 16) of `NR` vectors of columns (at most 3). The epilogue remains to
+/// be applied.
 ///
 /// # Safety
 ///
@@ -116,7 +116,7 @@ pub(super) unsafe fn tile<U: Unit, const MR: usize, const NR: usize>(t: &Tile<'_
     }
 }
 
-/// Adds the products of what register `A` holds and `NR` vectors of the weights from `b` on.
+/// Adds the products of register `A` and `NR` vectors of the weights, from `b` on.
 #[inline(always)]
 unsafe fn product<U: Unit, const NR: usize, const A: u8, const B: u8>(
     unit: &mut U,
@@ -220,7 +220,8 @@ mod hardware {
         unsafe { _xgetbv(0) }
     }
 
-    /// Asks for the use of the tile registers' state, which is large and not every process's.
+    /// Asks for permission to use the tile registers: their state is large, so not every process
+    /// has it.
     fn permitted() -> bool {
         const ARCH_PRCTL: i64 = 158;
         const REQUEST_PERMISSION: i64 = 0x1023;

@@ -6,11 +6,11 @@ use super::epilogue::{Epilogue, finish};
 /// Largest side of a depthwise kernel.
 pub(in super::super) const MAX_SIDE: usize = 11;
 
-/// A row of `width` outputs from `K` padded input rows, whose pixels are 16 floats apart, for some
-/// vectors of channels.
+/// A row of `width` outputs for some vectors of channels, from `K` padded input rows whose pixels
+/// are 16 floats apart.
 #[derive(Debug)]
 pub(in super::super) struct DepthwiseRow<'a> {
-    /// The first vector's input rows under the kernel's rows, from the leftmost padding.
+    /// The first vector's input rows under the kernel's rows, starting with the left padding.
     pub(in super::super) rows: &'a [*const f32],
     /// Floats from a vector's input rows to the next one's.
     pub(in super::super) plane: usize,
@@ -22,7 +22,7 @@ pub(in super::super) struct DepthwiseRow<'a> {
     pub(in super::super) bias: *const f32,
     /// Outputs in the row; not 0.
     pub(in super::super) width: usize,
-    /// Where they go: a row for each.
+    /// Where the outputs go, one row each.
     pub(in super::super) out: Epilogue,
 }
 
@@ -34,7 +34,7 @@ pub(in super::super) struct DepthwiseRow<'a> {
 /// output has room for `width` pixels that nobody else touches.
 #[inline(always)]
 pub(super) unsafe fn row<S: Simd, const K: usize, const T: usize>(d: &DepthwiseRow<'_>) {
-    // As even as they come: 6 + 6 rather than 8 + 4.
+    // As even as possible: 6 + 6 rather than 8 + 4.
     let groups = d.width.div_ceil(S::DW);
     let (least, more) = (d.width / groups, d.width % groups);
     for v in 0..d.vecs {
@@ -42,8 +42,8 @@ pub(super) unsafe fn row<S: Simd, const K: usize, const T: usize>(d: &DepthwiseR
             let mut x = 0;
             for g in 0..groups {
                 let outputs = least + usize::from(g < more);
-                // SAFETY: the group lies within the row. What a set never has in its registers is no
-                // code.
+                // SAFETY: the group lies within the row. No code is generated for groups that the
+                // instruction set's registers cannot hold.
                 unsafe {
                     match outputs {
                         8 if S::DW >= 8 => group::<S, K, T, 8>(d, x, v, lane),
@@ -62,7 +62,7 @@ pub(super) unsafe fn row<S: Simd, const K: usize, const T: usize>(d: &DepthwiseR
     }
 }
 
-/// `P` outputs of the row, from output `x` on, of the channels from `lane` on of vector `v`.
+/// `P` outputs of the row, from output `x` on, for the channels of vector `v` from `lane` on.
 #[inline(always)]
 unsafe fn group<S: Simd, const K: usize, const T: usize, const P: usize>(
     d: &DepthwiseRow<'_>,
@@ -80,9 +80,9 @@ unsafe fn group<S: Simd, const K: usize, const T: usize, const P: usize>(
             for (kx, tap) in taps.iter_mut().enumerate() {
                 *tap = S::load(weights.add(kx * LANES));
             }
-            // Input by input, so that each is in a register once, and briefly: tap by tap, the compiler
-            // would keep all inputs, most of them on the stack. Written out, as a loop of this size
-            // would be left a loop.
+            // Input by input, so that each is in a register once and briefly: tap by tap, the
+            // compiler would keep all inputs, most of them on the stack. It is written out because
+            // the compiler does not unroll a loop of this size.
             macro_rules! inputs {
                 ($($i:literal)*) => {
                     $(if $i < (P - 1) * T + K {

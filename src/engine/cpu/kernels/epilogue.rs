@@ -1,5 +1,5 @@
-//! What follows a product while its results are in registers: activation, residual, pooling; and the
-//! gate of a squeeze-excitation before a projection reads.
+//! What follows a product while its results are in registers: activation, residual, pooling. Also a
+//! squeeze-excitation's gate, applied before a projection reads.
 
 use std::ptr::{null, null_mut};
 
@@ -19,17 +19,17 @@ pub(in super::super) struct Epilogue {
     pub(in super::super) act: Option<Activation>,
     /// What is added after the activation, laid out like `c`; or null.
     pub(in super::super) residual: *const f32,
-    /// Where each column's sum over the rows is added, 16 floats a vector; or null.
+    /// Where each column's sum over the rows is added, 16 floats per vector; or null.
     pub(in super::super) pool: *mut f32,
 }
 
 impl Epilogue {
-    /// Results as they are: where the first goes, floats to the next row.
+    /// Unchanged results: where the first goes, and floats to the next row.
     pub(in super::super) fn new(c: *mut f32, row: usize) -> Self {
         Self { c, row, vec: LANES, act: None, residual: null(), pool: null_mut() }
     }
 
-    /// The results as they are, in the same place.
+    /// Unchanged results in the same place.
     pub(in super::super) fn raw(&self) -> Self {
         Self { act: None, residual: null(), pool: null_mut(), ..*self }
     }
@@ -42,7 +42,7 @@ impl Epilogue {
     /// The results from row `row` and column `column` on.
     pub(super) fn at_column(&self, row: usize, column: usize) -> Self {
         let at = row * self.row + column / LANES * self.vec + column % LANES;
-        // Null stays null: there is nothing to move along.
+        // Null stays null.
         let offset = |p: *const f32, by| if p.is_null() { p } else { p.wrapping_add(by) };
         Self {
             c: self.c.wrapping_add(at),
@@ -78,8 +78,8 @@ pub(super) use by_act;
 ///
 /// # Safety
 ///
-/// [`Simd`]'s; `out`'s pointers are null where they may be, or stay within live memory, and nobody else
-/// touches what is written.
+/// [`Simd`]'s; `out`'s pointers stay within live memory, or are null where that is allowed; and
+/// nobody else touches what is written.
 #[inline(always)]
 pub(super) unsafe fn finish<S: Simd, const MR: usize, const NR: usize>(
     results: [[S::V; NR]; MR],
@@ -112,8 +112,8 @@ pub(super) unsafe fn finish<S: Simd, const MR: usize, const NR: usize>(
     }
 }
 
-/// Rows that [`apply`] is written out for: a loop of this size would be left a loop, and keep the results
-/// on the stack.
+/// The most rows for which [`apply`] is written out: the compiler would not unroll a loop of this
+/// size and would keep the results on the stack.
 const MOST_ROWS: usize = 8;
 
 #[inline(always)]
@@ -135,7 +135,7 @@ unsafe fn apply<S: Simd, A: Act, const MR: usize, const NR: usize>(
     results
 }
 
-/// Results that are in memory already, as a tile leaves them that has no registers for activations.
+/// Results that are already in memory, left there by a tile without registers for activations.
 #[derive(Debug)]
 pub(in super::super) struct ApplyEpilogue {
     /// What is done to them, in place.
@@ -146,7 +146,7 @@ pub(in super::super) struct ApplyEpilogue {
     pub(in super::super) vecs: usize,
 }
 
-/// Does to all of `p` what its [`Epilogue`] says.
+/// Applies the [`Epilogue`] of `p` to all of it.
 ///
 /// # Safety
 ///
@@ -191,7 +191,7 @@ pub(in super::super) struct Scale {
     pub(in super::super) row: usize,
     /// Rows.
     pub(in super::super) rows: usize,
-    /// One value a column.
+    /// One value per column.
     pub(in super::super) gate: *const f32,
 }
 

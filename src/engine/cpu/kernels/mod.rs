@@ -1,4 +1,4 @@
-//! The inner loops, one table of function pointers an instruction set.
+//! The inner loops: one table of function pointers per instruction set.
 
 #[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
 mod amx;

@@ -1,11 +1,11 @@
-//! Norms by statistics of the map itself.
+//! Norms that take statistics of the map itself.
 
 use super::super::simd::math::{self, Act};
 use super::super::simd::{LANES, Simd};
 use super::epilogue::{Epilogue, by_act};
 use crate::arch::Activation;
 
-/// The mean of each column over some rows, and the sum of the squared distances from it.
+/// The mean of each column over some rows, and the sum of the squared deviations from it.
 #[derive(Debug)]
 pub(in super::super) struct Moments {
     /// The first value.
@@ -18,7 +18,7 @@ pub(in super::super) struct Moments {
     pub(in super::super) vecs: usize,
     /// The first column's mean; the others follow.
     pub(in super::super) means: *mut f32,
-    /// The first column's squared distances; the others follow.
+    /// The first column's sum of squared deviations; the others follow.
     pub(in super::super) squares: *mut f32,
 }
 
@@ -31,8 +31,8 @@ pub(in super::super) struct Moments {
 pub(super) unsafe fn moments<S: Simd>(m: &Moments) {
     let mut vec = 0;
     while vec < m.vecs {
-        // SAFETY: the vectors lie within the rows. Several at once, as each sum waits for its last
-        // addition.
+        // SAFETY: the vectors lie within the rows. Several at once, because each sum waits for its
+        // previous addition.
         vec += unsafe {
             match m.vecs - vec {
                 1 => moments_of::<S, 1>(m, vec),
@@ -44,7 +44,7 @@ pub(super) unsafe fn moments<S: Simd>(m: &Moments) {
     }
 }
 
-/// Those of `N` vectors from `vec` on.
+/// The moments of `N` vectors from `vec` on.
 #[inline(always)]
 unsafe fn moments_of<S: Simd, const N: usize>(m: &Moments, vec: usize) -> usize {
     // SAFETY: the caller's contract covers every address formed here.
@@ -75,8 +75,8 @@ unsafe fn moments_of<S: Simd, const N: usize>(m: &Moments, vec: usize) -> usize 
     N
 }
 
-/// `out = (from - mean) * scale + shift` over rows of vectors, or `from * sigmoid(gate * from)` in the
-/// place of the difference.
+/// `out = (from - mean) * scale + shift` over rows of vectors, or with
+/// `from * sigmoid(gate * from)` in place of the difference.
 #[derive(Debug)]
 pub(in super::super) struct Normalize {
     /// The first value; rows are as far from each other as those of `out`, which may be the same.
@@ -85,7 +85,7 @@ pub(in super::super) struct Normalize {
     pub(in super::super) rows: usize,
     /// Vectors of 16 columns.
     pub(in super::super) vecs: usize,
-    /// One value a column; or null.
+    /// One value per column; or null.
     pub(in super::super) gate: *const f32,
     /// One value a column.
     pub(in super::super) mean: *const f32,
@@ -132,7 +132,7 @@ unsafe fn normalize_rows<S: Simd, A: Act, const GATED: bool>(n: &Normalize) {
     }
 }
 
-/// Stores a vector as `out` says, whose activation is `A`.
+/// Stores a vector as `out` says; its activation is `A`.
 #[inline(always)]
 unsafe fn finish<S: Simd, A: Act>(y: S::V, out: &Epilogue, row: usize, column: usize) {
     // SAFETY: the caller's contract covers every address formed here.
@@ -160,7 +160,7 @@ pub(in super::super) struct LayerNorm {
     pub(in super::super) chs: usize,
     /// Added to the variance.
     pub(in super::super) eps: f32,
-    /// One value a column, and zeros to the end of the last vector.
+    /// One value per column, and zeros to the end of the last vector.
     pub(in super::super) scale: *const f32,
     pub(in super::super) shift: *const f32,
     /// Where they go.
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn moments_of_every_shape_are_right() {
         for (rows, vecs) in [(1, 1), (2, 2), (49, 3), (50, 4), (300, 9)] {
-            // Squares of the values themselves would drown what is asked for in the larger offset.
+            // With the larger offset, squares of the values themselves would drown the deviations.
             for offset in [0.0, 300.0] {
                 let (row, columns) = ((vecs + 1) * LANES, vecs * LANES);
                 let mut x = random("x", rows * row);
@@ -332,7 +332,7 @@ mod tests {
                 floats
             };
             let (scale, shift) = (of_channels("scale", 0.0), of_channels("shift", 0.0));
-            // Padding that counted as values would show in the offset.
+            // With an offset, it would show if padding counted as values.
             let x = of_channels("x", 4.0);
             let mut results = Vec::new();
             for row in x.as_slice().chunks(width) {

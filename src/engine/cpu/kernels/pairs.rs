@@ -1,32 +1,32 @@
-//! Rows of floats to rows of bfloat16 pairs, and what multiplies them.
+//! Rows of floats to rows of bfloat16 pairs, and the kernels that multiply them.
 
 use super::super::simd::{LANES, Pairs};
 use super::tile::Tile;
 
-/// What computes products of bfloat16 pairs: a pair takes the place of a float, so that tiles and
-/// packed weights are laid out as those of floats are.
+/// Kernels for products of bfloat16 pairs. A pair takes the place of a float, so tiles and packed
+/// weights have the same layout as with floats.
 #[derive(Debug)]
 pub(in super::super) struct PairKernelTable {
-    /// What `docs/cpu-engine.md` calls the set.
+    /// The set's name in `docs/cpu-engine.md`.
     #[cfg(test)]
     pub(super) name: &'static str,
-    /// As [`KernelTable::tiles`](super::KernelTable::tiles), over pairs.
+    /// Like [`KernelTable::tiles`](super::KernelTable::tiles), over pairs.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
     pub(in super::super) narrow: unsafe fn(&Narrow),
-    /// Whether a dense 3x3 convolution of pairs is faster than Winograd's of floats.
+    /// Whether a dense 3x3 convolution with pairs is faster than Winograd's with floats.
     pub(in super::super) dense: bool,
 }
 
 /// `to = from * gate`, rounded to bfloat16.
 #[derive(Debug)]
 pub(in super::super) struct Narrow {
-    /// The first float; a row is whole vectors.
+    /// The first float; a row consists of whole vectors.
     pub(in super::super) from: *const f32,
-    /// Floats of a row; rows follow each other.
+    /// Floats in a row; rows follow each other.
     pub(in super::super) row: usize,
     /// Rows.
     pub(in super::super) rows: usize,
-    /// One factor a column; or null.
+    /// One factor per column; or null.
     pub(in super::super) gate: *const f32,
     /// The first pair; a row is half as long.
     pub(in super::super) to: *mut f32,

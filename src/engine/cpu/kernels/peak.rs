@@ -1,20 +1,19 @@
-//! Multiply-adds with nothing to load and nothing to store: what a core can do at most.
+//! Multiply-adds with nothing to load and nothing to store: the most that a core can do.
 
 use std::hint::black_box;
 
 use super::super::simd::{LANES, Simd};
 
-/// Runs `rounds` multiply-adds in each of some independent vectors; how many floating point
-/// operations that were, two for a multiply-add.
+/// Runs `rounds` multiply-adds in each of several independent vectors. Returns how many floating
+/// point operations that was, two per multiply-add.
 ///
 /// # Safety
 ///
 /// [`Simd`]'s.
 #[inline(always)]
 pub(super) unsafe fn peak<S: Simd>(rounds: usize) -> usize {
-    // Enough to hide an instruction's latency, few enough for the registers: half as many again as a
-    // depthwise kernel holds beside its weights.
-    // SAFETY: the caller's contract.
+    // Enough to hide an instruction's latency, but few enough for the registers: half as many again
+    // as the outputs that a depthwise kernel holds. SAFETY: the caller's contract.
     unsafe {
         match S::DW {
             8.. => chains::<S, 12>(rounds),
@@ -25,7 +24,7 @@ pub(super) unsafe fn peak<S: Simd>(rounds: usize) -> usize {
 
 #[inline(always)]
 unsafe fn chains<S: Simd, const N: usize>(rounds: usize) -> usize {
-    // Opaque and different, so that nothing is computed beforehand or once for all.
+    // Opaque and different, so that nothing is computed in advance or shared.
     let starts: [f32; N] = black_box(std::array::from_fn(|i| i as f32));
     let (factor, term) = black_box((0.5, 1.0));
     // SAFETY: the caller's contract; the array holds a vector.

@@ -7,10 +7,10 @@ use super::super::simd::{LANES, Simd, math};
 pub(in super::super) struct Softmax {
     /// The first value.
     pub(in super::super) values: *mut f32,
-    /// Floats from a row to the next: whole vectors, of which the rest of a row is set to values of no
-    /// meaning.
+    /// Floats from a row to the next: whole vectors. What follows a row's values in its last vector
+    /// is overwritten with meaningless values.
     pub(in super::super) row: usize,
-    /// Values of a row; not 0.
+    /// Values in a row; not 0.
     pub(in super::super) len: usize,
     /// Rows.
     pub(in super::super) rows: usize,

@@ -1,4 +1,4 @@
-//! The tables, and which of them this machine runs.
+//! The tables, and which of them this machine can run.
 
 use super::super::CpuError;
 use super::super::simd::portable::Portable;
@@ -32,10 +32,10 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// All, the fastest first.
+    /// All of them, fastest first.
     const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
 
-    /// The word for it in `EFFNET_ISA` and in reports.
+    /// Its name in `EFFNET_ISA` and in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,20 +46,20 @@ impl Isa {
         }
     }
 
-    /// Rows and columns of the largest tile of sums (`mr`, `nr`) that its kernels of floats keep in
-    /// registers; `None` where this machine does not run it.
+    /// Rows and columns (`mr`, `nr`) of the largest tile of sums that its float kernels keep in
+    /// registers; `None` if this machine does not run it.
     #[must_use]
     pub fn tile(self) -> Option<(usize, usize)> {
         let tiles = KernelTable::of(self)?.tiles;
         Some((tiles.len(), tiles[0].len() * LANES))
     }
 
-    /// Those that this machine runs, the fastest first.
+    /// Those that this machine runs, fastest first.
     pub fn available() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|&isa| KernelTable::of(isa).is_some())
     }
 
-    /// The one that the environment variable `EFFNET_ISA` asks for; without it, the fastest.
+    /// The one that the environment variable `EFFNET_ISA` names; without it, the fastest.
     ///
     /// # Errors
     ///
@@ -77,16 +77,16 @@ impl Isa {
 
 /// The kernels of one instruction set.
 ///
-/// The pointers are `unsafe fn`s with the contracts of the functions that they are made from; that
-/// the machine has the instruction set is checked once, by [`KernelTable::of`].
+/// The pointers are `unsafe fn`s with the contracts of the functions that they are made from.
+/// [`KernelTable::of`] checks once that the machine has the instruction set.
 #[derive(Debug)]
 pub(in super::super) struct KernelTable {
-    /// What `docs/cpu-engine.md` calls the set.
+    /// The set's name in `docs/cpu-engine.md`.
     #[cfg(test)]
     name: &'static str,
     /// `tiles[m - 1][n - 1]` computes `m` rows of `n` vectors.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],
-    /// Whether a tile's results leave registers to compute any activation in.
+    /// Whether a tile's results leave enough registers to compute any activation.
     spare: bool,
     pub(in super::super) apply_epilogue: unsafe fn(&ApplyEpilogue),
     pub(in super::super) scale: unsafe fn(&Scale),
@@ -97,7 +97,7 @@ pub(in super::super) struct KernelTable {
     pub(in super::super) softmax: unsafe fn(&Softmax),
     pub(in super::super) input_transform: unsafe fn(&InputTransform),
     pub(in super::super) output_transform: unsafe fn(&OutputTransform),
-    /// Sums in registers; the operations done.
+    /// Sums in registers; returns the number of operations.
     pub(in super::super) peak: unsafe fn(usize) -> usize,
     /// Kernel sides 3, 5, 7, 9, 11 at strides 1 and 2.
     depthwise: [[unsafe fn(&DepthwiseRow<'_>); 2]; 5],
@@ -123,7 +123,7 @@ impl KernelTable {
         }
     }
 
-    /// The kernels of bfloat16 pairs that go with those of `isa`, if this machine runs any.
+    /// The bfloat16 pair kernels that go with those of `isa`, if this machine runs any.
     pub(in super::super) fn pairs(isa: Isa) -> Option<&'static PairKernelTable> {
         match isa {
             #[cfg(target_arch = "x86_64")]
@@ -139,14 +139,14 @@ impl KernelTable {
         }
     }
 
-    /// Whether `act` is left to `apply_epilogue`, which has all registers for it, rather than to tiles, whose
-    /// results would leave it too few.
+    /// Whether `act` is left to `apply_epilogue`, which has all registers for it. In a tile the
+    /// results would leave too few.
     pub(in super::super) fn acts_after(&self, act: Option<Activation>) -> bool {
         use Activation::{Gelu, Mish, Sigmoid, Silu};
         !self.spare && matches!(act, Some(Silu | Sigmoid | Mish | Gelu))
     }
 
-    /// The kernel of a depthwise convolution's row; none for a side or stride without one.
+    /// The kernel of a depthwise convolution's row; `None` for a side or stride without one.
     pub(in super::super) fn depthwise(
         &self,
         side: usize,
@@ -157,8 +157,8 @@ impl KernelTable {
     }
 }
 
-/// `$S` is the vector of most kernels, `$Narrow` that of those which keep so many values that they would
-/// not fit the registers otherwise.
+/// `$S` is the vector of most kernels. `$Narrow` is the vector of kernels whose many values would
+/// otherwise not fit in the registers.
 macro_rules! kernels {
     ($name:literal, $module:ident, $S:ty, $Narrow:ty, [$($m:literal)*], $n:tt $(, #[$attr:meta])?) => {
         mod $module {
@@ -340,7 +340,7 @@ amx_kernels!(
 
 #[cfg(test)]
 impl PairKernelTable {
-    /// Those of AMX on an emulated unit.
+    /// The kernels of AMX on an emulated unit.
     pub(in super::super) fn emulated_amx() -> &'static Self {
         &emulated_amx::KERNELS
     }
@@ -350,7 +350,7 @@ impl PairKernelTable {
 mod tests {
     use super::*;
 
-    /// The tiles of the sets that this machine has are those that the document lists.
+    /// For the sets that this machine has, the tiles are those that the document lists.
     #[test]
     fn the_document_lists_these_tiles() {
         let document = include_str!("../../../../docs/cpu-engine.md");

@@ -1,13 +1,13 @@
-//! A tile of a matrix product: the inner loop of every convolution but the depthwise ones.
+//! A tile of a matrix product: the inner loop of every convolution except depthwise ones.
 
 use super::super::simd::{Dot, LANES, Simd};
 use super::epilogue::{Epilogue, finish};
 
 /// `bias[n] + sum over k of a[m][k] * b[k][n]` for the rows `m` and columns `n` of one tile.
 ///
-/// `k` runs through segments of equal length, contiguous in `a`: one for a pointwise convolution, one
-/// for each kernel position of a dense one. Where `a` and `b` are bfloat16 pairs, all of this counts in
-/// pairs.
+/// `k` runs through segments of equal length, contiguous in `a`: one for a pointwise convolution,
+/// one for each kernel position of a dense one. If `a` and `b` are bfloat16 pairs, everything here
+/// counts in pairs.
 #[derive(Debug)]
 pub(in super::super) struct Tile<'a> {
     /// The first row of the input.
@@ -20,15 +20,15 @@ pub(in super::super) struct Tile<'a> {
     pub(in super::super) run: usize,
     /// The packed panel: `[segments * run][columns]`.
     pub(in super::super) b: *const f32,
-    /// One value a column.
+    /// One value per column.
     pub(in super::super) bias: *const f32,
-    /// Weights that will be read soon: a cache line of them is asked for with each `k`. Need not be a
+    /// Weights that will be read soon: each `k` prefetches a cache line of them. Need not be a
     /// valid address.
     pub(in super::super) ahead: *const f32,
     pub(in super::super) out: Epilogue,
 }
 
-/// Vectors of weights that the product with a single row asks for in advance: 4.5 KiB.
+/// Vectors of weights that the product with a single row prefetches: 4.5 KiB.
 const AHEAD: usize = 72;
 
 /// Computes `MR` rows of `NR` vectors of columns.
@@ -46,7 +46,8 @@ pub(super) unsafe fn tile<D: Dot, const MR: usize, const NR: usize>(t: &Tile<'_>
             let bias = D::S::load(t.bias.add(n * LANES));
             for (m, row) in acc.iter_mut().enumerate() {
                 row[n] = bias;
-                // Large maps are not in the caches, and nothing else foresees where they go.
+                // Large maps are not in the caches, and the hardware does not predict where they
+                // are written.
                 D::S::prefetch(t.out.c.add(m * t.out.row + n * t.out.vec));
             }
         }
@@ -66,7 +67,7 @@ pub(super) unsafe fn tile<D: Dot, const MR: usize, const NR: usize>(t: &Tile<'_>
                 }
                 b = b.add(NR * LANES);
                 if MR == 1 {
-                    // Each weight is used once: nothing else hides the way from memory.
+                    // Each weight is used once, so nothing else hides the latency of memory.
                     for n in 0..NR {
                         D::S::prefetch(b.wrapping_add((AHEAD + n) * LANES));
                     }

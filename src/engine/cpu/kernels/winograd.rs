@@ -1,5 +1,5 @@
-//! The transforms of Winograd's F(4x4, 3x3): a 3x3 convolution of stride 1 becomes, for every 4x4
-//! outputs, 36 products instead of 144 (<https://arxiv.org/abs/1509.09308>).
+//! The transforms of Winograd's F(4x4, 3x3): a 3x3 convolution of stride 1 takes 36 products
+//! instead of 144 for every 4x4 outputs (<https://arxiv.org/abs/1509.09308>).
 
 use super::super::simd::math::{self, Act};
 use super::super::simd::{LANES, Simd};
@@ -20,7 +20,7 @@ pub(in super::super) struct InputTransform {
     pub(in super::super) from: *const f32,
     /// Floats from a row of pixels to the next.
     pub(in super::super) row: usize,
-    /// Floats of a pixel, of both sides: whole vectors.
+    /// Floats of a pixel, in the input and the output: whole vectors.
     pub(in super::super) pixel: usize,
     /// Windows.
     pub(in super::super) tiles: usize,
@@ -30,7 +30,7 @@ pub(in super::super) struct InputTransform {
     pub(in super::super) plane: usize,
 }
 
-/// One side of a window's transform.
+/// A window's transform along one side.
 #[inline(always)]
 unsafe fn inputs<S: Simd>(d: [S::V; INPUTS]) -> [S::V; INPUTS] {
     // SAFETY: the caller guarantees S's instruction set.
@@ -88,17 +88,17 @@ pub(in super::super) struct OutputTransform {
     pub(in super::super) plane: usize,
     /// Vectors of a window's point.
     pub(in super::super) vecs: usize,
-    /// One value a column.
+    /// One value per column.
     pub(in super::super) bias: *const f32,
     /// Outputs in a row of the map; the last window may reach beyond.
     pub(in super::super) width: usize,
     /// Rows of the map to write, 1 to 4.
     pub(in super::super) height: usize,
-    /// Where they go: a row for each output, those of a row of the map one after the other.
+    /// Where the outputs go: one row per output, in the order of the map's rows.
     pub(in super::super) out: Epilogue,
 }
 
-/// One side of the transform of a window's products.
+/// The transform of a window's products along one side.
 #[inline(always)]
 unsafe fn outputs<S: Simd>(m: [S::V; INPUTS]) -> [S::V; OUTPUTS] {
     // SAFETY: the caller guarantees S's instruction set.

@@ -1,22 +1,23 @@
-//! Which fused layers one layer of this engine computes together.
+//! Which fused layers this engine computes together as one layer.
 
 use crate::arch::Value;
 use crate::engine::fuse::{Conv, Fused, Kind, Layer};
 
-/// Fused layers that run as one, named by what the others join.
+/// Fused layers that run as one. `layer` is the one that the others join.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Joint<'f> {
     pub(super) layer: &'f Layer,
-    /// The part of the network, counted.
+    /// The number of its part of the network.
     pub(super) part: usize,
-    /// What a depthwise convolution slides over while it is made: the stem or an expansion.
+    /// What a depthwise convolution slides over while it is being computed: the stem or an
+    /// expansion.
     pub(super) source: Option<&'f Layer>,
-    /// The squeeze-excitation that reads the map: its sums are taken while the map is written. It runs
-    /// as the next joint.
+    /// The squeeze-excitation that reads the map. Its sums are taken while the map is written; it
+    /// runs as the next joint.
     pub(super) squeezed: Option<&'f Layer>,
-    /// The projection of a dense convolution, which reads what never reaches memory.
+    /// The projection of a dense convolution; what it reads never reaches memory.
     pub(super) project: Option<&'f Layer>,
-    /// The norm of what the convolution writes, which works in place.
+    /// The norm of what the convolution writes; it works in place.
     pub(super) norm: Option<&'f Layer>,
     /// Whether the means of the map are taken while it is written.
     pub(super) pooled: bool,
@@ -43,7 +44,7 @@ impl<'f> Joint<'f> {
         })
     }
 
-    /// All that it reads.
+    /// Everything that it reads.
     pub(super) fn reads(&self) -> impl Iterator<Item = Value> + use<'f> {
         let own = if self.source.is_some() { &[][..] } else { &self.layer.src };
         let gate = match &self.layer.kind {
@@ -76,7 +77,7 @@ pub(super) fn join(fused: &Fused) -> Vec<Joint<'_>> {
                 norm: None,
                 pooled: false,
             };
-            // The last layer, where this one reads it.
+            // The last joint, if this layer reads its output.
             let src = layer.src[0];
             let last = joints.pop_if(|last| last.dst() == src);
             let alone = readers[src.index()] == 1;
@@ -108,7 +109,7 @@ pub(super) fn join(fused: &Fused) -> Vec<Joint<'_>> {
     joints
 }
 
-/// Whether `last` gives a depthwise convolution its rows: the stem, or an expansion with the same
+/// Whether `last` supplies a depthwise convolution's rows: the stem, or an expansion with the same
 /// activation and the same experts in the same block.
 fn gives_rows(last: &Joint<'_>, part: usize, conv: &Conv) -> bool {
     let Kind::Conv(source) = &last.layer.kind else { return false };
@@ -122,7 +123,7 @@ fn gives_rows(last: &Joint<'_>, part: usize, conv: &Conv) -> bool {
     conv.is_depthwise() && conv.gate.is_none() && plain && free && (is_stem || expands)
 }
 
-/// Whether a convolution is the projection of the dense one in `last`, without anything between.
+/// Whether a convolution is the projection of the dense one in `last`, with nothing between them.
 fn projects(last: &Joint<'_>, part: usize, conv: &Conv) -> bool {
     let Kind::Conv(dense) = &last.layer.kind else { return false };
     let is_dense = !dense.is_depthwise() && !dense.is_pointwise();

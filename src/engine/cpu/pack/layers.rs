@@ -15,10 +15,10 @@ use super::{Packing, cannot_pack};
 use crate::arch::{self, Activation, AntiAlias, PadType};
 use crate::engine::fuse::{Conv, Folded, Kind, Weights};
 
-/// Below this many input channels, transforming costs more than the products that it saves.
+/// With fewer input channels, transforming costs more than the products that it saves.
 const WINOGRAD_CHS: usize = 16;
 
-/// What reads and what is written.
+/// Where a layer reads, and where it writes.
 type Path = (Slot, Slot);
 
 impl Packing<'_> {
@@ -26,7 +26,8 @@ impl Packing<'_> {
         Ok(weights.read(self.source)?)
     }
 
-    /// A matrix of pairs where they are asked for and an input has a partner, or else of floats.
+    /// A matrix of pairs, if these are asked for and the number of inputs is even; otherwise of
+    /// floats.
     fn matrix(
         &self,
         (n, k): (usize, usize),
@@ -46,7 +47,8 @@ impl Packing<'_> {
         Ok(self.matrix((n, k), |n, i| folded.at(0, k, n, i), &folded.shift))
     }
 
-    /// A dense layer in floats whatever is asked for: for a few vectors, whose weights are read once.
+    /// A dense layer in floats, even if pairs are asked for: it takes a few vectors, so its weights
+    /// are read only once.
     pub(super) fn float_dense(&self, weights: &Weights) -> Result<Matrix, CpuError> {
         let folded = self.read(weights)?;
         let (n, k) = sides(&folded);
@@ -74,7 +76,7 @@ impl Packing<'_> {
         Ok(self.matrix((n, k), |n, i| folded.at(0, k, n, i), &folded.shift))
     }
 
-    /// A pointwise convolution whose weights are an image's own: they go to the experts.
+    /// A pointwise convolution with an image's own weights: they go to the experts.
     fn mixed(&mut self, conv: &Conv) -> Result<(Matrix, usize), CpuError> {
         let folded = self.read(&conv.weights)?;
         let &[arch::Conv { in_chs: k, out_chs: n, .. }] = &conv.convs[..] else {
@@ -96,7 +98,7 @@ impl Packing<'_> {
         self.experts.as_mut().map_or(0, |(_, experts)| experts.append(expert, weights))
     }
 
-    /// A pointwise convolution, and where its weights are among an image's own.
+    /// A pointwise convolution, and where its weights are among the image's own, if they are.
     fn expansion(&mut self, conv: &Conv) -> Result<(Matrix, Option<usize>), CpuError> {
         match conv.mix {
             Some(_) => self.mixed(conv).map(|(matrix, at)| (matrix, Some(at))),
@@ -124,8 +126,8 @@ impl Packing<'_> {
         Ok(())
     }
 
-    /// The images' dense convolution, which keep their planes: its weights are in the order c, ky, kx,
-    /// as they come.
+    /// The images' dense convolution. The images keep their planes, so the weights stay in the
+    /// order c, ky, kx.
     fn stem(&self, conv: &Conv) -> Result<Stem, CpuError> {
         let folded = self.read(&conv.weights)?;
         let (n, k) = sides(&folded);
@@ -134,7 +136,7 @@ impl Packing<'_> {
         Ok(Stem { conv: conv.convs[0], pad, matrix, act: conv.act })
     }
 
-    /// A dense convolution, or one in groups; then its projection, if any.
+    /// A dense convolution, or one in groups; then its projection, if it has one.
     pub(super) fn convolution(
         &mut self,
         joint: &Joint<'_>,
@@ -168,7 +170,7 @@ impl Packing<'_> {
             let joined = (1..groups).find(whole).unwrap_or(groups);
             let (columns, own_columns) = (out_chs / groups * joined, out_chs / groups);
             let (chs, rows) = (inputs * joined, inputs * joined * k * k);
-            // The few channels of groups do not come in whole rows of pairs.
+            // A group's few channels do not make whole rows of pairs.
             let pairs = joined == groups && chs.is_multiple_of(2);
             let matrix = |first: usize| {
                 let weight = |n: usize, i: usize| {
@@ -219,7 +221,8 @@ impl Packing<'_> {
         Winograd { points: matrix, bias }
     }
 
-    /// A depthwise convolution, or several of different kernels side by side, and what gives its rows.
+    /// A depthwise convolution, or several with different kernels side by side, and the source of
+    /// its rows.
     pub(super) fn depthwise(
         &mut self,
         joint: &Joint<'_>,
@@ -231,8 +234,8 @@ impl Packing<'_> {
         let (mut sides, mut pad) = (vec![0; chs.div_ceil(LANES)], Pad::Conv(self.fused.pad_type));
         let mut first = 0;
         for own in &conv.convs {
-            // A vector with channels of several kernels has the largest. A 2x2 kernel lies at the
-            // beginning of a 3x3 one, as its only zeros, `SAME` padding's, are at the end.
+            // A vector whose channels have several kernels takes the largest. A 2x2 kernel lies at
+            // the beginning of a 3x3 one, because `SAME` pads it only at the end.
             if own.kernel_size.is_multiple_of(2) {
                 if (own.kernel_size, own.stride, conv.convs.len()) != (2, 1, 1) {
                     return cannot_pack("a depthwise kernel of an even side", path);
@@ -284,7 +287,7 @@ impl Packing<'_> {
         Ok(())
     }
 
-    /// A depthwise convolution of zeros, with kernels of these sides, one a vector of channels.
+    /// A depthwise convolution of zeros, with kernels of these sides, one per vector of channels.
     fn depthwise_kernels(
         &self,
         chs: usize,
@@ -319,7 +322,7 @@ impl Packing<'_> {
         })
     }
 
-    /// A norm that no convolution can take in, as a depthwise convolution.
+    /// A norm that cannot be folded into a convolution, as a depthwise convolution.
     pub(super) fn scale_and_shift(
         &mut self,
         weights: &Weights,
@@ -376,7 +379,7 @@ impl Packing<'_> {
         Ok(Some(Matrix::new(self.kernels, (n, k), weight, &vec![0.0; n])))
     }
 
-    /// What a squeeze-excitation does behind its reduction.
+    /// What a squeeze-excitation does after its reduction.
     pub(super) fn squeeze_excite(
         &mut self,
         reduce: &Weights,
@@ -411,7 +414,7 @@ impl Packing<'_> {
         Ok(())
     }
 
-    /// One value a channel, padded to whole vectors.
+    /// One value per channel, padded to whole vectors.
     pub(super) fn vector(&self, n: usize, name: &str) -> Result<AlignedBuf, CpuError> {
         let mut vector = AlignedBuf::zeros(padded(n));
         vector.as_mut_slice()[..n].copy_from_slice(&self.source.get(name, &[n])?);
@@ -419,15 +422,15 @@ impl Packing<'_> {
     }
 }
 
-/// Output channels, and weights of each.
+/// The number of output channels, and of each one's weights.
 fn sides(folded: &Folded) -> (usize, usize) {
     let n = folded.shift.len();
     (n, folded.weights[0].len() / n.max(1))
 }
 
 impl Folded {
-    /// Weight `i` of output channel `n` in the first tensor from `first` on, with `k` weights a
-    /// channel; with the channel's scale.
+    /// Weight `i` of output channel `n` in the first tensor from `first` on, which has `k` weights
+    /// per channel; multiplied by the channel's scale.
     fn at(&self, first: usize, k: usize, n: usize, i: usize) -> f32 {
         (f64::from(self.weights[0][first + n * k + i]) * self.scale[n]) as f32
     }

@@ -1,4 +1,4 @@
-//! Convolutions whose kernels are mixed for each image from several experts'.
+//! Convolutions whose kernels are mixed for each image from those of several experts.
 
 use super::super::layer::{ExpertMix, Layer};
 use super::super::matrix::Matrix;
@@ -15,14 +15,14 @@ impl Experts {
         Self { weights: vec![Vec::new(); num_experts] }
     }
 
-    /// Appends a convolution's weights of expert `expert`; where they are.
+    /// Appends expert `expert`'s weights of a convolution; returns where they are.
     pub(super) fn append(&mut self, expert: usize, weights: &AlignedBuf) -> usize {
         let at = self.weights[expert].len();
         self.weights[expert].extend_from_slice(weights.as_slice());
         at
     }
 
-    /// Gives them to the layer that mixes them.
+    /// Moves them into the layer that mixes them.
     pub(super) fn pack_into(self, layer: &mut Layer) {
         let pack = |weights: Vec<f32>| {
             let mut floats = AlignedBuf::zeros(weights.len());
@@ -35,7 +35,7 @@ impl Experts {
     }
 }
 
-/// The layer that mixes experts who are still to come.
+/// The layer that mixes the experts, which are added later.
 pub(super) fn without_experts(routing: Matrix) -> Layer {
     Layer::ExpertMix(ExpertMix { routing, experts: Vec::new() })
 }

@@ -1,4 +1,4 @@
-//! From fused layers to this engine's: what runs as one, where maps are, weights in panels.
+//! From fused layers to this engine's: which run as one, where maps are, and weights in panels.
 
 mod join;
 mod layers;
@@ -19,19 +19,19 @@ use join::{Joint, join};
 use mix::Experts;
 use slots::Slots;
 
-/// The layers of a network, and after how many of them its maps are complete.
+/// The layers of a network, and the number of layers after which each map is complete.
 #[derive(Debug)]
 pub(super) struct Packed {
     pub(super) layers: Vec<Layer>,
-    /// Of each tap that is a map, in the order of computation.
+    /// For each tap that is a map, in the order of computation.
     pub(super) maps: Vec<(String, usize)>,
 }
 
-/// Packs `fused`, for products of bfloat16 pairs if their kernels are given.
+/// Packs `fused`; for products of bfloat16 pairs, if kernels for them are given.
 ///
 /// # Errors
 ///
-/// A part without kernels, or a tensor that `source` does not give.
+/// A part without kernels, or a tensor that `source` does not provide.
 pub(super) fn pack(
     fused: &Fused,
     source: &dyn TensorSource,
@@ -49,7 +49,7 @@ pub(super) fn pack(
         experts: None,
         layers: Vec::new(),
     };
-    // After how many layers each value is there.
+    // The number of layers after which each value exists.
     let mut ends = vec![(Value::IMAGES, 0)];
     let mut input = Value::IMAGES;
     for joints in joints.chunk_by(|a, b| a.part == b.part) {
@@ -92,7 +92,7 @@ struct Packing<'a> {
     kernels: &'static KernelTable,
     pairs: Option<&'static PairKernelTable>,
     vectors: &'a HashSet<Value>,
-    /// Of the block that is being packed, where its kernels are mixed.
+    /// Those of the block that is being packed, if its kernels are mixed.
     experts: Option<(usize, Experts)>,
     layers: Vec<Layer>,
 }
@@ -106,7 +106,7 @@ impl Packing<'_> {
         !self.vectors.contains(&joint.dst())
     }
 
-    /// Packs `joint`, which `rest` follow in its block.
+    /// Packs `joint`; `rest` follow it in its block.
     fn joint(
         &mut self,
         joint: &Joint<'_>,
@@ -140,7 +140,7 @@ impl Packing<'_> {
                     _ => None,
                 });
                 let own = match norm {
-                    // The sums for a squeeze-excitation are of what is normed.
+                    // A squeeze-excitation sums the normed map.
                     Some(_) => &Joint { squeezed: None, ..*joint },
                     None => joint,
                 };

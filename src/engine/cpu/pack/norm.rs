@@ -8,8 +8,8 @@ use super::{Packing, cannot_pack};
 use crate::engine::fuse::{self, Statistics};
 
 impl Packing<'_> {
-    /// The norm of what is at `src`, with the reduction of the squeeze-excitation that reads the joint's
-    /// map.
+    /// The norm of the map at `src`, with the reduction of the squeeze-excitation that reads the
+    /// joint's map.
     pub(super) fn norm(
         &mut self,
         joint: &Joint<'_>,

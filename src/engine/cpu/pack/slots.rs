@@ -13,8 +13,8 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// For the joints of a block that reads `input`. Its last map is its output; two that are needed at
-    /// once never share memory.
+    /// For the joints of a block that reads `input`. Its last map is its output. Two maps that are
+    /// needed at the same time never share memory.
     pub(super) fn new(
         joints: &[Joint<'_>],
         input: Value,
@@ -27,7 +27,7 @@ impl Slots {
                 slots.extend(joint.layer.src.iter().copied().zip(each));
             }
         }
-        // From its writing to its last reading, both included.
+        // From when it is written to when it is last read, both included.
         let life = |at: usize| {
             let value = joints[at].dst();
             let end = joints.iter().rposition(|joint| joint.reads().any(|read| read == value));
@@ -39,7 +39,7 @@ impl Slots {
             let value = joint.dst();
             let slot = match (std::mem::replace(&mut is_last, false), slots.get(&value)) {
                 (true, _) => Slot::Next,
-                // An attention's.
+                // An attention layer's slot.
                 (false, Some(slot)) => *slot,
                 (false, None) => {
                     let (start, end) = life(at);

@@ -1,5 +1,5 @@
-//! A plan in the making: a function a layer, which cuts its work into tasks and says what memory they
-//! need.
+//! A plan being built: one function per kind of layer, which cuts its work into tasks and says what
+//! memory they need.
 
 use super::super::CpuError;
 use super::super::kernels::{KernelTable, OUTPUTS, POINTS};
@@ -16,24 +16,24 @@ use super::step::{Kind, Phase, REGIONS, Region, Step, Windows};
 use crate::arch::Conv;
 use crate::engine::fuse::Statistics;
 
-/// Tasks that the work of a step on one image is cut into, at least, where it is large enough.
+/// The least number of tasks that a step's work on one image is cut into, if it is large enough.
 pub(super) const TASKS: usize = 8;
-/// Floats that a task may use again and again: half of a second-level cache of 1 MiB.
+/// Floats that a task may use repeatedly: half of a second-level cache of 1 MiB.
 const BUDGET: usize = 128 * 1024;
-/// Floats of the map with which [`Phase::Together`] begins, at most.
+/// The largest map, in floats, with which [`Phase::Together`] begins.
 const JOINED: usize = 40 * 1024;
-/// Windows of a Winograd task, at least: its weights come from the second-level cache or beyond, and
-/// serve all of them.
+/// The least number of windows in a Winograd task: its weights come from the second-level cache or
+/// beyond, and all windows use them.
 const TILES: usize = 24;
 
-/// What the layers so far need, and left.
+/// What the layers so far need, and what they left.
 pub(super) struct PlanBuilder<'a> {
     kernels: &'a KernelTable,
-    /// Of the images.
+    /// The images' size.
     size: (usize, usize),
-    /// Floats of each region for an image, in each phase.
+    /// Floats of each region per image, in each phase.
     pub(super) sizes: [[usize; REGIONS]; 2],
-    /// Of the next step.
+    /// The next step's phase.
     pub(super) phase: Phase,
     /// Floats of a thread's scratch.
     pub(super) scratch: usize,
@@ -47,7 +47,7 @@ pub(super) struct PlanBuilder<'a> {
 }
 
 impl<'a> PlanBuilder<'a> {
-    /// A plan for images of `size`, without layers.
+    /// A plan without layers, for images of `size`.
     pub(super) fn new(kernels: &'a KernelTable, size: (usize, usize)) -> Self {
         Self {
             kernels,
@@ -100,7 +100,7 @@ impl<'a> PlanBuilder<'a> {
         };
         if chs > 0 {
             let (h, w) = (step.h.output, step.w.output);
-            // The head's means are for the steps after it, which take a group.
+            // The head's means are for the next steps, which take a group.
             let is_head = matches!(layer, Layer::Pointwise(l) if l.mean);
             let ends_block = layer.dst() == Some(Slot::Next) && !is_head;
             if self.phase == Phase::Few && ends_block && h * w * padded(chs) <= JOINED {
@@ -132,13 +132,13 @@ impl<'a> PlanBuilder<'a> {
         }
     }
 
-    /// Lets `region` have `floats` for an image, at least.
+    /// Gives `region` at least `floats` floats per image.
     fn grow(&mut self, region: Region, floats: usize) {
         let size = &mut self.sizes[self.phase as usize][region as usize];
         *size = (*size).max(floats);
     }
 
-    /// Lets a thread's scratch have `floats`, at least.
+    /// Gives a thread's scratch at least `floats` floats.
     fn scratch(&mut self, floats: usize) {
         self.scratch = self.scratch.max(floats);
     }
@@ -158,7 +158,7 @@ impl<'a> PlanBuilder<'a> {
         Ok((side(h)?, side(w)?))
     }
 
-    /// Has the tasks of `step` squeeze what they write.
+    /// Makes the tasks of `step` squeeze what they write.
     fn reduce(&mut self, step: &Step, reduce: &Matrix) {
         self.parts = step.chunks * step.blocks;
         self.grow(Region::Pool, self.parts * padded(reduce.n));
@@ -196,7 +196,7 @@ impl<'a> PlanBuilder<'a> {
         step.chunks = step.h.output.div_ceil(step.rows);
         step.kind = Kind::Windows(windows(l, step, rows_in));
         let mut floats = padded(rows_in * per_row) + step.rows * step.w.output * mid + points;
-        // Pairs of the rows, or later of what the projection reads.
+        // The rows as pairs, or later what the projection reads as pairs.
         let narrowed = match &l.kernel {
             ConvWeights::Direct(groups) if groups[0].pairs.is_some() => rows_in * per_row,
             _ => 0,
@@ -217,8 +217,8 @@ impl<'a> PlanBuilder<'a> {
     fn depthwise(&mut self, l: &Depthwise, step: &mut Step) -> Result<usize, CpuError> {
         let (k, chs) = (l.conv.kernel_size, l.conv.out_chs);
         let mut map = (step.h.input, step.w.input);
-        // Floats that the ring's rows are made in: their inputs as pairs and several rows at once, or the
-        // image's rows under one.
+        // Floats in which the ring's rows are computed: their inputs as pairs and several rows at
+        // once, or the image's rows under one row.
         let mut beside = 0;
         match &l.source {
             Source::Map => step.pixel.0 = padded(chs),
@@ -239,11 +239,12 @@ impl<'a> PlanBuilder<'a> {
         }
         (step.h, step.w) = self.slide(l.pad, l.conv, map)?;
         step.blocks = l.blocks();
-        // A power of two, for even shares; the smaller one, as rows between chunks are expanded twice.
+        // A power of two, for even shares, and the smaller one, because rows between chunks are
+        // expanded twice.
         let chunks = 1 << TASKS.div_ceil(step.blocks).ilog2();
         step.rows = step.h.output.div_ceil(chunks).max(k.min(step.h.output));
         step.chunks = step.h.output.div_ceil(step.rows);
-        // The ring, a row of zeros and sums.
+        // The ring, a row of zeros, and sums.
         let ring = ((k + 1) * step.w.padded + 1) * l.widest_block();
         self.scratch(ring + beside);
         if let Some(reduce) = &l.reduce {
@@ -252,7 +253,8 @@ impl<'a> PlanBuilder<'a> {
         Ok(chs)
     }
 
-    /// Cuts a map into tasks: its pixels, or its channels where it is small and each may be `alone`.
+    /// Cuts a map into tasks: by pixels, or by channels if it is small and each channel may be
+    /// `alone`.
     fn divide(&self, chs: usize, alone: bool, step: &mut Step) {
         step.pixel.0 = padded(chs);
         let pixels = step.h.input * step.w.input;
@@ -267,9 +269,9 @@ impl<'a> PlanBuilder<'a> {
     }
 
     fn norm(&mut self, l: &Norm, step: &mut Step) -> usize {
-        // What [`Layer::Moments`] has left is cut likewise.
+        // [`Layer::Moments`] cuts its map in the same way.
         self.divide(l.chs, matches!(l.statistics, Statistics::Groups(_)), step);
-        // Sums; a group's mean and factor for each of its channels; the channels' own moments.
+        // Sums; the group's mean and factor for each channel; the channels' own moments.
         self.scratch(5 * step.pixel.0);
         if let Some(reduce) = &l.reduce {
             self.reduce(step, reduce);
@@ -372,12 +374,13 @@ impl<'a> PlanBuilder<'a> {
     }
 }
 
-/// So many chunks, or one more: tasks that two threads share evenly, unless there is one chunk.
+/// The number of chunks, or one more, so that two threads share the tasks evenly; a single chunk
+/// stays one.
 fn even(chunks: usize) -> usize {
     if chunks == 1 { 1 } else { chunks.next_multiple_of(2) }
 }
 
-/// The windows of a convolution over the `rows_in` padded rows of a task.
+/// The windows of a convolution over a task's `rows_in` padded rows.
 fn windows(l: &Convolution, step: &Step, rows_in: usize) -> Windows {
     if l.src == Slot::Images {
         return in_planes(&l.conv, step.w.padded, rows_in);

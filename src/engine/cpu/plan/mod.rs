@@ -1,6 +1,7 @@
 //! A network's layers at one image size: sizes, memory, and how the work is cut into tasks.
 //!
-//! How work is cut into tasks does not depend on the number of threads, so neither do the results.
+//! The way work is cut into tasks does not depend on the number of threads, so neither do the
+//! results.
 
 mod builder;
 mod step;
@@ -16,7 +17,7 @@ use builder::{PlanBuilder, TASKS};
 pub(super) use step::{Kind, Map, Region, Step, Windows};
 use step::{Phase, REGIONS};
 
-/// Images that a pass over the layers takes together, at most.
+/// The most images that a pass over the layers takes together.
 const MAX_GROUP: usize = 8;
 
 /// Steps and memory for images of one size.
@@ -24,11 +25,11 @@ const MAX_GROUP: usize = 8;
 pub(super) struct Plan {
     pub(super) size: (usize, usize),
     pub(super) steps: Vec<Step>,
-    /// Steps of [`Phase::Few`], and the images that they take at a time, at most.
+    /// The number of steps of [`Phase::Few`], and the most images that they take at a time.
     few: (usize, usize),
-    /// Images that the arena has room for.
+    /// The number of images that the arena has room for.
     pub(super) group: usize,
-    /// Images that a pass of this size takes, at most.
+    /// The most images that a pass of this size takes.
     most: usize,
     /// Where each region starts, in floats.
     pub(super) offsets: [usize; REGIONS],
@@ -47,7 +48,8 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// Images whose maps do not fit the address space, or of which a layer leaves nothing.
+    /// Images whose maps do not fit in the address space, or of which nothing is left at some
+    /// layer.
     pub(super) fn new(
         packed: &Packed,
         kernels: &KernelTable,
@@ -83,7 +85,7 @@ impl Plan {
             sizes.swap(0, 1);
             few = 0;
         }
-        // An image's weights are as far from the next one's in both phases.
+        // An image's weights are at the same distance from the next image's in both phases.
         let mixed = sizes.map(|sizes| sizes[Region::Mixed as usize]).into_iter().max().unwrap_or(0);
         sizes.iter_mut().for_each(|sizes| sizes[Region::Mixed as usize] = mixed);
         let image = sizes[Phase::Together as usize].iter().sum::<usize>();
@@ -107,11 +109,11 @@ impl Plan {
         Ok(Self { size, steps, few, group, most, offsets, mixed, floats, scratch, maps })
     }
 
-    /// Steps that run one after the other, and the images of a group of `count` that they take at a
+    /// Ranges of steps to run in turn, and how many images of a group of `count` they take at a
     /// time.
     pub(super) fn phases(&self, count: usize) -> [(Range<usize>, usize); 2] {
         let (few, images) = self.few;
-        // Where all are few, nobody has to wait between the phases.
+        // If all images fit in the first phase, there is no need to separate the phases.
         let few = if count > images { few } else { 0 };
         [(0..few, images), (few..self.steps.len(), count)]
     }

@@ -1,4 +1,4 @@
-//! A step of a plan: which layer, from where to where, cut into which tasks.
+//! A step of a plan: which layer, from where to where, and cut into which tasks.
 
 use super::super::matrix::Matrix;
 use super::super::side::Side;
@@ -6,11 +6,11 @@ use super::super::side::Side;
 /// The regions of the arena.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Region {
-    /// Feature maps, which take turns.
+    /// Feature maps, alternating with the next region.
     Ping,
     /// Feature maps.
     Pong,
-    /// As these two, from the map on with which [`Phase::Together`] begins.
+    /// Like these two, from the map with which [`Phase::Together`] begins.
     Joined,
     /// [`Slot::Mid`].
     Mid,
@@ -20,14 +20,14 @@ pub(in super::super) enum Region {
     Key,
     /// [`Slot::Value`].
     Value,
-    /// Weights of each image's own.
+    /// Each image's own weights.
     Mixed,
     /// Parts of a squeeze-excitation's squeezed channels, `[image][task][channel]`; or, before a head,
     /// means `[image][channel]`.
     Pool,
     /// Gates, `[image][channel]`.
     Gate,
-    /// Of each part of an image's pixels, `[image][part][mean or squares][channel]`.
+    /// Moments of each part of an image's pixels, `[image][part][mean or squares][channel]`.
     Moments,
     /// What the classifier reads, `[image][channel]`.
     Means,
@@ -43,32 +43,33 @@ pub(in super::super) const REGIONS: usize = 13;
 /// How many images the steps of a plan take at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Phase {
-    /// While maps are large and weights few: no more than it takes to give each thread a task, so that
-    /// the caches keep an image's maps.
+    /// While maps are large and weights few: only as many as it takes to give each thread a task,
+    /// so that an image's maps stay in the caches.
     Few,
-    /// Then: a group, which shares the weights' way through the caches.
+    /// After that: a group, so that weights go through the caches once for all its images.
     Together,
 }
 
-/// What the steps of one kind of layer have beside what all have.
+/// What the steps of one kind of layer have in addition to what all have.
 #[derive(Debug)]
 pub(in super::super) enum Kind {
     /// Nothing.
     Plain,
-    /// Of a dense convolution.
+    /// For a dense convolution.
     Windows(Windows),
-    /// Of a depthwise convolution behind an expansion: rows that are expanded at once, before they are taken
-    /// one by one.
+    /// For a depthwise convolution after an expansion: how many rows are expanded at once, before
+    /// they are used one by one.
     Expanded { at_once: usize },
-    /// Of a depthwise convolution that slides over the stem's map: the stem's sizes and windows.
+    /// For a depthwise convolution that slides over the stem's map: the stem's sizes and windows.
     Stem { sides: (Side, Side), windows: Windows },
-    /// Of a pointwise convolution: whether a task multiplies the weights by the gate, rather than its inputs.
+    /// For a pointwise convolution: whether a task multiplies the weights, rather than its inputs,
+    /// by the gate.
     Pointwise { gates_weights: bool },
-    /// Of a squeeze-excitation: parts of an image that are read in [`Region::Pool`].
+    /// For a squeeze-excitation: how many parts of an image it reads in [`Region::Pool`].
     Parts(usize),
-    /// Of an attention: the products of queries by keys, and of their softmax by values.
+    /// For attention: the products of queries and keys, and of their softmax and values.
     Attention { by_key: Matrix, by_value: Matrix },
-    /// Of a dense layer: a task covers all images at once.
+    /// For a dense layer: a task covers all images at once.
     AllImages,
 }
 
@@ -88,19 +89,19 @@ pub(in super::super) struct Step {
     pub(in super::super) layer: usize,
     pub(in super::super) src: Region,
     pub(in super::super) dst: Region,
-    /// The block's input, where it is added.
+    /// The block's input, if it is added.
     pub(in super::super) residual: Region,
     pub(in super::super) h: Side,
     pub(in super::super) w: Side,
-    /// Floats of a pixel that is read, and of one that is written.
+    /// Floats of an input pixel, and of an output pixel.
     pub(in super::super) pixel: (usize, usize),
-    /// Rows of outputs (for pointwise layers: pixels) of a task.
+    /// Output rows of a task (for pointwise layers: pixels).
     pub(in super::super) rows: usize,
     /// Tasks along the rows.
     pub(in super::super) chunks: usize,
     /// Tasks along the channels.
     pub(in super::super) blocks: usize,
-    /// What only steps of its kind of layer have.
+    /// What only steps of its kind have.
     pub(in super::super) kind: Kind,
 }
 
@@ -114,7 +115,7 @@ impl Step {
 /// A feature map that is complete after some steps.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Map {
-    /// Steps after which it is there.
+    /// The number of steps after which it is complete.
     pub(in super::super) steps: usize,
     pub(in super::super) region: Region,
     pub(in super::super) chs: usize,

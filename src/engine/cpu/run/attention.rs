@@ -1,4 +1,4 @@
-//! Attention of several heads' queries to one key and one value.
+//! Attention of several heads' queries to one key and one value per position.
 
 use std::slice::from_raw_parts;
 
@@ -10,7 +10,7 @@ use super::super::plan::{Region, Step};
 use super::{Pass, Task};
 
 impl Pass<'_> {
-    /// One head's queries of some positions.
+    /// One head's queries at some positions.
     ///
     /// # Safety
     ///

@@ -26,7 +26,7 @@ impl Pass<'_> {
         let stride = layer.conv.stride;
         let first = task.chunk * step.rows;
         let rows = step.rows.min(step.h.output - first);
-        // The layout of the planned chunk, which the last one may not fill.
+        // The layout is that of the planned chunk, which the last one may not fill.
         let winograd = matches!(layer.kernel, ConvWeights::Winograd(_));
         let rows_of = |rows: usize| match winograd {
             true => rows.next_multiple_of(OUTPUTS) + 2,
@@ -88,7 +88,7 @@ impl Pass<'_> {
                         for &panel in &matrix.panels {
                             for y in 0..rows {
                                 let row = stride * y * step.w.padded * pixel;
-                                // A group's first column is its matrix' column 0.
+                                // A group's first column is column 0 of its matrix.
                                 let out = out.at(y * step.w.output, g * columns / LANES);
                                 let rows = Rows {
                                     segments: &windows.segments,
@@ -127,7 +127,8 @@ impl Pass<'_> {
     }
 }
 
-/// Copies a row of pixels, of so many floats each, between its zeros; without a row, zeros only.
+/// Copies a row of pixels, of `pixel` floats each, between its padding zeros; without a row, writes
+/// only zeros.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! Depthwise convolutions, behind an expansion or not, row by row through a ring of padded rows.
+//! Depthwise convolutions, after an expansion or not, row by row through a ring of padded rows.
 
 use std::ops::Range;
 use std::ptr::{null, null_mut};
@@ -32,7 +32,7 @@ impl Pass<'_> {
         // SAFETY: the plan gave the scratch room for the ring and a row of zeros, and the regions
         // room for whole maps; the ring's slots hold the last `side` rows.
         unsafe {
-            // Pixels are written before they are read; between them is padding.
+            // Pixels are written before they are read; the rest is padding.
             let inside = step.w.before * LANES;
             let pixels = step.w.input * LANES;
             scratch.write_bytes(0, inside);
@@ -49,7 +49,7 @@ impl Pass<'_> {
             sums.write_bytes(0, vecs * LANES);
             let out = Epilogue {
                 act: layer.act,
-                // The first sum is that of `vec`.
+                // The first sum belongs to `vec`.
                 pool: match layer.reduce {
                     Some(_) => sums.wrapping_sub(vec * LANES),
                     None => null_mut(),
@@ -102,7 +102,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Row `y` of `inputs`, which the task asks for one after the other: copied, expanded, or the stem's.
+    /// Row `y` of `inputs`, which the task requests in order: copied, expanded, or computed by the
+    /// stem.
     unsafe fn input_row(
         &self,
         layer: &Depthwise,
@@ -114,7 +115,7 @@ impl Pass<'_> {
         let plane = step.w.padded * LANES;
         let (vec, vecs) = layer.block(task.block);
         let width = step.w.input;
-        // Column 0 of a matrix is `vec` vectors before this block's first.
+        // Column 0 of a matrix lies `vec` vectors before this block's first column.
         let planes = |to: *mut f32, plane, act| {
             let out = Epilogue::new(to.wrapping_sub(vec * plane), LANES);
             Epilogue { act, vec: plane, ..out }
@@ -139,7 +140,7 @@ impl Pass<'_> {
                     self.expand((matrix, *mixed), step, task, rows, (out, scratch));
                 }
                 (Source::Expand(matrix, mixed), &Kind::Expanded { at_once }) => {
-                    // Several rows at once, and then one after the other to where padding goes between.
+                    // Several rows at once, then each copied to its place between padding.
                     let staged = at_once * width * LANES;
                     let row = (y - inputs.start) % at_once;
                     if row == 0 {
@@ -163,7 +164,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Expands `rows` by the matrix, or by weights among the image's own; the task began with row `first`.
+    /// Expands `rows` with the matrix, or with the image's own weights; the task began with row
+    /// `first`.
     unsafe fn expand(
         &self,
         (matrix, mixed): (&Matrix, Option<usize>),
@@ -191,7 +193,8 @@ impl Pass<'_> {
         }
     }
 
-    /// As [`input_row`](Self::input_row): the image's rows under it, padded, by the stem's weights.
+    /// Like [`input_row`](Self::input_row): the padded image rows under it, multiplied by the
+    /// stem's weights.
     unsafe fn stem_row(
         &self,
         stem: &Stem,

@@ -9,12 +9,12 @@ use crate::engine::{Data, Images};
 pub(in super::super) enum Input<'a> {
     /// Normalized, (images, C, H, W).
     Planes(*const f32),
-    /// Bytes, (images, H, W, C), and each channel's normalized values of them.
+    /// Bytes, (images, H, W, C), and for each channel the normalized value of every byte.
     Bytes(*const u8, &'a [[f32; 256]]),
 }
 
 impl<'a> Input<'a> {
-    /// `images` from the one of that number on.
+    /// `images`, starting with number `image`.
     pub(in super::super) fn new(images: Images<'a>, image: usize) -> Self {
         let at = image * images.shape()[1..].iter().product::<usize>();
         match images.data() {
@@ -23,7 +23,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Puts row `y` of channel `c` of `chs` of an image between its zeros; without a row, zeros only.
+    /// Puts row `y` of channel `c` (of `chs`) of an image between its padding zeros; without a row,
+    /// writes only zeros.
     ///
     /// # Safety
     ///

@@ -1,4 +1,4 @@
-//! Weights of an image's own, mixed from several experts'.
+//! An image's own weights, mixed from those of several experts.
 
 use std::slice::from_raw_parts_mut;
 

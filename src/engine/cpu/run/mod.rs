@@ -30,9 +30,9 @@ pub(super) struct Pass<'a> {
     pub(super) arena: *mut f32,
     /// Images of the plan's size.
     pub(super) input: Input<'a>,
-    /// Which of the group the first of the images is.
+    /// The first image's number in the group.
     pub(super) first: usize,
-    /// At most the images of the phase.
+    /// How many images; at most those of the phase.
     pub(super) images: usize,
 }
 
@@ -58,8 +58,9 @@ impl Pass<'_> {
     ///
     /// # Safety
     ///
-    /// The arena has the plan's regions and a scratch for every thread, the input `images` images;
-    /// each task runs once, after all tasks of earlier steps; no two threads share a number.
+    /// The arena has the plan's regions and a scratch for every thread, and the input has `images`
+    /// images; each task runs once, after all tasks of earlier steps; no two threads share a
+    /// number.
     pub(super) unsafe fn run(&self, thread: usize, step: usize, task: usize) {
         let step = &self.plan.steps[step];
         let task = Task {
@@ -102,26 +103,26 @@ impl Pass<'_> {
         unsafe { self.arena.add(self.plan.offsets[region as usize]) }
     }
 
-    /// The start of a map of one image, of so many floats.
+    /// The start of one image's map of `floats` floats.
     ///
     /// # Safety
     ///
     /// The region holds such a map of every image.
     pub(super) unsafe fn map(&self, region: Region, image: usize, floats: usize) -> *mut f32 {
-        // Those that a phase writes a few at a time wait there for the next.
+        // The first phase writes its images here a few at a time, for the next phase to read.
         let image = if region == Region::Joined { self.first + image } else { image };
         // SAFETY: the caller's contract.
         unsafe { self.region(region).add(image * floats) }
     }
 
-    /// The start of a step's input of one image, as a feature map.
+    /// The start of one image's input map of a step.
     unsafe fn src(&self, step: &Step, image: usize) -> *const f32 {
         let floats = step.h.input * step.w.input * step.pixel.0;
         // SAFETY: the plan made the region as large.
         unsafe { self.map(step.src, image, floats) }
     }
 
-    /// The start of a step's output of one image.
+    /// The start of one image's output of a step.
     unsafe fn dst(&self, step: &Step, image: usize) -> *mut f32 {
         let floats = step.h.output * step.w.output * step.pixel.1;
         // SAFETY: the plan made the region as large.
@@ -138,14 +139,14 @@ impl Pass<'_> {
         unsafe { self.map(step.residual, image, floats) }
     }
 
-    /// The weights from `at` on among an image's own.
+    /// An image's own weights, from `at` on.
     unsafe fn mixed(&self, image: usize, at: usize) -> *mut f32 {
         // SAFETY: the region holds every image's.
         unsafe { self.region(Region::Mixed).add(image * self.plan.mixed + at) }
     }
 
-    /// `rows` rows of `row` floats as `matrix` takes them, times a gate if there is one: where they are,
-    /// or made in `scratch`; and the words of a row.
+    /// `rows` rows of `row` floats as `matrix` takes them, times a gate if there is one. They stay
+    /// where they are or are written to `scratch`; also returns the words in a row.
     unsafe fn operand(
         &self,
         matrix: &Matrix,
@@ -169,8 +170,8 @@ impl Pass<'_> {
         (scratch, matrix.words(row))
     }
 
-    /// Multiplies rows by all columns of `matrix`: where the first is, floats to the next, how many;
-    /// where the first result goes, floats to the next.
+    /// Multiplies rows by all columns of `matrix`. Given are where the first row is, floats to the
+    /// next and how many; and where the first result goes and floats to the next.
     unsafe fn rows(
         &self,
         matrix: &Matrix,
@@ -184,7 +185,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Squeezes the sums that a task has of the channels from `first` on.
+    /// Squeezes a task's sums of the channels from `first` on.
     unsafe fn squeeze(
         &self,
         reduce: &Matrix,

@@ -1,4 +1,4 @@
-//! Norms by statistics of the map itself.
+//! Norms that take statistics of the map itself.
 
 use std::ops::Range;
 use std::ptr::{null, null_mut};
@@ -100,8 +100,8 @@ fn columns(step: &Step, block: usize) -> Range<usize> {
     vecs * block / step.blocks * LANES..vecs * (block + 1) / step.blocks * LANES
 }
 
-/// Joins the `moments` of an image's chunks: the mean of each of the channels `own` over all pixels, and
-/// the mean squared distance from it.
+/// Joins the `moments` of an image's chunks: for each channel in `own` the mean over all pixels,
+/// and the mean squared deviation from it.
 fn join(
     step: &Step,
     moments: &[f32],
@@ -131,8 +131,8 @@ fn join(
     }
 }
 
-/// The mean of each channel's group, and the channel's scale over the group's standard deviation; from
-/// the moments of the channels. Channels behind the groups are padding.
+/// From the channels' moments: the mean of each channel's group, and the channel's scale over the
+/// group's standard deviation. Channels after the groups are padding.
 fn of_groups(
     layer: &Norm,
     (groups, size): (Range<usize>, usize),

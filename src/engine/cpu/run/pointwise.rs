@@ -1,4 +1,4 @@
-//! Pointwise convolutions, squeeze-excitation, and heads behind a pooled map.
+//! Pointwise convolutions, squeeze-excitation, and heads after a pooled map.
 
 use std::ptr::null_mut;
 

@@ -7,7 +7,7 @@ use super::super::plan::Step;
 use super::super::simd::LANES;
 use super::Pass;
 
-/// What a chunk of rows needs to know.
+/// What the computation of a chunk of rows needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chunk {
     /// Rows of outputs.
@@ -16,7 +16,7 @@ pub(super) struct Chunk {
     pub(super) from: *const f32,
     /// Channels of the input.
     pub(super) chs: usize,
-    /// The first output: a row for each, those of a row of the map one after the other.
+    /// Where the outputs go: one row per output, in the order of the map's rows.
     pub(super) out: Epilogue,
     /// Room for the points of the inputs, then of a panel's outputs.
     pub(super) scratch: *mut f32,

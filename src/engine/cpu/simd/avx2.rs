@@ -54,7 +54,7 @@ impl Simd for Avx2 {
         // SAFETY: see the impl.
         unsafe { _mm256_fnmadd_ps(a, b, c) }
     }
-    // The instruction answers its second operand where either is NaN.
+    // The instruction returns its second operand if either is NaN.
     #[inline(always)]
     unsafe fn min(bound: __m256, v: __m256) -> __m256 {
         // SAFETY: see the impl.

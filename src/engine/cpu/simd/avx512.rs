@@ -5,8 +5,8 @@ use std::mem::transmute;
 
 use super::{Pairs, Simd};
 
-/// The bits of `2^(j / 32)` less `j << 18`: with the bits of a sum with 1.5 * 2^18, moved up by 18, they
-/// make the power of two whose exponent is in 32nds.
+/// The bits of `2^(j / 32)` minus `j << 18`. Added to the bits of a sum with 1.5 * 2^18, shifted
+/// left by 18, they give the power of two whose exponent is in 32nds.
 const POWERS: [u32; 32] = [
     0x3F80_0000,
     0x3F7E_CD87,
@@ -92,7 +92,7 @@ impl Simd for Avx512 {
         // SAFETY: see the impl.
         unsafe { _mm512_fnmadd_ps(a, b, c) }
     }
-    // The instruction answers its second operand where either is NaN.
+    // The instruction returns its second operand if either is NaN.
     #[inline(always)]
     unsafe fn min(bound: __m512, v: __m512) -> __m512 {
         // SAFETY: see the impl.

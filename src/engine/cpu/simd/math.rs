@@ -1,4 +1,4 @@
-//! Exponential and sigmoid on vectors, and the activations made of them.
+//! Exponential and sigmoid on vectors, and the activations built from them.
 
 use super::Simd;
 #[cfg(doc)]
@@ -8,8 +8,8 @@ use crate::arch::Activation;
 /// normal floats.
 const BOUND: f32 = 125.0;
 
-/// `2^(x * scale)`, the exponent clamped to ±125, within `(2 + |x * scale|) * 6e-8` of its value, as a
-/// product of two factors; of NaN the second is NaN.
+/// `2^(x * scale)`, with the exponent clamped to ±125, to a relative error of
+/// `(2 + |x * scale|) * 6e-8`, as a product of two factors; for NaN the second is NaN.
 ///
 /// # Safety
 ///
@@ -22,7 +22,7 @@ unsafe fn exp2<S: Simd>(x: S::V, scale: f32) -> (S::V, S::V) {
         let x = S::min(S::splat(bound), S::max(S::splat(-bound), x));
         let (scale, magic) = (S::splat(scale), S::splat(S::MAGIC));
         let z = S::fma(x, scale, magic);
-        // What the steps are too large by.
+        // By how much the steps are too large.
         let r = S::fnma(x, scale, S::sub(z, magic));
         let mut p = S::splat(S::EXP2[0]);
         for &c in &S::EXP2[1..] {
@@ -32,7 +32,7 @@ unsafe fn exp2<S: Simd>(x: S::V, scale: f32) -> (S::V, S::V) {
     }
 }
 
-/// `exp(x)` for `x` clamped to ±86, within `(2 + |x|) * 1e-7` of its value, relatively; NaN stays NaN.
+/// `exp(x)` for `x` clamped to ±86, to a relative error of `(2 + |x|) * 1e-7`; NaN stays NaN.
 ///
 /// # Safety
 ///
@@ -46,8 +46,8 @@ pub(in super::super) unsafe fn exp<S: Simd>(x: S::V) -> S::V {
     }
 }
 
-/// `1 + exp(-x)`, within `(5 + |x|) * 1e-7` of its value, relatively, for `x` from -86.6 on, below
-/// which it stays at 4.3e37; NaN stays NaN. The sigmoid is its reciprocal.
+/// `1 + exp(-x)`, to a relative error of `(5 + |x|) * 1e-7`, for `x` from -86.6 up, below which it
+/// stays at 4.3e37; NaN stays NaN. The sigmoid is its reciprocal.
 ///
 /// # Safety
 ///
@@ -109,8 +109,8 @@ act!(
     /// [`Activation::HardSwish`].
     HardSwish, |x, S| S::mul(x, HardSigmoid::apply::<S>(x)));
 act!(
-/// [`Activation::Mish`]: with `e = exp(x)`, `tanh(ln(1 + e))` is `(e² + 2e) / (e² + 2e + 2)`,
-/// which is 1 to the last bit from 20 on.
+/// [`Activation::Mish`]: with `e = exp(x)`, `tanh(ln(1 + e))` is `(e² + 2e) / (e² + 2e + 2)`, which
+/// is 1 to the last bit from 20 up.
 Mish, |x, S| {
     let e = exp::<S>(S::min(S::splat(20.0), x));
     let n = S::mul(e, S::add(e, S::splat(2.0)));
@@ -118,8 +118,9 @@ Mish, |x, S| {
 });
 
 act!(
-/// [`Activation::Gelu`], the exact one, within `2e-7 * (1 + |x|)`: `max(x, 0)` less `|x| / 2` times
-/// `erfc(|x| / sqrt(2))`, which is formula 7.1.26 of Abramowitz and Stegun, and nothing from 20 on.
+/// [`Activation::Gelu`], the exact one, within `2e-7 * (1 + |x|)`: `max(x, 0)` minus `|x| / 2`
+/// times `erfc(|x| / sqrt(2))`, which is formula 7.1.26 of Abramowitz and Stegun, and zero from 20
+/// up.
 Gelu, |x, S| {
     let size = S::min(S::splat(20.0), S::max(S::sub(S::splat(0.0), x), x));
     let z = S::mul(size, S::splat(std::f32::consts::FRAC_1_SQRT_2));

@@ -1,8 +1,8 @@
-//! Vectors of floats, one implementation an instruction set.
+//! Vectors of floats, one implementation per instruction set.
 //!
 //! Every kernel is written once over [`Simd`]; channels are padded to multiples of [`LANES`], so no
-//! kernel has a tail. Most kernels take vectors of that many floats, made of as many registers as it
-//! takes; those that keep more values than there are registers take narrower ones.
+//! kernel has a tail. Most kernels take vectors of that many floats, in as many registers as
+//! needed; kernels that keep more values than there are registers take narrower ones.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2;
@@ -20,11 +20,11 @@ use std::marker::PhantomData;
 /// The multiple that channel counts are padded to, and the floats of a whole vector.
 pub(crate) const LANES: usize = 16;
 
-/// Sums with it are whole eighths: 1.5 * 2^20. [`Simd::MAGIC`] of the sets that look powers of two up
-/// in [`POWERS`].
+/// Sums with it are whole eighths: 1.5 * 2^20. It is [`Simd::MAGIC`] for the sets that look up
+/// powers of two in [`POWERS`].
 const EIGHTHS: f32 = 1_572_864.0;
-/// The bits of `2^(j / 8)` less `j << 20`: with the bits of `t + EIGHTHS`, moved up by 20, they make the
-/// power of two whose exponent is `t` in eighths.
+/// The bits of `2^(j / 8)` minus `j << 20`. Added to the bits of `t + EIGHTHS`, shifted left by 20,
+/// they give the power of two whose exponent is `t` in eighths.
 const POWERS: [u32; 8] = [
     0x3F80_0000,
     0x3F7B_95C2,
@@ -35,7 +35,8 @@ const POWERS: [u32; 8] = [
     0x3F77_44FD,
     0x3F7A_C0C7,
 ];
-/// The interpolation of `2^-r` on ±1/16 at Chebyshev's points, within 4e-8: [`Simd::EXP2`] of the same.
+/// The interpolation of `2^-r` on ±1/16 at Chebyshev points, within 4e-8: [`Simd::EXP2`] for the
+/// same sets.
 const EXP2_SIXTEENTH: &[f32] = &[-0.055509318, 0.24026407, -std::f32::consts::LN_2, 1.0];
 
 /// Arithmetic on vectors.
@@ -49,7 +50,7 @@ pub(super) trait Simd: Copy + 'static {
     type V: Copy;
     /// How many: [`LANES`], or a power of two below.
     const FLOATS: usize;
-    /// Outputs that a depthwise kernel holds in registers, at most.
+    /// The most outputs that a depthwise kernel holds in registers.
     const DW: usize;
 
     unsafe fn splat(x: f32) -> Self::V;
@@ -67,14 +68,14 @@ pub(super) trait Simd: Copy + 'static {
     /// The larger of a bound and a value; a NaN value stays NaN.
     unsafe fn max(bound: Self::V, v: Self::V) -> Self::V;
     unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
-    /// What rounds to the steps of the exponent that [`power`](Self::power) knows, when it is added to
-    /// an exponent of at most ±126 and subtracted again.
+    /// Added to an exponent of at most ±126 and subtracted again, it rounds to the steps of the
+    /// exponent that [`power`](Self::power) knows.
     const MAGIC: f32;
     /// Coefficients, the highest first, of a polynomial for `2^-r`, where `r` is at most half a step.
     const EXP2: &'static [f32];
     /// `2^(z - MAGIC)` for a sum with [`MAGIC`](Self::MAGIC); any value for NaN.
     unsafe fn power(z: Self::V) -> Self::V;
-    /// Asks for the cache line of `p`, which need not be a valid address.
+    /// Prefetches the cache line of `p`, which need not be a valid address.
     unsafe fn prefetch(p: *const f32);
 }
 
@@ -84,8 +85,8 @@ pub(super) trait Simd: Copy + 'static {
 ///
 /// [`Simd`]'s.
 pub(super) trait Pairs: Simd {
-    /// `c + a.0 * b.0 + a.1 * b.1` in float32, the order and the number of roundings left open; denormal
-    /// numbers may count as zero.
+    /// `c + a.0 * b.0 + a.1 * b.1` in float32; the order and the number of roundings are
+    /// unspecified, and denormal numbers may count as zero.
     unsafe fn dot(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// Rounds 16 floats, halves to even, and stores them as 8 words.
     unsafe fn store_pairs(p: *mut f32, v: Self::V);

@@ -54,7 +54,7 @@ impl Simd for Neon {
         // SAFETY: see the impl.
         unsafe { vfmsq_f32(c, a, b) }
     }
-    // FMIN and FMAX answer NaN where either operand is NaN.
+    // FMIN and FMAX return NaN if either operand is NaN.
     #[inline(always)]
     unsafe fn min(bound: float32x4_t, v: float32x4_t) -> float32x4_t {
         // SAFETY: see the impl.

@@ -1,4 +1,4 @@
-//! The twin of every instruction set: plain Rust, which the others are tested against.
+//! The twin of every instruction set: plain Rust, against which the others are tested.
 
 use super::{EIGHTHS, EXP2_SIXTEENTH, LANES, POWERS, Pairs, Simd};
 
@@ -41,7 +41,7 @@ impl Simd for Portable {
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
         zip(a, b, |a, b| a * b)
     }
-    // `f32::mul_add` is a library call where the target has no such instruction.
+    // `f32::mul_add` is a library call if the target has no such instruction.
     #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         std::array::from_fn(|i| a[i] * b[i] + c[i])

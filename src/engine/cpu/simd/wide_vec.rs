@@ -79,7 +79,7 @@ impl<S: Simd> Simd for WideVec<S> {
         // SAFETY: see the impl.
         unsafe { [S::power(z[0]), S::power(z[1])] }
     }
-    // Whole vectors are as long as a cache line.
+    // A whole vector is as long as a cache line.
     #[inline(always)]
     unsafe fn prefetch(p: *const f32) {
         // SAFETY: see the impl.
