@@ -11,11 +11,11 @@ use serde_json::Value;
 
 /// Files that Pillow reads and this library refuses, with words of the error.
 const REFUSED: &[(&str, &str)] = &[
-    ("damaged_beyond.jpg", "coefficients beyond those of an encoder"),
-    ("damaged_beyond_alpha.webp", "corrupt (its coefficients leave 16 bits)"),
-    ("damaged_beyond_frame.webp", "corrupt (its coefficients leave 16 bits)"),
-    ("damaged_beyond_still.webp", "corrupt (its coefficients leave 16 bits)"),
-    ("damaged_beyond_table.jpg", "coefficients beyond those of an encoder"),
+    ("damaged_beyond.jpg", "coefficients larger than any encoder writes"),
+    ("damaged_beyond_alpha.webp", "corrupt (its coefficients exceed 16 bits)"),
+    ("damaged_beyond_frame.webp", "corrupt (its coefficients exceed 16 bits)"),
+    ("damaged_beyond_still.webp", "corrupt (its coefficients exceed 16 bits)"),
+    ("damaged_beyond_table.jpg", "coefficients larger than any encoder writes"),
     ("odd_jpeg_chroma_larger.jpg", "convert it"),
 ];
 

@@ -16,12 +16,12 @@ const REFUSED: &[(&str, &str)] = &[
     // Where libtiff goes on.
     ("damaged_coefficients_type.tiff", "values of type 13"),
     ("damaged_filled_up.tiff", "faults in its markers"),
-    ("damaged_huffman.tiff", "a table of Huffman codes is none"),
+    ("damaged_huffman.tiff", "an invalid Huffman table"),
     ("damaged_marker.tiff", "faults in its markers"),
     ("damaged_predictor_type.tiff", "values of type 13"),
     ("damaged_scan.tiff", "a bad scan"),
-    ("deflate_p0f32x1.tiff", "compressed, big-endian, signed or floating"),
-    ("deflate_p1s32x1.tiff", "compressed, big-endian, signed or floating"),
+    ("deflate_p0f32x1.tiff", "compressed big-endian samples that are signed or floats"),
+    ("deflate_p1s32x1.tiff", "compressed big-endian samples that are signed or floats"),
     ("jpeg_12_bits_37_29.tiff", "rows of odd length"),
     // Pillow's own, which libtiff reads with bad codes.
     ("fax_rlew_noise.tiff", "a bad fax code"),
@@ -32,7 +32,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("old_jpeg_parts_two_places.tiff", "tags of both strips and tiles"),
     ("overlapping_strips.tiff", "overlap"),
     ("planes_raw_p2u16x3.tiff", "in separate planes, uncompressed"),
-    ("predictor3_b.tiff", "compressed, big-endian, signed or floating"),
+    ("predictor3_b.tiff", "compressed big-endian samples that are signed or floats"),
     ("subsampled_raw_tag.tiff", "uncompressed YCbCr of subsampled chroma"),
 ];
 

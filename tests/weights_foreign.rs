@@ -278,8 +278,8 @@ fn every_recorded_model_is_recognised() {
     }
 }
 
-/// Networks whose users put one linear layer in the place of all that follows the features, or of which a
-/// library saved no classifier: what they compute, by both engines.
+/// Networks whose users put one linear layer in place of all that follows the features, or of which
+/// a library saved no classifier: what they compute, by both engines.
 #[test]
 fn changed_networks_compute_as_their_libraries() {
     for (library, count) in [("torchvision", 7), ("transformers", 3), ("keras", 9)] {

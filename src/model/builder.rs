@@ -154,7 +154,7 @@ impl ModelBuilder {
     }
 
     /// The mean that is subtracted from pixels of 0 to 1, in place of the model's: one value for all
-    /// channels, or one a channel.
+    /// channels, or one per channel.
     #[must_use]
     pub fn mean(mut self, mean: impl Into<Vec<f64>>) -> Self {
         self.preprocessing.mean = Some(mean.into());
@@ -162,7 +162,7 @@ impl ModelBuilder {
     }
 
     /// The standard deviation that divides what is left, in place of the model's: one value for all
-    /// channels, or one a channel.
+    /// channels, or one per channel.
     #[must_use]
     pub fn std(mut self, std: impl Into<Vec<f64>>) -> Self {
         self.preprocessing.std = Some(std.into());

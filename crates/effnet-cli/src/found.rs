@@ -31,7 +31,7 @@ pub(super) struct ImageArgs {
     images: Vec<OsString>,
 }
 
-/// Images, and what stands in the place of one, in the order of the arguments.
+/// Images, and what stands in place of one, in the order of the arguments.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) images: Vec<Image>,

@@ -24,10 +24,10 @@ pub(super) struct PreprocessingArgs {
     /// Filter of the resize: nearest, bilinear, bilinear-no-antialias, bicubic or lanczos
     #[arg(long, value_name = "FILTER")]
     interpolation: Option<Interpolation>,
-    /// Mean of pixels from 0 to 1: one value, or one a channel (0.485,0.456,0.406)
+    /// Mean of pixels from 0 to 1: one value, or one per channel (0.485,0.456,0.406)
     #[arg(long, value_name = "MEAN", num_args = 1..=4, value_delimiter = ',', value_parser = number, allow_negative_numbers = true)]
     mean: Option<Vec<f64>>,
-    /// Standard deviation of pixels from 0 to 1: one value, or one a channel
+    /// Standard deviation of pixels from 0 to 1: one value, or one per channel
     #[arg(long, value_name = "STD", num_args = 1..=4, value_delimiter = ',', value_parser = number)]
     std: Option<Vec<f64>>,
 }

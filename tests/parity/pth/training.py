@@ -193,7 +193,7 @@ def lightning_hyper_parameters():
     for name, module in (("omegaconf", Configured(cfg)), ("all", Configured({}, **more))):
         trainer.strategy.connect(module)
         trainer.save_checkpoint(OUT / f"lightning_{name}.ckpt", weights_only=True)
-    # A DictConfig in the place of Lightning's own dict.
+    # A DictConfig in place of Lightning's own dict.
     state = {f"net.{n}": v for n, v in Network().state_dict().items()}
     torch.save({"state_dict": state, "hyper_parameters": cfg, "hparams_type": omegaconf.DictConfig}, OUT / "omegaconf.ckpt")
 

@@ -356,7 +356,7 @@ fn labels_that_the_weights_file_has_are_taken() {
     assert_eq!(list[0]["predictions"][0]["label"], "class 967");
 }
 
-/// A PGM of 16 bits a sample, whose levels beyond 255 Pillow shows as white.
+/// A PGM of 16 bits per sample, whose levels beyond 255 Pillow shows as white.
 #[test]
 fn levels_that_become_white_are_told_of_once_an_image() {
     let folder = tempfile::tempdir().unwrap();
