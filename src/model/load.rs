@@ -1,4 +1,4 @@
-//! From a network and where its tensors are to an engine.
+//! From a network and the place of its tensors to an engine.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::engine::{
 };
 use crate::weights::{TensorSource, check, seeded};
 
-/// What runs a network, where, in which numbers and on how many threads.
+/// Which engine runs a network, on which device, with which dtype and how many threads.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Load {
     pub(super) engine: EngineChoice,
@@ -19,7 +19,7 @@ pub(super) struct Load {
     pub(super) threads: Option<usize>,
 }
 
-/// The engine that was asked for, and notes where it is not the one that a user would expect.
+/// The requested engine, with notes if it is not what a user would expect.
 pub(super) fn engine(
     source: &Source,
     network: &Network,
@@ -57,8 +57,8 @@ fn cpu_engine(source: &Source, network: &Network, load: Load) -> Result<Arc<dyn 
     })
 }
 
-/// Hands the source's tensors to `build`, with their names and shapes, after a comparison with those of
-/// `network`.
+/// Hands the source's tensors to `build`, with their names and shapes, after comparing them with
+/// the tensors of `network`.
 fn with_tensors<T>(
     source: &Source,
     network: &Network,
@@ -80,13 +80,13 @@ struct Target(candle_core::Device);
 
 #[cfg(feature = "candle")]
 impl Target {
-    /// The device that is meant, and a note where it is not the first that this program was built for.
+    /// The chosen device, and a note if it is not the first that this program was built for.
     fn open(choice: DeviceChoice) -> Result<(Self, Option<String>), Error> {
         use candle_core::Device as Candle;
         use candle_core::utils::{cuda_is_available, metal_is_available};
 
         let error = |reason: String| Error::Device { device: choice.to_string(), reason };
-        // Candle appends a backtrace where the environment asks for one.
+        // Candle appends a backtrace if the environment asks for one.
         let line =
             |e: &candle_core::Error| e.to_string().lines().next().unwrap_or_default().to_owned();
         let opened = match choice {
@@ -139,7 +139,7 @@ impl Target {
     }
 }
 
-/// Where a network runs: without Candle, on the CPU.
+/// Where a network runs: always on the CPU without Candle.
 #[cfg(not(feature = "candle"))]
 struct Target;
 

@@ -37,7 +37,7 @@ impl ModuleT for BatchNormAct2d {
         let xs = if train {
             self.bn.forward_train(xs)?
         } else {
-            // One multiplication and one addition an element, as PyTorch does it.
+            // One multiplication and one addition per element, as in PyTorch.
             let inv_std = (self.bn.running_var() + self.bn.eps())?.sqrt()?.recip()?;
             let (scale, bias) = match self.bn.weight_and_bias() {
                 Some((weight, bias)) => ((weight * inv_std)?, Some(bias)),

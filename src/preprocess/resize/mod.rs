@@ -44,9 +44,7 @@ impl FromStr for Interpolation {
             "bilinear-no-antialias" => return Ok(Self::BilinearNoAntialias),
             "bicubic" => return Ok(Self::Bicubic),
             "lanczos" => return Ok(Self::Lanczos),
-            "random" => {
-                " (\"random\" is for training: timm draws bilinear or bicubic for each image)"
-            }
+            "random" => " (\"random\" is for training: it draws bilinear or bicubic per image)",
             _ => "",
         };
         Err(TransformError::UnknownInterpolation { name: name.to_owned(), hint })

@@ -169,7 +169,7 @@ fn check_order(stream: &[u8], bits: u8) -> Result<(), DecodeError> {
     match is_in_order(stream, bits) {
         Ok(true) if !is_filled_up => Ok(()),
         Ok(_) => {
-            Err(unsupported(&"a JPEG with faulty markers or tables, or with arithmetic codes"))
+            Err(unsupported(&"a JPEG with faults in its markers or tables, or arithmetic codes"))
         }
         Err(Fault::Cut | Fault::Stopped(_)) => Err(truncated()),
         Err(Fault::Broken(reason)) => Err(corrupt(&reason)),
