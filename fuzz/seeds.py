@@ -1,7 +1,8 @@
 """Seeds for the fuzz targets, from the files of tests/data, into fuzz/corpus (or the folder given).
 
 Python's standard library is enough, except for the tables of `recognition`, which need the
-libraries of tests/parity/requirements.txt. """
+libraries of tests/parity/requirements.txt.
+"""
 
 import json
 import pathlib

@@ -164,8 +164,7 @@ ENGINES = {
 
 
 def measure(case, names, rounds, seconds):
-    """Milliseconds per image of each engine: the median of its turns' medians, and the fastest
-    pass."""
+    """Milliseconds per image of each engine: the median of its turns' medians, and the fastest pass."""
     turns = {name: ENGINES[name](case) for name in names}
     results = {name: [] for name, turn in turns.items() if turn}
     for _ in range(rounds):
@@ -181,8 +180,7 @@ def measure(case, names, rounds, seconds):
 
 
 def ratio(results, name, which):
-    """The time of `name` divided by that of the faster of its bar's peers, if they were
-    measured."""
+    """The time of `name` divided by that of the faster of its bar's peers, if they were measured."""
     peers = [results[peer][which] for peer in BARS[name] if peer in results]
     return results[name][which] / min(peers) if peers and name in results else None
 

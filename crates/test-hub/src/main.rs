@@ -1,8 +1,8 @@
 //! Serves folders as a model hub on loopback, for the checks in `tests/parity/hub`.
 //!
-//! `hub_server DIR`, where DIR holds `org/name/{files}`; prints `HF_ENDPOINT` and runs until its standard
-//! input ends. A name that starts with `private-` or `gated-` needs the token, which it also
-//! prints.
+//! `test-hub DIR`, where DIR holds `org/name/{files}`, prints the value for `HF_ENDPOINT` and a
+//! token, and runs until its standard input ends. A name that starts with `private-` or `gated-`
+//! needs the token.
 
 use std::io::Read;
 use std::path::Path;
