@@ -1,4 +1,4 @@
-//! Many images: decoded in parallel, run in batches, each with a result of its own.
+//! Many images: decoded in parallel, run in batches, each with its own result.
 
 use super::{AsInput, Model};
 use crate::Error;
@@ -6,8 +6,8 @@ use crate::engine::{Array, Images, Outputs};
 use crate::preprocess::Pixels;
 
 impl Model {
-    /// [`logits`](Self::logits) for many images in one batch: decoding runs in parallel, an image that
-    /// fails does not stop the others. Results are in the order of `images`.
+    /// [`logits`](Self::logits) for many images in one batch. Decoding runs in parallel. An image
+    /// that fails does not stop the others. Results are in the order of `images`.
     pub fn logits_batch<I>(&self, images: &[I]) -> Vec<Result<Vec<f32>, Error>>
     where
         I: AsInput + Sync,
@@ -15,7 +15,7 @@ impl Model {
         self.batch(images, &["logits"], only)
     }
 
-    /// [`feature_maps`](Self::feature_maps) for many images in one batch, as
+    /// [`feature_maps`](Self::feature_maps) for many images in one batch, like
     /// [`logits_batch`](Self::logits_batch).
     pub fn feature_maps_batch<I>(&self, images: &[I]) -> Vec<Result<Vec<Array>, Error>>
     where
@@ -24,7 +24,8 @@ impl Model {
         self.batch(images, &self.stages(), Ok)
     }
 
-    /// What `result` makes of these outputs of each image of a batch. An array is one image's.
+    /// Runs one batch, and calls `result` with these outputs of each image. Each array belongs to
+    /// one image.
     pub(crate) fn batch<I, T>(
         &self,
         images: &[I],
@@ -38,9 +39,9 @@ impl Model {
         self.infer(prepared, outputs, result)
     }
 
-    /// As [`batch`](Self::batch), for any number of images, `batch_size` at a time. While one batch is in
-    /// the network, the next is taken from `images` and decoded. `each` gets every image with its result,
-    /// in order, until it fails.
+    /// Like [`batch`](Self::batch), for any number of images, `batch_size` at a time. While one
+    /// batch is in the network, the next is taken from `images` and decoded. `each` gets every
+    /// image with its result, in order, until it fails.
     pub(crate) fn each<I, T, E>(
         &self,
         images: impl IntoIterator<Item = I>,
@@ -74,7 +75,7 @@ impl Model {
         }
         let arrays = match arrays(&good) {
             Ok(arrays) => arrays,
-            // Fatal to the batch, not to each of its images: a device may have memory for some.
+            // The batch fails, but not each of its images: a device may have memory for some.
             Err(error) => {
                 if good.len() > 1
                     && let Ok(preprocessor) = self.preprocessor()
@@ -96,7 +97,7 @@ impl Model {
         prepared.into_iter().map(row).collect()
     }
 
-    /// Outputs for images that are prepared: at least one.
+    /// Outputs for prepared images, at least one.
     pub(super) fn run_pixels(
         &self,
         pixels: &[&Pixels],
@@ -122,7 +123,7 @@ impl Model {
     }
 }
 
-/// The values of the only output that was asked for.
+/// The values of the only requested output.
 pub(crate) fn only(arrays: Vec<Array>) -> Result<Vec<f32>, Error> {
     Ok(arrays.into_iter().flat_map(|array| array.data).collect())
 }

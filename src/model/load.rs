@@ -1,4 +1,4 @@
-//! From a network and where its tensors are to an engine.
+//! From a network and the place of its tensors to an engine.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::engine::{
 };
 use crate::weights::{TensorSource, check, seeded};
 
-/// What runs a network, where, in which numbers and on how many threads.
+/// Which engine runs a network, on which device, with which dtype and how many threads.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Load {
     pub(super) engine: EngineChoice,
@@ -20,7 +20,7 @@ pub(super) struct Load {
     pub(super) threads: Option<usize>,
 }
 
-/// The engine that was asked for, and notes where it is not the one that a user would expect.
+/// The requested engine, with notes if it is not what a user would expect.
 pub(super) fn engine(
     source: &Source,
     network: &Network,

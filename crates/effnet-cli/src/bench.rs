@@ -14,17 +14,17 @@ use super::model_args::LoadArgs;
 use super::output::{Stdout, complain, stdout};
 use super::{Status, in_one, memory};
 
-/// Passes before the first that counts, and passes that count, at least.
+/// How many passes come before those that count, and how many count at least.
 const PASSES: usize = 3;
-/// Values of a batch, at most: 4 GiB.
+/// The most values in a batch: 4 GiB.
 const MAX_VALUES: usize = 1 << 30;
 
 /// Measure the speed of models, on generated weights and images
 ///
 /// A pass takes one batch from normalized images to logits. The operations are twice the
 /// multiply-accumulates that `effnet summary` counts; the peak is what the same threads reach with
-/// multiply-adds in registers alone, measured beside. The memory is the most that the process held
-/// since it began to load the model, with what earlier models left.
+/// multiply-adds in registers alone, measured in the same run. The memory is the most that the
+/// process held since it began to load the model, including what earlier models left.
 #[derive(Debug, Args)]
 pub(super) struct Bench {
     /// Models: names, repositories or folders; the bundled one if absent
@@ -33,13 +33,13 @@ pub(super) struct Bench {
     /// Images that go through the network together
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch_size: u16,
-    /// Side of the images in pixels; the one that the model is tested at if absent
+    /// Side of the images in pixels; if absent, the size at which the model is tested
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u16).range(1..=16384))]
     img_size: Option<u16>,
     /// How long each model is measured
     #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     seconds: Duration,
-    /// Say how long each step of the network takes, the longest first
+    /// Also print how long each step of the network takes, the longest first
     #[arg(long)]
     profile: bool,
     /// Form of the output
@@ -57,7 +57,7 @@ enum Format {
     Json,
 }
 
-/// What is known of a model's speed. The names are the JSON's, and stay.
+/// What is known about a model's speed. The names appear in the JSON, and must not change.
 #[derive(Debug, Serialize)]
 struct Figures {
     model: String,
@@ -65,21 +65,21 @@ struct Figures {
     img_size: usize,
     threads: usize,
     engine: &'static str,
-    /// Of the engine's own kernels.
+    /// The instruction set of the engine's own kernels.
     isa: Option<&'static str>,
     dtype: Dtype,
-    /// Of a batch, as are the other three.
+    /// For one batch, like the other three times.
     median_ms: f64,
     min_ms: f64,
     p90_ms: f64,
     p99_ms: f64,
     images_per_s: f64,
     gflops: f64,
-    /// On a CPU.
+    /// Known on a CPU only.
     peak_share: Option<f64>,
-    /// In 10^6 bytes, where the system tells.
+    /// In 10^6 bytes, if the system reports it.
     max_rss_mb: Option<f64>,
-    /// Where they were asked for, the longest first.
+    /// Present if they were asked for, the longest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Vec<StepTime>>,
 }
@@ -88,9 +88,9 @@ struct Figures {
 #[derive(Debug, Serialize)]
 struct StepTime {
     step: String,
-    /// Of a batch.
+    /// For one batch.
     median_ms: f64,
-    /// Of all steps' time.
+    /// The share of the time of all steps.
     share: f64,
 }
 
@@ -181,7 +181,7 @@ impl Bench {
         })
     }
 
-    /// Milliseconds of passes, the shortest first.
+    /// The milliseconds of each pass, the shortest first.
     fn time(&self, model: &Model, images: Images<'_>) -> Result<Vec<f64>> {
         let passes = |time: Duration| -> Result<Vec<f64>> {
             let mut times = Vec::new();
@@ -229,7 +229,7 @@ impl Bench {
     }
 }
 
-/// The value below which a `share` of the sorted `values` lies, by the nearest rank.
+/// The value that a `share` of the sorted `values` is at or below, by nearest rank.
 fn at(values: &[f64], share: f64) -> f64 {
     let rank = (share * values.len() as f64).ceil() as usize;
     values[rank.clamp(1, values.len()) - 1]
@@ -240,7 +240,7 @@ fn round(value: f64, decimals: i32) -> f64 {
     (value * scale).round() / scale
 }
 
-/// A time in seconds, as it is written.
+/// Parses a time in seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     let most = 3600.0;

@@ -1,4 +1,4 @@
-"""Checks the local hub against the real clients of Python, and one cache between them and effnet.
+"""Checks the local hub with Python's real clients, and a cache shared between them and effnet.
 
 Usage: fidelity.py FOLDER-OF-BINARIES
 """
@@ -30,7 +30,7 @@ SERVER = subprocess.Popen(
 )
 ENDPOINT, TOKEN = SERVER.stdout.readline().split()
 os.environ["HF_ENDPOINT"] = ENDPOINT
-# The checks run in a process of their own: huggingface_hub reads its environment when it is imported.
+# The checks run in a separate process, because huggingface_hub reads its environment when it is imported.
 CHECKS = Path(__file__).with_name("checks.py")
 code = subprocess.run([sys.executable, CHECKS, BIN, WORK, REPO, TOKEN], check=False).returncode
 SERVER.stdin.close()

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::effnet;
 
-/// The least work that is measured.
+/// The least work that can be measured.
 const QUICK: [&str; 5] = ["--seconds", "0.01", "--img-size", "33", "--format"];
 
 fn json(args: &[&str]) -> Vec<Value> {
@@ -43,7 +43,7 @@ fn figures_belong_together() {
             assert!(number("max_rss_mb") > 1.0, "{figures}");
         }
     }
-    // The operations are those that `effnet summary` counts.
+    // The operations are the ones that `effnet summary` counts.
     let summary = effnet(["summary", "efficientnet_lite0", "--img-size", "33", "--format", "json"]);
     let summary: Value = serde_json::from_str(&summary.stdout).unwrap();
     let operations = 2.0 * 3.0 * summary["total"]["macs"].as_f64().unwrap();
