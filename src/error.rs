@@ -225,7 +225,11 @@ impl Error {
             | Self::ImageSize { .. }
             | Self::Transform { .. } => ErrorKind::Image,
             Self::Device { .. } => ErrorKind::Device,
-            Self::Engine(EngineError::Threads { .. } | EngineError::Cpu(CpuError::Threads(_))) => {
+            Self::Engine(
+                EngineError::Threads { .. }
+                | EngineError::Memory { .. }
+                | EngineError::Cpu(CpuError::Threads(_)),
+            ) => {
                 ErrorKind::Overloaded
             }
             Self::Engine(EngineError::Run(_) | EngineError::Cpu(CpuError::Failed)) => {

@@ -57,6 +57,14 @@ pub enum EngineError {
     /// An error of the fused CPU engine.
     #[error(transparent)]
     Cpu(#[from] CpuError),
+    /// A device without memory for the images.
+    #[error("the device has no memory for {images} images at once, but for about {fits}")]
+    Memory {
+        /// The images that it was given.
+        images: usize,
+        /// About how many it has memory for.
+        fits: usize,
+    },
     /// A failure of what the engine runs on.
     #[error("the network failed to run: {0}")]
     Run(Box<dyn std::error::Error + Send + Sync>),
@@ -66,5 +74,15 @@ pub enum EngineError {
 impl From<candle_core::Error> for EngineError {
     fn from(error: candle_core::Error) -> Self {
         Self::Run(crate::text::first_line(&error).into())
+    }
+}
+
+#[cfg(any(test, feature = "cuda"))]
+impl From<super::gpu::GpuError> for EngineError {
+    fn from(error: super::gpu::GpuError) -> Self {
+        match error {
+            super::gpu::GpuError::Memory { images, fits } => Self::Memory { images, fits },
+            error => Self::Run(Box::new(error)),
+        }
     }
 }

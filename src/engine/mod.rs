@@ -17,6 +17,11 @@ pub use candle::CandleEngine;
 pub use choice::{Device, DeviceChoice, Dtype, EngineChoice};
 pub use cpu::{CpuEngine, CpuError, CpuMemory, CpuOptions, Isa};
 pub use error::EngineError;
+#[cfg(feature = "cuda")]
+pub(crate) use gpu::GpuError;
+#[cfg(feature = "cuda")]
+pub use gpu::cuda::CudaEngine;
+
 pub use images::{Data, Images};
 pub use outputs::{Array, Output, Outputs};
 

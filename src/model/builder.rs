@@ -288,6 +288,7 @@ impl ModelBuilder {
             stages: (0..network.stage_ends().len()).map(|n| format!("stages.{n}")).collect(),
             network,
             engine,
+            fits: usize::MAX.into(),
             preprocessor,
             labels,
             decoders: Decoders::new(self.load.threads),

@@ -26,15 +26,32 @@ pub(super) fn engine(
     network: &Network,
     load: Load,
 ) -> Result<(Arc<dyn Engine>, Vec<String>), Error> {
-    let (target, note) = Target::open(load.device)?;
+    let (target, note) = Target::open(load.device, load.engine)?;
     let mut notes: Vec<String> = note.into_iter().collect();
-    let engine = match (load.engine, target.is_cpu()) {
-        (EngineChoice::Cpu, false) => {
+    let engine = match load.engine {
+        EngineChoice::Cpu if !target.is_cpu() => {
             let reason = "the engine `cpu` runs on the CPU".to_owned();
             return Err(Error::Device { device: load.device.to_string(), reason });
         }
-        (EngineChoice::Auto | EngineChoice::Cpu, true) => cpu_engine(source, network, load)?,
-        (EngineChoice::Auto | EngineChoice::Candle, _) => target.engine(source, network, load)?,
+        EngineChoice::Auto | EngineChoice::Cpu if target.is_cpu() => {
+            cpu_engine(source, network, load)?
+        }
+        EngineChoice::Candle => target.candle(source, network, load)?,
+        EngineChoice::Auto | EngineChoice::Cpu | EngineChoice::Cuda => {
+            match target.cuda(source, network, load)? {
+                Ok(engine) => engine,
+                Err(reason) if load.engine == EngineChoice::Auto => {
+                    notes.extend(reason.map(|reason| {
+                        format!("the network runs by Candle's operations: {reason}")
+                    }));
+                    target.candle(source, network, load)?
+                }
+                Err(reason) => {
+                    let reason = reason.unwrap_or_else(|| "it is not a CUDA device".to_owned());
+                    return Err(Error::Device { device: load.device.to_string(), reason });
+                }
+            }
+        }
     };
     let capabilities = engine.capabilities();
     if load.dtype != capabilities.dtype {
@@ -51,26 +68,25 @@ pub(super) fn engine(
 /// The fused CPU engine with the source's tensors, strictly.
 fn cpu_engine(source: &Source, network: &Network, load: Load) -> Result<Arc<dyn Engine>, Error> {
     let options = CpuOptions { threads: load.threads, dtype: load.dtype, ..CpuOptions::default() };
-    with_tensors(source, network, |tensors, _| match CpuEngine::new(network, tensors, options) {
+    with_tensors(source, network, |tensors| match CpuEngine::new(network, tensors, options) {
         Ok(engine) => Ok(Arc::new(engine) as Arc<dyn Engine>),
         Err(CpuError::Weights(error)) => Err(error.into()),
         Err(error) => Err(EngineError::from(error).into()),
     })
 }
 
-/// Hands the source's tensors to `build`, with their names and shapes, after a comparison with those of
-/// `network`.
+/// Hands the source's tensors to `build`, after comparing them with the tensors of `network`.
 pub(super) fn with_tensors<T>(
     source: &Source,
     network: &Network,
-    build: impl FnOnce(&dyn TensorSource, &[(String, Vec<usize>)]) -> Result<T, Error>,
+    build: impl FnOnce(&dyn TensorSource) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let tensors = network.graph().tensors();
     match source {
-        Source::Seeded(seed) => build(&seeded::Source::new(*seed), &tensors),
-        Source::Checkpoint(checkpoint) => build(&check(checkpoint, None, &tensors)?.0, &tensors),
+        Source::Seeded(seed) => build(&seeded::Source::new(*seed)),
+        Source::Checkpoint(checkpoint) => build(&check(checkpoint, None, &tensors)?.0),
         Source::Foreign(checkpoint, found) => {
-            build(&check(checkpoint, Some(&found.renaming), &tensors)?.0, &tensors)
+            build(&check(checkpoint, Some(&found.renaming), &tensors)?.0)
         }
     }
 }

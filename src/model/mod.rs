@@ -22,6 +22,7 @@ pub use input::{AsInput, Input};
 pub use preprocessor::Preprocessor;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use self::decoders::Decoders;
 use crate::Error;
@@ -55,6 +56,8 @@ struct Inner {
     /// The names of the maps at the end of each resolution.
     stages: Vec<String>,
     engine: Arc<dyn Engine>,
+    /// The most images that the device has had memory for at once, as far as is known.
+    fits: AtomicUsize,
     /// `None` if no image has the network's number of channels.
     preprocessor: Option<Preprocessor>,
     labels: Option<LabelSet>,

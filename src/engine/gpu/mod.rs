@@ -9,6 +9,7 @@
 //! are a pool's and all that is made of it, are float32.
 
 mod arena;
+mod cost;
 pub(super) mod cuda;
 mod kernel;
 mod pack;
@@ -16,8 +17,13 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use kernel::{Act, Buffer, Conv2d, Input, Kernel, Step};
-pub(crate) use pack::{GpuError, Layer, Tensor, pack};
+pub(crate) use cost::Cost;
+pub(crate) use kernel::{Act, Buffer, Conv2d, Input, Kernel};
+#[cfg(feature = "cuda")]
+pub(crate) use pack::Layer;
+#[cfg(test)]
+pub(crate) use pack::Tensor;
+pub(crate) use pack::{GpuError, pack};
 pub(crate) use plan::{Plan, Shape};
 
 /// Channels are padded to a multiple of it.

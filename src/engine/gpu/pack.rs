@@ -25,8 +25,12 @@ pub(crate) enum GpuError {
     TooSmall { height: usize, width: usize },
     #[error("the device: {0}")]
     Device(String),
-    #[error("the device has no memory for {0} images")]
-    Memory(usize),
+    #[error("the device has no memory for {images} images")]
+    Memory {
+        images: usize,
+        /// How many there is memory for.
+        fits: usize,
+    },
 }
 
 /// A tensor for the device.

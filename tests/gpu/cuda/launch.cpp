@@ -31,6 +31,16 @@ extern "C" int effnet_launch(const char *kernel, unsigned gx, unsigned gy, unsig
   return 1;
 }
 
+// How many arguments a kernel takes; -1 for an unknown name.
+template <typename... A> static int arguments(void (*)(A...)) { return sizeof...(A); }
+
+extern "C" int effnet_arguments(const char *kernel) {
+#define COUNT(name)                                                                                    \
+  if (!strcmp(kernel, #name)) return arguments(name);
+  EACH_KERNEL(COUNT)
+  return -1;
+}
+
 // The kernels' names, a line each.
 extern "C" const char *effnet_kernels() {
 #define LINE(name) #name "\n"

@@ -26,7 +26,7 @@ for name in (REPO, "someone/private-flowers", "someone/gated-flowers"):
     save_for_hf(MODEL, WORK / "repos" / name, model_config={"label_names": ["a", "b", "c"]}, safe_serialization=True)
 
 SERVER = subprocess.Popen(
-    [BIN / "examples" / "hub_server", WORK / "repos"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    [BIN / "test-hub", WORK / "repos"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
 )
 ENDPOINT, TOKEN = SERVER.stdout.readline().split()
 os.environ["HF_ENDPOINT"] = ENDPOINT

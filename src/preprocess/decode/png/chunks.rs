@@ -86,7 +86,9 @@ impl<'a> File<'a> {
                     ended = true;
                     match chunk {
                         Some(chunk) => file.take(&kind, chunk, lenient)?,
-                        None => return Err(TRUNCATED),
+                        None if is_name(&kind, false) => return Err(TRUNCATED),
+                        // Pillow refuses it if it is lenient, but not if it is strict.
+                        None => break,
                     }
                 }
             }
