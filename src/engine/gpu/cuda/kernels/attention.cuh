@@ -107,7 +107,7 @@ DEVICE void attend(AttentionShared &s, int q_positions, int kv_positions, int he
   }
 }
 
-KERNEL(128, 4)
+KERNEL(128, 3)
 attention(int n, int q_positions, int kv_positions, int heads, int key_dim, int q_stride, int kv_stride,
           const T *__restrict__ q /* [n][q_positions][q_stride], scaled; head by head */,
           const T *__restrict__ k /* [n][kv_positions][kv_stride]: key_dim channels */,

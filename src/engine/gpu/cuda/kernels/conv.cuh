@@ -7,8 +7,8 @@ struct Window {
 
 // Rows of positions; a column is a tap's channel.
 template <typename S> struct ConvRows {
-  const T *x[S::X_ROWS]; // the images; null beyond the last row
-  int y0[S::X_ROWS], x0[S::X_ROWS];
+  const T *x[S::X_ROWS];             // the images
+  int y0[S::X_ROWS], x0[S::X_ROWS]; // the windows' corners; beyond the last row, below the image
   Window in;
   int cin;
   int dy, dx, channel;
@@ -18,13 +18,15 @@ template <typename S> struct ConvRows {
     channel = column - tap * cin, dy = tap / in.kernel, dx = tap - dy * in.kernel;
   }
 
-  DEVICE_MEMBER const T *row(int i) const {
-    int y = y0[i] + dy, at = x0[i] + dx;
-    bool inside = x[i] && (u32)y < (u32)in.h && (u32)at < (u32)in.w;
-    return inside ? x[i] + ((i64)y * in.w + at) * cin + channel : nullptr;
+  DEVICE_MEMBER bool inside(int i) const {
+    return (u32)(y0[i] + dy) < (u32)in.h && (u32)(x0[i] + dx) < (u32)in.w;
   }
 
-  template <typename> DEVICE_MEMBER void arrive(u8 *, int) const { copy_wait<S::STAGES - 2>(); }
+  DEVICE_MEMBER const T *row(int i) const {
+    return x[i] + (i64)((y0[i] + dy) * in.w + x0[i] + dx) * cin + channel;
+  }
+
+  DEVICE_MEMBER void arrive(u8 *, int) const { copy_wait<S::STAGES - 2>(); }
 };
 
 template <typename S>
@@ -43,8 +45,8 @@ DEVICE void conv(int n, const Window &in, int cin, int oh, int ow, int cout, int
     int row = threadIdx.x / 4 + i * 32;
     i64 image = (first + row) / positions;
     int position = (int)((first + row) - image * positions);
-    source.x[i] = row < left ? x + image * in.h * in.w * cin : nullptr;
-    source.y0[i] = position / ow * in.stride - in.top;
+    source.x[i] = x + image * in.h * in.w * cin;
+    source.y0[i] = row < left ? position / ow * in.stride - in.top : in.h;
     source.x0[i] = position % ow * in.stride - in.left;
   }
   Finish f = {cout, act, bias, residual, y, sums ? sums + own * cout : nullptr};

@@ -28,6 +28,7 @@ template <int ROWS, int COLS> struct Shape {
 #endif
 };
 
+// Where a chunk lies in a slice. That of a row that is 8 rows on is 8 * SLICE_BYTES on.
 DEVICE int swizzled(int row, int chunk) { return row * SLICE_BYTES + ((chunk ^ (row >> 1 & 3)) << 4); }
 
 // Adds a slice's products to a thread's sums.
@@ -41,10 +42,11 @@ template <typename S> DEVICE void multiply(typename S::Sums &sums, const u8 *xs,
   for (int chunk = 0; chunk < 4; chunk++) {
     float4 x[S::TM];
 #pragma unroll
-    for (int i = 0; i < S::TM; i++) x[i] = *(const float4 *)(xs + swizzled(ty + i * S::TY, chunk));
+    for (int i = 0; i < S::TM; i++)
+      x[i] = *(const float4 *)(xs + swizzled(ty, chunk) + i * S::TY * SLICE_BYTES);
 #pragma unroll
     for (int j = 0; j < S::TN; j++) {
-      float4 w = *(const float4 *)(ws + swizzled(tx + j * S::TX, chunk));
+      float4 w = *(const float4 *)(ws + swizzled(tx, chunk) + j * S::TX * SLICE_BYTES);
 #pragma unroll
       for (int i = 0; i < S::TM; i++) {
         sums[i][j] = fmaf(x[i].x, w.x, sums[i][j]);
@@ -62,10 +64,10 @@ template <typename S> DEVICE void multiply(typename S::Sums &sums, const u8 *xs,
     u32 x[S::TM][4], w[S::TN / 2][4];
 #pragma unroll
     for (int i = 0; i < S::TM; i++)
-      load_matrices(x[i], xs + swizzled(x_row + i * 16, chunk + (lane >> 4)));
+      load_matrices(x[i], xs + swizzled(x_row, chunk + (lane >> 4)) + i * 16 * SLICE_BYTES);
 #pragma unroll
     for (int j = 0; j < S::TN / 2; j++)
-      load_matrices(w[j], ws + swizzled(w_row + j * 16, chunk + (lane >> 3 & 1)));
+      load_matrices(w[j], ws + swizzled(w_row, chunk + (lane >> 3 & 1)) + j * 16 * SLICE_BYTES);
 #pragma unroll
     for (int i = 0; i < S::TM; i++)
 #pragma unroll
@@ -148,49 +150,50 @@ template <typename S> DEVICE void finish(float *tile, const Finish &f, i64 first
   }
 }
 
-// The whole tile. `x` gives a thread its chunks: after `seek(column)`, a column of wt's rows, `row(i)` is
-// the address of the chunk in row threadIdx.x / 4 + 32 * i, or null for zeros; `arrive` waits for a
-// slice and may change the thread's own chunks of it.
+// The whole tile. `x` gives a thread its chunks: after `seek(column)`, a column of wt's rows, `inside(i)`
+// says whether there is one in row threadIdx.x / 4 + 32 * i, and `row(i)` is its address; `arrive` waits
+// for a slice and may change the thread's own chunks of it.
 template <typename S, typename Rows>
 DEVICE void product(Rows &x, const T *wt, int k, const Finish &f, i64 first, int rows, int col0) {
   __shared__ __align__(16) u8 memory[S::BYTES];
-  int own_row = threadIdx.x / 4, own_chunk = threadIdx.x % 4;
-  int slices = (k + 4 * CHUNK - 1) / (4 * CHUNK);
+  int own_row = threadIdx.x / 4, own_chunk = threadIdx.x % 4, own = swizzled(own_row, own_chunk);
   const T *w = wt + (i64)(col0 + own_row) * k;
+  i64 w_step = (i64)32 * k;
+  int columns = f.n - col0 - own_row;
 
-  auto fetch = [&](int slice) {
-    u8 *xs = memory + slice % S::STAGES * S::STAGE_BYTES, *ws = xs + S::BM * SLICE_BYTES;
-    int column = (slice * 4 + own_chunk) * CHUNK;
-    bool inside = column < k;
-    x.seek(column);
+  // The next slice to copy: the thread's column, and the place. Beyond the last one come zeros, so that
+  // the number of groups under way is always the same.
+  int ahead = own_chunk * CHUNK, place = 0;
+  auto fetch = [&]() {
+    u8 *to = memory + place + own;
+    bool any = ahead < k;
+    x.seek(ahead);
 #pragma unroll
-    for (int i = 0; i < S::X_ROWS; i++) {
-      const T *chunk = inside ? x.row(i) : nullptr;
-      copy16(xs + swizzled(own_row + i * 32, own_chunk), chunk ? chunk : wt, chunk);
-    }
+    for (int i = 0; i < S::X_ROWS; i++)
+      copy16(to + i * 32 * SLICE_BYTES, x.row(i), any && x.inside(i));
+    const T *from = w + ahead;
+    to += S::BM * SLICE_BYTES;
 #pragma unroll
-    for (int i = 0; i < S::W_ROWS; i++) {
-      bool has = inside && col0 + own_row + i * 32 < f.n;
-      copy16(ws + swizzled(own_row + i * 32, own_chunk), has ? w + (i64)i * 32 * k + column : wt, has);
-    }
+    for (int i = 0; i < S::W_ROWS; i++)
+      copy16(to + i * 32 * SLICE_BYTES, from + i * w_step, any && i * 32 < columns);
+    copy_commit();
+    ahead += 4 * CHUNK;
+    place = place == S::BYTES - S::STAGE_BYTES ? 0 : place + S::STAGE_BYTES;
   };
 
   typename S::Sums sums = {};
-#pragma unroll
-  for (int slice = 0; slice < S::STAGES - 1; slice++) {
-    if (slice < slices) fetch(slice);
-    copy_commit();
-  }
 #pragma unroll 1
-  for (int slice = 0; slice < slices; slice++) {
-    u8 *xs = memory + slice % S::STAGES * S::STAGE_BYTES, *ws = xs + S::BM * SLICE_BYTES;
-    x.template arrive<S>(xs, (slice * 4 + own_chunk) * CHUNK);
+  for (int i = 0; i < S::STAGES - 1; i++) fetch();
+  int here = 0;
+#pragma unroll 1
+  for (int column = 0; column < k; column += 4 * CHUNK) {
+    u8 *xs = memory + here;
+    x.arrive(xs + own, column + own_chunk * CHUNK);
     // All have this slice, and all have multiplied the last: its place is free.
     __syncthreads();
-    if (slice + S::STAGES - 1 < slices) fetch(slice + S::STAGES - 1);
-    // A group for each slice, if an empty one, so that the count of newer groups is always the same.
-    copy_commit();
-    multiply<S>(sums, xs, ws);
+    fetch();
+    multiply<S>(sums, xs, xs + S::BM * SLICE_BYTES);
+    here = here == S::BYTES - S::STAGE_BYTES ? 0 : here + S::STAGE_BYTES;
   }
   copy_wait<0>();
   __syncthreads();
