@@ -49,6 +49,16 @@ DEVICE void store8(float *p, const float (&v)[8]) {
   ((float4 *)p)[1] = make_float4(v[4], v[5], v[6], v[7]);
 }
 
+DEVICE float4 operator+(float4 a, float4 b) {
+  return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+}
+
+// sum + a * b
+DEVICE float4 fma4(float4 a, float4 b, float4 sum) {
+  return make_float4(fmaf(a.x, b.x, sum.x), fmaf(a.y, b.y, sum.y), fmaf(a.z, b.z, sum.z),
+                     fmaf(a.w, b.w, sum.w));
+}
+
 // A chunk of 16 bytes as floats, and the floats as a chunk.
 #ifdef T_F32
 DEVICE void unpack(uint4 chunk, float (&v)[4]) {
@@ -61,8 +71,8 @@ DEVICE uint4 pack(const float (&v)[4]) {
                     __float_as_uint(v[3]));
 }
 
-DEVICE float2 load2(const T *p) { return *(const float2 *)p; }
-DEVICE void store2(T *p, float a, float b) { *(float2 *)p = make_float2(a, b); }
+DEVICE float4 load4(const T *p) { return *(const float4 *)p; }
+DEVICE void store4(T *p, float4 v) { *(float4 *)p = v; }
 #else
 DEVICE void unpack(uint4 chunk, float (&v)[8]) {
   float2 a = up2(chunk.x), b = up2(chunk.y), c = up2(chunk.z), d = up2(chunk.w);
@@ -76,8 +86,14 @@ DEVICE uint4 pack(const float (&v)[8]) {
 
 DEVICE void load8(const T *p, float (&v)[8]) { unpack(*(const uint4 *)p, v); }
 DEVICE void store8(T *p, const float (&v)[8]) { *(uint4 *)p = pack(v); }
-DEVICE float2 load2(const T *p) { return up2(*(const u32 *)p); }
-DEVICE void store2(T *p, float a, float b) { *(u32 *)p = down2(a, b); }
+
+DEVICE float4 load4(const T *p) {
+  uint2 pairs = *(const uint2 *)p;
+  float2 a = up2(pairs.x), b = up2(pairs.y);
+  return make_float4(a.x, a.y, b.x, b.y);
+}
+
+DEVICE void store4(T *p, float4 v) { *(uint2 *)p = make_uint2(down2(v.x, v.y), down2(v.z, v.w)); }
 #endif
 
 DEVICE float sigmoid(float v) { return quotient(1.f, 1.f + exponential(-v)); }

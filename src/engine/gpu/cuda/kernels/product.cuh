@@ -112,28 +112,38 @@ struct Finish {
 // memory: `rows` rows that begin at row `first` of y, and columns from `col0`.
 template <typename S> DEVICE void finish(float *tile, const Finish &f, i64 first, int rows, int col0) {
   constexpr int CHUNKS = S::BN / 8, ROWS_AT_ONCE = 128 / CHUNKS;
+  static_assert(S::BM % (2 * ROWS_AT_ONCE) == 0, "both rows are in the tile");
   int slot = threadIdx.x / CHUNKS, at = threadIdx.x % CHUNKS * 8, col = col0 + at;
   float total[8] = {};
   if (col < f.n) {
     float bias[8];
     load8(f.bias + col, bias);
+    // Two rows at a time, so that one's residual is on its way while the other is waited for.
 #pragma unroll 1
-    for (int row = slot; row < rows; row += ROWS_AT_ONCE) {
-      float v[8];
-      load8(tile + row * S::SUM_ROW + at, v);
+    for (int row0 = slot; row0 < rows; row0 += 2 * ROWS_AT_ONCE) {
+      float v[16], residual[2][8] = {};
 #pragma unroll
-      for (int i = 0; i < 8; i++) v[i] += bias[i];
-      activate(v, f.act);
-      i64 offset = (first + row) * f.n + col;
-      if (f.residual) {
-        float r[8];
-        load8(f.residual + offset, r);
-#pragma unroll
-        for (int i = 0; i < 8; i++) v[i] += r[i];
+      for (int i = 0; i < 2; i++) {
+        int row = row0 + i * ROWS_AT_ONCE;
+        if (f.residual && row < rows) load8(f.residual + (first + row) * f.n + col, residual[i]);
       }
-      if (f.y) store8(f.y + offset, v);
 #pragma unroll
-      for (int i = 0; i < 8; i++) total[i] += v[i];
+      for (int i = 0; i < 2; i++) {
+        float sums[8];
+        load8(tile + (row0 + i * ROWS_AT_ONCE) * S::SUM_ROW + at, sums);
+#pragma unroll
+        for (int j = 0; j < 8; j++) v[i * 8 + j] = sums[j] + bias[j];
+      }
+      activate(v, f.act);
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        int row = row0 + i * ROWS_AT_ONCE;
+        if (row >= rows) continue;
+        float out[8];
+#pragma unroll
+        for (int j = 0; j < 8; j++) out[j] = v[i * 8 + j] + residual[i][j], total[j] += out[j];
+        if (f.y) store8(f.y + (first + row) * f.n + col, out);
+      }
     }
   }
   if (!f.sums) return;
