@@ -108,14 +108,16 @@ static void expect(const std::string &kernel, const std::string &what, const Buf
   }
 }
 
+static inline unsigned over(i64 a, i64 b) { return (unsigned)((a + b - 1) / b); }
+
+static inline dim3 grid_of(unsigned x, unsigned y = 1, unsigned z = 1) { return {x, y, z}; }
+
 #define RUN(name, grid, threads, shared, ...)                                                          \
   do {                                                                                                 \
     dim3 g = grid;                                                                                     \
     shim_launch(g, {threads, 1, 1}, (unsigned)(shared), [&] { name(__VA_ARGS__); });                   \
     results[#name].launches++;                                                                         \
   } while (0)
-
-static inline unsigned over(i64 a, i64 b) { return (unsigned)((a + b - 1) / b); }
 
 static inline double reference_act(double v, int act) {
   double six = std::min(std::max(v + 3, 0.0), 6.0) / 6;

@@ -18,7 +18,7 @@ static void test_stem() {
         for (size_t i = 0; i < y.size(); i++) y[i] = reference_act(y[i] + bias[i % 24], 3);
         return y;
       };
-      dim3 grid = {over(i64(2) * s.oh * over(s.ow, 4) * 3, 128)};
+      dim3 grid = grid_of(over(i64(2) * s.oh * over(s.ow, 4) * 3, 128));
       Buffer<T> y(2 * s.oh * s.ow * 24), z(2 * s.oh * s.ow * 24);
       RUN(stem_pixels, grid, 128, 0, 2, 13, 10, cin, s.oh, s.ow, 24, s.kernel, s.stride, s.top, s.left, 3,
           x.data(), lut.data(), wt.data(), bias.data(), y.data());
@@ -72,7 +72,7 @@ static void pointwise_case(int groups, int rows, int k, int n, int act, int with
       for (int o = 0; o < n; o++) products[r * n + o] += v * wt[r / rows * stride + o * k + c];
     }
   Finished want(products, n, rows, BM, bias, act, with & RESIDUAL ? &residual : nullptr);
-  dim3 grid = {unsigned(groups * tiles), over(n, 64)};
+  dim3 grid = grid_of(unsigned(groups * tiles), over(n, 64));
   auto run = [&](auto kernel) {
     shim_launch(grid, {128, 1, 1}, 0, [&] {
       kernel(groups, rows, k, n, gate_rows, act, x.data(), wt.data(), stride, bias.data(),
@@ -120,7 +120,7 @@ template <int BM> static void test_conv() {
                                      [&](int n, int iy, int ix, int c) { return x[((n * 11 + iy) * 14 + ix) * cin + c]; },
                                      [&](int, int o, int tap, int c) { return wt[(o * taps + tap) * cin + c]; }),
                       cout, positions, BM, bias, 3, residual_too ? &residual : nullptr);
-        dim3 grid = {per_image ? 2 * tiles : over(all, BM), over(cout, 64)};
+        dim3 grid = grid_of(per_image ? 2 * tiles : over(all, BM), over(cout, 64));
         auto run = [&](auto kernel_function) {
           shim_launch(grid, {128, 1, 1}, 0, [&] {
             kernel_function(2, 11, 14, cin, s.oh, s.ow, cout, kernel, stride, s.top, s.left, per_image, 3,
@@ -156,7 +156,7 @@ static void test_conv_grouped() {
           for (int o = 0; o < cout; o++)
             want[r * cout_padded + o] = reference_act(sums[r * cout + o] + bias[o], 5) +
                                         (residual_too ? residual[r * cout_padded + o] : 0);
-        dim3 grid = {over(i64(2) * s.oh * over(s.ow, 4) * cout_padded, 128)};
+        dim3 grid = grid_of(over(i64(2) * s.oh * over(s.ow, 4) * cout_padded, 128));
         RUN(conv_grouped, grid, 128, 0, 2, 7, 9, cin_padded, s.oh, s.ow, cout_padded, 3, stride, s.top, s.left,
             groups, cin, cout, 5, x.data(), wt.data(), bias.data(), residual_too ? residual.data() : nullptr,
             y.data());
@@ -184,7 +184,7 @@ static void depthwise_case(const std::string &name, const Kernel &kernel, const 
     want[i] = reference_act(want[i] + bias[i % c], 3);
     totals[i / c / positions * c + i % c] += want[i];
   }
-  dim3 grid = {over(c, 64), unsigned(parts), unsigned(s.n)};
+  dim3 grid = grid_of(over(c, 64), unsigned(parts), unsigned(s.n));
   shim_launch(grid, {128, 1, 1}, 0, [&] {
     kernel(s.n, s.h, s.w, c, s.oh, s.ow, s.top, s.left, 3, parts, x.data(), wt.data(), stride, bias.data(),
            y.data(), sums_too ? sums.data() : nullptr);
@@ -252,7 +252,7 @@ static void test_squeeze_excite() {
     std::vector<double> mean(2 * c);
     for (size_t i = 0; i < sums.size; i++) mean[i / c / parts * c + i % c] += sums[i] * scale;
     auto hidden = reference_dense(2, c, rd, mean, w1, b1, 3);
-    RUN(squeeze_excite, dim3{2}, 512, (c + rd) * 4, c, rd, parts, scale, 3, 6, sums.data(), w1.data(),
+    RUN(squeeze_excite, grid_of(2), 512, (c + rd) * 4, c, rd, parts, scale, 3, 6, sums.data(), w1.data(),
         b1.data(), w2.data(), b2.data(), gate.data());
     expect("squeeze_excite", std::to_string(c), gate, reference_expand(2, rd, c, hidden, w2, b2, 6));
   }
@@ -269,10 +269,10 @@ static void test_pool() {
         want[i / c / hw * c + i % c] += x[i] / hw;
         scaled[i / c / hw * c + i % c] += sums[i] * 0.5;
       }
-      dim3 grid = {over(c, 64), 2};
+      dim3 grid = grid_of(over(c, 64), 2);
       RUN(pool, grid, 256, 0, 2, hw, c, x.data(), y.data());
       expect("pool", std::to_string(hw), y, want);
-      RUN(pool_sums, dim3{over(2 * c, 128)}, 128, 0, 2, hw, c, 0.5f, sums.data(), z.data());
+      RUN(pool_sums, grid_of(over(2 * c, 128)), 128, 0, 2, hw, c, 0.5f, sums.data(), z.data());
       expect("pool_sums", std::to_string(hw), z, scaled);
     }
 }
@@ -286,7 +286,7 @@ static void test_dense() {
         Buffer<float> y(n * out);
         std::vector<double> in(n * k);
         for (int i = 0; i < n * k; i++) in[i] = x[i];
-        dim3 grid = {over(out, 4), over(n, 8)};
+        dim3 grid = grid_of(over(out, 4), over(n, 8));
         RUN(dense, grid, 128, 0, n, k, out, 6, x.data(), wt.data(), bias.data(), y.data());
         expect("dense", std::to_string(n), y, reference_dense(n, k, out, in, wt, bias, 6));
       }
@@ -301,7 +301,7 @@ static void test_mix() {
     std::vector<double> want(3 * len);
     for (int i = 0; i < 3 * len; i++)
       for (int e = 0; e < experts; e++) want[i] += routing[i / len * padded + e] * wt[e * len + i % len];
-    dim3 grid = {over(len, 1024), 3};
+    dim3 grid = grid_of(over(len, 1024), 3);
     RUN(mix, grid, 128, 0, 3, experts, padded, len, routing.data(), wt.data(), y.data());
     expect("mix", std::to_string(len), y, want);
     RUN(mix_f32, grid, 128, 0, 3, experts, padded, len, routing.data(), wt.data(), z.data());
@@ -329,7 +329,7 @@ static void test_attention() {
         for (int j = 0; j < kv; j++)
           for (int d = 0; d < dim; d++) want[from + d] += scores[j] / sum * v[(image * kv + j) * kv_stride + d];
       }
-    dim3 grid = {over(q_positions * heads, 16), 2};
+    dim3 grid = grid_of(over(q_positions * heads, 16), 2);
     RUN(attention, grid, 128, 0, 2, q_positions, kv, heads, dim, q_stride, kv_stride, q.data(), k.data(),
         v.data(), y.data());
     expect("attention", std::to_string(dim), y, want);
@@ -360,7 +360,7 @@ static void test_global_context() {
       for (int r = 0; r < rd; r++)
         own[r] = reference_act((own[r] - mean) / sqrt(variance + 1e-6) * ln_w[r] + ln_b[r], 1);
     }
-    RUN(global_context, dim3{2}, 512, (c + rd) * 4, c, hw, rd, 1, x.data(), scores.data(), attn.data(), 0.25f,
+    RUN(global_context, grid_of(2), 512, (c + rd) * 4, c, hw, rd, 1, x.data(), scores.data(), attn.data(), 0.25f,
         w1.data(), b1.data(), ln_w.data(), ln_b.data(), w2.data(), b2.data(), gate.data());
     expect("global_context", std::to_string(c), gate, reference_expand(2, rd, c, hidden, w2, b2, 6));
   }
@@ -383,7 +383,7 @@ static void test_anti_alias() {
               if (iy >= 0 && iy < h && ix >= 0 && ix < w) want[at] += weight * x[((n * h + iy) * w + ix) * 24 + c];
             }
         }
-        dim3 grid = {over(2 * oh * ow * 3, 128)};
+        dim3 grid = grid_of(over(2 * oh * ow * 3, 128));
         if (blur)
           RUN(anti_alias_blur, grid, 128, 0, 2, h, w, 24, oh, ow, x.data(), y.data());
         else
@@ -399,7 +399,7 @@ static void test_norms() {
   Buffer<T> shifted(2000);
   std::vector<double> want(2000);
   for (int i = 0; i < 2000; i++) want[i] = x[i] * scale[i % 40] + shift[i % 40];
-  RUN(scale_shift, dim3{over(50 * 5, 128)}, 128, 0, 50, 40, scale.data(), shift.data(), x.data(), shifted.data());
+  RUN(scale_shift, grid_of(over(50 * 5, 128)), 128, 0, 50, 40, scale.data(), shift.data(), x.data(), shifted.data());
   expect("scale_shift", "y", shifted, want);
 
   // Values far from zero beside their deviation, which one pass would lose.
@@ -425,10 +425,10 @@ static void test_norms() {
       moments[s * 2] = mean, moments[s * 2 + 1] = 1 / sqrt(variance + eps);
     }
     if (group) {
-      dim3 grid = {unsigned(groups), unsigned(n)};
+      dim3 grid = grid_of(unsigned(groups), unsigned(n));
       RUN(moments_groups, grid, 256, 0, n, hw, c, group, groups, eps, maps.data(), stats.data());
     } else {
-      RUN(moments_positions, dim3{over(n * hw, 4)}, 128, 0, n * hw, c, c_real, eps, maps.data(), stats.data());
+      RUN(moments_positions, grid_of(over(n * hw, 4)), 128, 0, n * hw, c, c_real, eps, maps.data(), stats.data());
     }
     expect(group ? "moments_groups" : "moments_positions", std::to_string(group), stats, moments);
     for (bool gated : {false, true}) {
@@ -439,7 +439,7 @@ static void test_norms() {
         double over = gated ? maps[i] / (1 + exp(-maps[i] * v[i % c])) : maps[i] - of_i[0];
         y[i] = reference_act(over * of_i[1] * scale[i % c] + shift[i % c], 3) + (gated ? 0 : residual[i]);
       }
-      RUN(normalize, dim3{over(n * hw * c / 8, 128)}, 128, 0, n, hw, c, c_real, group, groups, 3, maps.data(),
+      RUN(normalize, grid_of(over(n * hw * c / 8, 128)), 128, 0, n, hw, c, c_real, group, groups, 3, maps.data(),
           stats.data(), scale.data(), shift.data(), gated ? v.data() : nullptr, gated ? nullptr : residual.data(),
           out.data());
       expect("normalize", std::to_string(group), out, y);
@@ -457,10 +457,10 @@ static void test_export() {
       std::vector<double> want(y.size), plain(z.size);
       for (size_t i = 0; i < want.size(); i++) want[i] = x[(i / hw / c_real * hw + i % hw) * c + i / hw % c_real];
       for (size_t i = 0; i < plain.size(); i++) plain[i] = vector[i / c_real * c + i % c_real];
-      dim3 grid = {over(hw, 32), over(c_real, 32), 2};
+      dim3 grid = grid_of(over(hw, 32), over(c_real, 32), 2);
       RUN(export_map, grid, 256, 0, 2, hw, c, c_real, x.data(), y.data());
       expect("export_map", std::to_string(hw), y, want, 0);
-      RUN(export_vector, dim3{over(2 * c_real, 128)}, 128, 0, 2, c, c_real, vector.data(), z.data());
+      RUN(export_vector, grid_of(over(2 * c_real, 128)), 128, 0, 2, c, c_real, vector.data(), z.data());
       expect("export_vector", std::to_string(c_real), z, plain, 0);
     }
 }

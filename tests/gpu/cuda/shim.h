@@ -59,7 +59,7 @@ typedef u16 T;
 #define KERNEL(threads, blocks) extern "C" void
 
 struct dim3 {
-  unsigned x = 1, y = 1, z = 1;
+  unsigned x, y, z;
 };
 struct alignas(8) float2 {
   float x, y;
@@ -225,29 +225,45 @@ struct Fiber {
   unsigned turn;
 };
 
+// Without a constructor, so that a thread's own is found by its address alone.
 struct Block {
   dim3 grid, block, index;
-  Fiber *fibers = nullptr;
-  unsigned threads = 0, current = 0, at_barrier = 0, in_warp[MOST_THREADS / 32];
+  Fiber *fibers;
+  unsigned threads, current, at_barrier, in_warp[MOST_THREADS / 32];
   const std::function<void()> *kernel;
-  std::vector<float4> dynamic;
+  float4 *dynamic;
   // The host's.
   void *stack, *fake, *tsan;
   const void *host_stack;
   size_t host_size;
   char start, barrier, end;
-
-  ~Block() {
-    if (!fibers) return;
-#if defined(__SANITIZE_THREAD__)
-    for (unsigned i = 0; i < MOST_THREADS; i++) __tsan_destroy_fiber(fibers[i].tsan);
-#endif
-    munmap(fibers[0].memory, MOST_THREADS * STACK);
-    delete[] fibers;
-  }
 };
 
 static thread_local Block shim;
+
+// Fibers last as long as the host's thread.
+struct Fibers {
+  Fibers() {
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    char *stacks = (char *)mmap(nullptr, MOST_THREADS * STACK, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (stacks == MAP_FAILED) perror("stacks"), abort();
+    shim.fibers = new Fiber[MOST_THREADS]();
+    for (unsigned i = 0; i < MOST_THREADS; i++) {
+      shim.fibers[i].memory = stacks + i * STACK;
+#if defined(__SANITIZE_THREAD__)
+      shim.fibers[i].tsan = __tsan_create_fiber(0);
+#endif
+    }
+  }
+
+  ~Fibers() {
+#if defined(__SANITIZE_THREAD__)
+    for (unsigned i = 0; i < MOST_THREADS; i++) __tsan_destroy_fiber(shim.fibers[i].tsan);
+#endif
+    munmap(shim.fibers[0].memory, MOST_THREADS * STACK);
+    delete[] shim.fibers;
+  }
+};
 
 UNSEEN static dim3 shim_thread() { return shim.fibers[shim.current].index; }
 #define threadIdx shim_thread()
@@ -255,7 +271,7 @@ UNSEEN static dim3 shim_thread() { return shim.fibers[shim.current].index; }
 #define blockDim shim.block
 #define gridDim shim.grid
 
-static inline float *dynamic_shared() { return (float *)shim.dynamic.data(); }
+static inline float *dynamic_shared() { return (float *)shim.dynamic; }
 
 // Goes on with another fiber, or with the host where `to` is `threads`.
 UNSEEN static void shim_go(unsigned to) {
@@ -382,7 +398,9 @@ static inline void load_matrices(u32 (&m)[4], const void *row) {
 
 // The last lane to come multiplies for all: c[16][8] += a[16][16] * b[16][8].
 UNSEEN static void shim_mma(Fiber *lanes, unsigned turn) {
-  float a[16][16], b[16][8];
+  typedef float Eight __attribute__((vector_size(32)));
+  float a[16][16];
+  Eight b[16];
   for (unsigned lane = 0; lane < 32; lane++) {
     const u32 *given = lanes[lane].given[turn];
     unsigned g = lane / 4, q = lane % 4 * 2;
@@ -396,9 +414,8 @@ UNSEEN static void shim_mma(Fiber *lanes, unsigned turn) {
     }
   }
   for (unsigned row = 0; row < 16; row++) {
-    float sums[8] = {};
-    for (unsigned k = 0; k < 16; k++)
-      for (unsigned n = 0; n < 8; n++) sums[n] += a[row][k] * b[k][n];
+    Eight sums = {};
+    for (unsigned k = 0; k < 16; k++) sums += a[row][k] * b[k];
     for (unsigned n = 0; n < 8; n++)
       lanes[row % 8 * 4 + n / 2].got[turn][row / 8 * 2 + n % 2] = bits<u32>(sums[n]);
   }
@@ -435,7 +452,7 @@ UNSEEN static void shim_entry() {
   abort();
 }
 
-UNSEEN static void shim_block() {
+UNSEEN static void shim_block(unsigned shared_bytes) {
   for (unsigned i = 0; i < shim.threads; i++) {
     Fiber &fiber = shim.fibers[i];
     fiber.stack = shim_prepare(fiber.memory, shim_entry);
@@ -444,7 +461,7 @@ UNSEEN static void shim_block() {
     unsigned x = shim.block.x, y = shim.block.y;
     fiber.index = {i % x, i / x % y, i / x / y};
   }
-  for (float4 &four : shim.dynamic) four = {NAN, NAN, NAN, NAN};
+  for (unsigned i = 0; i < shared_bytes / 4; i++) ((float *)shim.dynamic)[i] = NAN;
   shim.current = 0, shim.at_barrier = 0;
   memset(shim.in_warp, 0, sizeof shim.in_warp);
 #if defined(__SANITIZE_THREAD__)
@@ -471,23 +488,14 @@ UNSEEN static void shim_launch(dim3 grid, dim3 block, unsigned shared_bytes,
   shim.threads = block.x * block.y * block.z;
   if (shim.threads == 0 || shim.threads > MOST_THREADS || shim.threads % 32)
     fprintf(stderr, "no block of %u threads\n", shim.threads), abort();
-  if (!shim.fibers) {
-    shim.fibers = new Fiber[MOST_THREADS]();
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    char *stacks = (char *)mmap(nullptr, MOST_THREADS * STACK, PROT_READ | PROT_WRITE, flags, -1, 0);
-    if (stacks == MAP_FAILED) perror("stacks"), abort();
-    for (unsigned i = 0; i < MOST_THREADS; i++) {
-      shim.fibers[i].memory = stacks + i * STACK;
-#if defined(__SANITIZE_THREAD__)
-      shim.fibers[i].tsan = __tsan_create_fiber(0);
-#endif
-    }
-  }
-  shim.dynamic = std::vector<float4>((shared_bytes + 15) / 16);
+  static thread_local Fibers fibers;
+  (void)fibers;
+  shim.dynamic = (float4 *)malloc(shared_bytes);
   for (unsigned z = 0; z < grid.z; z++)
     for (unsigned y = 0; y < grid.y; y++)
       for (unsigned x = 0; x < grid.x; x++) {
         shim.index = {x, y, z};
-        shim_block();
+        shim_block(shared_bytes);
       }
+  free(shim.dynamic);
 }
