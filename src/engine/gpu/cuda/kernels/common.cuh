@@ -4,35 +4,36 @@
 //   context.cuh attention.cuh maps.cuh norms.cuh
 //
 // ABI. Arguments are int where no type is said, in the order of the definitions. A map is
-// [image][y][x][c] of T, a vector [image][c] of float; c is padded to a multiple of 8 with zeros, and so
-// is every channel count but rd, cin of the stem, and those called real. Pointers to maps, vectors and
-// weights are aligned to 16 bytes. Where `act` is asked for: 0 none, 1 relu, 2 relu6, 3 silu,
-// 4 hard_swish, 5 hard_sigmoid, 6 sigmoid, 7 gelu, 8 mish. A residual is added after it. Grids leave
-// nothing out and may not be larger. `/` below rounds up.
+// [image][y][x][c] of T, a vector [image][c] of float; c is padded to a multiple of 8 with zeros,
+// and so is every count of channels but rd, cin of the stem, and those called real. Pointers to
+// maps, vectors and weights are aligned to 16 bytes. `act`: 0 none, 1 relu, 2 relu6, 3 silu,
+// 4 hard_swish, 5 hard_sigmoid, 6 sigmoid, 7 gelu, 8 mish. A residual is added after it.
 //
-//   kernel                     threads  grid x, y, z                           dynamic shared bytes
-//   stem_pixels, stem_floats   128      n * oh * (ow / 4) * (cout / 8) / 128   0
-//   pointwise_64               128      groups * (rows / 64), n / 64           0        BM 64, BN 64
-//   pointwise_128              128      groups * (rows / 128), n / 64          0        BM 128, BN 64
-//   conv_64                    128      tiles, cout / 64                       0        BM 64, BN 64
-//   conv_128                   128      tiles, cout / 64                       0        BM 128, BN 64
-//     tiles: per_image ? n * (oh * ow / BM) : n * oh * ow / BM
-//   conv_grouped               128      n * oh * (ow / 4) * cout / 128         0
-//   depthwise_K_S, _any        128      c / 64, parts, n                       0
-//   squeeze_excite             512      n                                      (c + rd) * 4
-//   pool                       256      c / 64, n                              0
-//   pool_sums                  128      n * c / 128                            0
-//   dense                      128      out / 4, n / 8                         0
-//   mix, mix_f32               128      len / 1024, n                          0
-//   attention                  128      q_positions * heads / 16, n            0
-//   global_context             512      n                                      (c + rd) * 4
-//   anti_alias_avg, _blur      128      n * oh * ow * (c / 8) / 128            0
-//   scale_shift                128      rows * (c / 8) / 128                   0
-//   moments_groups             256      groups, n                              0
-//   moments_positions          128      rows / 4                               0
-//   normalize                  128      n * hw * (c / 8) / 128                 0
-//   export_map                 256      hw / 32, c_real / 32, n                0
-//   export_vector              128      n * c_real / 128                       0
+// Threads lie along x. `/` rounds up; BM and BN are the rows and columns of a block's tile.
+//
+//   kernel                    threads  grid: x, y, z                          dynamic shared bytes
+//   stem_pixels, stem_floats  128      n * oh * (ow / 4) * (cout / 8) / 128   0
+//   pointwise_64              128      groups * (rows / BM), n / BN           0    BM 64, BN 64
+//   pointwise_128             128      groups * (rows / BM), n / BN           0    BM 128, BN 64
+//   conv_64                   128      tiles, cout / BN                       0    BM 64, BN 64
+//   conv_128                  128      tiles, cout / BN                       0    BM 128, BN 64
+//     tiles: with per_image n * (oh * ow / BM), without n * oh * ow / BM
+//   conv_grouped              128      n * oh * (ow / 4) * cout / 128         0
+//   depthwise_K_S, _any       128      c / 64, parts, n                       0
+//   squeeze_excite            512      n                                      (c + rd) * 4
+//   pool                      256      c / 64, n                              0
+//   pool_sums                 128      n * c / 128                            0
+//   dense                     128      out / 4, n / 8                         0
+//   mix, mix_f32              128      len / 1024, n                          0
+//   attention                 128      q_positions * heads / 16, n            0
+//   global_context            512      n                                      (c + rd) * 4
+//   anti_alias_avg, _blur     128      n * oh * ow * (c / 8) / 128            0
+//   scale_shift               128      rows * (c / 8) / 128                   0
+//   moments_groups            256      groups, n                              0
+//   moments_positions         128      rows / 4                               0
+//   normalize                 128      n * hw * (c / 8) / 128                 0
+//   export_map                256      hw / 32, c_real / 32, n                0
+//   export_vector             128      n * c_real / 128                       0
 //
 // Sums are f32 and in a fixed order: the same bits on every run.
 
@@ -106,8 +107,8 @@ DEVICE float mish(float v) {
 
 // `act` is the same for the whole block.
 template <int N> DEVICE void activate(float (&v)[N], int act) {
-#define EACH(value)                                                                                    \
-  _Pragma("unroll") for (int i = 0; i < N; i++) v[i] = value;                                          \
+#define EACH(value)                                                                                \
+  _Pragma("unroll") for (int i = 0; i < N; i++) v[i] = value;                                      \
   break
   switch (act) {
   case 1: EACH(fmaxf(v[i], 0.f));

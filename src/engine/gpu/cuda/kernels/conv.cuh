@@ -7,7 +7,7 @@ struct Window {
 
 // Rows of positions; a column is a tap's channel.
 template <typename S> struct ConvRows {
-  const T *x[S::X_ROWS];             // the images
+  const T *x[S::X_ROWS];            // the images
   int y0[S::X_ROWS], x0[S::X_ROWS]; // the windows' corners; beyond the last row, below the image
   Window in;
   int cin;
@@ -29,9 +29,9 @@ template <typename S> struct ConvRows {
   DEVICE_MEMBER void arrive(u8 *, int) const { copy_wait<S::STAGES - 2>(); }
 };
 
-template <typename S>
-DEVICE void conv(int n, const Window &in, int cin, int oh, int ow, int cout, int per_image, int act,
-                 const T *x, const T *wt, const float *bias, const T *residual, T *y, float *sums) {
+template <typename S> DEVICE void conv(int n, const Window &in, int cin, int oh, int ow, int cout,
+                                       int per_image, int act, const T *x, const T *wt,
+                                       const float *bias, const T *residual, T *y, float *sums) {
   i64 block = (i64)blockIdx.y * gridDim.x + blockIdx.x;
   i64 positions = (i64)oh * ow, rows = per_image ? positions : n * positions;
   i64 tiles = (rows + S::BM - 1) / S::BM;
@@ -53,16 +53,16 @@ DEVICE void conv(int n, const Window &in, int cin, int oh, int ow, int cout, int
   product<S>(source, wt, in.kernel * in.kernel * cin, f, first, left, col0);
 }
 
-#define CONV(BM, blocks)                                                                               \
-  KERNEL(128, blocks)                                                                                  \
-  conv_##BM(int n, int h, int w, int cin, int oh, int ow, int cout, int kernel, int stride, int top,   \
-            int left, int per_image, int act, const T *__restrict__ x,                                 \
-            const T *__restrict__ wt /* [cout][kernel * kernel][cin] */,                               \
-            const float *__restrict__ bias /* [cout] */,                                               \
-            const T *__restrict__ residual /* as y, or null */, T *__restrict__ y /* or null */,       \
-            float *__restrict__ sums /* [n][tiles][cout] with per_image, or null */) {                 \
-    Window in = {h, w, kernel, stride, top, left};                                                     \
-    conv<Shape<BM, 64>>(n, in, cin, oh, ow, cout, per_image, act, x, wt, bias, residual, y, sums);     \
+#define CONV(BM, blocks)                                                                           \
+  KERNEL(128, blocks)                                                                              \
+  conv_##BM(int n, int h, int w, int cin, int oh, int ow, int cout, int kernel, int stride,        \
+            int top, int left, int per_image, int act, const T *__restrict__ x,                    \
+            const T *__restrict__ wt /* [cout][kernel * kernel][cin] */,                           \
+            const float *__restrict__ bias /* [cout] */,                                           \
+            const T *__restrict__ residual /* as y, or null */, T *__restrict__ y /* or null */,   \
+            float *__restrict__ sums /* [n][tiles][cout] with per_image, or null */) {             \
+    Window in = {h, w, kernel, stride, top, left};                                                 \
+    conv<Shape<BM, 64>>(n, in, cin, oh, ow, cout, per_image, act, x, wt, bias, residual, y, sums); \
   }
 
 CONV(64, 4)
@@ -70,8 +70,9 @@ CONV(128, 3)
 
 // A thread has one output channel of four columns.
 KERNEL(128, 4)
-conv_grouped(int n, int h, int w, int cin, int oh, int ow, int cout, int kernel, int stride, int top,
-             int left, int groups, int cin_real, int cout_real, int act, const T *__restrict__ x,
+conv_grouped(int n, int h, int w, int cin, int oh, int ow, int cout, int kernel, int stride,
+             int top, int left, int groups, int cin_real, int cout_real, int act,
+             const T *__restrict__ x,
              const T *__restrict__ wt /* [cout][kernel * kernel][cin_real / groups] */,
              const float *__restrict__ bias /* [cout] */,
              const T *__restrict__ residual /* as y, or null */, T *__restrict__ y) {
@@ -96,7 +97,8 @@ conv_grouped(int n, int h, int w, int cin, int oh, int ow, int cout, int kernel,
 #pragma unroll
         for (int i = 0; i < 4; i++) {
           int at = ix + i * stride;
-          if ((u32)at < (u32)w) sums[i] = fmaf(up(from[((i64)iy * w + at) * cin + c]), weight, sums[i]);
+          if ((u32)at < (u32)w)
+            sums[i] = fmaf(up(from[((i64)iy * w + at) * cin + c]), weight, sums[i]);
         }
       }
     }

@@ -1,5 +1,5 @@
-// Depthwise convolutions. A thread has four channels and strips of four columns; a block has up to 64
-// channels of a share of the strips, so that it can sum what it writes.
+// Depthwise convolutions. A thread has four channels and strips of four columns; a block has up to
+// 64 channels of a share of the strips, so that it can sum what it writes.
 
 struct Depthwise {
   int h, w, c, oh, ow, top, left, act, parts;
@@ -8,14 +8,14 @@ struct Depthwise {
   i64 w_stride;
   const float *bias; // [c]
   T *y;
-  float *sums;       // [n][parts][c], or null
+  float *sums; // [n][parts][c], or null
 };
 
-// Adds the taps of one strip: `y0`, `x0` is the window's corner, `x` and `wt` are the thread's channels
-// of its image. KERNEL_SIZE and STRIDE are 0 where only the arguments say them.
+// Adds the taps of one strip: `y0`, `x0` is the window's corner, `x` and `wt` are the thread's
+// channels of its image. KERNEL_SIZE and STRIDE are 0 where only the arguments say them.
 template <int KERNEL_SIZE, int STRIDE>
-DEVICE void strip_sums(const Depthwise &d, int kernel, int stride, const T *x, const float *wt, int y0,
-                       int x0, float4 (&sums)[4]) {
+DEVICE void strip_sums(const Depthwise &d, int kernel, int stride, const T *x, const float *wt,
+                       int y0, int x0, float4 (&sums)[4]) {
   if constexpr (KERNEL_SIZE > 0) {
     constexpr int INPUTS = 3 * STRIDE + KERNEL_SIZE;
 #pragma unroll(KERNEL_SIZE > 5 ? 1 : KERNEL_SIZE)
@@ -51,7 +51,8 @@ DEVICE void strip_sums(const Depthwise &d, int kernel, int stride, const T *x, c
   }
 }
 
-template <int KERNEL_SIZE, int STRIDE> DEVICE void depthwise(const Depthwise &d, int kernel, int stride) {
+template <int KERNEL_SIZE, int STRIDE>
+DEVICE void depthwise(const Depthwise &d, int kernel, int stride) {
   // Channels are shared out evenly, so that few threads are idle whatever their number.
   int fours = d.c / 4, width = (fours + gridDim.x - 1) / gridDim.x, slots = 128 / width;
   int slot = threadIdx.x / width, lane = threadIdx.x % width, four = blockIdx.x * width + lane;
@@ -97,14 +98,15 @@ template <int KERNEL_SIZE, int STRIDE> DEVICE void depthwise(const Depthwise &d,
   }
 }
 
-#define DEPTHWISE_ARGUMENTS                                                                            \
-  int top, int left, int act, int parts, const T *__restrict__ x, const float *__restrict__ wt,        \
-      long long w_stride, const float *__restrict__ bias, T *__restrict__ y, float *__restrict__ sums
-#define DEPTHWISE(K, S, blocks)                                                                        \
-  KERNEL(128, blocks)                                                                                       \
-  depthwise_##K##_##S(int n, int h, int w, int c, int oh, int ow, DEPTHWISE_ARGUMENTS) {               \
-    Depthwise d = {h, w, c, oh, ow, top, left, act, parts, x, wt, w_stride, bias, y, sums};            \
-    depthwise<K, S>(d, K, S);                                                                          \
+#define DEPTHWISE_ARGUMENTS                                                                        \
+  int top, int left, int act, int parts, const T *__restrict__ x, const float *__restrict__ wt,    \
+      long long w_stride, const float *__restrict__ bias, T *__restrict__ y,                       \
+      float *__restrict__ sums
+#define DEPTHWISE(K, S, blocks)                                                                    \
+  KERNEL(128, blocks)                                                                              \
+  depthwise_##K##_##S(int n, int h, int w, int c, int oh, int ow, DEPTHWISE_ARGUMENTS) {           \
+    Depthwise d = {h, w, c, oh, ow, top, left, act, parts, x, wt, w_stride, bias, y, sums};        \
+    depthwise<K, S>(d, K, S);                                                                      \
   }
 
 DEPTHWISE(3, 1, 4)
@@ -119,7 +121,8 @@ DEPTHWISE(11, 1, 3)
 DEPTHWISE(11, 2, 2)
 
 KERNEL(128, 4)
-depthwise_any(int n, int h, int w, int c, int oh, int ow, int kernel, int stride, DEPTHWISE_ARGUMENTS) {
+depthwise_any(int n, int h, int w, int c, int oh, int ow, int kernel, int stride,
+              DEPTHWISE_ARGUMENTS) {
   Depthwise d = {h, w, c, oh, ow, top, left, act, parts, x, wt, w_stride, bias, y, sums};
   depthwise<0, 0>(d, kernel, stride);
 }

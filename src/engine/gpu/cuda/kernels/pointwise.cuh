@@ -43,10 +43,10 @@ template <typename S> struct PointwiseRows {
 };
 
 // Blocks that share rows of x follow one another, so that all but the first find them in the cache.
-template <typename S>
-DEVICE void pointwise(int groups, int rows, int k, int n, int gate_rows, int act, const T *x,
-                      const T *wt, i64 w_stride, const float *bias, const float *gate,
-                      const T *residual, T *y, float *sums) {
+template <typename S> DEVICE void pointwise(int groups, int rows, int k, int n, int gate_rows,
+                                            int act, const T *x, const T *wt, i64 w_stride,
+                                            const float *bias, const float *gate, const T *residual,
+                                            T *y, float *sums) {
   i64 block = (i64)blockIdx.y * gridDim.x + blockIdx.x;
   int tiles = (rows + S::BM - 1) / S::BM;
   int col0 = (int)(block % gridDim.y) * S::BN, own = (int)(block / gridDim.y);
@@ -55,7 +55,8 @@ DEVICE void pointwise(int groups, int rows, int k, int n, int gate_rows, int act
   int left = rows - row0 < S::BM ? rows - row0 : S::BM;
   PointwiseRows<S> source;
   int own_row = threadIdx.x / 4;
-  source.x = x + (first + own_row) * k, source.rows = left - own_row, source.k = k, source.gate = gate;
+  source.x = x + (first + own_row) * k, source.rows = left - own_row, source.k = k,
+  source.gate = gate;
   if (gate) {
     int before = (int)(first / gate_rows), into = (int)(first - (i64)before * gate_rows);
 #pragma unroll
@@ -69,18 +70,18 @@ DEVICE void pointwise(int groups, int rows, int k, int n, int gate_rows, int act
   product<S>(source, wt + group * w_stride, k, f, first, left, col0);
 }
 
-#define POINTWISE(BM, blocks)                                                                          \
-  KERNEL(128, blocks)                                                                                  \
-  pointwise_##BM(int groups, int rows, int k, int n, int gate_rows, int act,                           \
-                 const T *__restrict__ x /* [groups * rows][k] */,                                     \
-                 const T *__restrict__ wt /* [n][k], w_stride from a group's to the next's */,         \
-                 long long w_stride, const float *__restrict__ bias /* [n] */,                         \
-                 const float *__restrict__ gate /* [groups * rows / gate_rows][k], or null */,         \
-                 const T *__restrict__ residual /* [groups * rows][n], or null */,                     \
-                 T *__restrict__ y /* [groups * rows][n], or null */,                                  \
-                 float *__restrict__ sums /* [groups][tiles][n], or null */) {                         \
-    pointwise<Shape<BM, 64>>(groups, rows, k, n, gate_rows, act, x, wt, w_stride, bias, gate,          \
-                             residual, y, sums);                                                       \
+#define POINTWISE(BM, blocks)                                                                      \
+  KERNEL(128, blocks)                                                                              \
+  pointwise_##BM(int groups, int rows, int k, int n, int gate_rows, int act,                       \
+                 const T *__restrict__ x /* [groups * rows][k] */,                                 \
+                 const T *__restrict__ wt /* [n][k], w_stride from a group's to the next's */,     \
+                 long long w_stride, const float *__restrict__ bias /* [n] */,                     \
+                 const float *__restrict__ gate /* [groups * rows / gate_rows][k], or null */,     \
+                 const T *__restrict__ residual /* [groups * rows][n], or null */,                 \
+                 T *__restrict__ y /* [groups * rows][n], or null */,                              \
+                 float *__restrict__ sums /* [groups][tiles][n], or null */) {                     \
+    pointwise<Shape<BM, 64>>(groups, rows, k, n, gate_rows, act, x, wt, w_stride, bias, gate,      \
+                             residual, y, sums);                                                   \
   }
 
 POINTWISE(64, 4)

@@ -1,8 +1,8 @@
 // A tile of x * wt^T by 128 threads: the main loop and the end of pointwise and dense convolutions.
 //
 // Rows of x and of wt come in slices of 64 bytes, four chunks of 16: BK = 32 halves or 16 floats.
-// STAGES slices are in shared memory; later ones are copied while one is multiplied. Chunk j of row r
-// lies at chunk j ^ (r / 2 % 4), so that eight rows' same chunk touches every bank once.
+// STAGES slices are in shared memory; later ones are copied while one is multiplied. Chunk j of row
+// r lies at chunk j ^ (r / 2 % 4), so that eight rows' same chunk touches every bank once.
 
 constexpr int CHUNK = 16 / sizeof(T);
 constexpr int SLICE_BYTES = 64;
@@ -29,7 +29,9 @@ template <int ROWS, int COLS> struct Shape {
 };
 
 // Where a chunk lies in a slice. That of a row that is 8 rows on is 8 * SLICE_BYTES on.
-DEVICE int swizzled(int row, int chunk) { return row * SLICE_BYTES + ((chunk ^ (row >> 1 & 3)) << 4); }
+DEVICE int swizzled(int row, int chunk) {
+  return row * SLICE_BYTES + ((chunk ^ (row >> 1 & 3)) << 4);
+}
 
 // Adds a slice's products to a thread's sums.
 template <typename S> DEVICE void multiply(typename S::Sums &sums, const u8 *xs, const u8 *ws) {
@@ -71,7 +73,8 @@ template <typename S> DEVICE void multiply(typename S::Sums &sums, const u8 *xs,
 #pragma unroll
     for (int i = 0; i < S::TM; i++)
 #pragma unroll
-      for (int j = 0; j < S::TN; j++) mma(sums[i][j], x[i], w[j / 2][j % 2 * 2], w[j / 2][j % 2 * 2 + 1]);
+      for (int j = 0; j < S::TN; j++)
+        mma(sums[i][j], x[i], w[j / 2][j % 2 * 2], w[j / 2][j % 2 * 2 + 1]);
   }
 #endif
 }
@@ -85,9 +88,11 @@ template <typename S> DEVICE void spread(const typename S::Sums &sums, float *ou
 #pragma unroll
   for (int i = 0; i < S::TM; i++)
 #pragma unroll
-    for (int j = 0; j < S::TN; j++) out[(ty + i * S::TY) * S::SUM_ROW + tx + j * S::TX] = sums[i][j];
+    for (int j = 0; j < S::TN; j++)
+      out[(ty + i * S::TY) * S::SUM_ROW + tx + j * S::TX] = sums[i][j];
 #else
-  int row = (warp & 1) * (S::BM / 2) + (lane >> 2), col = (warp >> 1) * (S::BN / 2) + (lane & 3) * 2;
+  int row = (warp & 1) * (S::BM / 2) + (lane >> 2),
+      col = (warp >> 1) * (S::BN / 2) + (lane & 3) * 2;
 #pragma unroll
   for (int i = 0; i < S::TM; i++)
 #pragma unroll
@@ -108,9 +113,10 @@ struct Finish {
   float *sums;       // of the block's rows, or null
 };
 
-// Takes the tile's sums, which `spread` has put into `tile`, through bias, activation and residual to
-// memory: `rows` rows that begin at row `first` of y, and columns from `col0`.
-template <typename S> DEVICE void finish(float *tile, const Finish &f, i64 first, int rows, int col0) {
+// Takes the tile's sums, which `spread` has put into `tile`, through bias, activation and residual
+// to memory: `rows` rows that begin at row `first` of y, and columns from `col0`.
+template <typename S>
+DEVICE void finish(float *tile, const Finish &f, i64 first, int rows, int col0) {
   constexpr int CHUNKS = S::BN / 8, ROWS_AT_ONCE = 128 / CHUNKS;
   static_assert(S::BM % (2 * ROWS_AT_ONCE) == 0, "both rows are in the tile");
   int slot = threadIdx.x / CHUNKS, at = threadIdx.x % CHUNKS * 8, col = col0 + at;
@@ -160,9 +166,9 @@ template <typename S> DEVICE void finish(float *tile, const Finish &f, i64 first
   }
 }
 
-// The whole tile. `x` gives a thread its chunks: after `seek(column)`, a column of wt's rows, `inside(i)`
-// says whether there is one in row threadIdx.x / 4 + 32 * i, and `row(i)` is its address; `arrive` waits
-// for a slice and may change the thread's own chunks of it.
+// The whole tile. `x` gives a thread its chunks: after `seek(column)`, a column of wt's rows,
+// `inside(i)` says whether there is one in row threadIdx.x / 4 + 32 * i, and `row(i)` is its
+// address; `arrive` waits for a slice and may change the thread's own chunks of it.
 template <typename S, typename Rows>
 DEVICE void product(Rows &x, const T *wt, int k, const Finish &f, i64 first, int rows, int col0) {
   __shared__ __align__(16) u8 memory[S::BYTES];
@@ -171,8 +177,8 @@ DEVICE void product(Rows &x, const T *wt, int k, const Finish &f, i64 first, int
   i64 w_step = (i64)32 * k;
   int columns = f.n - col0 - own_row;
 
-  // The next slice to copy: the thread's column, and the place. Beyond the last one come zeros, so that
-  // the number of groups under way is always the same.
+  // The next slice to copy: the thread's column, and the place. Beyond the last one come zeros, so
+  // that the number of groups under way is always the same.
   int ahead = own_chunk * CHUNK, place = 0;
   auto fetch = [&]() {
     u8 *to = memory + place + own;

@@ -7,7 +7,9 @@ struct Pixels {
   const float *lut;
 
   DEVICE_MEMBER const u8 *row(i64 image, int iy) const { return x + (image * h + iy) * w * cin; }
-  DEVICE_MEMBER float at(const u8 *row, int ix, int c) const { return lut[c * 256 + row[ix * cin + c]]; }
+  DEVICE_MEMBER float at(const u8 *row, int ix, int c) const {
+    return lut[c * 256 + row[ix * cin + c]];
+  }
 };
 
 // Normalized values, [n][cin][h][w].
@@ -25,9 +27,9 @@ struct Stem {
 };
 
 // Adds the taps of four columns and 8 channels. CIN is 0 where only the argument says it.
-template <int CIN, typename Source>
-DEVICE void stem_sums(const Stem &s, const Source &source, i64 image, int iy0, int ix0, int channel,
-                      float (&sums)[4][8]) {
+template <int CIN, typename Source> DEVICE void stem_sums(const Stem &s, const Source &source,
+                                                          i64 image, int iy0, int ix0, int channel,
+                                                          float (&sums)[4][8]) {
   int cin = CIN ? CIN : source.cin;
 #pragma unroll 1
   for (int dy = 0; dy < s.kernel; dy++) {

@@ -1,9 +1,9 @@
 // What has one value a channel: gates, means, dense layers, and kernels mixed for each image.
 
-// Hands out sum_r weight(r) * matrix[r][c], 8 channels at a time, to `out(channel, sums)`. A warp has 64
-// channels, a quarter of it every fourth row.
-template <int THREADS, typename Weight, typename Row, typename Out>
-DEVICE void weighted_rows(int rows, int c, const Weight &weight, const Row *matrix, const Out &out) {
+// Hands out sum_r weight(r) * matrix[r][c], 8 channels at a time, to `out(channel, sums)`. A warp
+// has 64 channels, a quarter of it every fourth row.
+template <int THREADS, typename Weight, typename Row, typename Out> DEVICE void
+weighted_rows(int rows, int c, const Weight &weight, const Row *matrix, const Out &out) {
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 #pragma unroll 1
   for (int first = warp * 64; first < c; first += THREADS / 32 * 64) {
@@ -42,8 +42,8 @@ template <typename Row> DEVICE float dot(int c, const Row *row, const float *vec
 }
 
 // hidden[r] = row r of w1 with `mean`, and its bias: a warp a row.
-template <int THREADS>
-DEVICE void reduce_to(float *hidden, int c, int rd, const float *mean, const T *w1, const float *b1) {
+template <int THREADS> DEVICE void reduce_to(float *hidden, int c, int rd, const float *mean,
+                                             const T *w1, const float *b1) {
 #pragma unroll 1
   for (int r = threadIdx.x / 32; r < rd; r += THREADS / 32) {
     float sum = dot(c, w1 + (i64)r * c, mean);
@@ -54,26 +54,30 @@ DEVICE void reduce_to(float *hidden, int c, int rd, const float *mean, const T *
 // A block an image.
 KERNEL(512, 1)
 squeeze_excite(int c, int rd, int parts, float scale /* 1 / (h * w) */, int act, int gate_act,
-               const float *__restrict__ sums /* [n][parts][c] */, const T *__restrict__ w1 /* [rd][c] */,
-               const float *__restrict__ b1, const T *__restrict__ w2 /* [rd][c] */,
-               const float *__restrict__ b2, float *__restrict__ gate /* [n][c] */) {
+               const float *__restrict__ sums /* [n][parts][c] */,
+               const T *__restrict__ w1 /* [rd][c] */, const float *__restrict__ b1,
+               const T *__restrict__ w2 /* [rd][c] */, const float *__restrict__ b2,
+               float *__restrict__ gate /* [n][c] */) {
   float *mean = dynamic_shared(), *hidden = mean + c;
   i64 image = blockIdx.x;
-  weighted_rows<512>(parts, c, [=](int) { return scale; }, sums + image * parts * c,
-                     [=](int channel, float(&v)[8]) { store8(mean + channel, v); });
+  weighted_rows<512>(
+      parts, c, [=](int) { return scale; }, sums + image * parts * c,
+      [=](int channel, float (&v)[8]) { store8(mean + channel, v); });
   __syncthreads();
   reduce_to<512>(hidden, c, rd, mean, w1, b1);
   __syncthreads();
   for (int r = threadIdx.x; r < rd; r += 512) hidden[r] = activate(hidden[r], act);
   __syncthreads();
-  weighted_rows<512>(rd, c, [=](int r) { return hidden[r]; }, w2, [&](int channel, float(&v)[8]) {
-    float bias[8];
-    load8(b2 + channel, bias);
+  weighted_rows<512>(
+      rd, c, [=](int r) { return hidden[r]; }, w2,
+      [&](int channel, float (&v)[8]) {
+        float bias[8];
+        load8(b2 + channel, bias);
 #pragma unroll
-    for (int i = 0; i < 8; i++) v[i] += bias[i];
-    activate(v, gate_act);
-    store8(gate + image * c + channel, v);
-  });
+        for (int i = 0; i < 8; i++) v[i] += bias[i];
+        activate(v, gate_act);
+        store8(gate + image * c + channel, v);
+      });
 }
 
 // The mean over positions: 8 threads side by side over 64 channels, 32 over positions.
@@ -118,9 +122,9 @@ pool_sums(int n, int parts, int c, float scale, const float *__restrict__ sums /
 }
 
 // One output of up to IMAGES images, by a warp.
-template <int IMAGES>
-DEVICE void dense_output(int images, int k, int out, int own, int act, const float *x, const T *wt,
-                         const float *bias, float *y) {
+template <int IMAGES> DEVICE void dense_output(int images, int k, int out, int own, int act,
+                                               const float *x, const T *wt, const float *bias,
+                                               float *y) {
   int lane = threadIdx.x % 32;
   float sums[IMAGES] = {};
 #pragma unroll(IMAGES == 1 ? 4 : 1)
@@ -159,9 +163,8 @@ dense(int n, int k, int out, int act, const float *__restrict__ x /* [n][k] */,
     dense_output<8>(n - first < 8 ? n - first : 8, k, out, own, act, x, wt, bias, y);
 }
 
-template <typename To>
-DEVICE void mix_into(int experts, int experts_padded, i64 len, const float *routing, const float *wt,
-                     To *y) {
+template <typename To> DEVICE void mix_into(int experts, int experts_padded, i64 len,
+                                            const float *routing, const float *wt, To *y) {
   i64 at = global_thread() * 8, image = blockIdx.y;
   if (at >= len) return;
   float sums[8] = {};
