@@ -128,6 +128,7 @@ struct Fiber {
   // What a warp's lanes exchange; of two slots, as a fast lane may be one operation ahead.
   uint32_t given[2][6], got[2][4];
   unsigned turn;
+  unsigned barriers; // how many it has come to
 };
 
 // Without a constructor, so that a thread's own is found by its address alone.
@@ -141,7 +142,9 @@ struct Block {
   void *stack, *fake, *tsan;
   const void *host_stack;
   size_t host_size;
-  char start, barrier, end;
+  // What ThreadSanitizer orders by. Of two barriers, as a fast thread may have come to the next
+  // before a slow one has left the last.
+  char start, barriers[2], end;
 };
 
 static thread_local Block shim;
@@ -253,7 +256,7 @@ UNSEEN static void shim_block(unsigned shared_bytes) {
   for (unsigned i = 0; i < shim.threads; i++) {
     Fiber &fiber = shim.fibers[i];
     fiber.stack = shim_prepare(fiber.memory, shim_entry);
-    fiber.wait = NOTHING;
+    fiber.wait = NOTHING, fiber.barriers = 0;
     fiber.copies.clear(), fiber.groups.clear();
     unsigned x = shim.block.x, y = shim.block.y;
     fiber.index = {i % x, i / x % y, i / x / y};

@@ -109,11 +109,12 @@ static inline float *dynamic_shared() { return shim.dynamic; }
 
 UNSEEN static void __syncthreads() {
 #if defined(__SANITIZE_THREAD__)
-  __tsan_release(&shim.barrier);
-#endif
+  char *barrier = &shim.barriers[shim.fibers[shim.current].barriers++ % 2];
+  __tsan_release(barrier);
   shim_barrier();
-#if defined(__SANITIZE_THREAD__)
-  __tsan_acquire(&shim.barrier);
+  __tsan_acquire(barrier);
+#else
+  shim_barrier();
 #endif
 }
 
