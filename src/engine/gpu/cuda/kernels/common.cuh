@@ -20,6 +20,9 @@
 //     tiles: with per_image n * (oh * ow / BM), without n * oh * ow / BM
 //   conv_grouped              128      n * oh * (ow / 4) * cout / 128         0
 //   depthwise_K_S, _any       128      c / 64, parts, n                       0
+//     K: 3, 5, 7, 9, 11; S: 1, 2. A block has threads for 128 / width strips of four columns at a
+//     time, rounded down, where width is (c / 4) / (c / 64), rounded up: parts beyond
+//     oh * (ow / 4) / (128 / width) are idle.
 //   squeeze_excite            512      n                                      (c + rd) * 4
 //   pool                      256      c / 64, n                              0
 //   pool_sums                 128      n * c / 128                            0
