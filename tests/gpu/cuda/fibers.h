@@ -175,6 +175,7 @@ struct Fibers {
 };
 
 UNSEEN static dim3 shim_thread() { return shim.fibers[shim.current].index; }
+
 // Goes on with another fiber, or with the host where `to` is `threads`.
 UNSEEN static void shim_go(unsigned to) {
   Fiber &own = shim.fibers[shim.current];

@@ -51,7 +51,7 @@ FAULTS = {
                       "if (row >= d.h) continue;\n      const"),
     "depthwise_right": ("plain", "T_F32", "depthwise", "if (col + i >= d.ow) continue;", ""),
     "pool_tail": ("address", "T_F16", "vectors", "i < hw; i += 32", "i <= hw; i += 32"),
-    "dense_tail": ("address", "T_F32", "vectors", "if (own >= out) return;", ""),
+    "dense_tail": ("address", "T_F32", "vectors", "if (lane < images) y", "if (lane < 8) y"),
     "mix_tail": ("address", "T_F32", "vectors", "if (at >= len) return;", ""),
     "query_tail": ("address", "T_F16", "attention", "own < rows && dim < key_dim", "dim < key_dim"),
     "key_tail": ("plain", "T_F32", "attention", "lane < positions ? scores[r] : ", ""),

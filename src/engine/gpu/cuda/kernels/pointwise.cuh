@@ -55,9 +55,9 @@ template <typename S> DEVICE void pointwise(int groups, int rows, int k, int n, 
   int left = rows - row0 < S::BM ? rows - row0 : S::BM;
   PointwiseRows<S> source;
   int own_row = threadIdx.x / 4;
-  source.x = x + (first + own_row) * k, source.rows = left - own_row, source.k = k,
-  source.gate = gate;
-  if (gate) {
+  source.x = x + (first + own_row) * k;
+  source.rows = left - own_row, source.k = k, source.gate = gate_rows ? gate : nullptr;
+  if (source.gate) {
     int before = (int)(first / gate_rows), into = (int)(first - (i64)before * gate_rows);
 #pragma unroll
     for (int i = 0; i < S::X_ROWS; i++) {

@@ -149,13 +149,13 @@ template <int IMAGES> DEVICE void dense_output(int images, int k, int out, int o
   if (lane < images) y[(i64)lane * out + own] = activate(own_sum + bias[own], act);
 }
 
-// A warp an output, of up to 8 images: weights are read once for them.
+// A warp an output, of up to 8 images: weights are read once for them. `out` is padded: four to a
+// block leave none over.
 KERNEL(128, 4)
 dense(int n, int k, int out, int act, const float *__restrict__ x /* [n][k] */,
       const T *__restrict__ wt /* [out][k] */, const float *__restrict__ bias /* [out] */,
       float *__restrict__ y /* [n][out] */) {
   int own = blockIdx.x * 4 + threadIdx.x / 32, first = blockIdx.y * 8;
-  if (own >= out) return;
   x += (i64)first * k, y += (i64)first * out;
   if (n - first == 1)
     dense_output<1>(1, k, out, own, act, x, wt, bias, y);
