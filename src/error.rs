@@ -229,9 +229,7 @@ impl Error {
                 EngineError::Threads { .. }
                 | EngineError::Memory { .. }
                 | EngineError::Cpu(CpuError::Threads(_)),
-            ) => {
-                ErrorKind::Overloaded
-            }
+            ) => ErrorKind::Overloaded,
             Self::Engine(EngineError::Run(_) | EngineError::Cpu(CpuError::Failed)) => {
                 ErrorKind::Internal
             }

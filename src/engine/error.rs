@@ -1,4 +1,8 @@
 use super::CpuError;
+#[cfg(any(test, feature = "cuda"))]
+use super::fuse::CannotFuse;
+#[cfg(any(test, feature = "cuda"))]
+use super::gpu::GpuError;
 
 /// Why an engine could not be made or run.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +69,14 @@ pub enum EngineError {
         /// About how many it has memory for.
         fits: usize,
     },
+    /// A part of the network that the engine has no kernel for.
+    #[error("the engine has no kernel for {what} (`{at}`); the engine `candle` runs it")]
+    NoKernel {
+        /// What it would compute.
+        what: String,
+        /// timm's path of the layer.
+        at: String,
+    },
     /// A failure of what the engine runs on.
     #[error("the network failed to run: {0}")]
     Run(Box<dyn std::error::Error + Send + Sync>),
@@ -78,10 +90,12 @@ impl From<candle_core::Error> for EngineError {
 }
 
 #[cfg(any(test, feature = "cuda"))]
-impl From<super::gpu::GpuError> for EngineError {
-    fn from(error: super::gpu::GpuError) -> Self {
+impl From<GpuError> for EngineError {
+    fn from(error: GpuError) -> Self {
         match error {
-            super::gpu::GpuError::Memory { images, fits } => Self::Memory { images, fits },
+            GpuError::Memory { images, fits } => Self::Memory { images, fits },
+            GpuError::NoKernel { what, at } => Self::NoKernel { what, at },
+            GpuError::Fuse(CannotFuse { what, at }) => Self::NoKernel { what: what.to_owned(), at },
             error => Self::Run(Box::new(error)),
         }
     }

@@ -18,8 +18,6 @@ pub use choice::{Device, DeviceChoice, Dtype, EngineChoice};
 pub use cpu::{CpuEngine, CpuError, CpuMemory, CpuOptions, Isa};
 pub use error::EngineError;
 #[cfg(feature = "cuda")]
-pub(crate) use gpu::GpuError;
-#[cfg(feature = "cuda")]
 pub use gpu::cuda::CudaEngine;
 
 pub use images::{Data, Images};

@@ -79,17 +79,16 @@ impl Target {
         network: &Network,
         load: Load,
     ) -> Result<Result<Arc<dyn Engine>, Option<String>>, Error> {
-        use crate::engine::{CudaEngine, EngineError, GpuError};
+        use crate::engine::{CudaEngine, EngineError};
 
         let candle_core::Device::Cuda(device) = &self.0 else { return Ok(Err(None)) };
         super::load::with_tensors(source, network, |tensors| {
             match CudaEngine::new(network, tensors, device, load.dtype) {
                 Ok(engine) => Ok(Ok(Arc::new(engine) as Arc<dyn Engine>)),
-                Err(GpuError::Weights(error)) => Err(error.into()),
-                Err(error @ (GpuError::NoKernel { .. } | GpuError::Fuse(_))) => {
+                Err(Error::Engine(error @ EngineError::NoKernel { .. })) => {
                     Ok(Err(Some(error.to_string())))
                 }
-                Err(error) => Err(EngineError::from(error).into()),
+                Err(error) => Err(error),
             }
         })
     }

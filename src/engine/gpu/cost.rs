@@ -77,9 +77,7 @@ impl Kernel {
                 cost(maps, n * (hw + c) + 2 * c + 3 * rd, n * (4 * hw * c + 4 * rd * c))
             }
             Self::Pool { n, hw, c, .. } => cost(n * hw * c, n * c, n * hw * c),
-            Self::Dense { n, k, out, .. } => {
-                cost(out * k, n * (k + out) + out, 2 * n * k * out)
-            }
+            Self::Dense { n, k, out, .. } => cost(out * k, n * (k + out) + out, 2 * n * k * out),
             Self::Mix { n, experts, len, floats, .. } => {
                 let (maps, written) = if floats { (0, n * len) } else { (n * len, 0) };
                 cost(maps, experts * len + n * experts + written, 2 * n * experts * len)

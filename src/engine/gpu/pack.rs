@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use half::{bf16, f16};
 
 use super::{LANES, padded};
+use crate::Error;
 use crate::arch::{self, Activation, AntiAlias, Value};
-use crate::engine::Dtype;
 use crate::engine::fuse::{
     CannotFuse, Conv, Folded, Fused, Kind, Layer as FusedLayer, Statistics, Weights,
 };
+use crate::engine::{Dtype, EngineError};
 use crate::weights::{TensorSource, WeightsError};
 
 /// Why a network does not run on a GPU's own kernels.
@@ -31,6 +32,15 @@ pub(crate) enum GpuError {
         /// How many there is memory for.
         fits: usize,
     },
+}
+
+impl From<GpuError> for Error {
+    fn from(error: GpuError) -> Self {
+        match error {
+            GpuError::Weights(error) => error.into(),
+            error => EngineError::from(error).into(),
+        }
+    }
 }
 
 /// A tensor for the device.

@@ -331,7 +331,8 @@ fn halves_pixels_batches_and_all_taps_equal_the_modules() {
         let taps = network.graph().outputs();
         let taps: Vec<&str> = taps.iter().map(String::as_str).collect();
         let shape = [3, 3, 39, 50];
-        let pixels: Vec<u8> = (0..shape.iter().product()).map(|i: usize| (i * 37 % 251) as u8).collect();
+        let pixels: Vec<u8> =
+            (0..shape.iter().product()).map(|i: usize| (i * 37 % 251) as u8).collect();
         let normalize = Normalize::new(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]).unwrap();
         let images = Images::pixels(&pixels, shape, &normalize).unwrap();
         for (dtype, most) in [(Dtype::F32, 1e-4), (Dtype::F16, 0.02), (Dtype::Bf16, 0.1)] {

@@ -11,6 +11,7 @@ use candle_core::{CudaDevice, Tensor};
 
 use super::prepared::Prepared;
 use super::{FILES, tensor};
+use crate::Error;
 use crate::arch::{Network, PadType, Tap};
 use crate::cuda::Text;
 use crate::engine::fuse::fuse;
@@ -91,14 +92,14 @@ impl CudaEngine {
     ///
     /// # Errors
     ///
-    /// A layer without a kernel, a tensor that is not given or that `dtype` cannot hold, or a device
-    /// that refuses.
-    pub(crate) fn new(
+    /// A layer without a kernel ([`EngineError::NoKernel`]), a tensor that is not given or that `dtype`
+    /// cannot hold, or a device that refuses.
+    pub fn new(
         network: &Network,
         tensors: &dyn TensorSource,
         device: &CudaDevice,
         dtype: Dtype,
-    ) -> Result<Self, GpuError> {
+    ) -> Result<Self, Error> {
         let stream = device.cuda_stream();
         let context = stream.context();
         // The engine orders its two streams by its own events; tracked ones cannot be captured.
@@ -111,7 +112,7 @@ impl CudaEngine {
         };
         let module = text.load(context).map_err(|e| GpuError::Device(e.to_string()))?;
         let graph = network.graph();
-        let fused = fuse(&graph)?;
+        let fused = fuse(&graph).map_err(GpuError::from)?;
         let mut weights = Vec::new();
         let layers = pack(&fused, tensors, &mut |path, tensor| {
             let bytes = tensor.bytes(dtype).map_err(|value| {
