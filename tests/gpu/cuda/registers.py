@@ -111,7 +111,7 @@ def main():
             faults.append(f"{key} is not in the table")
         elif any(number > most for number, most in zip(numbers, allowed[key])):
             faults.append(f"{key}: {numbers} is over {allowed[key]}")
-    sys.exit("\n".join(faults))
+    sys.exit("\n".join(faults) or 0)
 
 
 if __name__ == "__main__":
