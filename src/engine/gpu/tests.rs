@@ -318,7 +318,6 @@ fn launches_are_few() {
         let launches = plan(&network, 1, [224, 224], Dtype::Bf16).steps.len();
         let norms = matches!(network.norm, crate::arch::Norm::BatchNorm);
         let most = if norms { 3 * blocks + 20 } else { 8 * blocks + 20 };
-        println!("{} {launches} of {most}", network.name);
         assert!(launches <= most, "{}: {launches} launches for {blocks} blocks", network.name);
     }
 }
@@ -337,7 +336,6 @@ fn halves_pixels_batches_and_all_taps_equal_the_modules() {
         let images = Images::pixels(&pixels, shape, &normalize).unwrap();
         for (dtype, most) in [(Dtype::F32, 1e-4), (Dtype::F16, 0.02), (Dtype::Bf16, 0.1)] {
             let difference = difference(&network, images, &taps, dtype);
-            println!("{} {dtype} {difference}", network.name);
             assert!(difference <= most, "{} {dtype}: {difference}", network.name);
         }
     }
