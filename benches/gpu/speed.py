@@ -1,12 +1,15 @@
 """effnet beside timm on this machine's GPU: `speed.py EFFNET PYTHON`. Prints a Markdown table.
 
 Both are timed by the device's clock from images in its memory to logits there, in bfloat16: effnet by its recorded
-graph, timm in channels-last, as it is and compiled. Medians; the two take turns within one run.
+graph (and kernel by kernel), timm in channels-last, as it is and compiled. Medians; the two take turns within one run.
 """
 
+import glob
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 EFFNET, PYTHON = sys.argv[1:3]
@@ -35,20 +38,33 @@ def timm(*args):
 
 def main():
     end = time.monotonic() + 420
-    print("| network | pixels | batch | effnet, ms | images/s | kernels | of memory | of cores | whole call, ms | timm, ms | timm compiled, ms |")
-    print("| --- |" + " ---: |" * 10)
+    print("| network | pixels | batch | effnet, ms | images/s | kernels | of memory | of cores | one by one, ms | whole call, ms | "
+          "timm, ms | timm compiled, ms |")
+    print("| --- |" + " ---: |" * 11)
     for name, side, batch in CASES:
         args = [EFFNET, "bench", name, "--device", "cuda", "--dtype", "bf16", "--batch-size", str(batch), "--img-size", str(side),
-                "--seconds", "2", "--format", "json"]
+                "--seconds", "1", "--profile", "--format", "json"]
         figures = json.loads(subprocess.run(args, check=True, capture_output=True, text=True).stdout)[0]
         work = figures["device_work"]
         plain = timm(name, side, batch, "plain")
         compiled = timm(name, side, batch, "compiled") if time.monotonic() < end else None
         share = lambda key: "-" if work[key] is None else f"{100 * work[key]:.0f}%"
         number = lambda ms: "-" if ms is None else f"{ms:.3f}"
+        one_by_one = sum(step["median_ms"] for step in figures["steps"])
         print(f"| `{name}` | {side} | {batch} | {work['median_ms']:.3f} | {work['images_per_s']:.0f} | {work['launches']} | "
-              f"{share('memory_share')} | {share('compute_share')} | {figures['median_ms']:.3f} | {number(plain)} | "
+              f"{share('memory_share')} | {share('compute_share')} | {one_by_one:.3f} | {figures['median_ms']:.3f} | {number(plain)} | "
               f"{number(compiled)} |", flush=True)
+    print("\n| 2,000 photographs, batch 64 | images/s | what it says of waiting |\n| --- | ---: | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        photographs = sorted(glob.glob("examples/images/*.png"))
+        for i in range(2000):
+            shutil.copy(photographs[i % len(photographs)], f"{folder}/{i:04}.png")
+        for device in ("cuda", "cpu"):
+            begin = time.monotonic()
+            done = subprocess.run([EFFNET, "classify", "--device", device, "--batch-size", "64", "--format", "csv", folder],
+                                  check=True, capture_output=True, text=True)
+            said = [line for line in done.stderr.splitlines() if "waited" in line]
+            print(f"| {device} | {2000 / (time.monotonic() - begin):.0f} | {' '.join(said)} |", flush=True)
 
 
 main()

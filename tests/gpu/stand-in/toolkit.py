@@ -59,6 +59,8 @@ def main():
     os.chmod(f"{folder}/bin/nvcc", 0o755)
     with open(f"{folder}/include/cuda.h", "w") as header:
         header.write("#define CUDA_VERSION 13000\n")
+    with open(f"{folder}/include/cudnn_version.h", "w") as header:
+        header.write("#define CUDNN_MAJOR 9\n#define CUDNN_MINOR 10\n")
     driver = f"{folder}/driver.o"
     written = set(re.findall(r"^EXPORT (\w+)", open(f"{HERE}/driver.cpp").read(), re.M))
     subprocess.run(["g++", "-O1", "-std=c++17", "-fPIC", "-c", "-o", driver, f"{HERE}/driver.cpp"], check=True)

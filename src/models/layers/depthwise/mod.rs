@@ -146,7 +146,7 @@ impl Dims {
         (self.n, self.c, self.out_h, self.out_w).into()
     }
 
-    #[cfg(any(feature = "cuda", feature = "metal"))]
+    #[cfg(any(test, feature = "cuda", feature = "metal"))]
     fn out_len(&self) -> usize {
         self.n * self.c * self.out_h * self.out_w
     }
@@ -199,7 +199,7 @@ impl DepthwiseConv2d {
 }
 
 /// The sizes of one convolution as the text in `body.h` has them.
-#[cfg(any(feature = "cuda", feature = "metal"))]
+#[cfg(any(test, feature = "cuda", feature = "metal"))]
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 struct DeviceSizes {
@@ -215,7 +215,7 @@ struct DeviceSizes {
     left: u32,
 }
 
-#[cfg(any(feature = "cuda", feature = "metal"))]
+#[cfg(any(test, feature = "cuda", feature = "metal"))]
 impl DeviceSizes {
     /// # Errors
     ///
@@ -347,6 +347,51 @@ mod tests {
                 assert!(max_diff(&portable, &expected)? < 1e-5, "{k} {stride} {pads:?} {h}x{w}");
                 let moved = depthwise_conv2d(&xs, &(weight * 1.01)?, stride, pads)?;
                 assert!(max_diff(&moved, &expected)? > 1e-5);
+            }
+        }
+        Ok(())
+    }
+
+    /// `body.h` on the CPU.
+    #[test]
+    #[allow(unsafe_code, reason = "the kernel takes pointers")]
+    fn the_text_for_gpus_equals_the_portable_form() -> Result<()> {
+        type Run = unsafe extern "C" fn(*const DeviceSizes, *const f32, *const f32, *mut f32);
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let out = std::env::temp_dir().join(format!("effnet-depthwise-{}.so", std::process::id()));
+        let status = std::process::Command::new("g++")
+            .args([
+                "-O1",
+                "-shared",
+                "-fPIC",
+                "-fsanitize-undefined-trap-on-error",
+                "-fsanitize=undefined",
+            ])
+            .arg(root.join("tests/gpu/depthwise.cpp"))
+            .arg("-o")
+            .arg(&out)
+            .status()
+            .expect("this test needs a C++ compiler, g++");
+        assert!(status.success());
+        // SAFETY: the library has no initializers, and the function is that of `depthwise.cpp`.
+        let library = unsafe { libloading::Library::new(&out) }.unwrap();
+        let run = unsafe { library.get::<Run>(b"depthwise\0") }.unwrap();
+        std::fs::remove_file(&out)?;
+        for (k, stride, pads) in CASES {
+            for (h, w) in [(7, 9), (8, 8), (13, 6), (7, 7)] {
+                let (xs, weight) = inputs(k, h, w)?;
+                let expected = depthwise_conv2d_portable(&xs, &weight, stride, pads)?;
+                let op = DepthwiseConv2d { stride, pads };
+                let sizes =
+                    DeviceSizes::new(&Dims::new(xs.dims(), weight.dims(), stride, pads)?, &op)?;
+                let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+                let (xs, weight) = (values(&xs)?, values(&weight)?);
+                let mut ys = vec![f32::NAN; expected.elem_count() + 1];
+                // SAFETY: the sizes are those of the three.
+                unsafe { run(&raw const sizes, xs.as_ptr(), weight.as_ptr(), ys.as_mut_ptr()) };
+                assert!(ys.pop().is_some_and(f32::is_nan), "it writes behind its output");
+                let ys = Tensor::from_vec(ys, expected.shape(), &Device::Cpu)?;
+                assert!(max_diff(&ys, &expected)? < 1e-5, "{k} {stride} {pads:?} {h}x{w}");
             }
         }
         Ok(())
