@@ -112,6 +112,14 @@ pub struct DeviceWork {
     pub most_flops: Option<f64>,
 }
 
+impl DeviceWork {
+    /// Work of this time, of which nothing else is known.
+    #[must_use]
+    pub const fn new(time: Duration) -> Self {
+        Self { time, launches: 0, bytes: 0, flops: 0, most_bytes: None, most_flops: None }
+    }
+}
+
 /// What an [`Engine`] is and what it can do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
