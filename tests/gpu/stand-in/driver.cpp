@@ -231,6 +231,8 @@ EXPORT cuGraphExecDestroy(void *exec) { delete (Graph *)exec; return SUCCESS; }
 EXPORT cuGraphDestroy(void *graph) { delete (Graph *)graph; return SUCCESS; }
 
 EXPORT nvrtcVersion(int *major, int *minor) { *major = 13; *minor = 0; return SUCCESS; }
+EXPORT nvrtcGetNumSupportedArchs(int *n) { *n = 2; return SUCCESS; }
+EXPORT nvrtcGetSupportedArchs(int *known) { known[0] = 75; known[1] = 90; return SUCCESS; }
 EXPORT nvrtcCreateProgram(void **program, const char *source, const char *, int, const char *const *, const char *const *) { *program = new Program{source, "", ""}; return SUCCESS; }
 EXPORT nvrtcCompileProgram(void *program, int n, const char *const *options) {
   auto *p = (Program *)program;
@@ -240,6 +242,8 @@ EXPORT nvrtcCompileProgram(void *program, int n, const char *const *options) {
 }
 EXPORT nvrtcGetCUBINSize(void *program, size_t *size) { *size = ((Program *)program)->image.size() + 1; return SUCCESS; }
 EXPORT nvrtcGetCUBIN(void *program, char *image) { auto &text = ((Program *)program)->image; memcpy(image, text.c_str(), text.size() + 1); return SUCCESS; }
+EXPORT nvrtcGetPTXSize(void *program, size_t *size) { return nvrtcGetCUBINSize(program, size); }
+EXPORT nvrtcGetPTX(void *program, char *image) { return nvrtcGetCUBIN(program, image); }
 EXPORT nvrtcDestroyProgram(void **program) { delete *(Program **)program; return SUCCESS; }
 EXPORT nvrtcGetProgramLogSize(void *, size_t *size) { *size = 1; return SUCCESS; }
 EXPORT nvrtcGetProgramLog(void *, char *log) { *log = 0; return SUCCESS; }
