@@ -53,8 +53,8 @@ impl From<nvrtc::NvrtcError> for CudaModuleError {
 }
 
 /// Modules that this process has loaded, by device and content.
-static LOADED: LazyLock<Mutex<HashMap<(usize, String), Arc<CudaModule>>>> =
-    LazyLock::new(Mutex::default);
+type Modules = HashMap<(usize, String), Arc<CudaModule>>;
+static LOADED: LazyLock<Mutex<Modules>> = LazyLock::new(Mutex::default);
 
 impl Text {
     /// The module of these kernels on the context's device. It is compiled once a machine, and loaded

@@ -16,6 +16,7 @@ use crate::weights::{TensorSource, WeightsError};
 
 /// Why a network does not run on a GPU's own kernels.
 #[derive(Debug, thiserror::Error)]
+#[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "devices give them"))]
 pub(crate) enum GpuError {
     #[error(transparent)]
     Weights(#[from] WeightsError),

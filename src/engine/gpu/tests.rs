@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -39,8 +39,8 @@ fn library(dtype: Dtype) -> &'static Library {
     let mut libraries = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
     libraries.entry(dtype).or_insert_with(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gpu/cuda");
-        let out = PathBuf::from(std::env::temp_dir())
-            .join(format!("effnet-kernels-{dtype}-{}.so", std::process::id()));
+        let out =
+            std::env::temp_dir().join(format!("effnet-kernels-{dtype}-{}.so", std::process::id()));
         let status = Command::new("g++")
             .args(["-O2", "-std=c++17", "-shared", "-fPIC", "-Wno-unknown-pragmas"])
             .arg(format!("-DT_{}", dtype.name().to_uppercase()))
@@ -58,7 +58,7 @@ fn library(dtype: Dtype) -> &'static Library {
 }
 
 /// The bytes of a tensor on the device.
-fn bytes(tensor: Tensor, dtype: Dtype) -> Vec<u8> {
+fn bytes(tensor: &Tensor, dtype: Dtype) -> Vec<u8> {
     tensor.bytes(dtype).unwrap()
 }
 
@@ -97,7 +97,7 @@ fn run(network: &Network, images: Images<'_>, outputs: &[&str], dtype: Dtype) ->
     let fused = fuse(&graph).unwrap();
     let mut weights = Vec::new();
     let layers = pack(&fused, &seeded::Source::new(0), &mut |_, tensor| {
-        weights.push(Memory::of(&bytes(tensor, dtype)));
+        weights.push(Memory::of(&bytes(&tensor, dtype)));
         Ok(weights.len() - 1)
     })
     .unwrap();

@@ -171,7 +171,7 @@ impl CudaEngine {
         let xs = xs.contiguous()?;
         let mut prepared = self.lock();
         let shape = shape(Input::Floats, [n, c, h, w], outputs);
-        let plan = self.prepare(&mut prepared, shape, n * c * h * w * 4)?;
+        let plan = self.prepare(&mut prepared, &shape, n * c * h * w * 4)?;
         let [stream, copies] = &self.streams;
         tensor::with_floats(&xs, |images| plan.take(stream, images))?;
         plan.run(stream, copies).map_err(driver)?;
@@ -194,19 +194,18 @@ impl CudaEngine {
     fn prepare<'p>(
         &self,
         prepared: &'p mut Vec<Prepared>,
-        shape: Shape,
+        shape: &Shape,
         image_bytes: usize,
     ) -> Result<&'p mut Prepared, GpuError> {
         let [stream, _] = &self.streams;
         // Not all calls bind it, and the thread may be a new one.
         stream.context().bind_to_thread().map_err(driver)?;
-        if let Some(at) = prepared.iter().position(|known| known.shape == shape) {
+        if let Some(at) = prepared.iter().position(|known| known.shape == *shape) {
             prepared[..=at].rotate_right(1);
             return Ok(&mut prepared[0]);
         }
         prepared.truncate(PLANS - 1);
-        let plan =
-            || Plan::new(&self.layers, &self.taps, self.pad_type, &shape, self.dtype.bytes());
+        let plan = || Plan::new(&self.layers, &self.taps, self.pad_type, shape, self.dtype.bytes());
         let memory = plan()?.arena + 3 * image_bytes;
         let make = |plan| {
             let function = |name: &str| self.module.load_function(name);
@@ -247,7 +246,7 @@ impl CudaEngine {
         match images.data() {
             Data::Normalized(values) => {
                 let shape = shape(Input::Floats, images.shape(), outputs);
-                let plan = self.prepare(prepared, shape, len * 4)?;
+                let plan = self.prepare(prepared, &shape, len * 4)?;
                 let write = |to: &mut [u8]| {
                     let to = to.chunks_exact_mut(4).zip(values);
                     to.for_each(|(to, value)| to.copy_from_slice(&value.to_le_bytes()));
@@ -257,7 +256,7 @@ impl CudaEngine {
             }
             Data::Pixels(pixels, normalize) => {
                 let shape = shape(Input::Pixels, images.shape(), outputs);
-                let plan = self.prepare(prepared, shape, len)?;
+                let plan = self.prepare(prepared, &shape, len)?;
                 let table = normalize.tables().as_flattened();
                 plan.set_table(stream, table).map_err(driver)?;
                 let write = |to: &mut [u8]| to.copy_from_slice(pixels);

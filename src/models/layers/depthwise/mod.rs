@@ -373,8 +373,9 @@ mod tests {
             .status()
             .expect("this test needs a C++ compiler, g++");
         assert!(status.success());
-        // SAFETY: the library has no initializers, and the function is that of `depthwise.cpp`.
+        // SAFETY: the library has no initializers.
         let library = unsafe { libloading::Library::new(&out) }.unwrap();
+        // SAFETY: the function of this name in `depthwise.cpp`.
         let run = unsafe { library.get::<Run>(b"depthwise\0") }.unwrap();
         std::fs::remove_file(&out)?;
         for (k, stride, pads) in CASES {
