@@ -69,7 +69,8 @@ impl Text {
     ) -> Result<Arc<CudaModule>, CudaModuleError> {
         let capability = context.compute_capability()?;
         let version = nvrtc_version()?;
-        let key = self.key(capability, version);
+        let target = Target::of(capability, &known_capabilities());
+        let key = self.key(target, version);
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         let at = (context.ordinal(), key);
         if let Some(module) = loaded.get(&at) {
@@ -80,7 +81,7 @@ impl Text {
         let cubin = match file.as_deref().and_then(read) {
             Some(cubin) => cubin,
             None => {
-                let cubin = self.compile(capability, version)?;
+                let cubin = self.compile(target, capability, version)?;
                 if let Some(file) = &file {
                     write(file, &cubin);
                 }
@@ -96,22 +97,27 @@ impl Text {
         self.files.concat()
     }
 
-    fn options(&self, (major, minor): (i32, i32)) -> Vec<String> {
+    fn options(&self, target: Target) -> Vec<String> {
         let defines = self.defines.iter().map(|define| format!("--define-macro={define}"));
-        let arch = format!("--gpu-architecture=sm_{major}{minor}");
+        let arch = match target {
+            Target::Machine(number) => format!("--gpu-architecture=sm_{number}"),
+            Target::Ptx(number) => format!("--gpu-architecture=compute_{number}"),
+        };
         [arch, "--std=c++17".to_owned()].into_iter().chain(defines).collect()
     }
 
     /// Everything that the machine code depends on.
-    fn key(&self, capability: (i32, i32), version: (i32, i32)) -> String {
+    fn key(&self, target: Target, version: (i32, i32)) -> String {
         let mut hash = Sha256::new();
-        hash.update(format!("{version:?} {:?}\n", self.options(capability)));
+        hash.update(format!("{version:?} {:?}\n", self.options(target)));
         hash.update(self.source());
         format!("{:x}", hash.finalize())
     }
 
+    /// Machine code, or PTX with a zero at its end.
     fn compile(
         &self,
+        target: Target,
         capability: (i32, i32),
         version: (i32, i32),
     ) -> Result<Vec<u8>, CudaModuleError> {
@@ -119,19 +125,63 @@ impl Text {
         let name = CString::new(self.name).unwrap_or_default();
         let program = Program(nvrtc::create_program(&source, Some(&name))?);
         // SAFETY: the program lives until the end of this function.
-        if let Err(error) = unsafe { nvrtc::compile_program(program.0, &self.options(capability)) }
-        {
+        if let Err(error) = unsafe { nvrtc::compile_program(program.0, &self.options(target)) } {
             let log = program.log().unwrap_or_else(|| format!("{error:?}"));
             return Err(CudaModuleError::Compile { name: self.name, version, capability, log });
         }
         let mut size = 0;
-        // SAFETY: the program is compiled, and `cubin` has the size that NVRTC says.
+        // SAFETY: the program is compiled, and `code` has the size that NVRTC says.
         unsafe {
-            sys::nvrtcGetCUBINSize(program.0, &raw mut size).result()?;
-            let mut cubin = vec![0u8; size];
-            sys::nvrtcGetCUBIN(program.0, cubin.as_mut_ptr().cast()).result()?;
-            Ok(cubin)
+            match target {
+                Target::Machine(_) => sys::nvrtcGetCUBINSize(program.0, &raw mut size),
+                Target::Ptx(_) => sys::nvrtcGetPTXSize(program.0, &raw mut size),
+            }
+            .result()?;
+            let mut code = vec![0u8; size];
+            let to = code.as_mut_ptr().cast();
+            match target {
+                Target::Machine(_) => sys::nvrtcGetCUBIN(program.0, to),
+                Target::Ptx(_) => sys::nvrtcGetPTX(program.0, to),
+            }
+            .result()?;
+            Ok(code)
         }
+    }
+}
+
+/// What a text is compiled to, for a compute capability's number: 90 is 9.0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    /// The device's machine code.
+    Machine(i32),
+    /// What the driver translates for the device.
+    Ptx(i32),
+}
+
+impl Target {
+    /// For a device that is newer than NVRTC, of which the `known` are the capabilities, it is the PTX of
+    /// the newest known one.
+    fn of((major, minor): (i32, i32), known: &[i32]) -> Self {
+        let own = 10 * major + minor;
+        let older = known.iter().copied().filter(|&number| number < own).max();
+        match older {
+            Some(older) if !known.contains(&own) => Self::Ptx(older),
+            _ => Self::Machine(own),
+        }
+    }
+}
+
+/// The compute capabilities that the NVRTC that is loaded compiles for; none if it does not say.
+fn known_capabilities() -> Vec<i32> {
+    let mut count = 0;
+    // SAFETY: the count is written before the return, and there is room for that many.
+    unsafe {
+        if sys::nvrtcGetNumSupportedArchs(&raw mut count).result().is_err() {
+            return Vec::new();
+        }
+        let mut known = vec![0; usize::try_from(count).unwrap_or_default()];
+        let listed = sys::nvrtcGetSupportedArchs(known.as_mut_ptr()).result();
+        if listed.is_ok() { known } else { Vec::new() }
     }
 }
 
@@ -227,8 +277,18 @@ pub(crate) fn check_device(number: usize) -> Result<(), String> {
         }
         _ => {}
     }
-    let context = CudaContext::new(number).map_err(explain)?;
-    let (major, minor) = context.compute_capability().map_err(explain)?;
+    // Without a context, which would take as long as the one that follows.
+    let attribute = |attribute| {
+        let device = driver::device::get(i32::try_from(number).unwrap_or(i32::MAX))?;
+        // SAFETY: the device was just got.
+        unsafe { driver::device::get_attribute(device, attribute) }
+    };
+    let capability = [
+        driver_sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+        driver_sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+    ];
+    let [major, minor] = capability.map(attribute);
+    let (major, minor) = (major.map_err(explain)?, minor.map_err(explain)?);
     if (major, minor) < LEAST_CAPABILITY {
         let (least_major, least_minor) = LEAST_CAPABILITY;
         return Err(format!(
@@ -236,4 +296,20 @@ pub(crate) fn check_device(number: usize) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_newer_than_the_compiler_gets_ptx() {
+        let known = [75, 80, 86, 89, 90];
+        assert_eq!(Target::of((8, 9), &known), Target::Machine(89));
+        assert_eq!(Target::of((12, 0), &known), Target::Ptx(90));
+        assert_eq!(Target::of((8, 7), &known), Target::Ptx(86));
+        // The compiler says why not.
+        assert_eq!(Target::of((7, 0), &known), Target::Machine(70));
+        assert_eq!(Target::of((9, 0), &[]), Target::Machine(90));
+    }
 }

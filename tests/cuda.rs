@@ -86,6 +86,37 @@ fn tensors_go_in_and_come_out_on_the_device() {
 
 #[test]
 #[ignore = "needs CUDA or its stand-in: tests/gpu/stand-in/run"]
+fn results_that_are_read_late_are_those_of_their_images() {
+    let device = Device::new_cuda_with_stream(0).unwrap();
+    let engine = cuda(&device);
+    let normalize = Normalize::new(&[0.5; 3], &[0.25; 3]).unwrap();
+    let run = |n: usize| {
+        let pixels: Vec<u8> = (0..3 * 32 * 32).map(|i| (i * (n + 3) % 251) as u8).collect();
+        engine
+            .run(Images::pixels(&pixels, [1, 3, 32, 32], &normalize).unwrap(), &["logits"])
+            .unwrap()
+    };
+    let mut late: Vec<_> = (0..6).map(run).collect();
+    for (n, late) in late.iter_mut().enumerate() {
+        let logits = run(n).take("logits").unwrap().data;
+        assert!(logits.iter().all(|logit| logit.is_finite()));
+        assert_eq!(late.take("logits").unwrap().data, logits, "run {n}");
+    }
+}
+
+#[test]
+#[ignore = "needs CUDA or its stand-in: tests/gpu/stand-in/run"]
+fn images_of_another_device_are_refused() {
+    let engine = cuda(&Device::new_cuda_with_stream(0).unwrap());
+    for other in [Device::Cpu, Device::new_cuda_with_stream(0).unwrap()] {
+        let xs = Tensor::zeros((1, 3, 32, 32), candle_core::DType::F32, &other).unwrap();
+        let error = engine.forward(&xs, &["logits"]).unwrap_err().to_string();
+        assert!(error.contains("another device"), "{error}");
+    }
+}
+
+#[test]
+#[ignore = "needs CUDA or its stand-in: tests/gpu/stand-in/run"]
 fn what_the_type_cannot_hold_is_an_error() {
     let model = |dtype| {
         let builder = Model::builder().model(NAME).weights("seeded:0");

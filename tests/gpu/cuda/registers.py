@@ -39,6 +39,16 @@ def text():
     return "".join(f'#line 1 "{name}"\n{(KERNELS / name).read_text()}' for name in names)
 
 
+def depthwise():
+    """The texts of Candle's depthwise convolution, one for each type, as its cuda.rs has them."""
+    folder = HERE.parents[2] / "src/models/layers/depthwise"
+    launcher = (folder / "cuda.rs").read_text()
+    heads = re.findall(r'const (FLOAT|HALF|BFLOAT): &str =\s*"(.*)";', launcher)
+    assert len(heads) == 3, heads
+    body = "".join((folder / name).read_text() for name in ("halves.cuh", "body.h", "depthwise.cu"))
+    return [head.replace("\\n", "\n") + body for _, head in heads]
+
+
 def ptx(nvrtc, source, dtype, arch):
     program = ctypes.c_void_p()
     nvrtc.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None)
@@ -53,7 +63,8 @@ def ptx(nvrtc, source, dtype, arch):
         return buffer.value
 
     log = fetch("ProgramLog").decode()
-    if failed or log:
+    # Functions of the depthwise text that one type does not use are no fault.
+    if failed or log and "#177-D" not in log:
         sys.exit(f"{dtype}, sm_{arch}:\n{log}")
     return fetch("PTX")
 
@@ -81,6 +92,8 @@ def main():
     bless = "--bless" in sys.argv
     ptxas, nvrtc = toolkit("**/bin/ptxas"), ctypes.CDLL(str(toolkit("**/libnvrtc.so.*")))
     version = re.search(r"V[\d.]+", subprocess.run([ptxas, "--version"], capture_output=True, text=True).stdout)[0]
+    for source in depthwise():
+        ptx(nvrtc, source, "DEPTHWISE", ARCHS[0])
     source = text()
     cells = [(dtype, arch) for dtype in TYPES for arch in ARCHS]
     with ThreadPoolExecutor(2) as pool:

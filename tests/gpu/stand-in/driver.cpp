@@ -1,6 +1,10 @@
 // A CUDA device in the host's memory: the functions of the driver and of NVRTC that cudarc calls.
 //
-// Streams run at once and in order. A module is the text that NVRTC was given; its kernels are looked up, by
+// Streams are as late as the driver may have them: what is on one runs, in order, only when something waits
+// for it, so that a wait that is missing shows as wrong results. Memory that comes from `cuMemAllocAsync` is NaN
+// when its stream has come to it, and may be what was freed on that stream before. A stream that is captured
+// takes launches only. Each thread has the context that it has set.
+// A module is the text that NVRTC was given; its kernels are looked up, by
 // name, in the shared library that the environment's EFFNET_KERNELS_F32, _F16 or _BF16 names (by the macro
 // T_F32, T_F16 or T_BF16 among the options), and run there. Without such a library a launch only counts.
 // Where EFFNET_STAND_IN_LOG names a file, the process's counts are appended to it at exit.
@@ -10,6 +14,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -17,7 +23,10 @@
 #include <vector>
 
 namespace {
-enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_HANDLE = 400, NOT_FOUND = 500 };
+enum {
+  SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_CONTEXT = 201, NOT_FOUND = 500,
+  ILLEGAL_STATE = 401, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901
+};
 
 std::recursive_mutex lock;
 std::map<std::string, unsigned long> counts;
@@ -25,7 +34,17 @@ std::set<void *> streams_used;
 std::map<uintptr_t, size_t> blocks;
 size_t in_use, peak;
 
-struct Stream { int id; bool capturing; std::vector<struct Launch> captured; };
+struct Launch;
+struct Stream {
+  bool capturing = false, invalid = false;
+  std::vector<Launch> captured;
+  std::deque<std::function<void()>> queue;
+  // How many were added to the queue, and how many have run.
+  size_t added = 0, done = 0;
+  // Blocks that were freed on it, by size.
+  std::multimap<size_t, uintptr_t> freed;
+};
+struct Event { Stream *stream = nullptr; size_t at = 0; };
 struct Module { std::string text; void *library; };
 struct Function { std::string name; Module *module; };
 struct Launch {
@@ -56,22 +75,72 @@ void count(const std::string &what, unsigned long by = 1) {
   counts[what] += by;
 }
 
-// Copies take part in a capture only between device buffers, which effnet does not capture.
-void touch(void *stream) { streams_used.insert(stream); }
+std::vector<Stream *> streams;
+std::map<uintptr_t, size_t> pinned;
+thread_local void *context;
+// The first error of what has run late.
+int late;
 
-int run(const Launch &launch) {
+Stream *stream_of(void *handle) {
+  static Stream own;
+  if ((uintptr_t)handle > 2) return (Stream *)handle;
+  if (streams.empty() || streams[0] != &own) streams.insert(streams.begin(), &own);
+  return &own;
+}
+
+void run_until(Stream *stream, size_t at) {
+  while (stream->done < at) {
+    auto next = std::move(stream->queue.front());
+    stream->queue.pop_front();
+    stream->done++;
+    next();
+  }
+}
+
+int wait_for(Stream *stream) {
+  run_until(stream, stream->added);
+  return late;
+}
+
+void wait_for_all() {
+  for (Stream *stream : std::vector<Stream *>(streams)) wait_for(stream);
+}
+
+// Puts work on a stream. Nothing but launches may be captured here.
+int enqueue(void *handle, std::function<void()> work) {
+  if (!context) return INVALID_CONTEXT;
+  Stream *stream = stream_of(handle);
+  if (stream->capturing) {
+    stream->invalid = true;
+    return CAPTURE_UNSUPPORTED;
+  }
+  streams_used.insert(handle);
+  stream->queue.push_back(std::move(work));
+  stream->added++;
+  return SUCCESS;
+}
+
+bool is_pinned(const void *at) {
+  auto block = pinned.upper_bound((uintptr_t)at);
+  return block != pinned.begin() && (uintptr_t)at < (--block)->first + block->second;
+}
+
+void count_launch(const Launch &launch) {
   count("launches");
   count("kernel " + launch.function->name);
-  if (!launch.function->module->library) return SUCCESS;
+}
+
+void run(const Launch &launch) {
+  void *library = launch.function->module->library;
+  if (!library) return;
   using Run = int (*)(const char *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void **);
   static std::map<void *, Run> entries;
-  auto &entry = entries[launch.function->module->library];
-  if (!entry) entry = (Run)dlsym(launch.function->module->library, "effnet_launch");
+  auto &entry = entries[library];
+  if (!entry) entry = (Run)dlsym(library, "effnet_launch");
   std::vector<void *> args;
   for (auto &arg : launch.args) args.push_back((void *)arg.data());
   const auto &g = launch.grid, &b = launch.block;
-  return entry(launch.function->name.c_str(), g[0], g[1], g[2], b[0], b[1], b[2], launch.shared, args.data())
-             ? NOT_FOUND : SUCCESS;
+  if (entry(launch.function->name.c_str(), g[0], g[1], g[2], b[0], b[1], b[2], launch.shared, args.data())) late = NOT_FOUND;
 }
 }  // namespace
 
@@ -113,33 +182,54 @@ EXPORT cuDeviceGetAttribute(int *value, int attribute, int) {
 
 EXPORT cuDevicePrimaryCtxRetain(void **context, int) { *context = &lock; return SUCCESS; }
 EXPORT cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
-EXPORT cuCtxSetCurrent(void *) { return SUCCESS; }
-EXPORT cuCtxGetCurrent(void **context) { *context = &lock; return SUCCESS; }
+EXPORT cuCtxSetCurrent(void *current) { context = current; return SUCCESS; }
+EXPORT cuCtxGetCurrent(void **current) { *current = context; return SUCCESS; }
 EXPORT cuCtxGetDevice(int *device) { *device = 0; return SUCCESS; }
-EXPORT cuCtxSynchronize() { return SUCCESS; }
-EXPORT cuCtxSynchronize_v2(void *) { return SUCCESS; }
+EXPORT cuCtxSynchronize() { GUARD; wait_for_all(); return late; }
+EXPORT cuCtxSynchronize_v2(void *) { return cuCtxSynchronize(); }
 
-EXPORT cuStreamCreate(void **stream, unsigned) { GUARD; *stream = new Stream{int(counts["streams made"]++), false, {}}; return SUCCESS; }
+EXPORT cuStreamCreate(void **stream, unsigned) { GUARD; streams.push_back(new Stream); *stream = streams.back(); return SUCCESS; }
 EXPORT cuStreamCreateWithPriority(void **stream, unsigned flags, int) { return cuStreamCreate(stream, flags); }
-EXPORT cuStreamDestroy_v2(void *) { return SUCCESS; }
-EXPORT cuStreamSynchronize(void *) { GUARD; count("synchronizations"); return SUCCESS; }
-EXPORT cuStreamWaitEvent(void *, void *, unsigned) { return SUCCESS; }
-EXPORT cuEventCreate(void **event, unsigned) { *event = malloc(1); return SUCCESS; }
-EXPORT cuEventDestroy_v2(void *event) { free(event); return SUCCESS; }
-EXPORT cuEventRecord(void *, void *) { return SUCCESS; }
-EXPORT cuEventSynchronize(void *) { return SUCCESS; }
-EXPORT cuEventQuery(void *) { return SUCCESS; }
+EXPORT cuStreamDestroy_v2(void *stream) { GUARD; return wait_for(stream_of(stream)); }
+EXPORT cuStreamSynchronize(void *stream) {
+  GUARD;
+  count("synchronizations");
+  Stream *own = stream_of(stream);
+  if (own->capturing) { own->invalid = true; return CAPTURE_UNSUPPORTED; }
+  return wait_for(own);
+}
+EXPORT cuStreamWaitEvent(void *stream, void *event, unsigned) {
+  GUARD;
+  Event until = *(Event *)event;
+  if (!until.stream) return SUCCESS;
+  return enqueue(stream, [until] { run_until(until.stream, until.at); });
+}
+EXPORT cuEventCreate(void **event, unsigned) { if (!context) return INVALID_CONTEXT; *event = new Event; return SUCCESS; }
+EXPORT cuEventDestroy_v2(void *event) { delete (Event *)event; return SUCCESS; }
+EXPORT cuEventRecord(void *event, void *stream) {
+  GUARD;
+  if (int error = enqueue(stream, [] {})) return error;
+  Stream *own = stream_of(stream);
+  *(Event *)event = {own, own->added};
+  return SUCCESS;
+}
+EXPORT cuEventSynchronize(void *event) { GUARD; Event *own = (Event *)event; if (own->stream) run_until(own->stream, own->at); return late; }
+EXPORT cuEventQuery(void *event) { return cuEventSynchronize(event); }
 EXPORT cuEventElapsedTime_v2(float *ms, void *, void *) { *ms = 0.001f; return SUCCESS; }
 EXPORT cuEventElapsedTime(float *ms, void *, void *) { *ms = 0.001f; return SUCCESS; }
 
-EXPORT cuMemAlloc_v2(uintptr_t *at, size_t bytes) {
+EXPORT cuMemAllocAsync(uintptr_t *at, size_t bytes, void *stream) {
   GUARD;
   if (bytes == 0) return INVALID_VALUE;
   if (in_use + bytes > memory()) return OUT_OF_MEMORY;
-  void *block = aligned_alloc(256, (bytes + 255) / 256 * 256);
+  size_t size = (bytes + 255) / 256 * 256;
+  auto &freed = stream_of(stream)->freed;
+  auto known = freed.find(size);
+  void *block = known == freed.end() ? aligned_alloc(256, size) : (void *)known->second;
   if (!block) return OUT_OF_MEMORY;
   // What a kernel reads before anything is written shows as NaN.
-  memset(block, 0xff, bytes);
+  if (int error = enqueue(stream, [=] { memset(block, 0xff, bytes); })) return error;
+  if (known != freed.end()) freed.erase(known);
   *at = (uintptr_t)block;
   blocks[*at] = bytes;
   in_use += bytes;
@@ -147,32 +237,58 @@ EXPORT cuMemAlloc_v2(uintptr_t *at, size_t bytes) {
   count("allocations");
   return SUCCESS;
 }
-EXPORT cuMemAllocAsync(uintptr_t *at, size_t bytes, void *stream) { GUARD; touch(stream); return cuMemAlloc_v2(at, bytes); }
-EXPORT cuMemFree_v2(uintptr_t at) {
+EXPORT cuMemAlloc_v2(uintptr_t *at, size_t bytes) { GUARD; int error = cuMemAllocAsync(at, bytes, nullptr); wait_for_all(); return error; }
+EXPORT cuMemFreeAsync(uintptr_t at, void *stream) {
   GUARD;
   auto block = blocks.find(at);
+  Stream *own = stream_of(stream);
+  if (own->capturing) { own->invalid = true; return CAPTURE_UNSUPPORTED; }
   if (block == blocks.end()) return INVALID_VALUE;
   in_use -= block->second;
+  own->freed.emplace((block->second + 255) / 256 * 256, at);
   blocks.erase(block);
-  free((void *)at);
   return SUCCESS;
 }
-EXPORT cuMemFreeAsync(uintptr_t at, void *) { return cuMemFree_v2(at); }
+EXPORT cuMemFree_v2(uintptr_t at) { GUARD; wait_for_all(); return cuMemFreeAsync(at, nullptr); }
 EXPORT cuMemGetInfo_v2(size_t *left, size_t *total) { GUARD; *total = memory(); *left = memory() - in_use; return SUCCESS; }
-EXPORT cuMemHostAlloc(void **at, size_t bytes, unsigned) { *at = malloc(bytes); return *at ? SUCCESS : OUT_OF_MEMORY; }
-EXPORT cuMemFreeHost(void *at) { free(at); return SUCCESS; }
-EXPORT cuMemcpyHtoD_v2(uintptr_t to, const void *from, size_t bytes) {
-  GUARD; count("uploads"); count("uploaded_bytes", bytes); memcpy((void *)to, from, bytes); return SUCCESS;
+EXPORT cuMemHostAlloc(void **at, size_t bytes, unsigned) {
+  GUARD;
+  if (!context) return INVALID_CONTEXT;
+  *at = malloc(bytes);
+  if (*at) pinned[(uintptr_t)*at] = bytes;
+  return *at ? SUCCESS : OUT_OF_MEMORY;
 }
-EXPORT cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t bytes, void *stream) { GUARD; touch(stream); return cuMemcpyHtoD_v2(to, from, bytes); }
-EXPORT cuMemcpyDtoH_v2(void *to, uintptr_t from, size_t bytes) { GUARD; count("downloads"); memcpy(to, (void *)from, bytes); return SUCCESS; }
-EXPORT cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t bytes, void *stream) { GUARD; touch(stream); return cuMemcpyDtoH_v2(to, from, bytes); }
-EXPORT cuMemcpyDtoDAsync_v2(uintptr_t to, uintptr_t from, size_t bytes, void *stream) { GUARD; touch(stream); count("copies"); memmove((void *)to, (void *)from, bytes); return SUCCESS; }
-EXPORT cuMemsetD8Async(uintptr_t to, unsigned char value, size_t n, void *stream) { GUARD; touch(stream); memset((void *)to, value, n); return SUCCESS; }
-EXPORT cuMemsetD8_v2(uintptr_t to, unsigned char value, size_t n) { memset((void *)to, value, n); return SUCCESS; }
+// It is kept, as a copy from it that is late must find something else in it.
+EXPORT cuMemFreeHost(void *at) { GUARD; memset(at, 0xff, pinned[(uintptr_t)at]); return SUCCESS; }
+EXPORT cuMemcpyHtoDAsync_v2(uintptr_t to, const void *from, size_t bytes, void *stream) {
+  GUARD;
+  count("uploads");
+  count("uploaded_bytes", bytes);
+  if (is_pinned(from)) return enqueue(stream, [=] { memcpy((void *)to, from, bytes); });
+  // What is not pinned is read at once.
+  std::vector<uint8_t> read((const uint8_t *)from, (const uint8_t *)from + bytes);
+  return enqueue(stream, [to, read] { memcpy((void *)to, read.data(), read.size()); });
+}
+EXPORT cuMemcpyHtoD_v2(uintptr_t to, const void *from, size_t bytes) { GUARD; int error = cuMemcpyHtoDAsync_v2(to, from, bytes, nullptr); wait_for_all(); return error; }
+EXPORT cuMemcpyDtoHAsync_v2(void *to, uintptr_t from, size_t bytes, void *stream) {
+  GUARD;
+  count("downloads");
+  int error = enqueue(stream, [=] { memcpy(to, (void *)from, bytes); });
+  // What is not pinned is written before the return.
+  return error || is_pinned(to) ? error : wait_for(stream_of(stream));
+}
+EXPORT cuMemcpyDtoH_v2(void *to, uintptr_t from, size_t bytes) { GUARD; int error = cuMemcpyDtoHAsync_v2(to, from, bytes, nullptr); wait_for_all(); return error; }
+EXPORT cuMemcpyDtoDAsync_v2(uintptr_t to, uintptr_t from, size_t bytes, void *stream) {
+  GUARD;
+  count("copies");
+  return enqueue(stream, [=] { memmove((void *)to, (void *)from, bytes); });
+}
+EXPORT cuMemsetD8Async(uintptr_t to, unsigned char value, size_t n, void *stream) { GUARD; return enqueue(stream, [=] { memset((void *)to, value, n); }); }
+EXPORT cuMemsetD8_v2(uintptr_t to, unsigned char value, size_t n) { GUARD; int error = cuMemsetD8Async(to, value, n, nullptr); wait_for_all(); return error; }
 
 EXPORT cuModuleLoadData(void **module, const void *image) {
   GUARD;
+  if (!context) return INVALID_CONTEXT;
   std::string text = (const char *)image;
   void *library = nullptr;
   for (const char *name : {"F32", "F16", "BF16"}) {
@@ -185,52 +301,66 @@ EXPORT cuModuleLoadData(void **module, const void *image) {
   return SUCCESS;
 }
 EXPORT cuModuleUnload(void *) { return SUCCESS; }
-EXPORT cuModuleGetFunction(void **function, void *module, const char *name) { *function = new Function{name, (Module *)module}; return SUCCESS; }
+EXPORT cuModuleGetFunction(void **function, void *module, const char *name) { if (!context) return INVALID_CONTEXT; *function = new Function{name, (Module *)module}; return SUCCESS; }
 EXPORT cuFuncGetAttribute(int *value, int, void *) { *value = 0; return SUCCESS; }
 EXPORT cuFuncSetAttribute(void *, int, int) { return SUCCESS; }
 
-// How many bytes an argument has, the driver knows from the module. Here 64 are kept, which are enough for
-// any scalar, pointer or small struct, and lie within the caller's frame.
+// How many bytes an argument has, the driver knows from the module. Here eight are kept, which are enough for
+// any scalar or pointer, and lie within the caller's frame.
 EXPORT cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
                       void *stream, void **args, void **) {
   GUARD;
-  touch(stream);
+  if (!context) return INVALID_CONTEXT;
+  streams_used.insert(stream);
   auto *f = (Function *)function;
   if (!gx || !gy || !gz || gy > 65535 || gz > 65535 || bx * by * bz > 1024 || shared > 48 * 1024) return INVALID_VALUE;
-  auto *on = (Stream *)stream;
   Launch launch{f, {gx, gy, gz}, {bx, by, bz}, shared, {}};
-  if (!on || !on->capturing) {
-    count("launches");
-    count("kernel " + f->name);
-    if (!f->module->library) return SUCCESS;
-    using Run = int (*)(const char *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, void **);
-    auto entry = (Run)dlsym(f->module->library, "effnet_launch");
-    return entry(f->name.c_str(), gx, gy, gz, bx, by, bz, shared, args) ? NOT_FOUND : SUCCESS;
-  }
   using Count = int (*)(const char *);
   auto arguments = f->module->library ? (Count)dlsym(f->module->library, "effnet_arguments") : nullptr;
   int n = arguments ? arguments(f->name.c_str()) : 0;
   for (int i = 0; i < n; i++) launch.args.emplace_back((uint8_t *)args[i], (uint8_t *)args[i] + 8);
-  on->captured.push_back(launch);
-  return SUCCESS;
+  Stream *on = stream_of(stream);
+  if (on->capturing) {
+    on->captured.push_back(launch);
+    return SUCCESS;
+  }
+  count_launch(launch);
+  return enqueue(stream, [launch] { run(launch); });
 }
 
-EXPORT cuStreamBeginCapture_v2(void *stream, int) { GUARD; auto *on = (Stream *)stream; on->capturing = true; on->captured.clear(); return SUCCESS; }
-EXPORT cuStreamEndCapture(void *stream, void **graph) { GUARD; auto *on = (Stream *)stream; on->capturing = false; *graph = new Graph{on->captured}; return SUCCESS; }
-EXPORT cuStreamIsCapturing(void *stream, int *status) { GUARD; auto *on = (Stream *)stream; *status = on && on->capturing; return SUCCESS; }
+EXPORT cuStreamBeginCapture_v2(void *stream, int) {
+  GUARD;
+  Stream *on = stream_of(stream);
+  if (!context) return INVALID_CONTEXT;
+  if (on->capturing) return ILLEGAL_STATE;
+  on->capturing = true, on->invalid = false;
+  on->captured.clear();
+  return SUCCESS;
+}
+EXPORT cuStreamEndCapture(void *stream, void **graph) {
+  GUARD;
+  Stream *on = stream_of(stream);
+  if (!on->capturing) return ILLEGAL_STATE;
+  on->capturing = false;
+  *graph = on->invalid ? nullptr : new Graph{on->captured};
+  return on->invalid ? CAPTURE_INVALIDATED : SUCCESS;
+}
+EXPORT cuStreamIsCapturing(void *stream, int *status) { GUARD; Stream *on = stream_of(stream); *status = on->capturing; return SUCCESS; }
 EXPORT cuGraphInstantiateWithFlags(void **exec, void *graph, unsigned long long) { *exec = new Graph(*(Graph *)graph); return SUCCESS; }
 EXPORT cuGraphUpload(void *, void *) { return SUCCESS; }
 EXPORT cuGraphLaunch(void *exec, void *stream) {
   GUARD;
-  touch(stream);
   count("graph launches");
-  for (auto &launch : ((Graph *)exec)->launches) if (int error = run(launch)) return error;
-  return SUCCESS;
+  auto launches = ((Graph *)exec)->launches;
+  for (auto &launch : launches) count_launch(launch);
+  return enqueue(stream, [launches] { for (auto &launch : launches) run(launch); });
 }
 EXPORT cuGraphExecDestroy(void *exec) { delete (Graph *)exec; return SUCCESS; }
 EXPORT cuGraphDestroy(void *graph) { delete (Graph *)graph; return SUCCESS; }
 
 EXPORT nvrtcVersion(int *major, int *minor) { *major = 13; *minor = 0; return SUCCESS; }
+EXPORT nvrtcGetNumSupportedArchs(int *n) { *n = 2; return SUCCESS; }
+EXPORT nvrtcGetSupportedArchs(int *known) { known[0] = 75; known[1] = 90; return SUCCESS; }
 EXPORT nvrtcCreateProgram(void **program, const char *source, const char *, int, const char *const *, const char *const *) { *program = new Program{source, "", ""}; return SUCCESS; }
 EXPORT nvrtcCompileProgram(void *program, int n, const char *const *options) {
   auto *p = (Program *)program;
@@ -240,13 +370,15 @@ EXPORT nvrtcCompileProgram(void *program, int n, const char *const *options) {
 }
 EXPORT nvrtcGetCUBINSize(void *program, size_t *size) { *size = ((Program *)program)->image.size() + 1; return SUCCESS; }
 EXPORT nvrtcGetCUBIN(void *program, char *image) { auto &text = ((Program *)program)->image; memcpy(image, text.c_str(), text.size() + 1); return SUCCESS; }
+EXPORT nvrtcGetPTXSize(void *program, size_t *size) { return nvrtcGetCUBINSize(program, size); }
+EXPORT nvrtcGetPTX(void *program, char *image) { return nvrtcGetCUBIN(program, image); }
 EXPORT nvrtcDestroyProgram(void **program) { delete *(Program **)program; return SUCCESS; }
 EXPORT nvrtcGetProgramLogSize(void *, size_t *size) { *size = 1; return SUCCESS; }
 EXPORT nvrtcGetProgramLog(void *, char *log) { *log = 0; return SUCCESS; }
 
 EXPORT cublasCreate_v2(void **handle) { *handle = malloc(1); return SUCCESS; }
 EXPORT cublasDestroy_v2(void *) { return SUCCESS; }
-EXPORT cublasSetStream_v2(void *, void *stream) { touch(stream); return SUCCESS; }
+EXPORT cublasSetStream_v2(void *, void *stream) { streams_used.insert(stream); return SUCCESS; }
 EXPORT cublasGemmStridedBatchedEx() { GUARD; count("launches"); count("kernel cublas"); return SUCCESS; }
 EXPORT cublasGemmEx() { GUARD; count("launches"); count("kernel cublas"); return SUCCESS; }
 EXPORT cublasSgemm_v2() { GUARD; count("launches"); count("kernel cublas"); return SUCCESS; }

@@ -26,6 +26,9 @@ use crate::weights::{TensorSource, WeightsError};
 /// Shapes of images whose memory is kept.
 const PLANS: usize = 4;
 
+/// The handle by which each thread means its own default stream.
+const PER_THREAD_STREAM: usize = 2;
+
 const F32: Text = text(&["T_F32"]);
 const F16: Text = text(&["T_F16"]);
 const BF16: Text = text(&["T_BF16"]);
@@ -39,7 +42,8 @@ const fn text(defines: &'static [&'static str]) -> Text {
 /// Callers from several threads take turns to enqueue their work, all on one stream, and wait for their
 /// own results. Outputs are Candle tensors on the device, in float32.
 pub struct CudaEngine {
-    device: CudaDevice,
+    /// Any tensor of the device.
+    like: Tensor,
     /// What computes, and what copies images beside it.
     streams: [Arc<CudaStream>; 2],
     module: Arc<CudaModule>,
@@ -134,7 +138,7 @@ impl CudaEngine {
         let capability = context.compute_capability().map_err(driver)?;
         let copies = context.new_stream().map_err(driver)?;
         Ok(Self {
-            device: device.clone(),
+            like: tensor::on(device).map_err(EngineError::from)?,
             streams: [stream, copies],
             module,
             layers,
@@ -159,13 +163,18 @@ impl CudaEngine {
     pub fn forward(&self, xs: &Tensor, outputs: &[&str]) -> Result<Vec<Tensor>, EngineError> {
         let (n, c, h, w) = xs.dims4()?;
         self.check([n, c, h, w], outputs)?;
+        // Another `CudaDevice` has another stream, even if it is the same GPU: nothing would wait for it.
+        if !xs.device().same_device(self.like.device()) {
+            let reason = "the images are on another device than the engine".to_owned();
+            return Err(GpuError::Device(reason).into());
+        }
         let xs = xs.contiguous()?;
         let mut prepared = self.lock();
         let shape = shape(Input::Floats, [n, c, h, w], outputs);
         let plan = self.prepare(&mut prepared, &shape, n * c * h * w * 4)?;
-        let [stream, _] = &self.streams;
+        let [stream, copies] = &self.streams;
         tensor::with_floats(&xs, |images| plan.take(stream, images))?;
-        plan.run(stream).map_err(driver)?;
+        plan.run(stream, copies).map_err(driver)?;
         self.collect(plan)
     }
 
@@ -188,6 +197,9 @@ impl CudaEngine {
         shape: &Shape,
         image_bytes: usize,
     ) -> Result<&'p mut Prepared, GpuError> {
+        let [stream, _] = &self.streams;
+        // Not all calls bind it, and the thread may be a new one.
+        stream.context().bind_to_thread().map_err(driver)?;
         if let Some(at) = prepared.iter().position(|known| known.shape == *shape) {
             prepared[..=at].rotate_right(1);
             return Ok(&mut prepared[0]);
@@ -195,7 +207,6 @@ impl CudaEngine {
         prepared.truncate(PLANS - 1);
         let plan = || Plan::new(&self.layers, &self.taps, self.pad_type, shape, self.dtype.bytes());
         let memory = plan()?.arena + 3 * image_bytes;
-        let [stream, _] = &self.streams;
         let make = |plan| {
             let function = |name: &str| self.module.load_function(name);
             let weights = Arc::clone(&self.addresses);
@@ -203,12 +214,14 @@ impl CudaEngine {
         };
         let mut made = make(plan()?);
         if matches!(made, Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY))) {
-            // What other shapes hold may be enough.
+            // What other shapes hold may be enough. It is free when the stream has come to it.
             prepared.clear();
+            stream.synchronize().map_err(driver)?;
             made = make(plan()?);
         }
         let made = made.map_err(|error| match error.0 {
             CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                let _ = stream.synchronize();
                 let (free, _) = stream.context().mem_get_info().unwrap_or_default();
                 let of_image = memory / shape.images.max(1);
                 let fits = (free / of_image.max(1)).min(shape.images - 1);
@@ -259,9 +272,14 @@ impl CudaEngine {
         let outputs = plan.outputs.iter().zip(&plan.plan.outputs);
         let copy = |(output, shape): (&CudaSlice<f32>, &Vec<usize>)| {
             let copy = stream.clone_dtod(output).map_err(driver)?;
-            Ok(tensor::of(copy, shape, &self.device)?)
+            Ok(tensor::of(copy, shape, &self.like)?)
         };
-        outputs.map(copy).collect()
+        let tensors = outputs.map(copy).collect();
+        // A stream that is each thread's own (`Device::new_cuda`) does not order the threads.
+        if stream.cu_stream().addr() == PER_THREAD_STREAM {
+            stream.synchronize().map_err(driver)?;
+        }
+        tensors
     }
 }
 
@@ -283,7 +301,8 @@ impl Engine for CudaEngine {
     fn run(&self, images: Images<'_>, outputs: &[&str]) -> Result<Outputs, EngineError> {
         let mut prepared = self.lock();
         let plan = self.send(&mut prepared, images, outputs)?;
-        plan.run(&self.streams[0]).map_err(driver)?;
+        let [stream, copies] = &self.streams;
+        plan.run(stream, copies).map_err(driver)?;
         let tensors = self.collect(plan)?;
         let named = outputs.iter().map(|&name| name.to_owned());
         Ok(named.zip(tensors.into_iter().map(Output::Candle)).collect())
@@ -298,8 +317,8 @@ impl Engine for CudaEngine {
     fn device_work(&self, images: Images<'_>) -> Result<Option<DeviceWork>, EngineError> {
         let mut prepared = self.lock();
         let plan = self.send(&mut prepared, images, &["logits"])?;
-        let [stream, _] = &self.streams;
-        let time = plan.timed(stream).map_err(driver)?;
+        let [stream, copies] = &self.streams;
+        let time = plan.timed(stream, copies).map_err(driver)?;
         let steps = &plan.plan.steps;
         let cost: Cost = steps.iter().map(|step| step.kernel.cost(self.dtype.bytes())).sum();
         let [most_bytes, most_flops] = limits(stream.context(), self.dtype);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::cuda_backend::cudarc::driver::sys::{
-    CUevent_flags, CUgraphInstantiate_flags, CUstreamCaptureMode,
+    CUevent_flags, CUgraphInstantiate_flags, CUstreamCaptureMode, CUstreamCaptureStatus,
 };
 use candle_core::cuda_backend::cudarc::driver::{
     CudaEvent, CudaFunction, CudaGraph, CudaSlice, CudaStream, DevicePtr, DriverError,
@@ -47,6 +47,13 @@ struct Staging {
     read: CudaEvent,
 }
 
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // The host's memory is free at once, and not in the order of a stream.
+        let _ = self.copied.synchronize();
+    }
+}
+
 // SAFETY: a graph may be used by any thread, by one at a time; the engine's lock sees to that.
 unsafe impl Send for Prepared {}
 
@@ -74,6 +81,8 @@ impl Prepared {
             let (host, device) =
                 unsafe { (context.alloc_pinned(image_bytes)?, stream.alloc(image_bytes)?) };
             let (copied, read) = (context.new_event(None)?, context.new_event(None)?);
+            // What `stream` did before with the memory is done before the first copy, too.
+            read.record(stream)?;
             Ok::<_, DriverError>(Staging { host, device, copied, read })
         };
         let lengths = plan.outputs.iter().map(|shape| shape.iter().product::<usize>());
@@ -109,7 +118,8 @@ impl Prepared {
     ) -> Result<(), DriverError> {
         let staging = &mut self.staging[self.next];
         self.next = (self.next + 1) % IN_FLIGHT;
-        // This waits for the copy before.
+        // The copy before has read the host's memory. Its own event says nothing, as events are not tracked.
+        staging.copied.synchronize()?;
         bytes(staging.host.as_mut_slice()?);
         copies.wait(&staging.read)?;
         copies.memcpy_htod(&staging.host, &mut staging.device)?;
@@ -145,27 +155,53 @@ impl Prepared {
         Ok(())
     }
 
-    /// Runs the kernels, recorded by the first run and replayed by the others.
-    pub(super) fn run(&mut self, stream: &Arc<CudaStream>) -> Result<(), DriverError> {
+    /// Records the kernels, the first time. This is done on the stream `copies`, which no one else has: what
+    /// other threads do with their tensors on `stream` would be recorded, too.
+    fn record(&mut self, copies: &Arc<CudaStream>) -> Result<(), DriverError> {
         if self.graph.is_none() {
-            stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)?;
-            let launched = (0..self.launches.len()).try_for_each(|at| self.launch(stream, at));
-            // A capture must end in any case.
+            copies.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)?;
+            let launched = (0..self.launches.len()).try_for_each(|at| self.launch(copies, at));
+            // A capture must end in any case. What it has is of use if nothing failed.
             let flags = CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
-            self.graph = stream.end_capture(flags)?;
+            let mut graph = copies.end_capture(flags);
+            if copies.capture_status()? == CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_ACTIVE {
+                // cudarc has told of another thread's error instead.
+                graph = copies.end_capture(flags);
+            }
             launched?;
+            self.graph = graph?;
         }
+        Ok(())
+    }
+
+    /// Runs the kernels on `stream`, recorded by the first run and replayed by the others.
+    pub(super) fn run(
+        &mut self,
+        stream: &Arc<CudaStream>,
+        copies: &Arc<CudaStream>,
+    ) -> Result<(), DriverError> {
+        self.record(copies)?;
+        stream.context().bind_to_thread()?;
         match &self.graph {
-            Some(graph) => graph.launch(),
+            // SAFETY: the graph and the stream are alive.
+            Some(graph) => unsafe {
+                result::graph::launch(graph.cu_graph_exec(), stream.cu_stream())
+            },
             None => (0..self.launches.len()).try_for_each(|at| self.launch(stream, at)),
         }
     }
 
     /// As [`run`](Self::run), and gives the device's time.
-    pub(super) fn timed(&mut self, stream: &Arc<CudaStream>) -> Result<Duration, DriverError> {
+    pub(super) fn timed(
+        &mut self,
+        stream: &Arc<CudaStream>,
+        copies: &Arc<CudaStream>,
+    ) -> Result<Duration, DriverError> {
+        // The time is not the recording's.
+        self.record(copies)?;
         let [before, after] = [event(stream)?, event(stream)?];
         before.record(stream)?;
-        self.run(stream)?;
+        self.run(stream, copies)?;
         after.record(stream)?;
         elapsed(&before, &after)
     }
@@ -175,18 +211,18 @@ impl Prepared {
         &self,
         stream: &Arc<CudaStream>,
     ) -> Result<Vec<(String, Duration)>, DriverError> {
-        let mut before = event(stream)?;
-        before.record(stream)?;
-        let mut times = Vec::with_capacity(self.launches.len());
-        for (at, step) in self.plan.steps.iter().enumerate() {
+        let events = (0..=self.launches.len()).map(|_| event(stream));
+        let events = events.collect::<Result<Vec<_>, _>>()?;
+        // Nothing waits in between: the time of a kernel is not the host's.
+        events[0].record(stream)?;
+        for (at, after) in events[1..].iter().enumerate() {
             self.launch(stream, at)?;
-            let after = event(stream)?;
             after.record(stream)?;
-            let name = format!("{} {}", step.path, self.launches[at].kernel);
-            times.push((name, elapsed(&before, &after)?));
-            before = after;
         }
-        Ok(times)
+        let names = self.plan.steps.iter().zip(&self.launches);
+        let names = names.map(|(step, launch)| format!("{} {}", step.path, launch.kernel));
+        let times = events.windows(2).map(|events| elapsed(&events[0], &events[1]));
+        names.zip(times).map(|(name, time)| Ok((name, time?))).collect()
     }
 
     fn launch(&self, stream: &CudaStream, at: usize) -> Result<(), DriverError> {

@@ -11,9 +11,13 @@ use candle_core::{
     Shape, Tensor, bail,
 };
 
-/// A tensor of `shape` that owns `values`.
-pub(super) fn of(values: CudaSlice<f32>, shape: &[usize], device: &CudaDevice) -> Result<Tensor> {
-    let like = Tensor::zeros((), DType::U8, &Device::Cuda(device.clone()))?;
+/// A tensor of the device, for [`of`].
+pub(super) fn on(device: &CudaDevice) -> Result<Tensor> {
+    Tensor::zeros((), DType::U8, &Device::Cuda(device.clone()))
+}
+
+/// A tensor of `shape` that owns `values`, on the device of `like`.
+pub(super) fn of(values: CudaSlice<f32>, shape: &[usize], like: &Tensor) -> Result<Tensor> {
     like.apply_op1_no_bwd(&Given { values: Mutex::new(Some(values)), shape: shape.to_vec() })
 }
 

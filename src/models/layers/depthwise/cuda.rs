@@ -14,14 +14,24 @@ use crate::cuda::Text;
 /// Threads of a block: as in `depthwise.cu`.
 const THREADS: u32 = 256;
 
-const F32: Text = text(&["T=float", "LOAD(x)=(x)", "STORE(x)=(x)"]);
-const F16: Text = text(&["T=unsigned short", "LOAD(x)=f16_load(x)", "STORE(x)=f16_store(x)"]);
-const BF16: Text = text(&["T=unsigned short", "LOAD(x)=bf16_load(x)", "STORE(x)=bf16_store(x)"]);
+const HALVES: &str = include_str!("halves.cuh");
+const BODY: &str = include_str!("body.h");
+const KERNEL: &str = include_str!("depthwise.cu");
 
-const fn text(defines: &'static [&'static str]) -> Text {
-    let files: &[&str] =
-        &[include_str!("halves.cuh"), include_str!("body.h"), include_str!("depthwise.cu")];
-    Text { name: "depthwise.cu", files, defines }
+// As macros of the text, not of the command line: NVRTC's own header, which comes before the text, has
+// templates of a `T`.
+const FLOAT: &str = "#define T float\n#define LOAD(x) (x)\n#define STORE(x) (x)\n";
+const HALF: &str =
+    "#define T unsigned short\n#define LOAD(x) f16_load(x)\n#define STORE(x) f16_store(x)\n";
+const BFLOAT: &str =
+    "#define T unsigned short\n#define LOAD(x) bf16_load(x)\n#define STORE(x) bf16_store(x)\n";
+
+const F32: Text = text(&[FLOAT, HALVES, BODY, KERNEL]);
+const F16: Text = text(&[HALF, HALVES, BODY, KERNEL]);
+const BF16: Text = text(&[BFLOAT, HALVES, BODY, KERNEL]);
+
+const fn text(files: &'static [&'static str]) -> Text {
+    Text { name: "depthwise.cu", files, defines: &[] }
 }
 
 // SAFETY: a struct of ten u32, as the kernel's parameter.
@@ -56,6 +66,7 @@ fn launch<T: CudaDType + DeviceRepr>(
     };
     let device = xs.device();
     let stream = device.cuda_stream();
+    stream.context().bind_to_thread().w()?;
     let module = text.load(stream.context()).map_err(Error::wrap)?;
     let kernel = module.load_function("depthwise").w()?;
     let xs = xs.as_cuda_slice::<T>()?.slice(xs_start..xs_end);
