@@ -1,4 +1,6 @@
 use super::CpuError;
+#[cfg(any(test, feature = "wgpu"))]
+use super::WgpuError;
 
 /// Why an engine could not be made or run.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +59,10 @@ pub enum EngineError {
     /// An error of the fused CPU engine.
     #[error(transparent)]
     Cpu(#[from] CpuError),
+    /// An error of the engine `wgpu`.
+    #[cfg(any(test, feature = "wgpu"))]
+    #[error(transparent)]
+    Wgpu(#[from] WgpuError),
     /// A failure of what the engine runs on.
     #[error("the network failed to run: {0}")]
     Run(Box<dyn std::error::Error + Send + Sync>),

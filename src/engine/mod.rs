@@ -7,7 +7,7 @@ mod choice;
 mod cpu;
 mod error;
 mod fuse;
-#[cfg(any(test, feature = "cuda"))]
+#[cfg(any(test, feature = "cuda", feature = "metal", feature = "wgpu"))]
 mod gpu;
 mod images;
 mod outputs;
@@ -17,6 +17,8 @@ pub use candle::CandleEngine;
 pub use choice::{Device, DeviceChoice, Dtype, EngineChoice};
 pub use cpu::{CpuEngine, CpuError, CpuMemory, CpuOptions, Isa};
 pub use error::EngineError;
+#[cfg(any(test, feature = "wgpu"))]
+pub use gpu::wgsl::{WgpuEngine, WgpuError};
 pub use images::{Data, Images};
 pub use outputs::{Array, Output, Outputs};
 

@@ -7,7 +7,7 @@ use super::target::Target;
 use crate::Error;
 use crate::arch::Network;
 use crate::engine::{
-    CpuEngine, CpuError, CpuOptions, DeviceChoice, Dtype, Engine, EngineChoice, EngineError,
+    CpuEngine, CpuError, CpuOptions, Device, DeviceChoice, Dtype, Engine, EngineChoice, EngineError,
 };
 use crate::weights::{TensorSource, check, seeded};
 
@@ -26,15 +26,34 @@ pub(super) fn engine(
     network: &Network,
     load: Load,
 ) -> Result<(Arc<dyn Engine>, Vec<String>), Error> {
-    let (target, note) = Target::open(load.device)?;
-    let mut notes: Vec<String> = note.into_iter().collect();
-    let engine = match (load.engine, target.is_cpu()) {
-        (EngineChoice::Cpu, false) => {
-            let reason = "the engine `cpu` runs on the CPU".to_owned();
-            return Err(Error::Device { device: load.device.to_string(), reason });
+    let mut notes = Vec::new();
+    let refuse = |reason: &str| {
+        Error::Device { device: load.device.to_string(), reason: reason.to_owned() }
+    };
+    let engine = match (load.engine, load.device) {
+        (EngineChoice::Wgpu, DeviceChoice::Auto)
+        | (EngineChoice::Auto | EngineChoice::Wgpu, DeviceChoice::On(Device::Wgpu)) => {
+            wgpu_engine(source, network, load)?
         }
-        (EngineChoice::Auto | EngineChoice::Cpu, true) => cpu_engine(source, network, load)?,
-        (EngineChoice::Auto | EngineChoice::Candle, _) => target.engine(source, network, load)?,
+        (EngineChoice::Wgpu, _) => {
+            return Err(refuse("the engine `wgpu` finds its adapter itself, on the device auto"));
+        }
+        (_, DeviceChoice::On(Device::Wgpu)) => {
+            return Err(refuse("only the engine `wgpu` runs on it"));
+        }
+        (choice, _) => {
+            let (target, note) = Target::open(load.device)?;
+            notes.extend(note);
+            match (choice, target.is_cpu()) {
+                (EngineChoice::Cpu, false) => {
+                    return Err(refuse("the engine `cpu` runs on the CPU"));
+                }
+                (EngineChoice::Auto | EngineChoice::Cpu, true) => {
+                    cpu_engine(source, network, load)?
+                }
+                _ => target.engine(source, network, load)?,
+            }
+        }
     };
     let capabilities = engine.capabilities();
     if load.dtype != capabilities.dtype {
@@ -56,6 +75,30 @@ fn cpu_engine(source: &Source, network: &Network, load: Load) -> Result<Arc<dyn 
         Err(CpuError::Weights(error)) => Err(error.into()),
         Err(error) => Err(EngineError::from(error).into()),
     })
+}
+
+/// The engine of own kernels on wgpu's adapter, with the source's tensors, strictly.
+#[cfg(feature = "wgpu")]
+fn wgpu_engine(source: &Source, network: &Network, load: Load) -> Result<Arc<dyn Engine>, Error> {
+    use crate::engine::{WgpuEngine, WgpuError};
+
+    with_tensors(source, network, |tensors, _| {
+        match WgpuEngine::new(network, tensors, load.dtype) {
+            Ok(engine) => Ok(Arc::new(engine) as Arc<dyn Engine>),
+            Err(WgpuError::Weights(error)) => Err(error.into()),
+            Err(error @ WgpuError::NoAdapter { .. }) => {
+                let reason = error.to_string();
+                Err(Error::Device { device: Device::Wgpu.to_string(), reason })
+            }
+            Err(error) => Err(EngineError::from(error).into()),
+        }
+    })
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu_engine(_: &Source, _: &Network, _: Load) -> Result<Arc<dyn Engine>, Error> {
+    let reason = "build effnet with the feature `wgpu`".to_owned();
+    Err(Error::Device { device: Device::Wgpu.to_string(), reason })
 }
 
 /// Hands the source's tensors to `build`, with their names and shapes, after a comparison with those of

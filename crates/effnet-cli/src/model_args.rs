@@ -65,7 +65,7 @@ pub(super) struct LoadArgs {
     /// What the CPU engine's products are made of, where the machine can
     #[arg(long, value_parser = dtypes(), default_value_t)]
     dtype: Dtype,
-    /// Device: auto, cpu, cuda, cuda:N or metal
+    /// Device: auto, cpu, cuda, cuda:N, metal or wgpu
     #[arg(long, default_value_t)]
     device: DeviceChoice,
     /// Threads for decoding and inference together; if absent, the physical cores for inference and all for
@@ -82,6 +82,7 @@ fn engines() -> impl TypedValueParser<Value = EngineChoice> {
     words(EngineChoice::ALL, EngineChoice::name, |engine| match engine {
         EngineChoice::Cpu => "Fused kernels for the CPU",
         EngineChoice::Candle => "Candle's operations, one by one, on any device",
+        EngineChoice::Wgpu => "Own kernels on a GPU by Vulkan, Direct3D 12 or Metal",
         _ => "Fused kernels on a CPU, Candle's operations on any other device",
     })
 }
