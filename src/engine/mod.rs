@@ -17,6 +17,8 @@ pub use candle::CandleEngine;
 pub use choice::{Device, DeviceChoice, Dtype, EngineChoice};
 pub use cpu::{CpuEngine, CpuError, CpuMemory, CpuOptions, Isa};
 pub use error::EngineError;
+#[cfg(feature = "metal")]
+pub use gpu::metal::MetalEngine;
 #[cfg(any(test, feature = "wgpu"))]
 pub use gpu::wgsl::{WgpuEngine, WgpuError};
 pub use images::{Data, Images};

@@ -27,9 +27,8 @@ pub(super) fn engine(
     load: Load,
 ) -> Result<(Arc<dyn Engine>, Vec<String>), Error> {
     let mut notes = Vec::new();
-    let refuse = |reason: &str| {
-        Error::Device { device: load.device.to_string(), reason: reason.to_owned() }
-    };
+    let refuse =
+        |reason: &str| Error::Device { device: load.device.to_string(), reason: reason.to_owned() };
     let engine = match (load.engine, load.device) {
         (EngineChoice::Wgpu, DeviceChoice::Auto)
         | (EngineChoice::Auto | EngineChoice::Wgpu, DeviceChoice::On(Device::Wgpu)) => {

@@ -217,12 +217,14 @@ impl MetalEngine {
     fn forward(&self, images: Images<'_>, planned: &Planned) -> Result<Vec<f32>, EngineError> {
         let input = self.images(images)?;
         let floats = planned.outputs.last().map_or(0, |(_, range)| range.end / 4);
-        let arena = self.device.new_buffer(planned.arena.div_ceil(4).max(1), DType::F32, "arena")?;
+        let arena =
+            self.device.new_buffer(planned.arena.div_ceil(4).max(1), DType::F32, "arena")?;
         let output = self.device.new_buffer(floats.max(1), DType::F32, "outputs")?;
         {
             let guard = self.device.command_encoder()?;
             let encoder = guard.as_ref();
-            for Step { pipeline, words, tables: [floats, maps], groups, threads } in &planned.steps {
+            for Step { pipeline, words, tables: [floats, maps], groups, threads } in &planned.steps
+            {
                 encoder.set_compute_pipeline_state(pipeline);
                 encoder.set_bytes(0, words);
                 // As an output, so that each kernel waits for the last.
@@ -231,6 +233,8 @@ impl MetalEngine {
                 encoder.set_input_buffer(3, Some(&self.tensors[0][*floats]), 0);
                 encoder.set_input_buffer(4, Some(&input), 0);
                 encoder.set_output_buffer(5, Some(&output), 0);
+                // Sizes of the buffers, which naga's text takes and does not use.
+                encoder.set_bytes(6, &[0u32; 8]);
                 encoder.dispatch_thread_groups(*groups, *threads);
             }
         }
@@ -247,8 +251,9 @@ fn upload(
     device: &MetalDevice,
     laid: Laid,
 ) -> Result<(Vec<Place>, [Vec<Arc<MetalBuffer>>; 2]), EngineError> {
-    let mut bytes =
-        laid.sizes.map(|sizes| -> Vec<_> { sizes.iter().map(|&n| vec![0u8; n.max(ALIGN)]).collect() });
+    let mut bytes = laid
+        .sizes
+        .map(|sizes| -> Vec<_> { sizes.iter().map(|&n| vec![0u8; n.max(ALIGN)]).collect() });
     let mut places = Vec::with_capacity(laid.tensors.len());
     for (values, place) in laid.tensors {
         let to = &mut bytes[usize::from(place.of_maps)][place.buffer];
@@ -256,7 +261,10 @@ fn upload(
         places.push(place);
     }
     let [floats, maps] = bytes.map(|buffers| {
-        buffers.iter().map(|bytes| device.new_buffer_with_data(bytes)).collect::<Result<Vec<_>, _>>()
+        buffers
+            .iter()
+            .map(|bytes| device.new_buffer_with_data(bytes))
+            .collect::<Result<Vec<_>, _>>()
     });
     Ok((places, [floats?, maps?]))
 }

@@ -14,7 +14,8 @@ fn translated(dtype: Dtype) -> String {
     let text = wgsl::text(dtype);
     let module = naga::front::wgsl::parse_str(&text)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string(&text)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+    let halves = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    let info = Validator::new(ValidationFlags::all(), halves).validate(&module);
     let info = info.unwrap_or_else(|error| panic!("{}", error.emit_to_string(&text)));
     let binding = |binding: u32| {
         let target = msl::BindTarget {
@@ -26,6 +27,7 @@ fn translated(dtype: Dtype) -> String {
     };
     let resources = msl::EntryPointResources {
         resources: (0..BINDINGS).map(binding).collect(),
+        sizes_buffer: Some(BINDINGS as u8),
         ..msl::EntryPointResources::default()
     };
     let names = module.entry_points.iter().map(|entry| (entry.name.clone(), resources.clone()));

@@ -129,7 +129,8 @@ impl Context {
             faults,
             backend: adapter.get_info().backend.to_str(),
             // Sizes and offsets are words.
-            most: usize::try_from(most).unwrap_or(usize::MAX).min(u32::MAX as usize) & !(STRUCT - 1),
+            most: usize::try_from(most).unwrap_or(usize::MAX).min(u32::MAX as usize)
+                & !(STRUCT - 1),
             groups: wgpu::Limits::default().max_compute_workgroups_per_dimension,
             has_clock,
             layout,
@@ -253,9 +254,8 @@ pub(super) fn adapter(asked: Option<String>) -> Result<wgpu::Adapter, WgpuError>
         WgpuError::NoAdapter { asked, there }
     };
     if let Some(asked) = asked {
-        let is_meant = |adapter: &wgpu::Adapter| {
-            name(adapter).to_lowercase().contains(&asked.to_lowercase())
-        };
+        let is_meant =
+            |adapter: &wgpu::Adapter| name(adapter).to_lowercase().contains(&asked.to_lowercase());
         return all().into_iter().find(is_meant).ok_or_else(|| missing(Some(asked)));
     }
     let options = wgpu::RequestAdapterOptions {

@@ -136,9 +136,8 @@ impl WgpuEngine {
         let State { plans, buffers } = state;
         let mut known = plans.iter().position(|planned| planned.shape == shape);
         let element = self.dtype.bytes();
-        let plan = |shape: &Shape| {
-            Plan::new(&self.layers, &self.taps, self.pad_type, shape, element)
-        };
+        let plan =
+            |shape: &Shape| Plan::new(&self.layers, &self.taps, self.pad_type, shape, element);
         if known.is_none() {
             let one = plan(&Shape { images: 1, ..shape.clone() })?;
             shape.images = images_at_once(&self.context, &shape, &one);

@@ -126,8 +126,7 @@ impl<F: Fn(Buffer) -> usize> Words<'_, F> {
     }
 
     fn dispatch(&mut self, entry: &'static str, threads: u32, groups: [usize; 3]) -> Dispatch {
-        let (words, weights) =
-            (std::mem::take(&mut self.words), std::mem::take(&mut self.weights));
+        let (words, weights) = (std::mem::take(&mut self.words), std::mem::take(&mut self.weights));
         Dispatch { entry, threads, groups: groups.map(word), words, weights }
     }
 
@@ -261,7 +260,11 @@ pub(crate) fn launch<F: Fn(Buffer) -> usize>(
         Kernel::Mix { n, experts, len, floats, routing, wt, y } => {
             w.sizes([experts, padded(experts) / QUAD, len / QUAD, usize::from(floats)]);
             w.vector(routing).vector(wt);
-            if floats { w.vector(y) } else { w.map(y) };
+            if floats {
+                w.vector(y)
+            } else {
+                w.map(y)
+            };
             w.dispatch("mix_kernels", 128, [(len / QUAD).div_ceil(128), n, 1])
         }
         Kernel::Attention {

@@ -27,11 +27,18 @@ use crate::engine::Dtype;
 /// other.
 pub(crate) fn text(dtype: Dtype) -> String {
     let quads: &[&str] = match dtype {
-        Dtype::F32 => &["f32"],
-        Dtype::F16 => &["halves", "f16"],
-        Dtype::Bf16 => &["halves", "bf16"],
+        Dtype::F32 => &[include_str!("kernels/f32.wgsl")],
+        Dtype::F16 => &[include_str!("kernels/halves.wgsl"), include_str!("kernels/f16.wgsl")],
+        Dtype::Bf16 => &[include_str!("kernels/halves.wgsl"), include_str!("kernels/bf16.wgsl")],
     };
-    let kernels = ["common", "product", "convs", "vectors", "attention", "maps", "norms"];
-    let read = |name: &&str| std::fs::read_to_string(format!("{}/src/engine/gpu/wgsl/kernels/{name}.wgsl", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    quads.iter().chain(&kernels).map(read).collect::<Vec<_>>().join("\n")
+    let kernels = [
+        include_str!("kernels/common.wgsl"),
+        include_str!("kernels/product.wgsl"),
+        include_str!("kernels/convs.wgsl"),
+        include_str!("kernels/vectors.wgsl"),
+        include_str!("kernels/attention.wgsl"),
+        include_str!("kernels/maps.wgsl"),
+        include_str!("kernels/norms.wgsl"),
+    ];
+    [quads, &kernels].concat().join("\n")
 }

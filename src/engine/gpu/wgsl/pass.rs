@@ -145,7 +145,9 @@ impl Planned {
             if let Some(&groups) = groups.iter().find(|&&groups| groups as usize > most) {
                 return Ok(Err(TooMuch { what: "workgroups", bytes: groups as usize, most }));
             }
-            to.chunks_exact_mut(4).zip(words).for_each(|(to, w)| to.copy_from_slice(&w.to_le_bytes()));
+            to.chunks_exact_mut(4)
+                .zip(words)
+                .for_each(|(to, w)| to.copy_from_slice(&w.to_le_bytes()));
             let mut table = [0, 0];
             for place in weights.iter().map(|&weight| tensors.places[weight]) {
                 table[usize::from(place.of_maps)] = place.buffer;
@@ -286,7 +288,8 @@ impl Buffers {
         let shared = self.ready(context, tensors, planned)?;
         put_images(context, shared, planned.shape.images, (images, first));
         let mut encoder = context.device.create_command_encoder(&Default::default());
-        planned.encode(&mut encoder.begin_compute_pass(&Default::default()), 0..planned.steps.len());
+        planned
+            .encode(&mut encoder.begin_compute_pass(&Default::default()), 0..planned.steps.len());
         let bytes = planned.end();
         let size = Some(bytes.next_multiple_of(4) as u64).filter(|&size| size > 0);
         if let Some(size) = size {

@@ -72,20 +72,24 @@ fn equals_the_modules_on_every_architecture() {
     }
 }
 
-/// Between them, these have every kernel with every option.
-const NETWORKS: [&str; 12] = [
-    "efficientnet_b0",
-    "efficientnet_b0_g16_evos",
-    "efficientnet_b0_g8_gn",
-    "efficientnet_cc_b0_4e",
-    "gc_efficientnetv2_rw_t",
-    "mixnet_s",
-    "mobilenet_edgetpu_v2_s",
-    "mobilenetv3_small_100",
-    "mobilenetv4_conv_aa_medium",
-    "mobilenetv4_conv_blur_medium",
-    "mobilenetv4_hybrid_medium",
-    "test_efficientnet_ln",
+/// Three images of an odd size.
+const SMALL: [usize; 4] = [3, 3, 71, 53];
+
+/// Between them, these have every kernel with every option; on images of an odd size, or large enough that a
+/// softmax has several tiles.
+const NETWORKS: [(&str, [usize; 4]); 12] = [
+    ("efficientnet_b0", SMALL),
+    ("efficientnet_b0_g16_evos", SMALL),
+    ("efficientnet_b0_g8_gn", SMALL),
+    ("efficientnet_cc_b0_4e", SMALL),
+    ("gc_efficientnetv2_rw_t", [1, 3, 192, 160]),
+    ("mixnet_s", SMALL),
+    ("mobilenet_edgetpu_v2_s", SMALL),
+    ("mobilenetv3_small_100", SMALL),
+    ("mobilenetv4_conv_aa_medium", SMALL),
+    ("mobilenetv4_conv_blur_medium", SMALL),
+    ("mobilenetv4_hybrid_medium", [1, 3, 320, 288]),
+    ("test_efficientnet_ln", SMALL),
 ];
 
 fn pixels(shape: [usize; 4]) -> (Vec<u8>, Normalize) {
@@ -95,10 +99,13 @@ fn pixels(shape: [usize; 4]) -> (Vec<u8>, Normalize) {
     (bytes, Normalize::new(&mean, &std).unwrap())
 }
 
-/// The largest difference on three images of an odd size, of all outputs, from bytes.
-fn difference_on_bytes(context: &Arc<Context>, name: &str, dtype: Dtype) -> f32 {
+/// The largest difference of all outputs, from bytes.
+fn difference_on_bytes(
+    context: &Arc<Context>,
+    (name, shape): (&str, [usize; 4]),
+    dtype: Dtype,
+) -> f32 {
     let network = network(name);
-    let shape = [3, network.in_chans, 71, 53];
     let (bytes, normalize) = pixels(shape);
     let images = Images::pixels(&bytes, shape, &normalize).unwrap();
     let outputs = network.graph().outputs();
@@ -107,10 +114,12 @@ fn difference_on_bytes(context: &Arc<Context>, name: &str, dtype: Dtype) -> f32 
 }
 
 #[test]
-fn every_output_equals_the_modules_on_bytes_of_an_odd_size() {
-    for name in NETWORKS {
-        let difference = difference_on_bytes(&shared(), name, Dtype::F32);
-        assert!(difference <= 1e-4, "{name}: {difference}");
+fn every_output_equals_the_modules_on_bytes() {
+    for (name, shape) in NETWORKS {
+        let difference = difference_on_bytes(&shared(), (name, shape), Dtype::F32);
+        // Attention by generated weights is ill-conditioned: the fused CPU engine differs as much.
+        let most = if name.contains("hybrid") { 1e-3 } else { 1e-4 };
+        assert!(difference <= most, "{name}: {difference}");
     }
 }
 
@@ -118,8 +127,8 @@ fn every_output_equals_the_modules_on_bytes_of_an_odd_size() {
 fn halves_are_within_their_rounding() {
     for (dtype, most) in [(Dtype::F16, 0.02), (Dtype::Bf16, 0.15)] {
         let context = context(&text(dtype));
-        for name in NETWORKS {
-            let difference = difference_on_bytes(&context, name, dtype);
+        for (name, _) in NETWORKS {
+            let difference = difference_on_bytes(&context, (name, SMALL), dtype);
             assert!(difference <= most, "{name} in {dtype}: {difference}");
             assert!(difference > 1e-5, "{name} in {dtype} is rounded: {difference}");
         }
@@ -135,7 +144,7 @@ fn dispatches_are_as_the_text_has_them() {
     let capabilities = naga::valid::Capabilities::empty();
     let info = naga::valid::Validator::new(flags, capabilities).validate(&module).unwrap();
     let mut seen = std::collections::HashSet::new();
-    for name in NETWORKS {
+    for (name, _) in NETWORKS {
         let network = network(name);
         let fused = fuse(&network.graph()).unwrap();
         let (layers, _) = load(&fused, &seeded::Source::new(0), Dtype::F32).unwrap().unwrap();
@@ -150,9 +159,10 @@ fn dispatches_are_as_the_text_has_them() {
             let [x, y, z] = module.entry_points[at].workgroup_size;
             assert_eq!([x, y, z], [dispatch.threads, 1, 1], "{}", dispatch.entry);
             let uses = info.get_entry_point(at);
-            let is_struct = |(handle, global): &(naga::Handle<naga::GlobalVariable>, &naga::GlobalVariable)| {
-                global.space == naga::AddressSpace::Uniform && !uses[*handle].is_empty()
-            };
+            let is_struct =
+                |(handle, global): &(naga::Handle<naga::GlobalVariable>, &naga::GlobalVariable)| {
+                    global.space == naga::AddressSpace::Uniform && !uses[*handle].is_empty()
+                };
             let (_, sizes) = module.global_variables.iter().find(is_struct).unwrap();
             let bytes = module.types[sizes.ty].inner.size(module.to_ctx());
             assert_eq!(bytes as usize, dispatch.words.len() * 4, "{}", dispatch.entry);
@@ -169,7 +179,7 @@ const FAULTS: [(&str, &str, &str); 14] = [
     ("efficientnet_b0", "row / p.gate_rows", "row / (p.gate_rows + 1u)"),
     ("efficientnet_b0", "column + 3u * p.stride, channel", "column + 3u, channel"),
     ("efficientnet_b0", "image * p.parts + part) * p.c", "image * p.parts + part) * p.rd"),
-    ("efficientnet_b0", "i += 16u) {\n      sum += map_at", "i += 17u) {\n      sum += map_at"),
+    ("efficientnet_b0", "quads[i * 16u + t]", "quads[i * 15u + t]"),
     // As if the barrier before it were not there: what was in its place is multiplied.
     ("efficientnet_b0", "put_slices(t, x, w);\n    workgroupBarrier();", "workgroupBarrier();"),
     ("mobilenet_edgetpu_v2_s", "at % p.cin)", "at % (p.cin + 1u))"),
@@ -186,8 +196,10 @@ fn planted_faults_are_noticed() {
     let text = text(Dtype::F32);
     for (name, from, to) in FAULTS {
         assert!(text.contains(from), "{from}");
-        let difference = difference_on_bytes(&context(&text.replace(from, to)), name, Dtype::F32);
-        assert!(difference > 1e-3, "{name} with {to} for {from}: {difference}");
+        let network = NETWORKS.into_iter().find(|(other, _)| *other == name).unwrap();
+        let broken = context(&text.replace(from, to));
+        let difference = difference_on_bytes(&broken, network, Dtype::F32);
+        assert!(difference > 0.05, "{name} with {to} for {from}: {difference}");
     }
 }
 
@@ -259,5 +271,8 @@ fn a_step_has_a_name_and_a_time() {
 #[test]
 fn an_adapter_that_is_not_there_is_named() {
     let error = adapter(Some("no such adapter".to_owned())).unwrap_err().to_string();
-    assert!(error.contains("\"no such adapter\"") && error.contains("mesa-vulkan-drivers"), "{error}");
+    assert!(
+        error.contains("\"no such adapter\"") && error.contains("mesa-vulkan-drivers"),
+        "{error}"
+    );
 }
