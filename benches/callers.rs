@@ -1,9 +1,9 @@
-//! Callers at once: the throughput of several threads that share one engine, beside one caller's. They
-//! take turns, so that the engine's threads never compete for cores.
+//! Several callers at once: the throughput of threads that share one engine, compared with one
+//! caller's. The callers take turns, so that the engine's threads never compete for cores.
 //!
 //! `cargo bench --bench callers -- efficientnet_b0 --threads 2`
 
-// It prints, and arguments that make no sense end it.
+// It prints, and senseless arguments end it with a panic.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -32,7 +32,8 @@ fn main() {
     let shape = [1, network.in_chans, 224, 224];
     let input = seeded::images(0, &shape);
     let images = Images::new(&input, shape).unwrap();
-    // Rounds of all numbers of callers in turn, so that what else the machine does falls on all alike.
+    // Each round takes all numbers of callers in turn, so that other work on the machine affects
+    // all alike.
     let callers = [1, 2, 4, 16];
     let mut rates = vec![Vec::new(); callers.len()];
     for _ in 0..ROUNDS {
@@ -55,7 +56,7 @@ fn main() {
     }
 }
 
-/// Images a second, all callers together.
+/// Images per second, all callers together.
 fn throughput(engine: &CpuEngine, images: Images<'_>, callers: usize, classes: usize) -> f64 {
     let stop = AtomicBool::new(false);
     let start = Instant::now();

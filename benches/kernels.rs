@@ -1,13 +1,13 @@
-//! Times the CPU engine's kernels where they work: each in a step of a network of one block, on one
-//! thread. Beside the time stand the arithmetic limit (the step's multiply-adds at the peak that
-//! [`Isa::peak_gflops`] measures) and the memory limit (a copy of as many bytes as the step reads and
-//! writes, weights included), and how near the fastest pass comes to the larger of the two. The peak
-//! is that of float32 for bfloat16 pairs too, whose instructions may do more: they can pass the limit.
-//! A softmax, activations and norms count as nothing.
+//! Times the CPU engine's kernels in context: each in a step of a network with one block, on one
+//! thread. Next to the time it prints the arithmetic limit (the step's multiply-adds at the peak
+//! that [`Isa::peak_gflops`] measures), the memory limit (a copy of as many bytes as the step reads
+//! and writes, weights included), and how close the fastest pass comes to the larger limit. The
+//! peak is float32's even for bfloat16 pairs, whose instructions may do more, so they can pass the
+//! limit. Softmax, activations and norms count as nothing.
 //!
 //! `cargo bench --bench kernels -- depthwise`
 
-// It prints, and a case that makes no sense ends it.
+// It prints, and a senseless case ends it with a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 #![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
 
@@ -25,17 +25,17 @@ use effnet::weights::seeded;
 enum Task {
     /// Computes them.
     Layers,
-    /// Asks the key for the value: the layers make a query, the key and the value.
+    /// Computes attention: the layers make a query, the key and the value.
     Attention,
-    /// Mixes the weights of all layers but the first, which routes, from their experts'.
+    /// Mixes the weights of all layers except the first, which routes, from their experts' weights.
     Mix,
-    /// Reads what the layers give.
+    /// Computes moments of what the layers give.
     Moments,
-    /// Reads what the layers give, and writes it normed.
+    /// Reads what the layers give, and writes it normalized.
     Norm,
 }
 
-/// One step of a network of a stem, one block and a head.
+/// One step of a network with a stem, one block and a head.
 struct Case {
     name: &'static str,
     /// The block.
@@ -45,12 +45,12 @@ struct Case {
     act: Activation,
     norm: Norm,
     head: Head,
-    /// What `se` stands for, where it is not squeeze-excitation.
+    /// What `se` means, if it is not squeeze-excitation.
     se_layer: Option<SeKind>,
     dtype: Dtype,
     /// How the step's description begins.
     step: &'static str,
-    /// The layers that the step is about, as `effnet summary` names them.
+    /// The layers of the step, with the names that `effnet summary` uses.
     layers: &'static [&'static str],
     task: Task,
 }
@@ -133,7 +133,7 @@ macro_rules! norm {
     };
 }
 
-/// An inverted residual as EfficientNet-B0 has them in the middle.
+/// An inverted residual like those in the middle of EfficientNet-B0.
 const INVERTED: Case = Case { def: &[&["ir_r1_k5_s1_e6_c80_se0.25"]], input: (80, 14), ..CASE };
 
 /// Its expansion and depthwise convolution.
@@ -311,8 +311,8 @@ fn work(case: &Case, summary: &Summary) -> (u64, usize) {
             (own.iter().map(|layer| layer.figures.macs).sum(), maps + weights)
         }
         Task::Attention => {
-            // The summary has no layer for the two products. Both take each value of each query to
-            // every position of the key.
+            // The summary has no layer for the two products. Both multiply each value of each query
+            // for every position of the key.
             let query = len(first.output);
             let keys = last.output[1] * last.output[2];
             let read: usize = own.iter().map(|layer| len(layer.output)).sum();
@@ -331,7 +331,7 @@ fn work(case: &Case, summary: &Summary) -> (u64, usize) {
     }
 }
 
-/// The time that a copy of `bytes` takes, read and written together, at its fastest.
+/// The fastest time for copying `bytes`, which counts bytes read and written together.
 fn copy(bytes: usize) -> Duration {
     let from = vec![1u8; bytes / 2];
     let mut to = vec![0u8; bytes / 2];

@@ -1,11 +1,11 @@
-//! Makes the bundled weights: maps the names of EfficientNet-PyTorch to timm's and rounds the
-//! large tensors to f16.
+//! Makes the bundled weights: maps the names of EfficientNet-PyTorch to timm's, and rounds large
+//! tensors to f16.
 //!
 //! ```text
 //! cargo run --release --example bundle -- IN.safetensors OUT.safetensors
 //! ```
 //!
-//! IN is what `tests/parity/bundled/extract.py` writes. Nothing may be left over on either side.
+//! `tests/parity/bundled/extract.py` writes IN. No tensor may be left over on either side.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -15,9 +15,9 @@ use effnet::conventions::Convention;
 use effnet::weights::{Checkpoint, NamedTensor, Values, check, write_safetensors};
 use half::f16;
 
-/// Tensors of at least so many values are rounded to f16. The smaller ones (norms, stem, nearly all
-/// depthwise kernels, the first stages) stay f32: that costs 4% more bytes and makes the error of the
-/// probabilities five times smaller.
+/// Tensors with at least this many values are rounded to f16. Smaller ones (norms, stem, nearly all
+/// depthwise kernels, the first stages) stay f32, which costs 4% more bytes and makes the error of
+/// the probabilities five times smaller.
 const ROUNDED_FROM: usize = 1 << 14;
 
 /// A tensor's values as they will be stored.
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let shapes = network.graph().tensors();
     let renaming =
         Convention::named("efficientnet-pytorch")?.renaming(&network.name, &shapes, &tokens)?;
-    // Strict in both directions: every tensor of the network is in the file and the other way round.
+    // Strict in both directions: every tensor of the network is in the file, and vice versa.
     check(&checkpoint, Some(&renaming), &shapes)?;
 
     let mut kept = Vec::new();

@@ -1,5 +1,5 @@
-//! What images decode to: for each path on the standard input, a line with the size and the hash
-//! of its RGB pixels, or the error. `tests/parity/images/sweep.py` compares them with Pillow's.
+//! Shows what images decode to: for each path on standard input, a line with the size and the hash
+//! of the RGB pixels, or the error. `tests/parity/images/sweep.py` compares them with Pillow's.
 //!
 //!     ls *.jpg | cargo run --release --example decode [lenient]
 

@@ -3,9 +3,9 @@
 //!     cargo run --release --example service -- 127.0.0.1:8080
 //!     curl --data-binary @examples/images/coffee.png http://127.0.0.1:8080/classify
 //!
-//! Inference runs on blocking threads, so that the runtime goes on answering. A semaphore lets as
-//! many images in as there are cores, to be decoded side by side, and keeps the others waiting; in the
-//! network they take turns, each with all cores.
+//! Inference runs on blocking threads, so that the runtime keeps answering. A semaphore admits one
+//! image per core, to be decoded in parallel, and makes the others wait. In the network, images
+//! take turns, each with all cores.
 
 #![allow(clippy::print_stdout, reason = "an example speaks to its reader")]
 

@@ -1,7 +1,7 @@
 """Seeds for the fuzz targets, from the files of tests/data, into fuzz/corpus (or the folder given).
 
-Python's own library is enough, but for the tables of `recognition`, which come from the libraries of
-tests/parity/requirements.txt.
+Python's standard library is enough, except for the tables of `recognition`, which need the
+libraries of tests/parity/requirements.txt.
 """
 
 import json
@@ -140,7 +140,7 @@ def texts():
     for path in sorted((ROOT / "weights-map/conventions").glob("*.toml")):
         text = path.read_text()
         put("conventions", path.name, text.encode())
-        # One family alone is short enough to be changed everywhere.
+        # One family alone is short enough for mutations to reach every part.
         head, *families = re.split(r"(?m)^(?=\[families\.[^.\]]+\]$)", text)
         for number, family in enumerate(families):
             put("conventions", f"{path.stem}_{number}", (head + family).encode())

@@ -216,8 +216,16 @@ pub(crate) fn check_device(number: usize) -> Result<(), String> {
         ));
     }
     let count = CudaContext::device_count().map_err(explain)?;
-    if usize::try_from(count).is_ok_and(|count| number >= count) {
-        return Err(format!("the machine has {count} NVIDIA GPUs, numbered from 0"));
+    match usize::try_from(count).unwrap_or_default() {
+        0 => return Err("the machine has no NVIDIA GPU".to_owned()),
+        1 if number > 0 => return Err("the machine has 1 NVIDIA GPU, numbered 0".to_owned()),
+        count if number >= count => {
+            return Err(format!(
+                "the machine has {count} NVIDIA GPUs, numbered 0 to {}",
+                count - 1
+            ));
+        }
+        _ => {}
     }
     let context = CudaContext::new(number).map_err(explain)?;
     let (major, minor) = context.compute_capability().map_err(explain)?;

@@ -1,5 +1,5 @@
-//! The table of architectures against timm's: which there are, the tensors of each and its
-//! `feature_info`; and the graphs against the Candle modules.
+//! Compares the table of architectures with timm's: the names, the tensors of each, and its
+//! `feature_info`. Also compares the graphs with the Candle modules.
 //!
 //! `tests/parity/models/layouts.py` recorded timm's names and shapes.
 
@@ -95,7 +95,7 @@ fn the_modules_ask_for_the_graphs_tensors() {
 
 #[test]
 fn the_modules_maps_have_the_graphs_shapes() {
-    // One of each kind of block, head and padding; odd sides, at which they differ.
+    // One of each kind of block, head and padding, at odd sides, where paddings differ.
     for name in [
         "efficientnet_b0",
         "efficientnet_blur_b0",

@@ -1,4 +1,4 @@
-//! Folders with a `config.json`, before and after `convert`: they answer exactly alike.
+//! Folders with a `config.json` give exactly the same answers before and after `convert`.
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
@@ -19,7 +19,7 @@ mod generated;
 
 const COFFEE: &str = "examples/images/coffee.png";
 const CLASSES: usize = 4;
-/// A small model of each convention, by timm's name.
+/// A small model of each convention, with timm's name.
 const SMALL: [&str; 6] = [
     "test_efficientnet",
     "mobilenetv3_small_100",
@@ -29,14 +29,14 @@ const SMALL: [&str; 6] = [
     "efficientnet_b0",
 ];
 
-/// Generated values by the names of a library's model, as the weights of a folder.
+/// Writes generated values with the names of a library's model as the weights of a folder.
 fn write_weights(folder: &Path, model: LibraryModel<'_>) {
     let names = (model.family.convention(), &*model.covered.name);
     let file = generated(folder, names, CLASSES, str::to_owned);
     std::fs::rename(file, folder.join("model.safetensors")).unwrap();
 }
 
-/// Every field away from its default.
+/// A configuration in which no field has its default.
 fn config(architecture: &str) -> Value {
     json!({
         "architecture": architecture,
@@ -158,15 +158,15 @@ fn a_folder_of_transformers_becomes_one_of_timms_that_answers_alike() {
     }
     assert_eq!(after.provenance().activation.value, ClassifierActivation::None);
 
-    // Names of one's own replace those of the folder.
+    // The user's own names replace those of the folder.
     let names = LabelNames::parse("a\nb\nc\nd").unwrap();
     convert(&input, &output, Some(names));
     let best = &load(&output, SizeChoice::Test).classify(COFFEE, 1).unwrap()[0];
     assert_eq!(best.label.as_deref(), ["a", "b", "c", "d"].get(best.index).copied());
 }
 
-/// What a checkpoint says of itself is kept too: the size, crop, mean and std that timm's and torchvision's scripts
-/// leave in it, the input of Keras's first layer, Lightning's names of classes.
+/// What a checkpoint says about itself is kept too: the size, crop, mean and std that timm's and
+/// torchvision's scripts store in it, the input of Keras's first layer, Lightning's class names.
 #[test]
 fn a_folder_made_of_a_checkpoint_answers_as_the_checkpoint() {
     let data = Path::new("tests/data/fine_tuned");

@@ -1,4 +1,4 @@
-//! The fused CPU engine against the Candle engine, on seeded weights.
+//! Compares the fused CPU engine with the Candle engine, on seeded weights.
 
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -14,10 +14,10 @@ use effnet::weights::{seeded, tensor_shapes};
 /// The bar: largest absolute difference over the largest absolute value of the reference.
 const TOLERANCE: f32 = 1e-4;
 
-/// Outputs by their names, in the order of computation.
+/// Outputs with their names, in the order of computation.
 type Outputs = Vec<(String, Array)>;
 
-/// Every output: after each block and resolution, the features, and what is made of them.
+/// Every output: after each block and resolution, the features, and what follows from them.
 fn all(engine: &dyn Engine, network: &Network, images: Images<'_>) -> Outputs {
     let taps = network.graph().outputs();
     let names: Vec<&str> = taps.iter().map(String::as_str).collect();
@@ -57,7 +57,7 @@ fn run(engine: &CpuEngine, network: &Network, shape: [usize; 4]) -> Outputs {
     all(engine, network, Images::new(&seeded::images(0, &shape), shape).unwrap())
 }
 
-/// The first output that misses the reference.
+/// Reports the first output that misses the reference.
 fn compare(ours: &Outputs, theirs: &Outputs) -> Result<(), String> {
     assert_eq!(ours.len(), theirs.len());
     for ((name, ours), (_, theirs)) in ours.iter().zip(theirs) {
@@ -113,10 +113,10 @@ fn equals_candle_at_odd_sizes() {
     }
 }
 
-/// Networks that have every kind of layer between them, beside the usual ones: universal inverted
-/// residuals, with both ways of downsampling; mixed kernels, with both ways of padding; convolutions
-/// in groups; a pool without a head; space to depth; kernels mixed for each image; global context;
-/// attention; norms of groups, of positions, and EvoNorm.
+/// Networks that together have every kind of layer besides the usual ones: universal inverted
+/// residuals, with both ways of downsampling; mixed kernels, with both ways of padding;
+/// convolutions in groups; a pool without a head; space to depth; kernels mixed for each image;
+/// global context; attention; group norm, layer norm and EvoNorm.
 const KINDS: [&str; 16] = [
     "mobilenetv4_conv_small",
     "mobilenetv4_conv_aa_medium",
@@ -136,7 +136,7 @@ const KINDS: [&str; 16] = [
     "test_efficientnet_evos",
 ];
 
-/// Every architecture, those of more than 12 million parameters with fewer channels and blocks.
+/// Every architecture; those with more than 12 million parameters get fewer channels and blocks.
 #[test]
 fn equals_candle_on_every_architecture() {
     let shape = [1, 3, 33, 50];
@@ -156,7 +156,7 @@ fn equals_candle_on_every_architecture() {
     }
 }
 
-/// Norms by statistics in blocks that have batch norms everywhere.
+/// Norms with statistics, in blocks that otherwise always have batch norms.
 #[test]
 fn equals_candle_with_other_norms_in_every_kind_of_block() {
     let shape = [2, 3, 65, 98];
@@ -172,10 +172,10 @@ fn equals_candle_with_other_norms_in_every_kind_of_block() {
             "mobilenetv4_hybrid_medium",
             "tf_efficientnet_cc_b0_4e",
         ] {
-            // A norm of what is pooled already is refused.
+            // A norm after the pool is refused.
             let arch = Arch { norm, head: Head::ConvThenPool, ..*arch::find(name).unwrap() };
             let network = arch.network(&Default::default()).unwrap();
-            // The gates of a global context are too steep behind norms that they were not made for.
+            // The seeded gates of a global context are too steep after other norms.
             let vb = gentle(&network);
             let engine = |threads| {
                 let options = CpuOptions { threads: Some(threads), ..CpuOptions::default() };
@@ -267,7 +267,7 @@ fn bits_do_not_depend_on_threads_batches_or_runs() {
                     assert!(run(&engine, &network, shape(n)) == reference, "{name} {n} {threads}");
                 }
             }
-            // An image's results are the same alone.
+            // An image alone gives the same results.
             let alone = {
                 let input = seeded::images(0, &shape(n));
                 let last = &input[input.len() / n * (n - 1)..];
@@ -350,7 +350,7 @@ fn what_it_cannot_lower_it_names() {
         "the engine `cpu` cannot run a norm of a vector by its own statistics (`norm_head`), the \
          engine `candle` can"
     );
-    // No architecture's network; memory is safe from it.
+    // No architecture has such a network; it must not break memory safety.
     let mut network = network("test_efficientnet_gn");
     network.norm = Norm::GroupNorm { group_size: 16 };
     let error = refusal(&network);
@@ -378,7 +378,7 @@ fn wrong_shapes_are_refused() {
     assert!(error.starts_with(r#"no output "stage.1": there are blocks.0.0, "#), "{error}");
 }
 
-/// Bytes give the bits that they give when they are normalized before.
+/// Bytes give the same bits as their normalized values.
 #[test]
 fn bytes_are_taken_as_their_normalized_values_are() {
     for name in ["efficientnet_b0", "tf_efficientnetv2_b0", "mobilenetv1_100", "efficientnet_x_b3"]
@@ -407,12 +407,12 @@ fn bytes_are_taken_as_their_normalized_values_are() {
     }
 }
 
-/// The bar for bfloat16, of the reference's largest value: it has 8 bits.
+/// The bar for bfloat16, relative to the reference's largest value; bfloat16 has 8 bits.
 const BF16_TOLERANCE: f32 = 0.03;
 
-/// Seeded weights, but gates and attention at a tenth and at half of their steepness: seeded ones are
-/// made so that 1% on a tensor before them shows (`src/weights/seeded.rs`), and rounding to 8 bits is
-/// as much.
+/// Seeded weights, but with gates at a tenth and attention at half of their steepness. Seeded gates
+/// and attention are so steep that 1% on an earlier tensor shows (`src/weights/seeded.rs`), and
+/// rounding to 8 bits is about as much.
 fn gentle(network: &Network) -> VarBuilder<'static> {
     let shapes = tensor_shapes(|vb| EfficientNet::new(network, &vb)).unwrap();
     let tensor = |(name, shape): (String, Vec<usize>)| {
@@ -463,7 +463,7 @@ fn bf16_is_near_float32_and_its_bits_do_not_depend_on_threads_or_batches() {
             let drift = pairs.fold(0f32, |worst, (a, b)| worst.max((a - b).abs())) / scale;
             println!("{name} {isa:?} {dtype}: drift {drift:e}");
             assert!(drift <= BF16_TOLERANCE, "{name} {isa:?}: {drift:e}");
-            // Pairs were multiplied where the machine can, and floats where it cannot.
+            // Pairs were multiplied if the machine can do that, otherwise floats.
             assert_eq!(drift > 0.0, dtype == Dtype::Bf16);
         }
         let portable = CpuOptions { isa: Some(Isa::Portable), dtype: Dtype::Bf16, threads: None };

@@ -9,12 +9,12 @@ use effnet::arch;
 use effnet::engine::{CpuEngine, CpuOptions, Images};
 use effnet::weights::seeded;
 
-/// The system's allocator, counting.
+/// The system's allocator, with a count.
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: hands everything on to the system's allocator.
+// SAFETY: passes everything on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Relaxed);
@@ -30,7 +30,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Runs images of three shapes through `name`'s engine, and again with every allocation counted.
+/// Runs images of three shapes through the engine of `name`, then again with every allocation
+/// counted.
 fn check(name: &str) -> CpuEngine {
     let network = arch::find(name).unwrap().network(&Default::default()).unwrap();
     let weights = seeded::Source::new(0);
@@ -45,20 +46,20 @@ fn check(name: &str) -> CpuEngine {
             engine.logits_into(images, &mut logits[..shape[0] * 1000]).unwrap();
         }
     };
-    // The batch of one is planned for one, then for five; after that both are there.
+    // The batch of one is planned for one, then for five; after that both plans exist.
     (0..2).for_each(|_| pass());
     let before = ALLOCATIONS.load(Relaxed);
     (0..3).for_each(|_| pass());
     assert_eq!(ALLOCATIONS.load(Relaxed), before, "{name}");
 
-    // The count counts: a size without a plan allocates.
+    // The counter works: a size without a plan allocates.
     let images = Images::new(&inputs[2], [2, 3, 50, 96]).unwrap();
     engine.logits_into(images, &mut logits[..2000]).unwrap();
     assert!(ALLOCATIONS.load(Relaxed) > before);
     engine
 }
 
-// One test: others beside it would be counted too.
+// There is only one test, because parallel ones would be counted too.
 #[test]
 fn a_steady_forward_allocates_nothing() {
     for name in [

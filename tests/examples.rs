@@ -1,4 +1,4 @@
-//! The examples, run as their first lines say.
+//! Runs the examples as their first lines say.
 
 #![cfg(feature = "bundled")]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// Cargo puts examples beside the folder of the test programs.
+/// Cargo puts examples next to the folder of the test programs.
 fn example(name: &str) -> Command {
     let mut path: PathBuf = std::env::current_exe().unwrap();
     path.pop();
@@ -53,7 +53,7 @@ fn decode_tells_sizes_and_errors() {
     assert!(lines[1].contains("\tnot an image of a known format"), "{out}");
 }
 
-/// Ends the service with the test, however it ends.
+/// Stops the service when the test ends, however it ends.
 struct Service(Child);
 
 impl Drop for Service {

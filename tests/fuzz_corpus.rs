@@ -1,4 +1,4 @@
-//! What each fuzz target asserts, over its corpus and over every fault that was found and mended.
+//! Runs each fuzz target over its corpus, and over every fault that was found and fixed.
 
 #![cfg(all(feature = "hub", feature = "bundled"))]
 #![allow(
@@ -6,7 +6,7 @@
     clippy::panic,
     unsafe_code,
     unreachable_pub,
-    reason = "the bodies are those of fuzz/, whose allocator counts"
+    reason = "the targets are those of fuzz/, with its counting allocator"
 )]
 
 #[path = "../fuzz/src/targets/mod.rs"]
@@ -23,7 +23,7 @@ fn files(kind: &str, target: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Runs a target; what fails is told of by its file.
+/// Runs a target; a failure names its file.
 fn run(target: &str, body: fn(&[u8])) {
     let corpus = files("corpus", target);
     assert!(!corpus.is_empty(), "fuzz/corpus/{target} is missing or empty");
@@ -44,7 +44,7 @@ macro_rules! targets {
             run(stringify!($name), targets::$name);
         })*
 
-        /// Every target has a test, and every folder a target.
+        /// Every target has a test, and every folder has a target.
         #[test]
         fn every_target_is_run() {
             let names = [$(stringify!($name)),*];
@@ -55,7 +55,7 @@ macro_rules! targets {
             for kind in ["corpus", "regressions"] {
                 for folder in files(kind, "") {
                     let name = folder.file_name().unwrap().to_str().unwrap();
-                    assert!(names.contains(&name), "fuzz/{kind}/{name} is of no target");
+                    assert!(names.contains(&name), "fuzz/{kind}/{name} belongs to no target");
                 }
             }
         }

@@ -14,7 +14,7 @@ use support::golden::{Golden, Outputs};
 /// The bar: largest absolute difference over the largest absolute value of the reference.
 const TOLERANCE: f64 = 1e-4;
 
-/// `total` shards of the table, so that the large architectures run beside each other.
+/// Checks one of `total` shards of the table, so that large architectures run in parallel.
 fn check_shard(shard: usize, total: usize) {
     for arch in arch::all().iter().skip(shard).step_by(total) {
         for golden in Golden::all_of(arch.name) {
@@ -44,16 +44,16 @@ fn every_architecture_has_a_golden_and_timms_parameter_count() {
     }
 }
 
-/// What a tensor is scaled by to be moved by 1%.
+/// The factor that moves a tensor by 1%.
 const FACTOR: f32 = 1.01;
 
-/// Tensors that no output depends on: they add the same to the logits of a softmax at every position.
-/// `conv_attn` is the map of a global context; a key's norm turns its bias and mean into a vector
-/// whose product with a query is the same for all keys.
+/// Tensors on which no output depends: they add the same to the logits of a softmax at every
+/// position. `conv_attn` is the map of a global context. A key's norm turns its bias and mean into
+/// a vector whose product with a query is the same for all keys.
 const UNOBSERVABLE: [&str; 3] =
     ["se.conv_attn.bias", "attn.key.norm.bias", "attn.key.norm.running_mean"];
 
-/// Small networks of different kinds, all of whose tensors are moved here too.
+/// Small networks of different kinds. All their tensors are moved here too.
 const ALL_TENSORS: [&str; 16] = [
     "tf_efficientnet_lite0",
     "efficientnet_b0",
@@ -73,9 +73,9 @@ const ALL_TENSORS: [&str; 16] = [
     "tf_mixnet_s",
 ];
 
-/// Architecture, number of observable tensors, the change of the logits in units of the tolerance when
-/// the quietest of them is moved, and its name: what `tests/parity/models/sensitivity.py` found by
-/// moving all of them.
+/// Architecture, number of observable tensors, change of the logits in units of the tolerance when
+/// the quietest tensor is moved, and its name. `tests/parity/models/sensitivity.py` found these by
+/// moving all tensors.
 const MARGINS: &str = include_str!("goldens/margins.tsv");
 
 struct Margin {
@@ -114,8 +114,8 @@ fn one_percent_on_each_tensor_was_found_to_show() {
 }
 
 /// A comparison that cannot fail proves nothing: 1% on any one tensor must move the logits beyond
-/// the tolerance. Here the quietest tensor of each architecture is moved, which must give the
-/// recorded margin, every 101st, and all of some small networks.
+/// the tolerance. For each architecture this moves the quietest tensor, which must give the
+/// recorded margin, and every 101st; for some small networks it moves all tensors.
 fn check_sensitivity(shard: usize, total: usize) {
     let mut quiet = Vec::new();
     for m in margins().iter().skip(shard).step_by(total) {

@@ -1,4 +1,4 @@
-//! Class names against timm's, and top-k.
+//! Compares class names with timm's, and tests top-k.
 
 #![allow(clippy::unwrap_used)]
 
@@ -107,7 +107,7 @@ fn a_models_own_names_win() {
 
 #[test]
 fn own_names_in_a_map_and_with_descriptions() {
-    // Ten names: as text, "10" sorts before "2".
+    // More than ten names: as text, "10" sorts before "2".
     let pairs: Vec<_> = (0..11).map(|i| (i.to_string(), format!("c{i}"))).collect();
     let labels = LabelSet::from_names(&LabelNames::Map(pairs.into_iter().collect()), None).unwrap();
     assert_eq!(labels.get(2).unwrap().label, "c2");
@@ -204,7 +204,7 @@ fn a_sigmoid_is_of_each_class_alone() {
         assert_eq!(*index, expected.0);
         assert!((probability - expected.1).abs() < 1e-6, "{found:?}");
     }
-    // Far out nothing overflows.
+    // Extreme values do not overflow.
     let best = top_k(&[f32::MAX, f32::MIN], Sigmoid, 2).unwrap();
     assert_eq!((best[0].probability, best[1].probability), (Some(1.0), Some(0.0)));
 }
@@ -218,7 +218,7 @@ fn one_output_makes_two_classes() {
     assert!((pair[1].probability.unwrap() - 0.119_202_92).abs() < 1e-6);
     assert_eq!(top_k(&[-2.0], Sigmoid, 1).unwrap()[0].index, 0);
 
-    // Two names are negative and positive, one is the positive's.
+    // Two names are the negative and the positive class; one name is the positive class.
     let name = |names: &[&str], index: usize| {
         let set = label_set_for(1, Some(&list(names)), None).unwrap().unwrap();
         set.get(index).unwrap().label.to_owned()
@@ -270,13 +270,13 @@ fn files_of_labels_are_read_in_every_form() {
         let names = LabelNames::parse(text).unwrap_or_else(|e| panic!("{text:?}: {e}"));
         assert_eq!(names.in_order().unwrap(), ["cat", "dog", "red, panda"], "{text:?}");
     }
-    // Folders of digits, as MNIST has them: the values are the indices.
+    // Folders named by digits, as in MNIST: the values are the indices.
     let digits = LabelNames::parse(r#"{"7": 0, "3": 1}"#).unwrap();
     assert_eq!(digits.in_order().unwrap(), ["7", "3"]);
-    // A name may begin with a number, and an index may not be there at all.
+    // A name may begin with a number, and there may be no indices at all.
     let names = LabelNames::parse("3 musketeers\ntitanic").unwrap();
     assert_eq!(names.in_order().unwrap(), ["3 musketeers", "titanic"]);
-    // timm's ImageNet lists: names with commas are no tables.
+    // timm's ImageNet lists: names with commas are not a table.
     let lemmas = LabelNames::parse("tench, Tinca tinca\ngoldfish, Carassius auratus").unwrap();
     assert_eq!(lemmas.in_order().unwrap()[0], "tench, Tinca tinca");
 }

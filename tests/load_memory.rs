@@ -1,4 +1,4 @@
-//! Loading holds at most one tensor beside what stays.
+//! Loading holds at most one tensor besides what stays in memory.
 
 #![cfg(feature = "bundled")]
 #![allow(clippy::unwrap_used, unsafe_code)]
@@ -11,7 +11,7 @@ use effnet::arch;
 use effnet::engine::{CpuEngine, CpuOptions};
 use effnet::weights::{TensorSource, WeightsError, bundled, check};
 
-/// Holds each tensor three times before it gives it.
+/// Holds each tensor three times before returning it.
 struct Wasteful<'a>(&'a dyn TensorSource);
 
 impl TensorSource for Wasteful<'_> {
@@ -27,7 +27,7 @@ impl TensorSource for Wasteful<'_> {
     }
 }
 
-// One test: others beside it would be counted too.
+// There is only one test, because parallel ones would be counted too.
 #[test]
 fn an_engine_holds_one_tensor_beside_its_weights_while_it_loads() {
     let network = arch::find("tf_efficientnet_lite0").unwrap().network(&Default::default());
@@ -47,7 +47,7 @@ fn an_engine_holds_one_tensor_beside_its_weights_while_it_loads() {
         beside < largest + largest / 20,
         "{beside} bytes beside what stays, {largest} a tensor"
     );
-    // The count counts: the third is there before the packed one, which stays.
+    // The counter works: the third copy exists before the packed one, which stays.
     let (most, stays, _engine) = held(|| engine(&Wasteful(&source)));
     assert!(most - stays > 2 * largest - largest / 20);
 }

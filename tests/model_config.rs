@@ -1,4 +1,4 @@
-//! `config.json`, as fine-tuned models carry it.
+//! `config.json`, as fine-tuned models have it.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -77,7 +77,7 @@ fn what_is_not_said_has_timms_defaults() {
     assert_eq!((resolved.input_size.value, resolved.crop_pct.value), ([3, 224, 224], 0.875));
     assert_eq!(resolved.interpolation.value, "bicubic");
     assert_eq!(resolved.mean.source, ValueSource::Default);
-    // Without a classifier, and with classes that are nobody's.
+    // Without a classifier, and with an unknown number of classes.
     let config = read(r#"{"architecture": "efficientnet_b0", "num_classes": 0}"#).unwrap();
     assert_eq!(config.num_classes, 0);
     let config = read(r#"{"architecture": "efficientnet_b0", "num_classes": 17}"#).unwrap();
@@ -239,7 +239,7 @@ fn what_is_no_config() {
     let error =
         read(&format!(r#"{{"architecture": "{}"}}"#, "x".repeat(1 << 20))).unwrap_err().to_string();
     assert!(error.len() < 200, "{error}");
-    // Nesting that would overflow the stack.
+    // Nesting deep enough to overflow the stack.
     let deep = format!("{}{}", "[".repeat(1 << 20), "]".repeat(1 << 20));
     assert!(matches!(read(&deep).unwrap_err(), PretrainedError::Json { .. }));
     let large = vec![b' '; (8 << 20) + 1];

@@ -1,4 +1,4 @@
-//! What the networks promise beside timm's numbers: any input, any head, honest training mode.
+//! What the networks promise besides timm's numbers: any input, any head, a correct training mode.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 use candle_core::{DType, Device, Result, Tensor};

@@ -1,4 +1,4 @@
-//! Real weights on real photographs, file to probabilities, against timm.
+//! Compares real weights on real photographs, from file to probabilities, with timm.
 //!
 //! `tests/parity/photographs/record.py` recorded the references.
 
@@ -53,7 +53,7 @@ fn probabilities_and_top_5_are_timms() {
         let probabilities = classifier.probabilities(&path).unwrap();
         let difference = worst(&probabilities, &ranked(&golden["bundled"]));
         assert!(difference <= TOLERANCE, "{name}: probabilities differ by {difference}");
-        // The order is that of the float32 weights, which the bundled file rounds.
+        // The order comes from the float32 weights, which the bundled file rounds.
         let top: Vec<usize> = ranked(&golden["float32"]).iter().map(|&(i, _)| i).collect();
         assert_eq!(indices(&classifier.classify(&path, 5).unwrap()), top, "{name}");
     }
@@ -172,7 +172,7 @@ fn a_classifier_can_be_shared() {
     check::<Classifier>();
 }
 
-/// The photographs, then 16 windows of each; mirrored too.
+/// The photographs, and 16 windows of each; both mirrored too.
 fn views() -> (Vec<image::DynamicImage>, Vec<image::DynamicImage>) {
     let (mut whole, mut windows) = (Vec::new(), Vec::new());
     for (name, _) in goldens() {
@@ -193,11 +193,11 @@ fn views() -> (Vec<image::DynamicImage>, Vec<image::DynamicImage>) {
     (whole, windows)
 }
 
-/// The drift that bfloat16 is documented to have (docs/performance.md), of a probability.
+/// The documented drift of a probability in bfloat16 (docs/performance.md).
 const BF16_DRIFT: f32 = 0.025;
 
-/// bfloat16 names the same class on every photograph, and on every window of one unless two classes are
-/// nearer to each other than it drifts.
+/// bfloat16 gives the same class for every photograph, and for every window unless two classes are
+/// closer together than the drift.
 #[test]
 fn bf16_agrees_with_float32_on_the_best_class() {
     let of = |dtype| Model::builder().dtype(dtype).build_classifier().unwrap();

@@ -1,5 +1,5 @@
-//! Decoding against Pillow 13.0.0: what `tests/parity/images/make_goldens.py` wrote down of each
-//! file in `tests/data/images`, byte for byte but for the files listed here.
+//! Compares decoding with Pillow 13.0.0, as `tests/parity/images/make_goldens.py` recorded it for
+//! each file in `tests/data/images`, byte for byte except the files listed here.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
@@ -9,13 +9,13 @@ use effnet::preprocess::{ColorMode, DecodeError, DecodeOptions, FORMATS, Image, 
 use preprocess_support::{Noise, decodes, folder, goldens, sha256};
 use serde_json::Value;
 
-/// Files that Pillow reads and this library refuses, with words of the error.
+/// Files that Pillow reads and this library refuses, with part of the error.
 const REFUSED: &[(&str, &str)] = &[
-    ("damaged_beyond.jpg", "coefficients beyond those of an encoder"),
-    ("damaged_beyond_alpha.webp", "corrupt (its coefficients leave 16 bits)"),
-    ("damaged_beyond_frame.webp", "corrupt (its coefficients leave 16 bits)"),
-    ("damaged_beyond_still.webp", "corrupt (its coefficients leave 16 bits)"),
-    ("damaged_beyond_table.jpg", "coefficients beyond those of an encoder"),
+    ("damaged_beyond.jpg", "coefficients larger than any encoder writes"),
+    ("damaged_beyond_alpha.webp", "corrupt (its coefficients exceed 16 bits)"),
+    ("damaged_beyond_frame.webp", "corrupt (its coefficients exceed 16 bits)"),
+    ("damaged_beyond_still.webp", "corrupt (its coefficients exceed 16 bits)"),
+    ("damaged_beyond_table.jpg", "coefficients larger than any encoder writes"),
     ("odd_jpeg_chroma_larger.jpg", "convert it"),
 ];
 
@@ -34,7 +34,7 @@ fn difference(image: &Image, expected: &Value) -> Option<String> {
     if sha256(image.data()) == expected["sha256"] {
         return None;
     }
-    // The golden knows some bytes, spread evenly, for a hint at what went wrong.
+    // The golden has some evenly spread bytes, as a hint at what went wrong.
     let sample = expected["sample"].as_str().unwrap();
     let count = sample.len() / 2;
     let wrong = (0..count).filter(|i| {
@@ -295,8 +295,8 @@ fn formats_are_known_by_their_first_bytes() {
     }
 }
 
-/// Every file, cut and flipped in a few thousand ways: an image or an error, never a panic, and
-/// never more than the limits allow.
+/// Every file, cut and with bits flipped in a few thousand ways, gives an image or an error, never
+/// a panic, and never more than the limits allow.
 #[test]
 fn damaged_files_neither_panic_nor_swell() {
     let limits = Limits { max_pixels: 1 << 18, max_alloc: 1 << 24 };
@@ -312,7 +312,7 @@ fn damaged_files_neither_panic_nor_swell() {
                 bytes.truncate(noise.below(bytes.len() + 1));
             }
             for _ in 0..noise.below(4) {
-                // Headers are where the damage is worst.
+                // Damage in headers is the worst.
                 let reach = if round % 2 == 0 { bytes.len().min(64) } else { bytes.len() };
                 if reach > 0 {
                     let at = noise.below(reach);

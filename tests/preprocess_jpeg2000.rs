@@ -1,5 +1,5 @@
-//! JPEG 2000 against Pillow 13.0.0: what `tests/parity/images/make_jpeg2000.py` wrote down of each
-//! file in `tests/data/images/jpeg2000`.
+//! Compares JPEG 2000 with Pillow 13.0.0, as `tests/parity/images/make_jpeg2000.py` recorded it for
+//! each file in `tests/data/images/jpeg2000`.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
@@ -8,7 +8,7 @@ mod preprocess_support;
 use effnet::preprocess::{ColorMode, DecodeError, DecodeOptions, Image, Limits, decode};
 use preprocess_support::{Noise, decodes, folder, goldens, sha256};
 
-/// What Pillow reads and this library refuses, with words of the error.
+/// Files that Pillow reads and this library refuses, with part of the error.
 const REFUSED: &[(&str, &str)] = &[
     ("_irreversible.jp2", "the irreversible transform"),
     ("changes.jp2", "marker ff5f"),
@@ -75,7 +75,7 @@ fn limits_hold_before_pixels_are_read() {
     }
 }
 
-/// A file of few bytes that announces many small parts.
+/// A short file that announces many small parts.
 #[test]
 fn small_files_that_ask_for_much_are_refused() {
     let whole = read("rgb.j2k");
@@ -96,7 +96,7 @@ fn small_files_that_ask_for_much_are_refused() {
     precincts.splice(style + 14..style + 14, vec![0x11; levels + 1]);
     let error = open(&precincts, ColorMode::Rgb).unwrap_err();
     assert!(matches!(error, DecodeError::TooMuchMemory { .. }), "{error}");
-    // In tiles of a pixel.
+    // In tiles of one pixel.
     let mut tiles = large;
     for at in [size + 22, size + 26] {
         tiles[at..at + 4].copy_from_slice(&1u32.to_be_bytes());
@@ -116,8 +116,8 @@ fn a_cut_file_is_refused() {
     }
 }
 
-/// Every file, cut and flipped in many ways: an image or an error, never a panic, and never more
-/// than the limits allow.
+/// Every file, cut and with bits flipped in many ways, gives an image or an error, never a panic,
+/// and never more than the limits allow.
 #[test]
 fn damaged_files_neither_panic_nor_swell() {
     let limits = Limits { max_pixels: 1 << 16, max_alloc: 1 << 25 };

@@ -1,4 +1,4 @@
-//! What decoders take of the memory, against what they reserve of `Limits::max_alloc`.
+//! Compares the memory that decoders take with what they reserve of `Limits::max_alloc`.
 
 #![allow(unsafe_code, reason = "an allocator that counts")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
@@ -13,10 +13,10 @@ use effnet::preprocess::{ColorMode, DecodeError, DecodeOptions, Image, Limits, d
 /// Only one test counts at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// What is not counted: tables and such of a size that no file decides.
+/// Memory that is not counted: tables and the like, whose size does not depend on the file.
 const SMALL: u64 = 300 << 10;
 
-/// What running it takes at most beside what was taken before.
+/// The most that running it takes, in addition to what was taken before.
 fn most(run: impl FnOnce()) -> u64 {
     counting::held(run).0 as u64
 }
@@ -26,7 +26,7 @@ fn open(file: &[u8], mode: ColorMode, max_alloc: u64) -> Result<Image, DecodeErr
     decode(file, mode, &DecodeOptions { limits, ..DecodeOptions::default() })
 }
 
-/// Pixels of a mode: what tags say of it.
+/// A kind of pixel, as tags describe it.
 #[derive(Clone, Copy)]
 struct Kind {
     photometric: u32,
@@ -38,7 +38,7 @@ struct Kind {
 
 const GREY: Kind = Kind { photometric: 1, bits: 8, samples: 1, format: 1, extra: None };
 
-/// A TIFF of one strip, which is the file's first bytes behind the header.
+/// A TIFF with one strip, which comes directly after the header.
 fn tiff(side: u32, kind: Kind, compression: u32, strip: &[u8]) -> Vec<u8> {
     let mut tags = vec![
         (256, side),
@@ -52,7 +52,7 @@ fn tiff(side: u32, kind: Kind, compression: u32, strip: &[u8]) -> Vec<u8> {
         (279, strip.len() as u32),
     ];
     if kind.photometric == 3 {
-        // Any bytes are a palette.
+        // Any bytes can be a palette.
         tags.push((320, 0));
     }
     tags.extend(kind.extra.map(|extra| (338, extra)));
@@ -140,7 +140,7 @@ fn enough(file: &[u8], mode: ColorMode) -> u64 {
     enough
 }
 
-/// A JPEG 2000 of many small parts, which are made before the bits of the first are read.
+/// A JPEG 2000 with many small parts, which are set up before the bits of the first are read.
 #[test]
 fn parts_of_jpeg_2000_are_counted() {
     let _turn = TURN.lock();
@@ -162,7 +162,7 @@ fn parts_of_jpeg_2000_are_counted() {
 #[test]
 fn windows_of_many_files_at_once_stay_within_the_limit() {
     let _turn = TURN.lock();
-    // 4 MiB of pixels, which their decoder keeps, and takes for more.
+    // 4 MiB of pixels, which the decoder keeps, and converts to more.
     let side = 2048;
     let file = tiff(side, GREY, 50_000, &zstd((side * side) as usize, 27));
     let limit = 64 << 20;
@@ -177,11 +177,11 @@ fn windows_of_many_files_at_once_stay_within_the_limit() {
             }
         });
     });
-    // The images that are given are not counted.
+    // The returned images are not counted.
     let images = u64::from(side * side) * 12;
     assert!(taken <= limit + images, "{taken} bytes");
     assert!(taken >= 24 << 20, "only {taken} bytes: nothing was tried");
-    // What libtiff does not take either.
+    // libtiff does not accept this either.
     let file = tiff(32, GREY, 50_000, &zstd(32 * 32, 28));
     let error = open(&file, ColorMode::L, 1 << 30).unwrap_err();
     assert!(matches!(error, DecodeError::Corrupt { .. }), "{error}");

@@ -1,4 +1,4 @@
-//! Resize, crop and normalize against Pillow 13.0.0 and timm 1.0.31, every bit equal.
+//! Compares resize, crop and normalize with Pillow 13.0.0 and timm 1.0.31; every bit must be equal.
 //! `tests/parity/images/make_resize_goldens.py` made the hashes.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
@@ -19,7 +19,7 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
 }
 
-/// Noise in the mode that a golden names.
+/// Noise in a golden's mode.
 fn noise_of(mode: &Value, width: &Value, height: &Value, seed: &Value) -> Image {
     let modes = [ColorMode::L, ColorMode::Rgb, ColorMode::Rgba];
     let mode = modes.into_iter().find(|known| *mode == known.to_string()).unwrap();
@@ -156,7 +156,7 @@ fn a_buffer_of_the_wrong_size_is_refused() {
     assert!(Image::new(ColorMode::Rgb, 0, 2, Vec::new()).is_err());
 }
 
-/// Bilinear without antialiasing, of which the network takes values that are not rounded:
+/// Bilinear without antialiasing, whose values go into the network unrounded:
 /// `tests/parity/keras/resize.py`.
 #[test]
 fn resizes_as_keras_does() {

@@ -1,5 +1,5 @@
-//! TIFF against Pillow 13.0.0: what `tests/parity/images/make_tiffs.py` wrote down of each file in
-//! `tests/data/images/tiff`. Each gives Pillow's bytes or is refused by name.
+//! Compares TIFF with Pillow 13.0.0, as `tests/parity/images/make_tiffs.py` recorded it for each
+//! file in `tests/data/images/tiff`. Each file gives Pillow's bytes or is refused by name.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
@@ -8,22 +8,22 @@ mod preprocess_support;
 use effnet::preprocess::{ColorMode, DecodeError, DecodeOptions, Image, Limits, decode};
 use preprocess_support::{Noise, decodes, folder, goldens, sha256};
 
-/// What Pillow reads and this library refuses, with words of the error.
+/// Files that Pillow reads and this library refuses, with part of the error.
 const REFUSED: &[(&str, &str)] = &[
     ("chroma21_c1.tiff", "uncompressed YCbCr of subsampled chroma"),
     ("chroma44_c5.tiff", "blocks of chroma that libtiff cuts"),
     ("chroma44_c8.tiff", "blocks of chroma that libtiff cuts"),
-    // Where libtiff goes on.
+    // Damage after which libtiff goes on.
     ("damaged_coefficients_type.tiff", "values of type 13"),
     ("damaged_filled_up.tiff", "faults in its markers"),
-    ("damaged_huffman.tiff", "a table of Huffman codes is none"),
+    ("damaged_huffman.tiff", "an invalid Huffman table"),
     ("damaged_marker.tiff", "faults in its markers"),
     ("damaged_predictor_type.tiff", "values of type 13"),
     ("damaged_scan.tiff", "a bad scan"),
-    ("deflate_p0f32x1.tiff", "compressed, big-endian, signed or floating"),
-    ("deflate_p1s32x1.tiff", "compressed, big-endian, signed or floating"),
+    ("deflate_p0f32x1.tiff", "compressed big-endian samples that are signed or floats"),
+    ("deflate_p1s32x1.tiff", "compressed big-endian samples that are signed or floats"),
     ("jpeg_12_bits_37_29.tiff", "rows of odd length"),
-    // Pillow's own, which libtiff reads with bad codes.
+    // Pillow writes this file, and libtiff reads it with bad codes.
     ("fax_rlew_noise.tiff", "a bad fax code"),
     ("old_jpeg_411_16.tiff", "old JPEG in parts"),
     ("old_jpeg_420_16.tiff", "old JPEG in parts"),
@@ -32,11 +32,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("old_jpeg_parts_two_places.tiff", "tags of both strips and tiles"),
     ("overlapping_strips.tiff", "overlap"),
     ("planes_raw_p2u16x3.tiff", "in separate planes, uncompressed"),
-    ("predictor3_b.tiff", "compressed, big-endian, signed or floating"),
+    ("predictor3_b.tiff", "compressed big-endian samples that are signed or floats"),
     ("subsampled_raw_tag.tiff", "uncompressed YCbCr of subsampled chroma"),
 ];
 
-/// What Pillow refuses and this library reads: FillOrder 2 in a palette image.
+/// A file that Pillow refuses and this library reads: FillOrder 2 in a palette image.
 const MORE: &[&str] = &["fill2_palette.tiff"];
 
 fn read(name: &str) -> Vec<u8> {
@@ -168,8 +168,8 @@ fn a_cut_file_without_compression_keeps_its_rows_leniently() {
     assert_eq!(image.data().last(), Some(&0));
 }
 
-/// Every file, cut and flipped in many ways: an image or an error, never a panic, and never more
-/// than the limits allow.
+/// Every file, cut and with bits flipped in many ways, gives an image or an error, never a panic,
+/// and never more than the limits allow.
 #[test]
 fn damaged_files_neither_panic_nor_swell() {
     let limits = Limits { max_pixels: 1 << 18, max_alloc: 1 << 24 };
@@ -182,7 +182,7 @@ fn damaged_files_neither_panic_nor_swell() {
             if round % 5 == 0 {
                 bytes.truncate(noise.below(bytes.len() + 1));
             }
-            // The tags, which come last, are where the damage is worst.
+            // Damage in the tags, which come last, is the worst.
             let tags = bytes.len().min(240);
             for _ in 0..=noise.below(3) {
                 let reach = if round % 2 == 0 { tags } else { bytes.len() };

@@ -1,4 +1,4 @@
-//! The table of pretrained models against timm's registry, and names.
+//! Compares the table of pretrained models with timm's registry, and tests model names.
 
 #![allow(clippy::unwrap_used)]
 
@@ -12,14 +12,14 @@ fn golden() -> Value {
     serde_json::from_str(include_str!("parity/pretrained/pretrained.json")).unwrap()
 }
 
-/// The fields of an entry as timm's `PretrainedCfg` has them, without what is not said.
+/// The fields of an entry as in timm's `PretrainedCfg`, without missing ones.
 fn fields(cfg: &PretrainedCfg) -> serde_json::Map<String, Value> {
     let Value::Object(mut fields) = serde_json::to_value(cfg).unwrap() else { unreachable!() };
     fields.retain(|key, value| !value.is_null() && key != "architecture" && key != "tag");
     fields
 }
 
-/// Everything in which the table differs from the golden.
+/// All differences between the table and the golden.
 fn differences(golden: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let models = golden["models"].as_object().unwrap();
@@ -155,7 +155,7 @@ fn wrong_names_get_a_hint() {
     assert_eq!(error, "unknown architecture \"zzz\": `effnet models` lists them all");
     assert!(find("").is_err());
     assert!(find("efficientnet_b0.").is_err());
-    // A long name costs nothing.
+    // A long name is refused quickly.
     assert!(find(&"b".repeat(1 << 20)).is_err());
 }
 
@@ -182,7 +182,7 @@ fn model_names() {
     ] {
         assert_eq!(ModelName::parse(text).unwrap(), expected, "{text}");
     }
-    // What is printed is read back as the same.
+    // What is printed reads back the same.
     for name in [hub("a/b", Some("c")), hub("a/b", None), ModelName::Folder("x/y".into())] {
         assert_eq!(ModelName::parse(&name.to_string()).unwrap(), name);
     }

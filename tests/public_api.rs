@@ -1,8 +1,8 @@
-//! The library's public surface against the listing in `docs/public-api.txt`, so that a change of it shows in
-//! review. `EFFNET_BLESS=1 cargo test --release --test public_api` writes the listing anew.
+//! Compares the library's public surface with the listing in `docs/public-api.txt`, so that changes
+//! show in review. `EFFNET_BLESS=1 cargo test --release --test public_api` rewrites the listing.
 //!
-//! Read from the source: what a macro writes is not listed, such as the types that `AsInput` is
-//! implemented for.
+//! The surface is read from the source, so what a macro writes is not listed, such as the types
+//! that implement `AsInput`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper that fails is a test that fails")]
 
@@ -14,7 +14,7 @@ use syn::{Attribute, Fields, ImplItem, Item, TraitItem, UseTree, Visibility};
 
 const LISTING: &str = "docs/public-api.txt";
 
-/// A module's items, with those of its files.
+/// A module's items, including those in its files.
 struct Module {
     items: Vec<Item>,
     modules: BTreeMap<String, (Module, Vec<Attribute>, bool)>,
@@ -45,7 +45,7 @@ impl Module {
         Self { items, modules }
     }
 
-    /// Every `impl` of the module and those below it.
+    /// Every `impl` in the module and in the modules below it.
     fn impls<'a>(&'a self, found: &mut Vec<&'a syn::ItemImpl>) {
         for item in &self.items {
             if let Item::Impl(item) = item {
@@ -55,12 +55,12 @@ impl Module {
         self.modules.values().for_each(|(module, ..)| module.impls(found));
     }
 
-    /// The item of a `use` path below this module, and what conditions it has.
+    /// The item of a `use` path below this module, and its conditions.
     fn find(&self, path: &[String]) -> Option<&Item> {
         let (first, rest) = path.split_first()?;
         if rest.is_empty() {
             let own = self.items.iter().find(|item| name(item).as_ref() == Some(first));
-            // Or it is handed on from further below.
+            // Or it is re-exported from further below.
             return own.or_else(|| {
                 let uses = self.items.iter().filter_map(|item| match item {
                     Item::Use(item) => Some(leaves(&item.tree, &[])),
@@ -139,7 +139,7 @@ fn name(item: &Item) -> Option<String> {
     Some(ident.to_string())
 }
 
-/// The paths that a `use` names, and the name of each.
+/// The paths in a `use`, and the name of each.
 fn leaves(tree: &UseTree, before: &[String]) -> Vec<(Vec<String>, String)> {
     let with = |name: &syn::Ident| {
         let mut path = before.to_vec();
@@ -155,7 +155,7 @@ fn leaves(tree: &UseTree, before: &[String]) -> Vec<(Vec<String>, String)> {
     }
 }
 
-/// Lists what a module offers.
+/// Lists what a module exports.
 fn list(module: &Module, at: &str, impls: &[&syn::ItemImpl], lines: &mut Vec<String>) {
     for (name, (inner, attrs, is_public)) in &module.modules {
         if *is_public {
@@ -188,7 +188,7 @@ fn list(module: &Module, at: &str, impls: &[&syn::ItemImpl], lines: &mut Vec<Str
     }
 }
 
-/// Lists an item under the name that it is public by.
+/// Lists an item under its public name.
 fn describe(
     item: &Item,
     conditions_of_use: &str,
@@ -318,7 +318,7 @@ fn the_public_surface_is_the_listed_one() {
     );
 }
 
-/// The walk sees what it should, and not what it should not.
+/// The walk finds what it should, and nothing else.
 #[test]
 fn the_listing_is_of_what_a_user_can_name() {
     let surface = surface();

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The files of the library, with their text up to the tests.
+/// The library's files, each with its text before the tests.
 fn sources() -> Vec<(PathBuf, String)> {
     sources_under("src")
 }
@@ -29,7 +29,7 @@ fn sources_under(folder: &str) -> Vec<(PathBuf, String)> {
     files
 }
 
-/// The code lines of a file that hold one of `words`, without comments and documentation.
+/// The code lines of a file that contain one of `words`, without comments and documentation.
 fn lines_with<'a>(code: &'a str, words: &[&str]) -> Vec<&'a str> {
     let is_code = |line: &&str| !line.trim_start().starts_with("//");
     code.lines().filter(is_code).filter(|line| words.iter().any(|w| line.contains(w))).collect()
@@ -85,7 +85,7 @@ fn unsafe_code_lives_in_engines_launches_and_memory_mapping() {
     let files =
         ["weights/checkpoint.rs", "cuda.rs", "models/layers/depthwise/cuda.rs"].map(Path::new);
     let allowed = |path: &Path| {
-        let is_engine = ["engine/cpu", "engine/cuda"].iter().any(|room| path.starts_with(room));
+        let is_engine = ["engine/cpu", "engine/gpu"].iter().any(|room| path.starts_with(room));
         is_engine || files.contains(&path)
     };
     refuse("no unsafe here", |path| !allowed(path), &["unsafe {", "unsafe fn", "unsafe impl"]);
@@ -107,11 +107,11 @@ fn a_file_is_one_room() {
     let crates = ["crates/effnet-cli/src", "crates/test-hub/src"].map(sources_under);
     for (path, code) in sources().into_iter().chain(crates.into_iter().flatten()) {
         let lines = code.lines().count();
-        assert!(lines <= 450, "{} has {lines} lines: it is two rooms", path.display());
+        assert!(lines <= 450, "{} has {lines} lines: split it", path.display());
     }
 }
 
-/// Whoever calls the library has setters; the command puts its options in their place.
+/// Errors name the library's setters; the command replaces them with its options.
 #[test]
 fn errors_name_settings_that_the_command_has_as_options() {
     let settings = include_str!("../crates/effnet-cli/src/settings.rs");
@@ -131,10 +131,10 @@ fn errors_name_settings_that_the_command_has_as_options() {
             }
         }
     }
-    assert!(broken.is_empty(), "name settings, and their options in cli/settings.rs: {broken:#?}");
+    assert!(broken.is_empty(), "name settings, and their options in settings.rs: {broken:#?}");
 }
 
-/// The documents, whose links and examples are checked.
+/// The documents whose links and examples are checked.
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let in_docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
@@ -145,7 +145,7 @@ fn documents() -> Vec<PathBuf> {
     documents
 }
 
-/// What the links of a document lead to, outside of its code.
+/// The targets of a document's links, except those in code.
 fn targets(document: &str) -> Vec<&str> {
     let mut is_code = false;
     let text = document.lines().filter(|line| {
@@ -174,7 +174,8 @@ fn links_of_documents_name_files_that_are_there() {
     assert!(followed > 40, "{followed} links");
 }
 
-/// `docs/library.md` is compiled, the front page is not: its indented lines would be taken for Rust.
+/// `docs/library.md` is compiled. The front page is not, because its indented lines would be taken
+/// for Rust.
 #[test]
 fn the_front_pages_example_is_one_that_is_compiled() {
     let rust =

@@ -1,4 +1,4 @@
-//! Figures of every network against timm's and fvcore's.
+//! Compares the figures of every network with timm's and fvcore's.
 //!
 //! `tests/parity/counts/generate.py` recorded the operations, `tests/parity/models/layouts.py` the
 //! parameters.
@@ -11,7 +11,7 @@ use effnet::arch::{self, Arch, DepthMultiplier};
 use effnet::summary::{Summary, SummaryError};
 
 const COUNTS: &str = include_str!("goldens/counts.tsv");
-/// By `tests/parity/models/num_features.py`.
+/// Recorded by `tests/parity/models/num_features.py`.
 const NUM_FEATURES: &str = include_str!("goldens/num_features.tsv");
 const LAYOUTS: &str = include_str!("goldens/layouts.tsv");
 

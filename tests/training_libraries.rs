@@ -1,4 +1,5 @@
-//! What libraries of training save, made by `tests/parity/pth/libraries.py`: read, or named with the remedy.
+//! What training libraries save, made by `tests/parity/pth/libraries.py`, is read, or named with
+//! the remedy.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,7 +29,7 @@ fn a_network_is_found_in_what_libraries_put_around_it() {
             "{name}"
         );
     }
-    // A folder of weights alone is opened as its file: this one has no network.
+    // A folder with only weights is opened like its file; this one has no network.
     let error = Model::builder().model(path("accelerate")).build().unwrap_err().to_string();
     assert!(error.contains("not a network of this family"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! transformers' folders against transformers' pipeline, recorded by `tests/parity/transformers`.
+//! Compares transformers' folders with transformers' pipeline, recorded by
+//! `tests/parity/transformers`.
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
@@ -103,12 +104,12 @@ fn the_rows_and_values_are_found() {
     assert_eq!((v2.architecture, v2.model_args.pad_type.as_deref()), ("mobilenetv2_035", Some("")));
     let v1 = read("mobilenet_v1");
     assert_eq!((v1.architecture, v1.channel_multiplier), ("mobilenetv1_100", Some(0.5)));
-    // The size of training, as transformers takes it.
+    // The training size, which transformers uses.
     let wrapper = read("timm_wrapper").pretrained_cfg.resolve(SizeChoice::Test);
     assert_eq!((wrapper.input_size.value, wrapper.crop_pct.value), ([3, 96, 96], 0.9));
 }
 
-/// What reading says of a folder's files with one value changed.
+/// The result of reading a folder's files with one value changed.
 fn changed(name: &str, file: &str, key: &str, value: &Value) -> Result<ModelConfig, String> {
     let temporary = tempfile::tempdir().unwrap();
     for each in ["config.json", "preprocessor_config.json"] {
@@ -169,7 +170,7 @@ fn what_no_row_has_is_refused_by_name() {
     let headless =
         changed("efficientnet_published", config, "architectures", &json!(["EfficientNetModel"]));
     assert_eq!(headless.unwrap().num_classes, 0);
-    // Older files name the class of the time.
+    // Older files name the class that existed then.
     let fast = json!("EfficientNetImageProcessorFast");
     assert!(changed("efficientnet_published", processor, "image_processor_type", &fast).is_ok());
 }

@@ -37,7 +37,7 @@ fn text_of(file: &str) -> String {
     std::fs::read_to_string(format!("{folder}/{file}")).unwrap()
 }
 
-/// A checkpoint with the package's names and shapes, every value 1.
+/// A checkpoint with the package's names and shapes, in which every value is 1.
 fn foreign_checkpoint() -> Checkpoint {
     let ones: Vec<f32> = vec![1.0; 1280 * 1000];
     let tensors = foreign();
@@ -75,7 +75,7 @@ fn efficientnet_pytorch_gives_the_packages_names_and_shapes() {
         foreign().into_iter().filter(|(n, _)| !n.ends_with("num_batches_tracked")).collect();
     assert_eq!(mapped, recorded);
 
-    // Both list the network in its order, which is a second witness for who is who.
+    // Both list the tensors in the network's order, which confirms the pairs independently.
     let order: Vec<_> = renaming.tensors().iter().map(|t| t.foreign.as_str()).collect();
     let recorded: Vec<_> = foreign()
         .into_iter()
@@ -84,7 +84,7 @@ fn efficientnet_pytorch_gives_the_packages_names_and_shapes() {
         .collect();
     assert_eq!(order, recorded);
 
-    // And back: each foreign name belongs to the canonical name it came from, alone.
+    // And back: each foreign name belongs only to the canonical name that it came from.
     let back: BTreeMap<_, _> =
         renaming.tensors().iter().map(|t| (&t.foreign, &t.canonical)).collect();
     assert_eq!(back.len(), shapes.len());
@@ -187,7 +187,7 @@ fn a_kind_without_a_table_and_a_block_that_is_not_there_are_named() {
     }
 }
 
-/// A file's beginning.
+/// The beginning of a file.
 const HEAD: &str = "name = 'x'\nsource = 'y'\n[parameters.norm]\nweight = 'gamma'\n\
     [families.f.architectures]\ntf_efficientnet_lite0 = {}\n";
 
@@ -341,7 +341,7 @@ fn numbers_optional_parts_and_parameters() {
             "2b.5.2.1.e.f"
         ]
     );
-    // Squeeze-and-excitation is a property of the block, seen from its tensors.
+    // Squeeze-and-excitation is a property of the block, found from its tensors.
     tensors[0].0 = "blocks.1.1.se.x".to_owned();
     let error = convention.renaming(LITE0, &tensors, &stages).unwrap_err();
     assert!(matches!(error, ConventionError::NoRule { .. }), "{error}");
@@ -406,7 +406,7 @@ fn layouts_move_values_and_give_them_back() {
         }
         assert_eq!(tensor.to_canonical(stored), canonical, "{name}");
     }
-    // A linear layer is a 1x1 convolution, and a background class comes first.
+    // A linear layer becomes a 1x1 convolution, and a background class comes first.
     let renaming = map("classifier.weight", &[2, 3]).unwrap();
     assert_eq!(renaming.tensors()[0].foreign_shape, [1, 1, 3, 2]);
     let renaming = renaming.with_background_class();

@@ -52,7 +52,7 @@ fn a_torchvision_file_computes_and_prepares_images_as_torchvision_does() {
     assert_eq!(preprocessing.interpolation.source, ValueSource::Convention("interpolation"));
     assert!(found.labels().is_some());
 
-    // The same from a folder of timm's, whose config.json says what is different.
+    // The same from a timm folder, whose config.json says what is different.
     let checkpoint = Checkpoint::open(&file).unwrap();
     let recognized = recognize(&checkpoint, None, None).unwrap();
     let conversion = Conversion::new(&checkpoint, &recognized, "timm").unwrap();
@@ -69,7 +69,7 @@ fn a_torchvision_file_computes_and_prepares_images_as_torchvision_does() {
     let ours = timm.provenance().preprocessing.crop_pct.clone();
     assert_eq!((ours.value, ours.source), (0.875, ValueSource::ConfigJson("crop_pct")));
 
-    // Without it the row's own epsilon holds, and shows.
+    // Without it the row's own epsilon is used, which shows.
     let bare = Model::builder()
         .model("mobilenetv3_small_100")
         .weights(model.join("model.safetensors").to_str().unwrap())
@@ -117,7 +117,7 @@ fn a_classifier_of_another_size_is_told_of_in_any_layout() {
         let builder = builder.model("tf_efficientnet_lite0").weights(file.to_str().unwrap());
         builder.build().map_err(Box::new)
     };
-    // The file says how many there are; another number is refused.
+    // The file says how many classes there are; another number is refused.
     for builder in [Model::builder(), Model::builder().num_classes(7)] {
         assert_eq!(build(builder).unwrap().num_classes(), 7);
     }
@@ -153,7 +153,7 @@ fn a_background_class_is_left_out() {
             model.run(images, &["logits"]).unwrap().take("logits").unwrap().data
         };
         assert_eq!(run(&other), run(&without));
-        // The first class of the file is not among the logits: its bias is the background's.
+        // The file's first class is not among the logits; its bias is the background's.
         let name = if library == "transformers" {
             "classifier.bias"
         } else {
@@ -216,10 +216,10 @@ fn averages_win_and_what_stands_beside_them_is_reported() {
     assert_eq!(file.names().len(), 2);
     assert!(file.note().unwrap().contains("in the place of 1 variables"));
 
-    // PyTorch's AveragedModel counts beside its module.
+    // PyTorch's AveragedModel has a counter beside its module.
     let file = small_file(folder.path(), &[("n_averaged", 9.0), ("module.a", 1.0)]);
     assert_eq!(file.names().collect::<Vec<_>>(), ["a"]);
-    // Two names never become one.
+    // Two names never become the same name.
     let file = small_file(folder.path(), &[("a", 1.0), ("module.a", 2.0)]);
     assert_eq!(file.names().len(), 2);
     assert_eq!(file.note(), None);
@@ -276,7 +276,7 @@ fn half_precision_rounds_and_a_value_beyond_it_writes_nothing() {
     let conversion = Conversion::new(&bundled, &recognized, "tensorflow").unwrap();
     let out = folder.path().join("lite0.safetensors");
     conversion.write(&out, Dtype::F16).unwrap();
-    // A value that f32 has and f16 has not.
+    // A value that f32 can hold and f16 cannot.
     let big = generated(folder.path(), SMALL, 10, str::to_owned);
     let mut bytes = std::fs::read(&big).unwrap();
     let end = bytes.len();

@@ -1,4 +1,5 @@
-//! Files: what is read exactly, what is refused and how, and that writing is whole or nothing.
+//! Files: what is read exactly, what is refused and how, and that a file is written whole or not at
+//! all.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -11,7 +12,7 @@ use effnet::weights::{
 };
 use half::{bf16, f16};
 
-/// A file of the given header and `data` bytes of zeros.
+/// A file with the given header and `data` zero bytes.
 fn file(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.as_bytes());
@@ -311,7 +312,7 @@ fn writing_replaces_whole_files_and_leaves_nothing_else() {
     write(&[1.0, 2.0], &[2]).unwrap();
     let old = Checkpoint::open(&path).unwrap();
     write(&[3.0], &[1]).unwrap();
-    // The older map still shows the older file.
+    // The older memory map still shows the older file.
     assert_eq!(old.read_f32("w").unwrap(), [1.0, 2.0]);
     assert_eq!(Checkpoint::open(&path).unwrap().read_f32("w").unwrap(), [3.0]);
     assert_eq!(names_in(folder.path()), ["out.safetensors"]);
@@ -338,7 +339,7 @@ fn writing_where_no_file_can_be_leaves_nothing() {
     assert_eq!(names_in(folder.path()), ["folder"]);
     #[cfg(unix)]
     {
-        // Stands for /dev/null, which a rename would replace.
+        // Takes the place of /dev/null, which a rename would replace.
         let socket = folder.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         assert!(matches!(write(&socket), Err(WeightsError::Write { .. })));

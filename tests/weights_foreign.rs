@@ -1,6 +1,6 @@
-//! Outputs of other libraries, recorded with generated weights, against ours of the same tensors
-//! brought over by the conventions. Everything that a library says comes from its recording: names,
-//! shapes, values; nothing of it is made by a convention.
+//! Compares recorded outputs of other libraries, with generated weights, with ours for the same
+//! tensors, mapped by the conventions. Names, shapes and values all come from the library's
+//! recording; none is made by a convention.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -16,7 +16,7 @@ use effnet::models::EfficientNet;
 use effnet::weights::{Checkpoint, NamedTensor, Values, check, load, seeded::Uniform, serialize};
 use serde::Deserialize;
 
-/// Of the largest logit: design section 6.
+/// The largest difference, relative to the largest logit.
 const TOLERANCE: f32 = 1e-4;
 
 /// A file of `tests/goldens/foreign`.
@@ -29,7 +29,7 @@ struct Golden {
     #[serde(default)]
     pixels: bool,
     logits: Vec<f32>,
-    /// Of Keras's layers, the groups of a file without their names.
+    /// The groups of Keras's layers in a file without layer names.
     #[serde(default)]
     groups: BTreeMap<String, String>,
     /// Name, shape, center and spread.
@@ -37,7 +37,7 @@ struct Golden {
 }
 
 impl Golden {
-    /// The recordings of a library, by its names of the models.
+    /// The recordings of a library, by its names for the models.
     fn all_of(library: &str) -> Vec<(String, Self)> {
         Self::all_in("tests/goldens/foreign", library)
     }
@@ -58,12 +58,12 @@ impl Golden {
         goldens
     }
 
-    /// The library's checkpoint, filled by its own names and in its own layout.
+    /// The library's checkpoint, filled with its own names and in its own layout.
     fn checkpoint(&self) -> Checkpoint {
         self.renamed_checkpoint(str::to_owned)
     }
 
-    /// The same values by other names.
+    /// The same values under other names.
     fn renamed_checkpoint(&self, rename: impl Fn(&str) -> String) -> Checkpoint {
         let fill = |(name, shape, center, spread): &(String, Vec<usize>, f64, f64)| {
             let uniform = Uniform::new(self.seed, name);
@@ -108,7 +108,7 @@ impl Golden {
         Tensor::from_vec(values, (n, c, h, w), &Device::Cpu).unwrap()
     }
 
-    /// How far our logits are from the library's, over the largest of these; or what does not fit.
+    /// How far our logits are from the library's, relative to its largest; or what does not fit.
     fn difference(&self, family: &Family, covered: &Covered) -> Result<f32, String> {
         self.difference_of(&self.checkpoint(), family, covered)
     }
@@ -140,7 +140,7 @@ impl Golden {
     }
 }
 
-/// A library's model, as a convention has it: by its name, with or without the organisation's.
+/// A library's model in a convention, by its name, with or without the organisation.
 fn find<'c>(convention: &'c Convention, model: &str) -> (&'c Family, &'c Covered) {
     let found =
         convention.covered().find(|(_, covered)| covered.name.rsplit('/').next() == Some(model));
@@ -208,7 +208,7 @@ fn keras_files_without_names() {
     }
 }
 
-/// What no check of names and shapes can see: two norms of one shape, exchanged.
+/// What no check of names and shapes can see: two swapped norms of the same shape.
 #[test]
 fn norms_exchanged_in_a_convention_show_in_the_logits() {
     for (library, model) in [
@@ -219,7 +219,7 @@ fn norms_exchanged_in_a_convention_show_in_the_logits() {
     ] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights-map/conventions");
         let text = std::fs::read_to_string(folder.join(format!("{library}.toml"))).unwrap();
-        // In the tables of inverted residuals only: their first two norms are alike.
+        // Only in the tables of inverted residuals, whose first two norms have the same shape.
         let exchange = |table: &str| match table.contains("blocks.ir]") {
             true => table
                 .replace("\"bn1.", "\"bn_.")
@@ -228,7 +228,7 @@ fn norms_exchanged_in_a_convention_show_in_the_logits() {
             false => table.to_owned(),
         };
         let exchanged: String = text.split_inclusive("\n[").map(exchange).collect();
-        // The head of a table ends the part before it.
+        // The header of a table ends the previous part.
         assert!(exchanged != text, "{library}");
         let convention = Convention::parse(library, &exchanged).unwrap();
         let (_, golden) = Golden::all_of(library).into_iter().find(|(m, _)| m == model).unwrap();
@@ -238,13 +238,13 @@ fn norms_exchanged_in_a_convention_show_in_the_logits() {
     }
 }
 
-/// Nor two axes of one size.
+/// Nor can such a check see two swapped axes of the same size.
 #[test]
 fn axes_exchanged_in_a_layout_show_in_the_logits() {
     let text = include_str!("../weights-map/conventions/keras.toml");
     let (_, golden) =
         Golden::all_of("keras").into_iter().find(|(m, _)| m == "MobileNetV2").unwrap();
-    // Of the dense kernels only the stem's is more than 1x1.
+    // The stem's is the only dense kernel larger than 1x1.
     for (layout, exchanged, least) in
         [("\"HWIO\"", "\"WHIO\"", 5.0), ("\"HWCM\"", "\"WHCM\"", 100.0)]
     {
@@ -255,7 +255,7 @@ fn axes_exchanged_in_a_layout_show_in_the_logits() {
     }
 }
 
-/// A library's file is recognised as what it is, or among a few that are alike in names and shapes.
+/// A library's file is recognised as its model, or as one of a few with the same names and shapes.
 #[test]
 fn every_recorded_model_is_recognised() {
     for library in ["torchvision", "efficientnet-pytorch", "transformers", "wzmiaomiao", "keras"] {
@@ -278,8 +278,8 @@ fn every_recorded_model_is_recognised() {
     }
 }
 
-/// Networks whose users put one linear layer in the place of all that follows the features, or of which a
-/// library saved no classifier: what they compute, by both engines.
+/// Networks in which users put one linear layer in place of everything after the features, or that
+/// a library saved without a classifier. Both engines must compute the same as the library.
 #[test]
 fn changed_networks_compute_as_their_libraries() {
     for (library, count) in [("torchvision", 7), ("transformers", 3), ("keras", 9)] {
@@ -315,8 +315,8 @@ fn changed_networks_compute_as_their_libraries() {
     }
 }
 
-/// The published EfficientNet-Lite0 by its own names, as the original package computes it;
-/// `tests/parity/lite` holds it, lite1 and lite2 against the published files themselves.
+/// The published EfficientNet-Lite0 with its own names, as the original package computes it;
+/// `tests/parity/lite` compares it, lite1 and lite2 with the published files themselves.
 #[cfg(feature = "bundled")]
 #[test]
 fn lite0_gives_the_original_packages_probabilities() {

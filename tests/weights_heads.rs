@@ -1,4 +1,4 @@
-//! Prefixes and classifiers by names of the user's own, as fine-tuning leaves them.
+//! Prefixes and classifiers with a user's own names, as fine-tuning leaves them.
 
 #![cfg(feature = "bundled")]
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -14,7 +14,7 @@ mod sparse;
 
 use generated::{generated, with_more};
 
-/// A convention's small model, with the name and the features of its classifier.
+/// A small model of a convention, with the name and the number of features of its classifier.
 struct Library {
     model: (&'static str, &'static str),
     classifier: &'static str,
@@ -53,7 +53,7 @@ fn logits(classifier: &Model) -> Vec<f32> {
     classifier.logits("examples/images/coffee.png").unwrap()
 }
 
-/// Renames what is under `from` and puts `prefix` before all else.
+/// Renames what is under `from`, and puts `prefix` before everything else.
 fn renamed(name: &str, prefix: &str, from: &str, to: &str) -> String {
     match name.strip_prefix(from).filter(|rest| rest.starts_with('.')) {
         Some(rest) => format!("{to}{rest}"),
@@ -73,7 +73,7 @@ fn a_single_linear_layer_is_the_classifier_under_any_name_and_prefix() {
             ("", format!("{classifier}.1")),
             ("", format!("{classifier}.0")),
             ("", "head.fc".to_owned()),
-            // The network as a field beside the layer, and around both.
+            // The network as a field beside the layer, and a wrapper around both.
             ("backbone.", "fc".to_owned()),
             ("net.", format!("net.{classifier}.1")),
             ("timm_model.", "head.1".to_owned()),
@@ -96,7 +96,8 @@ fn a_single_linear_layer_is_the_classifier_under_any_name_and_prefix() {
     }
 }
 
-/// Where the caller asks for a class less than the file has, its first is a background class.
+/// If the caller asks for one class fewer than the file has, the file's first is a background
+/// class.
 #[test]
 fn a_background_class_is_left_out_of_a_classifier_by_any_name_and_prefix() {
     let folder = tempfile::tempdir().unwrap();
@@ -169,8 +170,8 @@ fn any_other_head_is_refused_by_its_layers() {
     }
 }
 
-/// torchvision's MobileNetV3 without the layer before the classifier: what is left of those around it is not
-/// known where the classifier has kept its place.
+/// torchvision's MobileNetV3 without the layer before the classifier. If the classifier has kept
+/// its place, it is not known which of the layers around the missing one are left.
 #[test]
 fn a_layer_that_is_gone_is_told_of_where_the_classifier_stayed() {
     let folder = tempfile::tempdir().unwrap();
@@ -200,7 +201,7 @@ fn a_layer_that_is_gone_is_told_of_where_the_classifier_stayed() {
         let error = recognize(&checkpoint, Some("torchvision"), None).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     }
-    // One that is alone is read, and has no name by which to convert it.
+    // A single layer is read, but the network has no name to convert it to.
     let head = [("fc.weight", [5, 576].as_slice()), ("fc.bias", &[5])];
     let checkpoint = Checkpoint::open(sparse::write(folder.path(), body.chain(head))).unwrap();
     let found = recognize(&checkpoint, Some("torchvision"), None).unwrap();
@@ -281,7 +282,7 @@ fn the_names_of_the_tensors_decide_the_arithmetic_in_a_folder_too() {
         "{notes}"
     );
 
-    // What the configuration says itself goes before.
+    // What the configuration itself says takes precedence.
     let config = r#"{"architecture": "mobilenetv3_small_100", "model_args": {"bn_eps": 0.1},
         "pretrained_cfg": {"crop_pct": 0.5}}"#;
     std::fs::write(folder.path().join("config.json"), config).unwrap();
@@ -317,11 +318,11 @@ fn a_file_is_a_model_and_the_configuration_beside_it_describes_it() {
     let error = as_model().weights(&file).build().unwrap_err().to_string();
     assert!(error.contains("this is a file of weights, and another is given"), "{error}");
 
-    // Generated weights of what the file is.
+    // Generated weights for the file's model.
     let generated_weights = as_model().weights("seeded:0").build().unwrap();
     assert_eq!(generated_weights.num_classes(), 3);
 
-    // A configuration of something else is not this file's.
+    // A configuration of another model does not belong to this file.
     for other in [r#"{"architecture": "resnet50"}"#, r#"{"model_type": "bert"}"#, "{"] {
         write(other);
         let file = generated(folder.path(), LIBRARIES[0].model, 3, str::to_owned);

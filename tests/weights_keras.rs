@@ -1,4 +1,4 @@
-//! Keras files: read as the same tensors stored as safetensors are, or refused in one line.
+//! Keras files give the same tensors as safetensors files, or are refused in one line.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -19,11 +19,11 @@ fn open(name: &str) -> Checkpoint {
     Checkpoint::open(path(name)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What a file is refused for.
+/// Why a file is refused.
 fn refusal(name: &str) -> String {
     let error = match Checkpoint::open(path(name)) {
         Err(error) => error,
-        // Chunks are looked into when they are asked for.
+        // Chunks are read only when they are needed.
         Ok(file) => file.read_f32("layer/kernel").unwrap_err(),
     };
     let error = error.to_string();
@@ -67,7 +67,7 @@ fn a_network_inside_another_keeps_its_layers_names() {
     for name in ["nested.keras", "nested.weights.h5", "nested.h5"] {
         let found = open(name);
         assert_eq!(difference(&found, &expected), None, "{name}");
-        // Its layers divide by 255 and normalize, with values of a variance.
+        // Its layers divide by 255 and normalize, with stored variances.
         let normalization = found.normalization().unwrap();
         assert_eq!(normalization.mean.map(|mean| mean as f32), [0.5, 0.25, 0.125], "{name}");
         assert_eq!(normalization.std.map(|std| std as f32), [0.5, 0.25, 1.0], "{name}");
@@ -76,7 +76,7 @@ fn a_network_inside_another_keeps_its_layers_names() {
     assert!(expected.shape("mine/kernel").is_some() && expected.shape("stem_bn/beta").is_some());
 }
 
-/// Before Keras 3.6 the groups of such a file were all that named its layers.
+/// Before Keras 3.6, such a file named its layers only by their groups.
 #[test]
 fn layers_without_names_go_by_their_groups() {
     let (named, numbered) = (open("plain.weights.h5"), open("unnamed_plain.weights.h5"));
@@ -107,7 +107,7 @@ fn the_comparison_notices_a_wrong_value_and_wrong_chunks() {
     to[0] ^= 1;
     let found = changed("plain.weights.h5", &from, &to);
     assert_eq!(difference(&found, &expected).as_deref(), Some("stem_conv/kernel"));
-    // The start of a second chunk, which becomes another first one.
+    // The start of a second chunk, changed to that of the first.
     let (from, to) = ([2_u64, 0].map(u64::to_le_bytes), [0_u64, 0].map(u64::to_le_bytes));
     let mut bytes = std::fs::read(path("chunked.h5")).unwrap();
     let at = bytes.windows(16).position(|window| window == from.as_flattened()).unwrap();
@@ -164,7 +164,7 @@ fn a_small_file_of_a_large_tensor_is_read_when_it_is_asked_for() {
     assert!(bomb.read_f32("layer/kernel").unwrap().iter().all(|&value| value == 0.0));
 }
 
-/// Opens a file and reads all of it; whatever comes of it must come without a panic.
+/// Opens a file and reads all of it; whatever the result, it must not panic.
 fn read_all(bytes: Vec<u8>) {
     if let Ok(file) = Checkpoint::from_bytes("damaged", bytes) {
         for name in file.names() {
@@ -198,7 +198,7 @@ fn damage_anywhere_is_an_error_or_other_values() {
             let mut bytes = whole.clone();
             for change in 0..1 + round % 3 {
                 let i = 10 * round + 3 * change;
-                // The tables are where the zeros are not, and near the beginning.
+                // The tables are near the beginning, where bytes are not zero.
                 let at = below(i, if round % 2 == 0 { bytes.len() } else { 4096 });
                 bytes[at] = match below(i + 1, 3) {
                     0 => bytes[at] ^ (1 << below(i + 2, 8)),
@@ -220,8 +220,8 @@ fn refusals_are_typed() {
     }
 }
 
-/// The classifier that a file has, after what stands between it and the features, is the linear map
-/// that Keras computes.
+/// The classifier of a file, with the layers between it and the features, is the linear map that
+/// Keras computes.
 #[test]
 fn what_stands_between_features_and_classes_is_folded_into_the_classifier() {
     let expected = open("heads/expected.safetensors");
@@ -265,7 +265,7 @@ fn what_stands_between_features_and_classes_is_folded_into_the_classifier() {
         assert_eq!((said.value, &*said.place), (activation, "layer `mine`"), "{name}");
     }
     assert_eq!(open("plain.weights.h5").declared().activation, None);
-    // Which of two is the classifier, the file does not say.
+    // The file does not say which of two layers is the classifier.
     let two = open("heads/two.h5");
     assert_eq!(two.declared().num_classes, None);
     assert!(two.shape("hidden/kernel").is_some() && two.shape("mine/kernel").is_some());

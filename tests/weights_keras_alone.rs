@@ -1,5 +1,5 @@
-//! Files of Keras's weights alone, of whole networks with layers of a user's behind them: what
-//! `tests/parity/keras/alone.py` had Keras save and compute.
+//! Keras files with weights alone, of whole networks followed by a user's layers.
+//! `tests/parity/keras/alone.py` had Keras save them and compute the answers.
 
 #![allow(clippy::unwrap_used)]
 
@@ -47,7 +47,7 @@ fn a_batch_norm_before_the_classifier_is_folded_and_told_of() {
         assert_eq!(found.network.num_classes, 5);
         let notes = found.notes.join("\n");
         let note = format!("`{norm}` was folded into the classifier, with the epsilon 1e-3");
-        // Keras counts the layers of a process.
+        // Keras numbers the layers of a process.
         let note = if name.starts_with("unnamed") { note } else { "was folded into".to_owned() };
         assert!(notes.contains(&note), "{name}: {notes}");
         let build = |vb: candle_nn::VarBuilder<'_>| EfficientNet::new(&found.network, &vb);
@@ -64,7 +64,7 @@ fn a_batch_norm_before_the_classifier_is_folded_and_told_of() {
     }
 }
 
-/// A norm that may stand before or after the classifier, and a norm of another kind.
+/// A norm that may be before or after the classifier, and a norm of another kind.
 #[test]
 fn what_such_a_file_does_not_say_is_asked_of_a_whole_one() {
     for (name, shown) in [("square", "[256, 256]"), ("layer_norm", "`layer_normalization")] {

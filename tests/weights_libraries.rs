@@ -1,5 +1,5 @@
-//! Conventions against the libraries' own names, round trips, and recognition: every model of every
-//! library, from shapes alone.
+//! Compares conventions with the libraries' own names, and tests round trips and recognition, for
+//! every model of every library, from shapes alone.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -24,7 +24,7 @@ fn conventions() -> impl Iterator<Item = Convention> {
     Convention::names().map(|name| Convention::named(name).unwrap())
 }
 
-/// The file of a model's tensors by a library's names.
+/// A file with a model's tensors under a library's names.
 fn file_of(folder: &tempfile::TempDir, renaming: &Renaming, more: &[&str]) -> Checkpoint {
     let tensors = renaming.tensors().iter().map(|t| (t.foreign.as_str(), &*t.foreign_shape));
     let more = more.iter().map(|name| (*name, [1].as_slice()));
@@ -174,7 +174,7 @@ fn tensorflows_variables_are_as_its_checkpoints_have_them() {
 #[test]
 fn there_and_back_is_the_identity_for_every_model() {
     let mut models = 0;
-    // Shapes whose values were moved: the way depends on nothing else.
+    // Shapes whose values were already moved; moving depends on nothing else.
     let mut moved = HashSet::new();
     for convention in conventions() {
         for model in library_models(&convention) {
@@ -204,12 +204,12 @@ fn every_model_is_recognised_by_its_tensors() {
     let folder = tempfile::tempdir().unwrap();
     for convention in conventions() {
         for (i, model) in library_models(&convention).enumerate() {
-            // Of timm's rows a sample: each is compared with all that begin alike.
+            // A sample of timm's rows, because each is compared with all that begin alike.
             if convention.name() == "timm" && i % 12 != 0 {
                 continue;
             }
             let renaming = renaming(&model);
-            // torchvision's counters are what tells its files from candle-transformers'.
+            // torchvision's counters distinguish its files from candle-transformers'.
             let counter = match convention.name() {
                 "torchvision" => &["features.0.1.num_batches_tracked"][..],
                 _ => &[],
@@ -278,7 +278,7 @@ fn images_are_resized_and_cropped_as_torchvisions_transforms_do() {
             "{name}"
         );
         assert_eq!(values.std.value, if half { [0.5; 3] } else { [0.229, 0.224, 0.225] }, "{name}");
-        // Said, or the row's own mode would hold.
+        // The convention says it, because otherwise the row's own mode would apply.
         assert_eq!(cfg.crop_mode.as_deref(), Some("center"), "{name}");
     }
     // transformers resizes the short side to 32 pixels more than the crop, or squashes.

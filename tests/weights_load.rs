@@ -30,7 +30,7 @@ fn checkpoint<S: AsRef<str>>(tensors: &[(S, Vec<usize>)]) -> Checkpoint {
     Checkpoint::from_bytes("w.safetensors", serialize(&named, &BTreeMap::new()).unwrap()).unwrap()
 }
 
-/// A model of three tensors.
+/// A model with three tensors.
 fn three(vb: &VarBuilder<'_>) -> Result<[Tensor; 3]> {
     Ok([
         vb.pp("conv_stem").get((4, 3, 3, 3), "weight")?,
@@ -107,10 +107,10 @@ fn a_classifier_of_another_size_is_one_line_with_its_number_of_classes() {
         found.to_string(),
         "w.safetensors: its classifier has 7 classes, the model was built for 10: set num_classes to 7"
     );
-    // Something else is wrong too: no such advice.
+    // Something else is wrong too, so there is no such advice.
     tensors[0].1 = vec![5, 3, 3, 3];
     assert_eq!(mismatch(&tensors).num_classes(), None);
-    // Weight and bias contradict each other, or the features differ: neither.
+    // Weight and bias contradict each other, or the features differ: no advice either.
     let mut tensors = three_tensors();
     tensors[1].1 = vec![7, 4];
     tensors[2].1 = vec![8];
@@ -208,7 +208,8 @@ fn what_the_model_says_is_passed_on() {
         error.to_string().contains("w.safetensors") && error.to_string().contains("no such layer"),
         "{error}"
     );
-    // What is missing is the likelier cause, and what the model did not reach is not unexpected.
+    // The missing tensor is the likelier cause, and tensors that the model did not reach are not
+    // unexpected.
     let stops = |vb: VarBuilder<'_>| -> Result<()> {
         vb.get(3, "bn1.weight")?;
         Err(candle_core::Error::Msg("no such layer".into()))
@@ -225,7 +226,7 @@ fn a_shape_probe_needs_no_memory() {
     // 2^44 values could not be allocated.
     let big = tensor_shapes(|vb| vb.get((1 << 22, 1 << 22), "w")).unwrap();
     assert_eq!(big, [("w".to_owned(), vec![1 << 22, 1 << 22])]);
-    // Nor are missing tensors of a load.
+    // Nor are tensors allocated that a load finds missing.
     let error = load(&checkpoint(&[("v", vec![1])]), None, DType::F32, &CPU, |vb| {
         vb.get((1 << 22, 1 << 22), "w")
     });

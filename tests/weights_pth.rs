@@ -1,4 +1,4 @@
-//! PyTorch files: read as the same tensors stored as safetensors are, and nothing in them is run.
+//! PyTorch files give the same tensors as safetensors files, and nothing in them is run.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -60,7 +60,7 @@ fn every_layout_holds_the_values_of_the_safetensors_file() {
 fn the_comparison_notices_a_wrong_value_and_wrong_strides() {
     let expected = Checkpoint::open(path("plain.safetensors")).unwrap();
     for (name, from, to) in [
-        // One value of the first tensor; the strides (3, 1, 6) of the view made (1, 2, 6).
+        // One value of the first tensor; the view's strides (3, 1, 6) become (1, 2, 6).
         ("plain.pth", 0.5_f32.to_le_bytes().to_vec(), 0.75_f32.to_le_bytes().to_vec()),
         ("view.pth", b"K\x03K\x01K\x06\x87".to_vec(), b"K\x01K\x02K\x06\x87".to_vec()),
     ] {
@@ -110,7 +110,7 @@ fn every_hostile_file_is_refused_by_name() {
     }
 }
 
-/// A file of holes, as long as 46 million entries are: what it claims to hold makes no room for it.
+/// A sparse file, as long as 46 million entries: no memory is allocated for what it claims to hold.
 #[test]
 fn an_archive_that_claims_too_much_is_refused_before_it_is_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -150,7 +150,7 @@ fn damage_anywhere_is_an_error_or_other_values() {
         let read = |bytes: Vec<u8>| {
             if let Ok(checkpoint) = Checkpoint::from_bytes(name, bytes) {
                 for tensor in checkpoint.names() {
-                    // The values may be any.
+                    // The values do not matter.
                     let _ = checkpoint.read_f32(tensor);
                 }
             }
@@ -177,7 +177,8 @@ fn text(text: &str) -> Vec<u8> {
     [b"X", &u32::try_from(text.len()).unwrap().to_le_bytes()[..], text.as_bytes()].concat()
 }
 
-/// An older file around a pickle, with one storage `0` of `count` floats, all 0, if that is not none.
+/// A file of the older format around a pickle, with one storage `0` of `count` zero floats, if
+/// `count` is not 0.
 fn legacy(pickle: &[u8], count: usize) -> Vec<u8> {
     let mut file =
         b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}.".to_vec();
@@ -192,7 +193,7 @@ fn legacy(pickle: &[u8], count: usize) -> Vec<u8> {
     file
 }
 
-/// A call that makes a tensor of all `count` floats of the storage; the function is remembered as 1,
+/// A call that makes a tensor of all `count` floats of the storage; the function is memoized as 1,
 /// its arguments as 2.
 fn tensor(count: u32) -> Vec<u8> {
     let number = [b"J", &count.to_le_bytes()[..]].concat();
@@ -209,7 +210,7 @@ fn tensor(count: u32) -> Vec<u8> {
     [function, &*storage.concat(), b"K\x00", &number, b"\x85K\x01\x85\x89Ntq\x02R"].concat()
 }
 
-/// A dict of `w` and of what more is put into it.
+/// A dict with `w` and with `more`.
 fn dict(count: u32, more: &[u8]) -> Vec<u8> {
     [b"}(", &*text("w"), &tensor(count), more, b"u"].concat()
 }
@@ -220,10 +221,10 @@ fn what_asks_for_much_is_refused_or_costs_little() {
         |n: usize, item: &dyn Fn(usize) -> Vec<u8>| (0..n).flat_map(item).collect::<Vec<u8>>();
     let key = |i: usize| text(&format!("{i:06}"));
     let again = b"h\x01h\x02R";
-    // A dict of many values that is a value of another many times.
+    // A dict with many values, which is many times a value of another dict.
     let wide = [b"}q\x03(", &*many(2000, &|i| [key(i), b"N".to_vec()].concat()), b"u"].concat();
     let shared = many(2000, &|i| [key(i), b"h\x03".to_vec()].concat());
-    // One long text in a list of class names many times.
+    // One long text, many times in a list of class names.
     let long = [&*text(&"x".repeat(1 << 20)), b"q\x03"].concat();
     let names = [&*text("classes"), b"](", &long, &b"h\x03".repeat(100_000), b"e"].concat();
     // A long key before each of many tensors.

@@ -61,7 +61,7 @@ fn a_folder_and_its_index_are_one_checkpoint() {
         let digest: String = Sha256::digest(both).iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(found.digest(), digest);
     }
-    // One file, where there is one, comes before an index.
+    // A single file, if there is one, takes precedence over an index.
     std::fs::write(folder.path().join("model.safetensors"), shard(&[("d", &[6.0])])).unwrap();
     assert_eq!(Checkpoint::open(folder.path()).unwrap().read_f32("d").unwrap(), [6.0]);
 }
@@ -120,7 +120,7 @@ fn damaged_files_and_indices_are_refused_by_name() {
     assert!(matches!(error, WeightsError::NoneInFolder { .. }), "{error}");
 }
 
-/// The bundled weights in two files give the bundled answers.
+/// The bundled weights, split into two files, give the same answers.
 #[cfg(feature = "bundled")]
 #[test]
 fn a_sharded_model_classifies() {

@@ -1,5 +1,5 @@
-//! What training leaves: the network's tensors are found in it, nothing in it is run, and what it says
-//! about the model is told.
+//! What training leaves: the network's tensors are found in it, nothing in it is run, and notes
+//! report what it says about the model.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -64,8 +64,8 @@ fn the_weights_or_their_averages_are_found_in_what_libraries_leave() {
     }
 }
 
-/// What Lightning keeps of a module's arguments may be anything: nothing of it is run, and none of its tensors
-/// is the network's.
+/// Lightning may store anything as a module's arguments: nothing of it is run, and its tensors are
+/// not the network's.
 #[test]
 fn hyper_parameters_of_every_kind_stand_beside_the_weights() {
     let expected = open("network.safetensors");
@@ -95,7 +95,7 @@ fn hyper_parameters_of_every_kind_stand_beside_the_weights() {
     }
 }
 
-/// The same tensors by flat names, as safetensors has them.
+/// The same tensors with flat names, as in safetensors.
 fn flat(named: &[(&str, &[usize])]) -> Checkpoint {
     let values: Vec<Vec<f32>> =
         named.iter().map(|(_, shape)| vec![1.0; shape.iter().product()]).collect();
@@ -144,20 +144,21 @@ fn a_head_beside_the_backbone_stays_and_what_is_no_layer_is_named() {
     {
         assert!(note.contains(said), "{note}");
     }
-    // What all names have in common may be a module's name: it stays for those who know networks.
+    // What all names have in common may be a module's name, so it stays for the code that knows
+    // networks.
     for name in ["net.pth", "lightning_plain.ckpt"] {
         let file = open(name);
         assert!(file.names().all(|name| name.starts_with("net.")), "{name}");
         assert_eq!(file.names().len(), expected.names().len(), "{name}");
     }
-    // A batch norm before a head is a layer.
+    // A batch norm before a head is a layer, not part of a loss.
     let file = flat(&[
         ("net.stem.weight", &[2, 3, 1, 1]),
         ("head.0.weight", &[2]),
         ("head.0.running_mean", &[2]),
         ("head.1.weight", &[5, 2]),
         ("loss_fn.pos_weight", &[5]),
-        // That of a layer, in a loss that learns.
+        // The weight of a layer, in a loss that is trained.
         ("criterion.weight", &[7, 2]),
         ("criterion.bias", &[7]),
         ("val_loss.weight", &[5]),
@@ -167,7 +168,7 @@ fn a_head_beside_the_backbone_stays_and_what_is_no_layer_is_named() {
     let note = "inference does not use `criterion.bias`, `criterion.weight`, `loss_fn.pos_weight`, \
                 `val_loss.pos_weight`, `val_loss.weight`";
     assert_eq!(file.note(), Some(note));
-    // A network whose name has a loss's in it.
+    // A network whose name contains that of a loss.
     let file =
         flat(&[("metric_net.stem.weight", &[2, 3, 1, 1]), ("metric_net.fc.weight", &[5, 2])]);
     assert_eq!((file.names().len(), file.note()), (2, None));
@@ -327,7 +328,7 @@ fn formats_without_a_reader_are_named_by_their_first_bytes_or_names() {
         error.contains("this is a TensorFlow SavedModel") && error.contains("model.keras"),
         "{error}"
     );
-    // A sound file is read whatever the first byte of its header's length is.
+    // A sound file is read, whatever the first byte of its header length is.
     for length in [0x80, 0x5b, 0x28, 0x1f8b] {
         let header = r#"{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#;
         let mut bytes = (length as u64).to_le_bytes().to_vec();
@@ -353,7 +354,7 @@ fn damage_anywhere_is_an_error_or_other_values() {
         let read = |bytes: Vec<u8>| {
             if let Ok(file) = Checkpoint::from_bytes(name, bytes) {
                 for tensor in file.names() {
-                    // The values may be any.
+                    // The values do not matter.
                     let _ = file.read_f32(tensor);
                 }
             }

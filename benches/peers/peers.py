@@ -1,4 +1,4 @@
-"""Times effnet beside ONNX Runtime, OpenVINO, timm and candle-transformers; see README.md."""
+"""Times effnet, ONNX Runtime, OpenVINO, timm and candle-transformers; see README.md."""
 
 import argparse
 import json
@@ -24,12 +24,12 @@ CASES = [
     "mobilenetv3_large_100:224:1",
 ]
 
-# Each bar: effnet's ratio is to the faster of these peers.
+# For each bar, the peers: effnet's time is divided by that of the faster one.
 BARS = {"effnet": ["ONNX Runtime", "OpenVINO"], "effnet bf16": ["OpenVINO bf16"]}
 
 
 class Case:
-    """An architecture, the images' side and the batch; its files are made once."""
+    """An architecture, the image size and the batch size; its files are made once."""
 
     def __init__(self, text, threads, folder):
         self.text, self.threads, self.folder = text, threads, folder
@@ -48,7 +48,7 @@ class Case:
         return numpy.random.default_rng(0).standard_normal(self.shape, dtype="float32")
 
     def onnx(self):
-        """The architecture as ONNX, of a fixed shape."""
+        """The architecture as ONNX, with a fixed shape."""
         path = self.folder / f"{self.name}_{self.size}_{self.batch}.onnx"
         if not path.exists():
             import torch
@@ -60,7 +60,7 @@ class Case:
 
 
 def timed(run):
-    """A turn: the milliseconds of each pass, after one that is not counted."""
+    """One turn: the milliseconds of each pass, after one that does not count."""
 
     def turn(seconds):
         run()
@@ -164,7 +164,7 @@ ENGINES = {
 
 
 def measure(case, names, rounds, seconds):
-    """Milliseconds an image of each engine: the median of its turns' medians, and the fastest pass."""
+    """Milliseconds per image of each engine: the median of its turns' medians, and the fastest pass."""
     turns = {name: ENGINES[name](case) for name in names}
     results = {name: [] for name, turn in turns.items() if turn}
     for _ in range(rounds):
@@ -180,7 +180,7 @@ def measure(case, names, rounds, seconds):
 
 
 def ratio(results, name, which):
-    """The time of `name` over that of the faster of its bar's peers, where they were measured."""
+    """The time of `name` divided by that of the faster of its bar's peers, if they were measured."""
     peers = [results[peer][which] for peer in BARS[name] if peer in results]
     return results[name][which] / min(peers) if peers and name in results else None
 
@@ -190,9 +190,9 @@ def cell(value, digits):
 
 
 def table(cases, results, names, which):
-    """Markdown: a row an engine, a column a case."""
+    """A Markdown table: one row per engine, one column per case."""
     titles = ["{} {} b={}".format(*case.split(":")) for case in cases]
-    rows = [["ms an image", *titles], ["---"] * (1 + len(titles))]
+    rows = [["ms per image", *titles], ["---"] * (1 + len(titles))]
     for name in names:
         times = [cell(result[name][which] if name in result else None, 2) for result in results]
         rows.append([name, *times])
@@ -216,8 +216,8 @@ def main():
     parser.add_argument("cases", nargs="*", default=CASES, metavar="architecture:size:batch")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of an engine in a round")
-    parser.add_argument("--engines", default=",".join(ENGINES), help="names, with commas between")
+    parser.add_argument("--seconds", type=float, default=1.0, help="time for an engine in a round")
+    parser.add_argument("--engines", default=",".join(ENGINES), help="names, separated by commas")
     arguments = parser.parse_args()
     names = arguments.engines.split(",")
     for name in names:

@@ -1,4 +1,4 @@
-//! Mutations that get behind checksums, compression and tables of contents.
+//! Mutations that get past checksums, compression and tables of contents.
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
@@ -6,15 +6,15 @@ use flate2::write::ZlibEncoder;
 use libfuzzer_sys::fuzzer_mutate;
 use std::io::{Read, Write};
 
-/// The most that is unpacked for a mutation.
+/// The most bytes that are unpacked for a mutation.
 const MOST: u64 = 1 << 16;
 
-/// `size` bytes of `data` mutated where they are.
+/// Mutates `size` bytes of `data` in place.
 fn plainly(data: &mut [u8], size: usize, max_size: usize) -> usize {
     fuzzer_mutate(data, size, max_size)
 }
 
-/// A part mutated on its own.
+/// Mutates a part by itself.
 fn part(bytes: &[u8], room: usize) -> Vec<u8> {
     let mut buffer = bytes.to_vec();
     let most = (bytes.len() + 256).min(bytes.len() + room);
@@ -24,7 +24,7 @@ fn part(bytes: &[u8], room: usize) -> Vec<u8> {
     buffer
 }
 
-/// Writes what was made, where it fits.
+/// Writes the result, if it fits.
 fn put(made: &[u8], data: &mut [u8], max_size: usize) -> Option<usize> {
     if made.is_empty() || made.len() > max_size.min(data.len()) {
         return None;
@@ -35,7 +35,7 @@ fn put(made: &[u8], data: &mut [u8], max_size: usize) -> Option<usize> {
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// The chunks of a PNG: name and data, as far as they are whole.
+/// The chunks of a PNG, with name and data, as far as they are complete.
 fn chunks(bytes: &[u8]) -> Vec<([u8; 4], Vec<u8>)> {
     let mut chunks = Vec::new();
     let mut rest = bytes;
@@ -65,14 +65,15 @@ fn png_of(chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
 
 fn repacked(packed: &[u8], room: usize) -> Option<Vec<u8>> {
     let mut raw = Vec::new();
-    // What can be unpacked of damaged data is data, too.
+    // Whatever can be unpacked of damaged data is useful too.
     let _ = ZlibDecoder::new(packed).take(MOST).read_to_end(&mut raw);
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(&part(&raw, room)).ok()?;
     encoder.finish().ok()
 }
 
-/// PNG: one chunk mutated, or what is packed in it, with right checksums; every eighth time any byte.
+/// PNG: mutates one chunk, or what is packed in it, with correct checksums; every eighth time any
+/// byte.
 pub fn png(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let start = data[..size].windows(8).position(|window| window == PNG);
     let Some(start) = start.filter(|_| seed % 8 > 0) else {
@@ -86,7 +87,7 @@ pub fn png(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let room = max_size - size;
     let index = (seed / 8) as usize % chunks.len();
     if seed % 8 == 1 {
-        // Chunks doubled, moved and left out.
+        // Doubles, moves or leaves out chunks.
         let other = (seed / 1024) as usize % chunks.len();
         match seed / 64 % 3 {
             0 => chunks.swap(index, other),
@@ -136,7 +137,7 @@ fn entries(bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
             let body = at + 30 + name + extra;
             let mut size = number(bytes, at + 18, 4)?;
             if size == 0 && number(bytes, at + 6, 2)? & 8 > 0 {
-                // The size stands behind.
+                // The size follows the data.
                 let next =
                     |sign: &[u8]| bytes[body.min(bytes.len())..].windows(4).position(|w| w == sign);
                 size = next(b"PK\x07\x08")?;
@@ -188,8 +189,8 @@ fn zip_of(entries: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     out
 }
 
-/// Zip: one entry mutated, most often the one that describes the others, in an archive that is whole;
-/// every fourth time any byte.
+/// Zip: mutates one entry, most often the one that describes the others, and keeps the archive
+/// valid; every fourth time any byte.
 pub fn zip(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let mut entries = entries(&data[..size]);
     if entries.is_empty() || seed % 4 == 0 {

@@ -13,17 +13,20 @@ use crate::names::{UnknownName, as_string, named};
 /// use effnet::engine::EngineChoice;
 /// assert_eq!("cpu".parse(), Ok(EngineChoice::Cpu));
 /// let error = "gpu".parse::<EngineChoice>().unwrap_err();
-/// assert_eq!(error.to_string(), r#"no engine is called "gpu": auto, cpu, candle and wgpu are"#);
+/// assert_eq!(error.to_string(), r#"no engine is called "gpu": auto, cpu, cuda, candle and wgpu are"#);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum EngineChoice {
-    /// The fused CPU engine on a CPU, Candle's operations on any other device.
+    /// The fused engine for the device: `cpu` on a CPU, `cuda` on an NVIDIA GPU. Candle's operations
+    /// on other devices, and for networks that the fused engine has no kernels for.
     #[default]
     Auto,
     /// The fused CPU engine.
     Cpu,
+    /// The fused CUDA engine (with the feature `cuda`).
+    Cuda,
     /// Candle's operations, on any device (with the feature `candle`).
     Candle,
     /// Own kernels on what Vulkan, Direct3D 12 and Metal run (with the feature `wgpu`). `Auto` does not
@@ -84,21 +87,22 @@ pub enum DeviceChoice {
 
 impl EngineChoice {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Cpu, Self::Candle, Self::Wgpu];
+    pub const ALL: [Self; 5] = [Self::Auto, Self::Cpu, Self::Cuda, Self::Candle, Self::Wgpu];
 
-    /// `auto`, `cpu`, `candle` or `wgpu`.
+    /// `auto`, `cpu`, `cuda`, `candle` or `wgpu`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
             Self::Candle => "candle",
             Self::Wgpu => "wgpu",
         }
     }
 }
 
-named!(EngineChoice, "engine", "auto, cpu, candle and wgpu");
+named!(EngineChoice, "engine", "auto, cpu, cuda, candle and wgpu");
 
 impl Dtype {
     /// All of them.
@@ -193,7 +197,9 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for (name, choice) in ["auto", "cpu", "candle", "wgpu"].into_iter().zip(EngineChoice::ALL) {
+        for (name, choice) in
+            ["auto", "cpu", "cuda", "candle", "wgpu"].into_iter().zip(EngineChoice::ALL)
+        {
             assert_eq!((choice.to_string().as_str(), name.parse()), (name, Ok(choice)));
             assert_eq!(serde_json::to_string(&choice).unwrap(), format!("{name:?}"));
         }

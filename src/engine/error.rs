@@ -1,6 +1,10 @@
 use super::CpuError;
 #[cfg(any(test, feature = "wgpu"))]
 use super::WgpuError;
+#[cfg(any(test, feature = "cuda", feature = "metal", feature = "wgpu"))]
+use super::fuse::CannotFuse;
+#[cfg(any(test, feature = "cuda", feature = "metal", feature = "wgpu"))]
+use super::gpu::GpuError;
 
 /// Why an engine could not be made or run.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +67,22 @@ pub enum EngineError {
     #[cfg(any(test, feature = "wgpu"))]
     #[error(transparent)]
     Wgpu(#[from] WgpuError),
+    /// A device without memory for the images.
+    #[error("the device has no memory for {images} images at once, but for about {fits}")]
+    Memory {
+        /// The images that it was given.
+        images: usize,
+        /// About how many it has memory for.
+        fits: usize,
+    },
+    /// A part of the network that the engine has no kernel for.
+    #[error("the engine has no kernel for {what} (`{at}`); the engine `candle` runs it")]
+    NoKernel {
+        /// What it would compute.
+        what: String,
+        /// timm's path of the layer.
+        at: String,
+    },
     /// A failure of what the engine runs on.
     #[error("the network failed to run: {0}")]
     Run(Box<dyn std::error::Error + Send + Sync>),
@@ -72,5 +92,18 @@ pub enum EngineError {
 impl From<candle_core::Error> for EngineError {
     fn from(error: candle_core::Error) -> Self {
         Self::Run(crate::text::first_line(&error).into())
+    }
+}
+
+#[cfg(any(test, feature = "cuda", feature = "metal", feature = "wgpu"))]
+impl From<GpuError> for EngineError {
+    fn from(error: GpuError) -> Self {
+        match error {
+            #[cfg(feature = "cuda")]
+            GpuError::Memory { images, fits } => Self::Memory { images, fits },
+            GpuError::NoKernel { what, at } => Self::NoKernel { what, at },
+            GpuError::Fuse(CannotFuse { what, at }) => Self::NoKernel { what: what.to_owned(), at },
+            error => Self::Run(Box::new(error)),
+        }
     }
 }

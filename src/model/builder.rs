@@ -17,7 +17,7 @@ use crate::pretrained::{
 };
 use crate::weights::WeightsFrom;
 
-/// What a [`Model`] is made from; every setting has a default.
+/// The settings of a [`Model`]; each has a default.
 ///
 /// ```
 /// # #[cfg(feature = "bundled")] {
@@ -45,8 +45,9 @@ pub struct ModelBuilder {
 
 impl ModelBuilder {
     /// The model: a timm name with or without tag, a hub repository (`org/name`, with `@revision` if
-    /// need be), or a folder with `config.json`. By default the one whose weights are inside the
-    /// program. What is not in the hub's cache is downloaded by [`build`](Self::build), which blocks.
+    /// need be), or a folder with `config.json`. The default is the model whose weights are inside
+    /// the program. [`build`](Self::build) downloads what is not in the hub's cache, and blocks
+    /// meanwhile.
     #[must_use]
     pub fn model(mut self, model: impl Into<OsString>) -> Self {
         self.model = Some(model.into());
@@ -54,15 +55,15 @@ impl ModelBuilder {
     }
 
     /// A checkpoint file to load instead of the model's own weights, or `seeded:N` for generated
-    /// ones.
+    /// weights.
     #[must_use]
     pub fn weights(mut self, weights: impl Into<WeightsFrom>) -> Self {
         self.weights = Some(weights.into());
         self
     }
 
-    /// The number of classes, where the checkpoint's differs from the model's; 0 for a network
-    /// without classifier, whose output is the pooled features.
+    /// The number of classes, if the checkpoint's differs from the model's; 0 for a network without
+    /// a classifier, which outputs the pooled features.
     #[must_use]
     pub fn num_classes(mut self, num_classes: usize) -> Self {
         self.num_classes = Some(num_classes);
@@ -76,8 +77,8 @@ impl ModelBuilder {
         self
     }
 
-    /// An engine of one's own in place of those of this crate, such as a mock: it runs in place of the
-    /// model's network. No weights are read.
+    /// Your own engine, such as a mock, which runs in place of the model's network. No weights are
+    /// read.
     #[must_use]
     pub fn custom_engine(mut self, engine: impl Engine + 'static) -> Self {
         self.custom = Some(Arc::new(engine));
@@ -91,16 +92,17 @@ impl ModelBuilder {
         self
     }
 
-    /// What products are made of on the fused CPU engine; float32 by default. Where the machine has no
-    /// instructions for another, or another engine runs the network, it is float32 with a note.
+    /// The numbers that the fused CPU engine multiplies; float32 by default. If the machine has no
+    /// instructions for another type, or another engine runs the network, float32 is used, with a
+    /// note.
     #[must_use]
     pub fn dtype(mut self, dtype: Dtype) -> Self {
         self.load.dtype = dtype;
         self
     }
 
-    /// The most threads that work at once, on decoding or on inference on a CPU; the two take turns
-    /// then. By default inference has all cores, and decoding goes on beside it. Where the system starts
+    /// The most threads that work at once, on decoding or on inference on a CPU; the two then take
+    /// turns. By default inference has all cores, and decoding runs alongside. If the system starts
     /// fewer threads, fewer are used.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
@@ -108,16 +110,16 @@ impl ModelBuilder {
         self
     }
 
-    /// The device that runs the network; by default the first that this program was built for and that
-    /// the machine has, the CPU last.
+    /// The device that runs the network; by default the first device that this program was built
+    /// for and that the machine has, the CPU last.
     #[must_use]
     pub fn device(mut self, device: impl Into<DeviceChoice>) -> Self {
         self.load.device = device.into();
         self
     }
 
-    /// Whether images have the size that the model is best tested at, the default, or the one that it was
-    /// trained at.
+    /// Whether images get the size at which the model tests best, the default, or the size at which
+    /// it was trained.
     #[must_use]
     pub fn size(mut self, size: SizeChoice) -> Self {
         self.preprocessing.size = size;
@@ -146,31 +148,31 @@ impl ModelBuilder {
         self
     }
 
-    /// How an image is fitted to the input size, in place of the model's way.
+    /// How an image is fitted to the input size, in place of the model's crop mode.
     #[must_use]
     pub fn crop_mode(mut self, crop_mode: CropMode) -> Self {
         self.preprocessing.crop_mode = Some(crop_mode.to_string());
         self
     }
 
-    /// The mean that is subtracted from pixels of 0 to 1, in place of the model's: one value for all
-    /// channels, or one a channel.
+    /// The mean that is subtracted from pixels, which are from 0 to 1, in place of the model's
+    /// mean: one value for all channels, or one per channel.
     #[must_use]
     pub fn mean(mut self, mean: impl Into<Vec<f64>>) -> Self {
         self.preprocessing.mean = Some(mean.into());
         self
     }
 
-    /// The standard deviation that divides what is left, in place of the model's: one value for all
-    /// channels, or one a channel.
+    /// The standard deviation that divides the difference, in place of the model's: one value for
+    /// all channels, or one per channel.
     #[must_use]
     pub fn std(mut self, std: impl Into<Vec<f64>>) -> Self {
         self.preprocessing.std = Some(std.into());
         self
     }
 
-    /// The classes' names, in place of the model's: one a class. For a network of one output two, the
-    /// negative's first, or the positive's alone.
+    /// The classes' names, in place of the model's: one per class. A network with one output takes
+    /// two names, the negative class's first, or the positive class's name alone.
     ///
     /// ```
     /// # #[cfg(feature = "bundled")] {
@@ -189,8 +191,8 @@ impl ModelBuilder {
         self
     }
 
-    /// What makes probabilities of the outputs, in place of what the model's configuration says; by
-    /// default softmax, and sigmoid for one output.
+    /// What turns outputs into probabilities, in place of what the model's configuration says.
+    /// Without either it is softmax, and sigmoid for one output.
     #[must_use]
     pub fn activation(mut self, activation: ClassifierActivation) -> Self {
         self.activation = Some(activation);
@@ -204,7 +206,7 @@ impl ModelBuilder {
         self
     }
 
-    /// The hub that models come from; by default the one that the environment describes.
+    /// The hub that models come from; by default the hub that the environment describes.
     #[cfg(feature = "hub")]
     #[must_use]
     pub fn hub(mut self, hub: crate::hub::Hub) -> Self {
@@ -212,8 +214,8 @@ impl ModelBuilder {
         self
     }
 
-    /// Is told what a user may want to know of single images: levels of 16-bit or float greys that became
-    /// white. Called from the threads that decode; by default nobody is told.
+    /// A callback for what a user may want to know about single images, such as levels of 16-bit or
+    /// float greys that became white. The decoding threads call it. There is none by default.
     #[must_use]
     pub fn on_note(mut self, listen: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.listener = Listener::new(listen);
@@ -224,8 +226,8 @@ impl ModelBuilder {
     ///
     /// # Errors
     ///
-    /// A model, checkpoint or device that is not there or does not fit; a missing, unexpected or
-    /// misshapen tensor, all of them listed; preprocessing values that make no image.
+    /// A model, checkpoint or device that is missing or does not fit; missing, unexpected or
+    /// misshapen tensors, all listed; preprocessing values that give no image.
     pub fn build(self) -> Result<Model, Error> {
         let (described, source) = match &self.custom {
             Some(_) => (self.described()?, None),
@@ -250,7 +252,7 @@ impl ModelBuilder {
             Some(names) => {
                 label_set_for(num_classes, Some(names), None).map_err(Error::GivenLabels)?
             }
-            // Names of other classes would be wrong names.
+            // The names of other classes would be wrong.
             None => labels.filter(|labels| labels.len() == classes(num_classes)),
         };
         let engine = match (self.custom, &source) {
@@ -269,7 +271,7 @@ impl ModelBuilder {
                 (file, Some(checkpoint))
             }
             Some(Source::Seeded(seed)) => (format!("seeded:{seed}"), None),
-            None => ("none: an engine of one's own".to_owned(), None),
+            None => ("none: a custom engine".to_owned(), None),
         };
         let provenance = Provenance {
             model: self.name.unwrap_or(name),
@@ -286,6 +288,7 @@ impl ModelBuilder {
             stages: (0..network.stage_ends().len()).map(|n| format!("stages.{n}")).collect(),
             network,
             engine,
+            fits: usize::MAX.into(),
             preprocessor,
             labels,
             decoders: Decoders::new(self.load.threads),
@@ -294,12 +297,12 @@ impl ModelBuilder {
         })))
     }
 
-    /// Finds the model as [`build`](Self::build) does and makes what prepares its images. Nothing that
-    /// only the network needs is read or downloaded: not the model's own weights.
+    /// Finds the model like [`build`](Self::build), and makes what prepares its images. Nothing
+    /// that only the network needs is read or downloaded, so the model's own weights are not.
     ///
     /// # Errors
     ///
-    /// A model that is not there; preprocessing values that make no image.
+    /// A model that is missing; preprocessing values that give no image.
     ///
     /// ```
     /// use effnet::Model;
@@ -314,12 +317,12 @@ impl ModelBuilder {
         self.preprocessor_of(&described, &values, &notes)
     }
 
-    /// Finds the model as [`build`](Self::build) does and says what it is, without its network. The model's
-    /// own weights are not downloaded.
+    /// Finds the model like [`build`](Self::build), and says what it is, without its network. The
+    /// model's own weights are not downloaded.
     ///
     /// # Errors
     ///
-    /// A model that is not there, or preprocessing values that contradict each other.
+    /// A model that is missing, or preprocessing values that contradict each other.
     pub fn describe(self) -> Result<Description, Error> {
         let described = self.described()?;
         let (preprocessing, notes) = self.preprocessing_of(&described)?;
@@ -337,7 +340,7 @@ impl ModelBuilder {
         self.finder.describe(self.model.as_deref(), self.weights.as_ref())
     }
 
-    /// The preprocessing's values, and all that a user may want to know of the model.
+    /// The preprocessing values, and everything that a user may want to know about the model.
     fn preprocessing_of(
         &self,
         described: &Described,
@@ -358,8 +361,8 @@ impl ModelBuilder {
         Preprocessor::new(&described.name, values, decode, notes, listener)
     }
 
-    /// What makes probabilities of the outputs: what was asked for, else what the configuration says,
-    /// else what goes with their number.
+    /// What turns outputs into probabilities: what was asked for, else what the configuration says,
+    /// else what suits the number of outputs.
     fn activation_of(
         &self,
         described: &Described,
@@ -378,7 +381,7 @@ impl ModelBuilder {
     }
 }
 
-/// How many classes the outputs make.
+/// How many classes this number of outputs makes.
 fn classes(outputs: usize) -> usize {
     if outputs == 1 { 2 } else { outputs }
 }

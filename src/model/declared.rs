@@ -1,4 +1,4 @@
-//! What a file of weights says about itself beside its tensors.
+//! What a file of weights says about itself besides its tensors.
 
 use super::described::Described;
 use crate::Error;
@@ -7,12 +7,12 @@ use crate::pretrained::{Resolved, ValueSource, said_names, said_of_images};
 use crate::weights::Checkpoint;
 
 impl Described {
-    /// The activation, the classes' names, the epsilon of its norms and what a file says of images; a
-    /// configuration goes before it.
+    /// Takes the activation, the classes' names, the norms' epsilon and what the file says about
+    /// images. A configuration takes precedence over the file.
     pub(super) fn set_declared(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         let declared = checkpoint.declared();
         let activation = declared.activation.as_ref().map(|said| said.value);
-        // `None` are logits, of which a loss made probabilities in training.
+        // `None` means logits, which a loss turned into probabilities in training.
         let activation = activation.filter(|&said| said != ClassifierActivation::None);
         if let (None, Some(value)) = (&self.activation, activation) {
             self.activation = Some(Resolved { value, source: ValueSource::Checkpoint });
@@ -35,7 +35,7 @@ impl Described {
             Err((key, reason)) => {
                 let file = checkpoint.file();
                 self.notes
-                    .push(format!("{file}: what it says of images is left aside: {key}: {reason}"));
+                    .push(format!("{file}: what it says about images is ignored: {key}: {reason}"));
             }
         }
         Ok(())

@@ -1,7 +1,8 @@
-//! The threads that decode images, beside those of the engine.
+//! The threads that decode images, separate from those of the engine.
 
 use std::num::NonZero;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -11,10 +12,10 @@ use crate::threads;
 /// Threads that prepare images. They are started when there is more than one image.
 #[derive(Debug)]
 pub(super) struct Decoders {
-    /// The most threads that may work at once, those of the engine included; `None` for as many
-    /// decoders as the machine has cores, beside the engine.
+    /// The most threads that may work at once, those of the engine included. `None` for as many
+    /// decoders as the machine has cores, in addition to the engine's threads.
     threads: Option<usize>,
-    /// `None` in it: work is done on the caller's thread alone.
+    /// If it holds `None`, only the caller's thread works.
     pool: OnceLock<Option<ThreadPool>>,
 }
 
@@ -28,14 +29,14 @@ impl Decoders {
             let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
             match self.threads.unwrap_or_else(cores) {
                 0 | 1 => None,
-                // Where not one thread starts, the caller's is left.
+                // If no thread starts, the caller's thread remains.
                 threads => threads::pool(threads).ok(),
             }
         };
         self.pool.get_or_init(start).as_ref()
     }
 
-    /// `prepare` of every item, in order.
+    /// Applies `prepare` to every item, and keeps their order.
     pub(super) fn all<T: Sync, P: Send>(
         &self,
         items: &[T],
@@ -49,19 +50,27 @@ impl Decoders {
     }
 
     /// Takes `items` in batches of `size` through `prepare` and `infer`, and hands each its result,
-    /// in order, until `each` fails. While one batch is in the network the next is taken and prepared;
-    /// where the threads are bounded, the two take turns. No more than two batches are held.
+    /// in order, until `each` fails. While one batch is in the network, the next is taken and
+    /// prepared; if the number of threads is limited, the two take turns. At most two batches are
+    /// in memory. Gives how long `infer` worked, and how long it waited for its input.
     pub(super) fn batches<T: Send + Sync, P: Send, R, E>(
         &self,
         items: impl IntoIterator<Item = T>,
         size: usize,
         prepare: impl Fn(&T) -> P + Sync,
-        infer: impl Fn(Vec<P>) -> Vec<R>,
+        mut infer: impl FnMut(Vec<P>) -> Vec<R>,
         mut each: impl FnMut(T, R) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<[Duration; 2], E> {
         let mut items = items.into_iter();
         let mut take = || items.by_ref().take(size.max(1)).collect::<Vec<T>>();
         let mut batch = take();
+        let (begin, mut worked) = (Instant::now(), Duration::ZERO);
+        let mut infer = |prepared| {
+            let begin = Instant::now();
+            let results = infer(prepared);
+            worked += begin.elapsed();
+            results
+        };
         let mut prepared = self.all(&batch, &prepare);
         while !batch.is_empty() {
             let next = take();
@@ -81,14 +90,13 @@ impl Decoders {
             prepared = prepared_next.unwrap_or_else(|| self.all(&next, &prepare));
             batch = next;
         }
-        Ok(())
+        Ok([worked, begin.elapsed().saturating_sub(worked)])
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-    use std::time::Duration;
 
     use super::*;
 

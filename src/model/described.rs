@@ -27,11 +27,11 @@ use crate::weights::{Checkpoint, Normalization};
 pub struct Description {
     /// The model's full name.
     pub model: String,
-    /// Its architecture, with what its configuration or its weights have in another way than timm's row.
+    /// Its architecture, with what its configuration or its weights change in timm's row.
     pub arch: Arch,
-    /// Channels of its input.
+    /// The number of input channels.
     pub in_chans: usize,
-    /// Outputs of its classifier; 0 without one.
+    /// The number of the classifier's outputs; 0 without a classifier.
     pub num_classes: usize,
     /// How its images are prepared, and where each value comes from.
     pub preprocessing: ResolvedPreprocessing,
@@ -45,24 +45,24 @@ pub(super) struct Described {
     pub(super) name: String,
     pub(super) arch: Arch,
     pub(super) cfg: PretrainedCfg,
-    /// What the checkpoint says of images beside its tensors.
+    /// What the checkpoint says about images besides its tensors.
     pub(super) said: Option<PretrainedCfg>,
-    /// What says how images are prepared where neither does, in this order.
+    /// Where preprocessing values come from if neither says them, in this order.
     pub(super) bases: Vec<PretrainedCfg>,
     pub(super) in_chans: usize,
     pub(super) num_classes: usize,
     pub(super) labels: Option<LabelSet>,
-    /// What makes probabilities of its outputs, where the model says it.
+    /// What turns its outputs into probabilities, if the model says it.
     pub(super) activation: Option<Value<ClassifierActivation>>,
     /// Whether its images are turned as their EXIF orientation says.
     pub(super) turns_exif: bool,
     pub(super) notes: Vec<String>,
-    /// The commit of the hub repository that it comes from.
+    /// The commit of its hub repository.
     pub(super) revision: Option<String>,
 }
 
 impl Described {
-    /// How images are prepared, and what a user may want to know of that.
+    /// How images are prepared, and what a user may want to know about it.
     pub(super) fn preprocessing(
         &self,
         options: &PreprocessingOptions,
@@ -71,7 +71,8 @@ impl Described {
         let (own, said) = (resolve(&self.cfg), self.said.as_ref().map(resolve));
         let values = match said {
             None => own,
-            // A configuration is written for the model; a table's row, for what training began with.
+            // A configuration describes this model; a row of the table describes the model that
+            // training began with.
             Some(said) if self.is_configured() => own.or(said),
             Some(said) => said.or(own),
         };
@@ -79,7 +80,8 @@ impl Described {
         Ok(values.with(options, self.in_chans)?)
     }
 
-    /// The same with what a checkpoint's tensors decide: classes and channels, and whose arithmetic it is.
+    /// The same, with what a checkpoint's tensors decide: classes, channels, and which library's
+    /// arithmetic is used.
     pub(super) fn identified(
         mut self,
         source: Option<Source>,
@@ -98,7 +100,7 @@ impl Described {
         }
     }
 
-    /// The same with a checkpoint that was recognised: with its library's arithmetic and preprocessing.
+    /// The same for a recognised checkpoint, with its library's arithmetic and preprocessing.
     fn recognized(
         mut self,
         checkpoint: Checkpoint,
@@ -113,7 +115,7 @@ impl Described {
             let origin = CfgOrigin::Convention;
             let convention = PretrainedCfg { architecture, origin, ..preprocessing.clone() };
             let row = pretrained::find(&found.model.timm)?.cfg.clone();
-            // A configuration is the model's own.
+            // A configuration was written for this model.
             if is_configured {
                 self.bases = vec![convention, row];
             } else {
@@ -144,7 +146,8 @@ impl Described {
         matches!(self.cfg.origin, CfgOrigin::ConfigJson | CfgOrigin::PreprocessorConfig)
     }
 
-    /// The channels and classes that a file's tensors have. Names of other classes would be wrong names.
+    /// Sets the channels and classes of a file's tensors. The names of other classes would be
+    /// wrong.
     fn set_shape(&mut self, in_chans: usize, num_classes: usize) -> Result<(), Error> {
         if num_classes != self.num_classes {
             self.labels = label_set_for(num_classes, None, None)?;
@@ -160,8 +163,8 @@ impl Described {
     }
 }
 
-/// The model that a checkpoint is of: what the configuration beside it describes, or what its tensors and
-/// what it says of itself show.
+/// The model of a checkpoint: what the configuration beside it describes, or what its tensors and
+/// its own statements show.
 pub(super) fn of_file(
     file: &Path,
     checkpoint: &Checkpoint,
@@ -185,7 +188,7 @@ pub(super) fn of_file(
     Ok((described, source))
 }
 
-/// The model that a checkpoint is of, by its tensors and by what it says of itself.
+/// The model of a checkpoint, by its tensors and by what it says about itself.
 fn recognized(checkpoint: &Checkpoint) -> Result<(Described, Option<Source>), Error> {
     let found = recognize(checkpoint, None, None)?;
     let row = pretrained::find(&found.model.timm)?.cfg;
@@ -211,8 +214,8 @@ fn recognized(checkpoint: &Checkpoint) -> Result<(Described, Option<Source>), Er
     Ok((described, Some(source)))
 }
 
-/// The model that a `config.json` describes, with the weights that it was written for. What it says of the
-/// number of classes holds: files that contradict each other are not a model.
+/// The model that a `config.json` describes, with the weights that it was written for. Its number
+/// of classes must match: files that contradict each other are not a model.
 pub(super) fn configured_with_own(
     name: String,
     config: ModelConfig,
@@ -237,7 +240,7 @@ pub(super) fn configured(
     let mut notes = config.notes.clone();
     if !config.ignored_keys.is_empty() {
         let keys = config.ignored_keys.join(", ");
-        notes.push(format!("{}: ignored what is not known: {keys}", file_name(&config.file)));
+        notes.push(format!("{}: unknown keys were ignored: {keys}", file_name(&config.file)));
     }
     let described = Described {
         name,
@@ -257,7 +260,7 @@ pub(super) fn configured(
         bases: Vec::new(),
     };
     let (mut described, source) = described.identified(source)?;
-    // What the configuration says goes before what the tensors' names do.
+    // The configuration takes precedence over the tensors' names.
     if let Some(channel_multiplier) = config.channel_multiplier {
         described.arch.channel_multiplier = channel_multiplier;
     }

@@ -1,4 +1,4 @@
-//! From a model's name to what has to be loaded.
+//! From a model's name to what must be loaded.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -17,19 +17,19 @@ use crate::weights::{Checkpoint, WeightsFrom};
 #[derive(Debug, Clone)]
 pub(super) enum Source {
     Checkpoint(Checkpoint),
-    /// A checkpoint whose names are not simply timm's.
+    /// A checkpoint with names other than timm's.
     Foreign(Checkpoint, Box<MatchedConvention>),
     Seeded(u64),
 }
 
-/// Whether a model's own weights are wanted, or what says how images are prepared is enough.
+/// Whether a model's own weights are wanted, or only how images are prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     Weights,
     Description,
 }
 
-/// The model that is meant where none is named.
+/// The model that is used if none is named.
 #[cfg(feature = "bundled")]
 fn default_model() -> Option<&'static str> {
     Some(crate::weights::BUNDLED_MODEL)
@@ -53,19 +53,19 @@ fn bundled(_: &str) -> Result<Option<Checkpoint>, Error> {
     Ok(None)
 }
 
-/// Finds models where their names say they are.
+/// Finds models by their names.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Finder {
-    /// The hub to ask; the environment's, if none is given, once a model needs one.
+    /// The hub to ask. If none is given, it is the environment's, as soon as a model needs one.
     #[cfg(feature = "hub")]
     pub(super) hub: Option<crate::hub::Hub>,
 }
 
-/// A repository's files, and the commit they are of.
+/// A repository's files, and their commit.
 #[derive(Debug)]
 pub(super) struct RepoFiles {
     config: PathBuf,
-    /// Where they were wanted.
+    /// `None` if they were not wanted.
     weights: Option<PathBuf>,
     pub(super) commit: String,
     pub(super) note: Option<String>,
@@ -85,7 +85,7 @@ impl Finder {
         }
     }
 
-    /// Describes `model` by the least that says it: no weights are asked of the hub.
+    /// Describes `model` with as little as possible: the hub is not asked for weights.
     pub(super) fn describe(
         &self,
         model: Option<&OsStr>,
@@ -115,7 +115,7 @@ impl Finder {
             (Some(named), given) => (named, given),
             (None, given) => (ModelName::parse(default_model().ok_or(Error::NoModel)?)?, given),
         };
-        // Weights that are given are all that is wanted.
+        // Given weights replace the model's own.
         let wanted = if given.is_some() { Wanted::Description } else { wanted };
         match named {
             ModelName::File(file) => Err(Error::TwoCheckpoints { model: file }),
@@ -123,7 +123,7 @@ impl Finder {
             ModelName::Folder(folder) => {
                 let file = folder.join("config.json");
                 if given.is_none() && !file.exists() {
-                    // Tensors alone, as Accelerate saves a model.
+                    // Tensors without a configuration, as Accelerate saves a model.
                     return of_file(&folder, &Checkpoint::open(&folder)?);
                 }
                 let config = ModelConfig::from_file(&file)?;
@@ -133,7 +133,7 @@ impl Finder {
                 }
                 let own = match wanted {
                     Wanted::Weights => Some(Checkpoint::open(&folder)?),
-                    // The names of the tensors say how images are prepared where the configuration does not.
+                    // The tensors' names say how images are prepared if the configuration does not.
                     Wanted::Description => Checkpoint::open(&folder).ok(),
                 };
                 configured_with_own(name, config, own)
@@ -237,7 +237,7 @@ impl Source {
         }
     }
 
-    /// The same for a network of this number of classes.
+    /// The same, for a network with this number of classes.
     pub(super) fn with_classes(mut self, num_classes: usize) -> Result<Self, Error> {
         if let Self::Foreign(checkpoint, found) = &mut self {
             **found = found.clone().with_classes(num_classes)?;

@@ -27,8 +27,9 @@ pub enum Input<'a> {
     Decoded(&'a Image),
 }
 
-/// What an image can be taken from: a path (`str`, `Path`, ...), a file's bytes (`[u8]`, `Vec<u8>`, ...), an
-/// image of the `image` crate or of this one; and references, boxes, `Arc`s and `Cow`s of these.
+/// Anything that can be an image: a path (`str`, `Path`, ...), a file's bytes (`[u8]`, `Vec<u8>`,
+/// ...), an image of the crate `image` or of this crate; and references, boxes, `Arc`s and `Cow`s
+/// of these.
 ///
 /// ```
 /// use effnet::{AsInput, Input};
@@ -36,7 +37,7 @@ pub enum Input<'a> {
 /// assert!(matches!([0xFF, 0xD8].as_input(), Input::Encoded(_)));
 /// ```
 pub trait AsInput {
-    /// Where the image is.
+    /// The image, borrowed.
     fn as_input(&self) -> Input<'_>;
 }
 
@@ -160,7 +161,7 @@ impl Input<'_> {
     }
 }
 
-/// Files beyond this are no images of any use, and are not read into memory.
+/// Larger files are not useful images, and are not read into memory.
 const MAX_FILE: u64 = 1 << 30;
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {

@@ -1,4 +1,4 @@
-//! From a network and where its tensors are to an engine.
+//! From a network and the place of its tensors to an engine.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::engine::{
 };
 use crate::weights::{TensorSource, check, seeded};
 
-/// What runs a network, where, in which numbers and on how many threads.
+/// Which engine runs a network, on which device, with which dtype and how many threads.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Load {
     pub(super) engine: EngineChoice,
@@ -20,37 +20,51 @@ pub(super) struct Load {
     pub(super) threads: Option<usize>,
 }
 
-/// The engine that was asked for, and notes where it is not the one that a user would expect.
+/// The requested engine, with notes if it is not what a user would expect.
 pub(super) fn engine(
     source: &Source,
     network: &Network,
     load: Load,
 ) -> Result<(Arc<dyn Engine>, Vec<String>), Error> {
-    let mut notes = Vec::new();
     let refuse =
         |reason: &str| Error::Device { device: load.device.to_string(), reason: reason.to_owned() };
-    let engine = match (load.engine, load.device) {
+    let of_wgpu = match (load.engine, load.device) {
         (EngineChoice::Wgpu, DeviceChoice::Auto)
-        | (EngineChoice::Auto | EngineChoice::Wgpu, DeviceChoice::On(Device::Wgpu)) => {
-            wgpu_engine(source, network, load)?
-        }
+        | (EngineChoice::Auto | EngineChoice::Wgpu, DeviceChoice::On(Device::Wgpu)) => true,
         (EngineChoice::Wgpu, _) => {
             return Err(refuse("the engine `wgpu` finds its adapter itself, on the device auto"));
         }
         (_, DeviceChoice::On(Device::Wgpu)) => {
             return Err(refuse("only the engine `wgpu` runs on it"));
         }
-        (choice, _) => {
-            let (target, note) = Target::open(load.device)?;
-            notes.extend(note);
-            match (choice, target.is_cpu()) {
-                (EngineChoice::Cpu, false) => {
-                    return Err(refuse("the engine `cpu` runs on the CPU"));
+        _ => false,
+    };
+    if of_wgpu {
+        return Ok((wgpu_engine(source, network, load)?, Vec::new()));
+    }
+    let (target, note) = Target::open(load.device, load.engine)?;
+    let mut notes: Vec<String> = note.into_iter().collect();
+    let engine = match load.engine {
+        EngineChoice::Cpu if !target.is_cpu() => {
+            return Err(refuse("the engine `cpu` runs on the CPU"));
+        }
+        EngineChoice::Auto | EngineChoice::Cpu if target.is_cpu() => {
+            cpu_engine(source, network, load)?
+        }
+        EngineChoice::Candle => target.candle(source, network, load)?,
+        EngineChoice::Auto | EngineChoice::Cpu | EngineChoice::Cuda | EngineChoice::Wgpu => {
+            match target.cuda(source, network, load)? {
+                Ok(engine) => engine,
+                Err(reason) if load.engine == EngineChoice::Auto => {
+                    notes.extend(reason.map(|reason| {
+                        format!("the network runs by Candle's operations: {reason}")
+                    }));
+                    target.candle(source, network, load)?
                 }
-                (EngineChoice::Auto | EngineChoice::Cpu, true) => {
-                    cpu_engine(source, network, load)?
+                Err(reason) => {
+                    let reason = reason.unwrap_or_else(|| "it is not a CUDA device".to_owned());
+                    return Err(refuse(&reason));
                 }
-                _ => target.engine(source, network, load)?,
             }
         }
     };
@@ -69,7 +83,7 @@ pub(super) fn engine(
 /// The fused CPU engine with the source's tensors, strictly.
 fn cpu_engine(source: &Source, network: &Network, load: Load) -> Result<Arc<dyn Engine>, Error> {
     let options = CpuOptions { threads: load.threads, dtype: load.dtype, ..CpuOptions::default() };
-    with_tensors(source, network, |tensors, _| match CpuEngine::new(network, tensors, options) {
+    with_tensors(source, network, |tensors| match CpuEngine::new(network, tensors, options) {
         Ok(engine) => Ok(Arc::new(engine) as Arc<dyn Engine>),
         Err(CpuError::Weights(error)) => Err(error.into()),
         Err(error) => Err(EngineError::from(error).into()),
@@ -81,16 +95,13 @@ fn cpu_engine(source: &Source, network: &Network, load: Load) -> Result<Arc<dyn 
 fn wgpu_engine(source: &Source, network: &Network, load: Load) -> Result<Arc<dyn Engine>, Error> {
     use crate::engine::{WgpuEngine, WgpuError};
 
-    with_tensors(source, network, |tensors, _| {
-        match WgpuEngine::new(network, tensors, load.dtype) {
-            Ok(engine) => Ok(Arc::new(engine) as Arc<dyn Engine>),
-            Err(WgpuError::Weights(error)) => Err(error.into()),
-            Err(error @ WgpuError::NoAdapter { .. }) => {
-                let reason = error.to_string();
-                Err(Error::Device { device: Device::Wgpu.to_string(), reason })
-            }
-            Err(error) => Err(EngineError::from(error).into()),
+    with_tensors(source, network, |tensors| match WgpuEngine::new(network, tensors, load.dtype) {
+        Ok(engine) => Ok(Arc::new(engine) as Arc<dyn Engine>),
+        Err(Error::Engine(EngineError::Wgpu(error @ WgpuError::NoAdapter { .. }))) => {
+            let reason = error.to_string();
+            Err(Error::Device { device: Device::Wgpu.to_string(), reason })
         }
+        Err(error) => Err(error),
     })
 }
 
@@ -100,19 +111,18 @@ fn wgpu_engine(_: &Source, _: &Network, _: Load) -> Result<Arc<dyn Engine>, Erro
     Err(Error::Device { device: Device::Wgpu.to_string(), reason })
 }
 
-/// Hands the source's tensors to `build`, with their names and shapes, after a comparison with those of
-/// `network`.
+/// Hands the source's tensors to `build`, after comparing them with the tensors of `network`.
 pub(super) fn with_tensors<T>(
     source: &Source,
     network: &Network,
-    build: impl FnOnce(&dyn TensorSource, &[(String, Vec<usize>)]) -> Result<T, Error>,
+    build: impl FnOnce(&dyn TensorSource) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let tensors = network.graph().tensors();
     match source {
-        Source::Seeded(seed) => build(&seeded::Source::new(*seed), &tensors),
-        Source::Checkpoint(checkpoint) => build(&check(checkpoint, None, &tensors)?.0, &tensors),
+        Source::Seeded(seed) => build(&seeded::Source::new(*seed)),
+        Source::Checkpoint(checkpoint) => build(&check(checkpoint, None, &tensors)?.0),
         Source::Foreign(checkpoint, found) => {
-            build(&check(checkpoint, Some(&found.renaming), &tensors)?.0, &tensors)
+            build(&check(checkpoint, Some(&found.renaming), &tensors)?.0)
         }
     }
 }

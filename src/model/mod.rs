@@ -1,4 +1,4 @@
-//! A model: the one place that joins the rooms.
+//! A model, which joins the other modules of the library.
 //!
 //! ```text
 //! Input -> Pixels (H, W, C) u8 -> batch -> Engine -> named outputs -> a task of `tasks`
@@ -22,6 +22,7 @@ pub use input::{AsInput, Input};
 pub use preprocessor::Preprocessor;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use self::decoders::Decoders;
 use crate::Error;
@@ -32,8 +33,8 @@ use crate::preprocess::{Pixels, TransformError};
 use crate::pretrained::{Resolved, ResolvedPreprocessing};
 use crate::weights::Checkpoint;
 
-/// A loaded model with its preprocessing: it runs, and tasks such as [`Classifier`](crate::Classifier) say
-/// what its outputs mean.
+/// A loaded model with its preprocessing. It runs the network; tasks such as
+/// [`Classifier`](crate::Classifier) say what its outputs mean.
 ///
 /// It is cheap to clone (clones share the weights) and works from any number of threads at once.
 ///
@@ -55,7 +56,9 @@ struct Inner {
     /// The names of the maps at the end of each resolution.
     stages: Vec<String>,
     engine: Arc<dyn Engine>,
-    /// `None` where the network's channels are those of no image.
+    /// The most images that the device has had memory for at once, as far as is known.
+    fits: AtomicUsize,
+    /// `None` if no image has the network's number of channels.
     preprocessor: Option<Preprocessor>,
     labels: Option<LabelSet>,
     decoders: Decoders,
@@ -63,7 +66,7 @@ struct Inner {
     checkpoint: Option<Checkpoint>,
 }
 
-/// How a model's results come about.
+/// Where a model's results come from.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Provenance {
@@ -73,28 +76,29 @@ pub struct Provenance {
     pub architecture: String,
     /// Its pretrained tag.
     pub tag: Option<String>,
-    /// The commit of its hub repository, where it comes from one.
+    /// The commit of its hub repository, if it comes from one.
     pub revision: Option<String>,
     /// The file that its weights come from, or `seeded:N`.
     pub weights: String,
     /// What runs it, and where.
     pub engine: Capabilities,
-    /// The preprocessing's values and where each comes from.
+    /// The preprocessing values and where each comes from.
     pub preprocessing: ResolvedPreprocessing,
-    /// What makes probabilities of the outputs, and what says so.
+    /// What turns outputs into probabilities, and what says so.
     pub activation: Resolved<ClassifierActivation>,
-    /// What the user may want to know: a retired name, keys of a configuration that were ignored.
+    /// What the user may want to know: a retired name, ignored keys of a configuration.
     pub notes: Vec<String>,
 }
 
 impl Model {
-    /// Settings of a new model.
+    /// The settings of a new model.
     #[must_use]
     pub fn builder() -> ModelBuilder {
         ModelBuilder::default()
     }
 
-    /// The network's outputs for an image, one a class; without a classifier, the pooled features.
+    /// The network's outputs for an image, one per class; without a classifier, the pooled
+    /// features.
     ///
     /// # Errors
     ///
@@ -113,7 +117,7 @@ impl Model {
         outputs.into_iter().map(|(_, output)| Ok(output.into_array()?)).collect()
     }
 
-    /// The outputs of these names for an image: see [`Engine::run`].
+    /// The outputs with these names for an image: see [`Engine::run`].
     ///
     /// # Errors
     ///
@@ -143,11 +147,12 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// Images that the network does not take, a name that it does not have, or an engine that fails.
+    /// Images that the network does not take, an output that it does not have, or an engine that
+    /// fails.
     pub fn run(&self, images: Images<'_>, outputs: &[&str]) -> Result<Outputs, Error> {
         let expected = images.shape()[0];
         let run = self.0.engine.run(images, outputs)?;
-        // An engine of the caller's own may give less than it promises.
+        // A custom engine may give fewer outputs than were requested.
         for output in outputs {
             let found =
                 run.get(output).map_or(0, |output| output.shape().first().copied().unwrap_or(0));
@@ -159,7 +164,7 @@ impl Model {
         Ok(run)
     }
 
-    /// Number of outputs; 0 where the network has no classifier.
+    /// The number of outputs; 0 if the network has no classifier.
     #[must_use]
     pub fn num_classes(&self) -> usize {
         self.0.network.num_classes
@@ -177,7 +182,7 @@ impl Model {
         &*self.0.engine
     }
 
-    /// The classes' names, where they are known.
+    /// The classes' names, if they are known.
     #[must_use]
     pub fn labels(&self) -> Option<&LabelSet> {
         self.0.labels.as_ref()
@@ -187,7 +192,8 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// A network of 2, 5 or more input channels, which no image has; [`run`](Self::run) takes its tensors.
+    /// A network with 2 input channels, or 5 or more, which no image has; use [`run`](Self::run)
+    /// with tensors.
     pub fn preprocessor(&self) -> Result<&Preprocessor, Error> {
         let Provenance { model, preprocessing, .. } = &self.0.provenance;
         self.0.preprocessor.as_ref().ok_or_else(|| Error::Preprocessing {
@@ -196,20 +202,20 @@ impl Model {
         })
     }
 
-    /// How the results come about.
+    /// Where the results come from.
     #[must_use]
     pub fn provenance(&self) -> &Provenance {
         &self.0.provenance
     }
 
-    /// SHA-256 of the weights' file, in hexadecimal; `None` for generated weights. Computed at the
-    /// first call.
+    /// The SHA-256 of the weights file, in hexadecimal; `None` for generated weights. Computed on
+    /// the first call.
     #[must_use]
     pub fn weights_digest(&self) -> Option<&str> {
         self.0.checkpoint.as_ref().map(Checkpoint::digest)
     }
 
-    /// Runs a black batch, so that the first images find all memory and plans made.
+    /// Runs a black batch, so that memory and plans are ready for the first images.
     ///
     /// # Errors
     ///

@@ -16,10 +16,10 @@ pub struct Preprocessor {
     listener: Listener,
 }
 
-/// Takes a line on a single image.
+/// Receives a line about a single image.
 type Listen = dyn Fn(&str) + Send + Sync;
 
-/// Who is told what a user may want to know of single images.
+/// Who receives what a user may want to know about single images.
 #[derive(Clone, Default)]
 pub(super) struct Listener(Option<Arc<Listen>>);
 
@@ -82,7 +82,7 @@ impl Preprocessor {
         Ok(input)
     }
 
-    /// Tells who listens.
+    /// Tells the listener, if there is one.
     pub(super) fn tell(&self, note: impl FnOnce() -> String) {
         self.listener.tell(note);
     }
@@ -93,20 +93,20 @@ impl Preprocessor {
         &self.transform
     }
 
-    /// The preprocessing's values and where each comes from.
+    /// The preprocessing values and where each comes from.
     #[must_use]
     pub fn values(&self) -> &ResolvedPreprocessing {
         &self.values
     }
 
-    /// What the user may want to know: a retired name, values that were made to fit.
+    /// What the user may want to know: a retired name, adjusted values.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 }
 
-/// The preprocessing's values as the transform takes them.
+/// The preprocessing values in the transform's form.
 fn transform(values: &ResolvedPreprocessing) -> Result<EvalTransform, TransformError> {
     let [channels, height, width] = values.input_size.value;
     EvalTransform::new(PreprocessConfig {

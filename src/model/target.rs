@@ -6,7 +6,7 @@ use super::find::Source;
 use super::load::Load;
 use crate::Error;
 use crate::arch::Network;
-use crate::engine::{Device, DeviceChoice, Engine};
+use crate::engine::{Device, DeviceChoice, Engine, EngineChoice};
 
 /// Where a network runs.
 #[cfg(feature = "candle")]
@@ -20,7 +20,16 @@ impl Target {
     /// # Errors
     ///
     /// A device that this program was not built for, or that does not answer.
-    pub(super) fn open(choice: DeviceChoice) -> Result<(Self, Option<String>), Error> {
+    pub(super) fn open(
+        choice: DeviceChoice,
+        engine: EngineChoice,
+    ) -> Result<(Self, Option<String>), Error> {
+        // An engine of one device needs no other words.
+        let choice = match (choice, engine) {
+            (DeviceChoice::Auto, EngineChoice::Cpu) => Device::Cpu.into(),
+            (DeviceChoice::Auto, EngineChoice::Cuda) => Device::Cuda(0).into(),
+            _ => choice,
+        };
         let gpu = if cfg!(feature = "cuda") {
             Some(Device::Cuda(0))
         } else if cfg!(feature = "metal") {
@@ -47,18 +56,53 @@ impl Target {
     }
 
     /// Candle's modules with the source's tensors, strictly.
-    pub(super) fn engine(
-        self,
+    pub(super) fn candle(
+        &self,
         source: &Source,
         network: &Network,
         load: Load,
     ) -> Result<Arc<dyn Engine>, Error> {
         use crate::engine::CandleEngine;
 
-        super::load::with_tensors(source, network, |tensors, _| {
+        super::load::with_tensors(source, network, |tensors| {
             let engine = CandleEngine::load(network, tensors, &self.0, load.dtype, load.threads)?;
             Ok(Arc::new(engine) as Arc<dyn Engine>)
         })
+    }
+
+    /// The fused CUDA engine with the source's tensors, strictly. If it does not run here: the reason,
+    /// on a device where it could be expected.
+    #[cfg(feature = "cuda")]
+    pub(super) fn cuda(
+        &self,
+        source: &Source,
+        network: &Network,
+        load: Load,
+    ) -> Result<Result<Arc<dyn Engine>, Option<String>>, Error> {
+        use crate::engine::{CudaEngine, EngineError};
+
+        let candle_core::Device::Cuda(device) = &self.0 else { return Ok(Err(None)) };
+        super::load::with_tensors(source, network, |tensors| {
+            match CudaEngine::new(network, tensors, device, load.dtype) {
+                Ok(engine) => Ok(Ok(Arc::new(engine) as Arc<dyn Engine>)),
+                Err(Error::Engine(error @ EngineError::NoKernel { .. })) => {
+                    Ok(Err(Some(error.to_string())))
+                }
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    /// Without the feature `cuda` there is no fused CUDA engine.
+    #[cfg(not(feature = "cuda"))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
+    pub(super) fn cuda(
+        &self,
+        _: &Source,
+        _: &Network,
+        _: Load,
+    ) -> Result<Result<Arc<dyn Engine>, Option<String>>, Error> {
+        Ok(Err(None))
     }
 }
 
@@ -91,7 +135,14 @@ pub(super) struct Target;
 
 #[cfg(not(feature = "candle"))]
 impl Target {
-    pub(super) fn open(choice: DeviceChoice) -> Result<(Self, Option<String>), Error> {
+    pub(super) fn open(
+        choice: DeviceChoice,
+        engine: EngineChoice,
+    ) -> Result<(Self, Option<String>), Error> {
+        let choice = match (choice, engine) {
+            (DeviceChoice::Auto, EngineChoice::Cuda) => Device::Cuda(0).into(),
+            _ => choice,
+        };
         match choice {
             DeviceChoice::Auto => Ok((Self, unused_gpu())),
             DeviceChoice::On(Device::Cpu) => Ok((Self, None)),
@@ -106,8 +157,22 @@ impl Target {
         true
     }
 
-    pub(super) fn engine(self, _: &Source, _: &Network, _: Load) -> Result<Arc<dyn Engine>, Error> {
+    pub(super) fn candle(
+        &self,
+        _: &Source,
+        _: &Network,
+        _: Load,
+    ) -> Result<Arc<dyn Engine>, Error> {
         Err(Error::NeedsCandle)
+    }
+
+    pub(super) fn cuda(
+        &self,
+        _: &Source,
+        _: &Network,
+        _: Load,
+    ) -> Result<Result<Arc<dyn Engine>, Option<String>>, Error> {
+        Ok(Err(None))
     }
 }
 

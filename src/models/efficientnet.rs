@@ -37,7 +37,7 @@ pub struct EfficientNet {
 }
 
 impl EfficientNet {
-    /// Builds `network` from the tensors of `vb`, asked for by timm's names.
+    /// Builds `network` from the tensors of `vb`, which have timm's names.
     ///
     /// # Errors
     ///
@@ -83,32 +83,32 @@ impl EfficientNet {
         })
     }
 
-    /// Images to logits (N, `num_classes`); without a classifier, to pooled features (N, F).
+    /// From images to logits (N, `num_classes`); without a classifier, to pooled features (N, F).
     ///
     /// # Errors
     ///
-    /// An input of another rank or channel count.
+    /// An input with another rank or channel count.
     pub fn forward(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         self.forward_head(&self.forward_features(xs, train)?, false, train)
     }
 
-    /// Images to the last feature map (N, C, h, w), before pooling. Where the head pools first, that is
-    /// the last block's output.
+    /// From images to the last feature map (N, C, h, w), before pooling. If the head pools first,
+    /// this is the last block's output.
     ///
     /// # Errors
     ///
-    /// An input of another rank or channel count.
+    /// An input with another rank or channel count.
     pub fn forward_features(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         let xs = self.walk(xs, train, |_, _, _| {})?;
         self.head.features(&xs, train)
     }
 
-    /// The last feature map to logits; with `pre_logits`, to the pooled features (N, F) that the
-    /// classifier reads.
+    /// From the last feature map to logits; with `pre_logits`, to the pooled features (N, F) that
+    /// the classifier reads.
     ///
     /// # Errors
     ///
-    /// A feature map of another rank or channel count.
+    /// A feature map with another rank or channel count.
     pub fn forward_head(&self, xs: &Tensor, pre_logits: bool, train: bool) -> Result<Tensor> {
         let mut xs = self.head.pool(xs, train)?;
         if let Some(dropout) = &self.dropout {
@@ -120,13 +120,13 @@ impl EfficientNet {
         }
     }
 
-    /// Images to the outputs of these names, in this order: `logits`, `pre_logits`, `features`,
-    /// `stages.N` (timm's `forward_intermediates` with its default `indices`) and `blocks.N.M`, as
-    /// [`arch::Graph`](crate::arch::Graph) names its taps.
+    /// From images to the outputs with these names, in this order: `logits`, `pre_logits`,
+    /// `features`, `stages.N` (timm's `forward_intermediates` with its default `indices`) and
+    /// `blocks.N.M`, as [`arch::Graph`](crate::arch::Graph) names its taps.
     ///
     /// # Errors
     ///
-    /// An input of another rank or channel count, or an output that there is not.
+    /// An input with another rank or channel count, or an output that does not exist.
     pub fn forward_outputs(
         &self,
         xs: &Tensor,
@@ -160,13 +160,13 @@ impl EfficientNet {
         named.map(value).collect()
     }
 
-    /// Images to the last feature map and the feature map at the end of each resolution (timm's
-    /// `forward_intermediates` with its default `indices`); with `extra_blocks`, after the stem and
-    /// after every stage.
+    /// From images to the last feature map and the feature map at the end of each resolution
+    /// (timm's `forward_intermediates` with its default `indices`); with `extra_blocks`, after the
+    /// stem and after every stage.
     ///
     /// # Errors
     ///
-    /// An input of another rank or channel count.
+    /// An input with another rank or channel count.
     pub fn forward_intermediates(
         &self,
         xs: &Tensor,
@@ -182,8 +182,9 @@ impl EfficientNet {
         Ok((self.head.features(&xs, train)?, intermediates))
     }
 
-    /// Images to the last block's output. `show` is given each block's, with the number of the stage, from
-    /// 1 on, and of the block; and what there is after each stage and, as that of stage 0, after the stem.
+    /// From images to the last block's output. `show` receives each block's output, with the
+    /// numbers of the stage (from 1) and of the block. It also receives the map after each stage
+    /// and, as stage 0, after the stem.
     fn walk(
         &self,
         xs: &Tensor,

@@ -1,4 +1,4 @@
-//! The way from the last block to the features that the classifier reads.
+//! From the last block to the features that the classifier reads.
 
 use candle_core::{Result, Tensor};
 use candle_nn::{Module, ModuleT, VarBuilder};
@@ -6,7 +6,7 @@ use candle_nn::{Module, ModuleT, VarBuilder};
 use super::layers::{Conv2d, LayerArgs, NormAct, activate};
 use crate::arch::{self, Activation, Network};
 
-/// Everything between the blocks and the classifier, dropout aside.
+/// Everything between the blocks and the classifier, except dropout.
 #[derive(Debug, Clone)]
 pub(super) enum Head {
     /// `conv_head` -> `bn2` -> pool.
@@ -44,7 +44,7 @@ impl Head {
         })
     }
 
-    /// The last block's output to the last feature map.
+    /// From the last block's output to the last feature map.
     pub(super) fn features(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         match self {
             Self::ConvThenPool(conv, norm) => norm.forward_t(&conv.forward(xs)?, train),
@@ -52,7 +52,7 @@ impl Head {
         }
     }
 
-    /// The last feature map to the features (N, F) that the classifier reads.
+    /// From the last feature map to the features (N, F) that the classifier reads.
     pub(super) fn pool(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         let pooled = xs.mean_keepdim(3)?.mean_keepdim(2)?;
         let features = match self {

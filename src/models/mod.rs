@@ -1,7 +1,7 @@
-//! The networks as Candle modules. Fields and `VarBuilder` segments are timm's words, so a module's
-//! path is its tensor's name in a timm checkpoint.
+//! The networks as Candle modules. Fields and `VarBuilder` segments have timm's names, so the path
+//! to a tensor is its name in a timm checkpoint.
 //!
-//! Nothing here sees a file: a [`candle_nn::VarBuilder`] hands over the tensors.
+//! Nothing here reads files: a [`candle_nn::VarBuilder`] provides the tensors.
 
 #[doc(hidden)]
 pub mod blocks;

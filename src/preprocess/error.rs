@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::decode::FORMATS;
 use super::image::ColorMode;
 
-/// A buffer whose length does not fit its image's size.
+/// A buffer whose length does not match the image's size.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "an image of mode {mode} and {width}x{height} pixels needs width and height above zero and \
@@ -39,14 +39,14 @@ pub enum DecodeError {
     /// No bytes at all.
     #[error("the file is empty; give an image file")]
     Empty,
-    /// The content is of no image format that is known here.
+    /// The content is not in any image format known here.
     #[error(
         "not an image of a known format (by its content; file names don't count); \
          known: {}",
         known_formats()
     )]
     UnknownFormat,
-    /// A format that is known by name but has no decoder here.
+    /// A known format that has no decoder here.
     #[error("{format} is not decoded; convert it to PNG or JPEG")]
     NotDecoded {
         /// The file's format.
@@ -93,7 +93,7 @@ pub enum DecodeError {
         /// What the decoder said.
         reason: String,
     },
-    /// A legal file that uses a feature which is not implemented.
+    /// A valid file that uses a feature that is not implemented.
     #[error(
         "this kind of {format} file is not supported ({reason}); convert it to an 8-bit RGB PNG"
     )]
@@ -106,12 +106,12 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// A decoder's own words, on one line.
+    /// Takes a decoder's own message, on one line.
     pub(super) fn corrupt(format: &'static str, reason: &dyn Display) -> Self {
         Self::Corrupt { format, reason: one_line(&reason.to_string()) }
     }
 
-    /// A decoder's own words, on one line.
+    /// Takes a decoder's own message, on one line.
     pub(super) fn unsupported(format: &'static str, reason: &dyn Display) -> Self {
         Self::Unsupported { format, reason: one_line(&reason.to_string()) }
     }
@@ -125,14 +125,14 @@ fn one_line(reason: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum TransformError {
-    /// An interpolation that timm knows but which is not one filter, or that nobody knows.
+    /// An unknown interpolation, or one of timm's that is not a single filter.
     #[error(
         "unknown interpolation {name:?}; known: nearest, bilinear, bilinear-no-antialias, bicubic, lanczos{hint}"
     )]
     UnknownInterpolation {
-        /// The word that was given.
+        /// The name that was given.
         name: String,
-        /// What to do in a case that is known; empty otherwise.
+        /// What to do, in known cases; empty otherwise.
         hint: &'static str,
     },
     /// A crop mode that timm does not have.
@@ -144,16 +144,16 @@ pub enum TransformError {
          with 1, 3 or 4; `Model::run` takes tensors", channels = .0.0
     )]
     Channels((usize, usize, usize)),
-    /// A height or width that is zero or beyond all use.
-    #[error("input_size {0:?} (channels, height, width) must be within 1 to 8192 a side")]
+    /// A height or width that is zero or too large.
+    #[error("input_size {0:?} (channels, height, width) must have sides from 1 to 8192")]
     InputSize((usize, usize, usize)),
-    /// A `crop_pct` that is no positive number or that makes the resize too large.
-    #[error("crop_pct is {0}, but must be above 0 and leave a resize of 1 to 65535 a side")]
+    /// A `crop_pct` that is not a positive number, or makes the resize too large.
+    #[error("crop_pct is {0}, but must be above 0 and leave a resize with sides from 1 to 65535")]
     CropPct(f64),
-    /// A mean or a standard deviation that no pixel can be normalized by.
+    /// A mean or a standard deviation that pixels cannot be normalized by.
     #[error(
         "mean {mean:?} and std {std:?} must have a finite value for each of the {channels} channels, \
-         and std none that is zero as f32"
+         and no std may be zero as f32"
     )]
     MeanStd {
         /// Channels of the input.
@@ -163,15 +163,15 @@ pub enum TransformError {
         /// The standard deviations given.
         std: Vec<f64>,
     },
-    /// An image of another mode than the transform's.
+    /// An image whose mode is not the transform's.
     #[error("the image is of mode {actual}, but this transform takes {expected}; convert it first")]
     Mode {
-        /// The transform's.
+        /// The mode of the transform.
         expected: ColorMode,
-        /// The image's.
+        /// The mode of the image.
         actual: ColorMode,
     },
-    /// An image so narrow or so long that a side of the resize is out of Pillow's range.
+    /// An image so narrow or so long that a side of the resized image is outside Pillow's range.
     #[error(
         "an image of {width}x{height} pixels would be resized to {new_width}x{new_height}, where \
          each side must be 1 to 2147483647; crop it to a less extreme shape first"
@@ -186,7 +186,7 @@ pub enum TransformError {
         /// Height after the resize.
         new_height: u64,
     },
-    /// A resize to no pixels, or to more than memory should be spent on.
+    /// A resize to zero pixels, or to more than memory should be spent on.
     #[error("a resize to {width}x{height} pixels is out of range: 1 to 178956970 in all")]
     ResizedArea {
         /// Width asked for.
@@ -194,10 +194,10 @@ pub enum TransformError {
         /// Height asked for.
         height: u32,
     },
-    /// Pixels or an output buffer of a size that is not the transform's.
-    #[error("{what} holds {actual} values where this transform has {expected}")]
+    /// Pixels or an output buffer whose size is not the transform's.
+    #[error("{what} holds {actual} values, but this transform needs {expected}")]
     Length {
-        /// Which of the two.
+        /// Which of the two it is.
         what: &'static str,
         /// What the transform needs.
         expected: usize,

@@ -1,4 +1,4 @@
-//! The orientation that a camera wrote beside the pixels, as Pillow's `Image.getexif` and
+//! The orientation that a camera stored with the pixels, as Pillow's `Image.getexif` and
 //! `ImageOps.exif_transpose` find it.
 
 use std::borrow::Cow;
@@ -8,19 +8,19 @@ use image::{DynamicImage, GrayImage, RgbImage, RgbaImage};
 
 use super::image::{ColorMode, Image};
 
-/// What a file holds beside its pixels that may say how to turn it.
+/// What a file holds besides its pixels that may say how to turn the image.
 #[derive(Default)]
 pub(super) struct Notes<'a> {
     /// An EXIF block, with or without its `Exif\0\0` header.
     pub(super) exif: Option<Cow<'a, [u8]>>,
-    /// ImageMagick's text of an EXIF block.
+    /// An EXIF block as ImageMagick's text.
     pub(super) profile: Option<Cow<'a, [u8]>>,
     /// An XMP packet.
     pub(super) xmp: Option<Cow<'a, [u8]>>,
 }
 
 impl<'a> Notes<'a> {
-    /// Keeps a PNG's text if it is one of these, whatever the chunk it comes in.
+    /// Keeps a PNG's text if it is one of these, in whatever chunk it is.
     pub(super) fn take_text(&mut self, key: &[u8], text: Cow<'a, [u8]>) {
         match key {
             b"exif" => self.exif = Some(text),
@@ -30,7 +30,7 @@ impl<'a> Notes<'a> {
         }
     }
 
-    /// The EXIF block goes before the text, and both before the packet.
+    /// The EXIF block takes precedence over the text, and both over the packet.
     pub(super) fn orientation(&self) -> Orientation {
         let block = match (&self.exif, &self.profile) {
             (Some(exif), _) => Some(exif.clone()),
@@ -43,7 +43,7 @@ impl<'a> Notes<'a> {
     }
 }
 
-/// The bytes of a profile's text: hexadecimal digits from the fourth line on.
+/// The bytes of a profile's text, which has hexadecimal digits from the fourth line on.
 fn unhex(text: &[u8]) -> Option<Vec<u8>> {
     let lines = text.split(|byte| *byte == b'\n').skip(3);
     let digits: Vec<u8> = lines.flatten().copied().filter(|b| !b.is_ascii_whitespace()).collect();
@@ -53,8 +53,8 @@ fn unhex(text: &[u8]) -> Option<Vec<u8>> {
 
 const ORIENTATION: u16 = 274;
 
-/// The orientation tag of an EXIF block's first directory, of any type of number; 0 for a value
-/// that is none.
+/// The orientation tag of an EXIF block's first directory, with a number of any type; 0 if the
+/// value is not an orientation.
 fn exif_orientation(block: &[u8]) -> Option<u8> {
     const HEADER: &[u8] = b"Exif\0\0";
     let block = block.strip_prefix(HEADER).unwrap_or(block);
@@ -96,7 +96,7 @@ fn exif_orientation(block: &[u8]) -> Option<u8> {
         let inside = at + 4 + word;
         let place = if length > word as u64 { number(inside, word)? as usize } else { inside };
         let all = place.checked_add(usize::try_from(length).unwrap_or(usize::MAX));
-        // Pillow stops where a value lies outside.
+        // Pillow stops at a value outside the block.
         if all.is_none_or(|end| end > tiff.len()) {
             break;
         }
@@ -107,7 +107,7 @@ fn exif_orientation(block: &[u8]) -> Option<u8> {
     found
 }
 
-/// A number of a TIFF type as an orientation; 0 where it is none.
+/// A number of a TIFF type as an orientation; 0 if it is not one.
 fn value(kind: u64, bits: u64) -> u8 {
     let number = match kind {
         3 | 4 | 13 | 16 => bits as f64,

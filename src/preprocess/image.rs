@@ -1,4 +1,4 @@
-//! The two kinds of 8-bit images of the flow.
+//! The two kinds of 8-bit images: decoded ones, and those ready for normalization.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use image::DynamicImage;
 use super::error::ImageSizeError;
 use super::raster::{Raster, Samples};
 
-/// What the channels of an image are, by Pillow's names (`Image.convert(mode)`).
+/// The channels of an image, with Pillow's names (`Image.convert(mode)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ColorMode {
     /// Grey, 1 channel. Colour becomes luma: (19595 R + 38470 G + 7471 B + 32768) / 65536.
@@ -15,12 +15,12 @@ pub enum ColorMode {
     /// Red, green, blue. Alpha is dropped.
     #[default]
     Rgb,
-    /// Red, green, blue, alpha. Alpha is 255 where a file has none.
+    /// Red, green, blue, alpha. Alpha is 255 if a file has none.
     Rgba,
 }
 
 impl ColorMode {
-    /// The mode that a network of `channels` input channels takes (timm's `in_chans`): 1, 3 or 4.
+    /// The mode for a network with `channels` input channels (timm's `in_chans`): 1, 3 or 4.
     pub fn from_channels(channels: usize) -> Option<Self> {
         match channels {
             1 => Some(Self::L),
@@ -30,7 +30,7 @@ impl ColorMode {
         }
     }
 
-    /// Bytes of a pixel.
+    /// Bytes per pixel.
     pub fn channels(self) -> usize {
         match self {
             Self::L => 1,
@@ -50,7 +50,7 @@ impl fmt::Display for ColorMode {
     }
 }
 
-/// A decoded image: 8 bits a channel, row by row from the top, `(height, width, channels)`.
+/// A decoded image: 8 bits per channel, row by row from the top, `(height, width, channels)`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image {
     mode: ColorMode,
@@ -64,7 +64,7 @@ impl Image {
     /// Takes raw bytes, `width * height * mode.channels()` of them, row by row from the top.
     ///
     /// # Errors
-    /// [`ImageSizeError`] if a side is zero or the length does not fit.
+    /// [`ImageSizeError`] if a side is zero or the length does not match.
     pub fn new(
         mode: ColorMode,
         width: u32,
@@ -84,9 +84,9 @@ impl Image {
         Ok(Self { mode, width, height, data, clipped: false })
     }
 
-    /// An image of the `image` crate as Pillow's `convert(mode)` makes it: 16-bit colour keeps its
-    /// high byte, but 16-bit grey without alpha (Pillow's mode `I;16`) and floats are clipped to
-    /// 0 to 255.
+    /// Converts an image of the crate `image` like Pillow's `convert(mode)`: 16-bit colour keeps
+    /// its high byte, but 16-bit grey without alpha (Pillow's mode `I;16`) and floats are clipped
+    /// to 0 to 255.
     ///
     /// # Errors
     /// [`ImageSizeError`] if a side is zero.
@@ -94,7 +94,7 @@ impl Image {
         Raster::from(image).into_image(mode)
     }
 
-    /// The same picture in another mode, as Pillow's `convert(mode)` makes it.
+    /// The same picture in another mode, converted like Pillow's `convert(mode)`.
     pub fn convert(self, mode: ColorMode) -> Self {
         if self.mode == mode {
             return self;
@@ -113,8 +113,8 @@ impl Image {
         self
     }
 
-    /// Whether the file held grey levels above 255, of 16 or more bits or floats, which became
-    /// white, as in Pillow: such a picture is better scaled to 8 bits first.
+    /// Whether the file held grey levels above 255 (with 16 or more bits, or as floats), which
+    /// became white, as in Pillow. It is better to scale such a picture to 8 bits first.
     pub fn is_clipped(&self) -> bool {
         self.clipped
     }
@@ -144,7 +144,7 @@ impl Image {
         &self.data
     }
 
-    /// Gives the bytes away, `(height, width, channels)`.
+    /// The bytes, `(height, width, channels)`, without a copy.
     pub fn into_data(self) -> Vec<u8> {
         self.data
     }
@@ -156,33 +156,33 @@ impl fmt::Debug for Image {
     }
 }
 
-/// An image after resize and crop, ready to be normalized: `(height, width, channels)` u8, of a
-/// transform's input size. Only [`EvalTransform::pixels`](super::EvalTransform::pixels) makes them.
+/// An image after resize and crop, ready to be normalized: `(height, width, channels)` u8, with a
+/// transform's input size. Only [`EvalTransform::pixels`](super::EvalTransform::pixels) makes it.
 #[derive(Clone, PartialEq)]
 pub struct Pixels {
     channels: usize,
     width: usize,
     height: usize,
     data: Vec<u8>,
-    /// The values that the bytes are rounded from, where the network takes them so.
+    /// The values before rounding to bytes, if the network takes them unrounded.
     exact: Option<Vec<f32>>,
     clipped: bool,
 }
 
 impl Pixels {
-    /// Pixels of an image, of the size of a transform.
+    /// Pixels of an image, with a transform's size.
     pub(super) fn new(image: &Image, width: usize, height: usize, data: Vec<u8>) -> Self {
         let channels = image.channels();
         debug_assert_eq!(data.len(), width * height * channels);
         Self { channels, width, height, data, exact: None, clipped: image.clipped }
     }
 
-    /// The same with the values that the bytes are rounded from.
+    /// The same, with the values before rounding to bytes.
     pub(super) fn with_exact(self, exact: Vec<f32>) -> Self {
         Self { exact: Some(exact), ..self }
     }
 
-    /// The values that the bytes are rounded from, where they were rounded.
+    /// The values before rounding to bytes, if the network takes them.
     pub(crate) fn exact(&self) -> Option<&[f32]> {
         self.exact.as_deref()
     }
@@ -212,7 +212,7 @@ impl Pixels {
         &self.data
     }
 
-    /// Gives the bytes away, `(height, width, channels)`.
+    /// The bytes, `(height, width, channels)`, without a copy.
     pub fn into_data(self) -> Vec<u8> {
         self.data
     }

@@ -1,48 +1,50 @@
-//! From an encoded image to a network's input, with the bytes that Pillow and timm give.
+//! From an encoded image to a network's input, with the same bytes as Pillow and timm.
 //!
 //! ```text
 //! bytes -> Image -> Pixels (H, W, C) u8 -> input (C, H, W) f32
 //!      decode() EvalTransform::pixels    EvalTransform::normalize
 //! ```
 //!
-//! Each arrow takes the type that the one before it gives, so a wrong order does not compile.
-//! The arithmetic follows Pillow 13.0.0 (`Image.open(...).convert(mode)`, `Image.resize`) and
-//! timm 1.0.31 (`timm/data/transforms_factory.py`, `transforms_imagenet_eval`).
+//! Each step takes the type that the previous one gives, so a wrong order does not compile. The
+//! arithmetic follows Pillow 13.0.0 (`Image.open(...).convert(mode)`, `Image.resize`) and timm
+//! 1.0.31 (`timm/data/transforms_factory.py`, `transforms_imagenet_eval`).
 //!
-//! # What is equal to Pillow, and what is not
+//! # What equals Pillow, and what does not
 //!
 //! Resize, crop and normalize are equal to the last bit, for every interpolation and crop mode.
-//! Decoding gives Pillow's bytes in each of the three modes, or an error that names what is not
-//! read; [`FORMATS`] lists what is decoded. What is known to be refused:
+//! Decoding gives Pillow's bytes in each of the three modes, or an error that names what cannot be
+//! read; [`FORMATS`] lists the formats. These are known to be refused:
 //!
 //! - AVIF, HEIC, JPEG XL and the other formats of the list that have no decoder;
-//! - TIFF of the kinds below;
-//! - JPEG with chroma of more samples than luma, or damage that leaves 16 bits;
-//! - GIF with a grey palette of its first frame beside a global one;
+//! - the kinds of TIFF below;
+//! - JPEG with more chroma samples than luma samples, or with damage whose coefficients exceed 16
+//!   bits;
+//! - GIF whose first frame has a grey palette, if there is a global palette too;
 //! - PNG whose first animation frame is smaller than the image;
-//! - TGA without a palette of kind 1, or with one of another kind;
-//! - lossy WebP, damaged so that coefficients leave 16 bits;
-//! - JPEG 2000 of the irreversible transform (9/7), of palettes, CMYK or subsampled components.
+//! - TGA of kind 1 without a palette, or of another kind with one;
+//! - lossy WebP with damage whose coefficients exceed 16 bits;
+//! - JPEG 2000 with the irreversible transform (9/7), palettes, CMYK or subsampled components.
 //!
-//! Errors say to convert the file, or to get an intact copy of one that is damaged. Pillow's
-//! `Image.open("a.avif").save("a.png")` keeps its pixels.
+//! Errors say to convert the file, or to get an intact copy of a damaged one. Pillow's
+//! `Image.open("a.avif").save("a.png")` keeps the pixels.
 //!
-//! Every TIFF that Pillow reads gives the same bytes, but for these, which are refused by name:
+//! Every TIFF that Pillow reads gives the same bytes, except these, which are refused by name:
 //!
-//! - JPEG of 12 bits a sample that is progressive or in rows of odd length; a JPEG larger than its
-//!   strip or tile, with faults in its markers or tables, or of arithmetic codes; the old JPEG
-//!   (compression 6) of several tiles or scans;
-//! - what Pillow itself reads wrongly: compressed big-endian samples that are signed or floating,
-//!   uncompressed planes of other than 8-bit colours, uncompressed YCbCr of subsampled chroma;
-//! - YCbCr of subsampled chroma with a Predictor, or in blocks of 4x4 that do not fill its rows;
-//! - damaged data where libtiff goes on with a warning (fax codes), strips that share their bytes.
+//! - 12-bit JPEG that is progressive or has rows of odd length; a JPEG that is larger than its
+//!   strip or tile, has faults in its markers or tables, or uses arithmetic codes; old JPEG
+//!   (compression 6) with several tiles or scans;
+//! - what Pillow itself reads wrongly: compressed big-endian samples that are signed or floats,
+//!   uncompressed planes of colours that do not have 8 bits, uncompressed YCbCr with subsampled
+//!   chroma;
+//! - YCbCr with subsampled chroma and a Predictor, or in 4x4 blocks that do not fill its rows;
+//! - damaged data after which libtiff goes on with a warning (fax codes); strips that share bytes.
 //!
-//! As in Pillow, colour profiles are ignored, 16-bit grey and floats are clipped to 0..=255 (see
-//! [`Image::is_clipped`]; other 16-bit images keep the high byte), a TIFF is always turned as its
-//! orientation tag says, and other files only with [`DecodeOptions::exif_orientation`].
+//! As in Pillow, colour profiles are ignored; 16-bit grey and floats are clipped to 0..=255 (see
+//! [`Image::is_clipped`]; other 16-bit images keep the high byte); a TIFF is always turned as its
+//! orientation tag says, other files only with [`DecodeOptions::exif_orientation`].
 //!
-//! From any bytes decoding takes at most [`Limits::max_alloc`], shared by all decoders of the
-//! process, and a time that the file's length and [`Limits::max_pixels`] bound.
+//! Whatever the bytes, decoding takes at most [`Limits::max_alloc`] of memory, shared by all
+//! decoders of the process; the file's length and [`Limits::max_pixels`] bound its time.
 //!
 //! ```
 //! use effnet::preprocess::{ColorMode, EvalTransform, Image, PreprocessConfig};

@@ -1,7 +1,7 @@
 use super::error::TransformError;
 
-/// What makes a network's input of an image: `(byte / 255 - mean) / std`, in f32, equal to torch's to the
-/// last bit.
+/// Turns an image into a network's input: `(byte / 255 - mean) / std`, in f32, equal to torch's to
+/// the last bit.
 ///
 /// ```
 /// use effnet::preprocess::Normalize;
@@ -15,16 +15,16 @@ use super::error::TransformError;
 pub struct Normalize {
     mean: Vec<f32>,
     std: Vec<f32>,
-    /// The normalized value of each byte, one table a channel.
+    /// The normalized value of each byte, one table per channel.
     tables: Vec<[f32; 256]>,
 }
 
 impl Normalize {
-    /// Of one mean and one standard deviation a channel, of values from 0 to 1.
+    /// Takes one mean and one standard deviation per channel, for values from 0 to 1.
     ///
     /// # Errors
-    /// [`TransformError::MeanStd`] if they are not as many as each other, are not finite in f32, or a
-    /// standard deviation is 0.
+    /// [`TransformError::MeanStd`] if the two numbers of values differ, a value is not finite in
+    /// f32, or a standard deviation is 0.
     pub fn new(mean: &[f64], std: &[f64]) -> Result<Self, TransformError> {
         let numbers = |values: &[f64]| values.iter().map(|v| *v as f32).collect::<Vec<_>>();
         let (means, stds) = (numbers(mean), numbers(std));
@@ -41,19 +41,20 @@ impl Normalize {
         Ok(Self { mean: means, std: stds, tables })
     }
 
-    /// How many channels it is for.
+    /// The number of channels.
     #[must_use]
     pub fn channels(&self) -> usize {
         self.tables.len()
     }
 
-    /// The normalized value of each byte, one table a channel.
+    /// The normalized value of each byte, one table per channel.
     #[must_use]
     pub fn tables(&self) -> &[[f32; 256]] {
         &self.tables
     }
 
-    /// Bytes (H, W, C) of an image to `input` (C, H, W). Of the longer of the two the rest is left out.
+    /// From an image's bytes (H, W, C) to `input` (C, H, W). If one of the two is longer, its rest
+    /// is ignored.
     pub fn bytes(&self, pixels: &[u8], input: &mut [f32]) {
         match self.channels() {
             1 => self.look_up::<1>(pixels, input),
@@ -70,7 +71,7 @@ impl Normalize {
         }
     }
 
-    /// Values (H, W, C) from 0 to 255 that are no bytes to `input` (C, H, W).
+    /// From unrounded values (H, W, C), 0 to 255, to `input` (C, H, W).
     pub(super) fn values(&self, values: &[f32], input: &mut [f32]) {
         let channels = self.channels();
         let plane = input.len() / channels;
@@ -85,7 +86,7 @@ impl Normalize {
         }
     }
 
-    /// Pixels of `C` channels to planes.
+    /// From pixels with `C` channels to planes.
     fn look_up<const C: usize>(&self, pixels: &[u8], input: &mut [f32]) {
         for (c, (plane, table)) in self.planes(input).enumerate() {
             for (value, pixel) in plane.iter_mut().zip(pixels.as_chunks::<C>().0) {

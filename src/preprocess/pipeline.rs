@@ -1,15 +1,15 @@
 use std::fmt;
 
-/// Whose steps prepare images.
+/// The library whose steps prepare images.
 ///
 /// | | timm | transformers |
 /// | --- | --- | --- |
-/// | resize | Pillow's: weights of 22 fractional bits, the larger shrinking first | torchvision's, of tensors: weights of 16 bits in all, columns first |
-/// | nearest | Pillow's, which adds up its step | the pixel at `(i + 0.5) * scale` in f32 |
-/// | centre crop | starts at the half, rounded to even | starts at the half, cut |
+/// | resize | Pillow's: weights with 22 fractional bits, vertical first if the height loses more than twice as many pixels as the width | torchvision's for tensors: weights with 16 bits in all, columns first |
+/// | nearest | Pillow's, which adds up its steps | the pixel at `(i + 0.5) * scale` in f32 |
+/// | centre crop | starts at half of the difference, rounded to even | starts at half of the difference, rounded down |
 ///
-/// transformers' is that of its image processors where torchvision is there, as they are since version
-/// 5, on a CPU with vector instructions (AVX2, NEON).
+/// The column for transformers is about its image processors with torchvision, which they use since
+/// version 5, on a CPU with vector instructions (AVX2, NEON).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Pipeline {

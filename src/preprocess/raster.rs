@@ -6,7 +6,7 @@ use image::DynamicImage;
 use super::error::ImageSizeError;
 use super::image::{ColorMode, Image};
 
-/// A decoded file before its conversion to the mode that is asked for.
+/// A decoded file before its conversion to the requested mode.
 pub(super) struct Raster {
     width: u32,
     height: u32,
@@ -15,7 +15,7 @@ pub(super) struct Raster {
     transparent: Option<[u8; 3]>,
 }
 
-/// Samples, pixel after pixel, named as Pillow's modes.
+/// Samples, pixel after pixel, one variant for each of Pillow's modes.
 pub(super) enum Samples {
     /// `L`, and `1` as 0 and 255.
     Grey(Vec<u8>),
@@ -42,13 +42,13 @@ impl Raster {
         Self { width, height, samples, transparent: None }
     }
 
-    /// The same with one transparent colour, for grey and RGB.
+    /// The same, with one transparent colour, for grey and RGB.
     pub(super) fn with_transparent(mut self, colour: Option<[u8; 3]>) -> Self {
         self.transparent = colour;
         self
     }
 
-    /// As RGBA with another alpha, a byte a pixel, where there is one.
+    /// As RGBA with this alpha, one byte per pixel, if there is one.
     pub(super) fn with_alpha(self, alpha: Option<Vec<u8>>) -> Self {
         let Some(alpha) = alpha else {
             return self;
@@ -61,7 +61,7 @@ impl Raster {
         Self::new(width, height, Samples::Rgba(data))
     }
 
-    /// The same, with left and right changed.
+    /// The same, with left and right swapped.
     pub(super) fn mirrored(mut self) -> Self {
         let width = self.width as usize;
         fn mirror(data: &mut [u8], row: usize, pixel: usize) {
@@ -105,7 +105,7 @@ impl Raster {
     }
 }
 
-/// The bytes of pixels. The count is known, so that the loops stay simple.
+/// The bytes of pixels. Knowing the count keeps the loops simple.
 fn flat<const N: usize>(pixels: impl ExactSizeIterator<Item = [u8; N]>) -> Vec<u8> {
     pixels.collect::<Vec<_>>().into_flattened()
 }
@@ -164,7 +164,7 @@ fn to_rgba(samples: Samples) -> Vec<u8> {
     }
 }
 
-/// The pixels of one colour made transparent.
+/// Makes the pixels of one colour transparent.
 fn with_alpha_of(mut rgba: Vec<u8>, colour: [u8; 3]) -> Vec<u8> {
     for [r, g, b, alpha] in rgba.as_chunks_mut::<4>().0 {
         if [*r, *g, *b] == colour {
@@ -178,13 +178,13 @@ fn clip(value: i32) -> u8 {
     value.clamp(0, 255) as u8
 }
 
-/// ITU-R 601's luma in 1/65536, rounded.
+/// The luma of ITU-R 601, computed in 1/65536, rounded.
 fn luma([red, green, blue]: [u8; 3]) -> u8 {
     let sum = u32::from(red) * 19_595 + u32::from(green) * 38_470 + u32::from(blue) * 7_471;
     ((sum + 0x8000) >> 16) as u8
 }
 
-/// CMYK to RGB, without a colour profile: `255 - K`, less the share of it that the ink takes.
+/// CMYK to RGB, without a colour profile: `255 - K`, minus the share of it that the ink absorbs.
 fn cmyk_to_rgb(cmyk: &[u8]) -> Vec<u8> {
     let mut rgb = Vec::with_capacity(cmyk.len() / 4 * 3);
     for pixel in cmyk.as_chunks::<4>().0 {
@@ -220,8 +220,8 @@ fn ycbcr_to_rgb(ycbcr: &[u8]) -> Vec<u8> {
 }
 
 impl From<&DynamicImage> for Raster {
-    /// The mode that Pillow reads such an image in: 16-bit colour keeps its high byte, 16-bit grey
-    /// and floats keep their values.
+    /// Takes the mode in which Pillow reads such an image: 16-bit colour keeps its high byte,
+    /// 16-bit grey and floats keep their values.
     fn from(image: &DynamicImage) -> Self {
         let high = |data: &[u16]| data.iter().map(|value| (value >> 8) as u8).collect();
         let samples = match image {

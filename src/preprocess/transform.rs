@@ -1,4 +1,4 @@
-//! timm's transform for evaluation: resize, crop, normalize.
+//! timm's evaluation transform: resize, crop, normalize.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,12 +13,15 @@ use super::resize::{Interpolation, Window, bilinear, resize_window, rounded};
 /// How an image is fitted to the input size (timm's `crop_mode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum CropMode {
-    /// The short side to `input / crop_pct`, the shape kept, and the centre cut out.
+    /// Resizes the short side to `input / crop_pct`, keeps the aspect ratio, and cuts out the
+    /// centre.
     #[default]
     Center,
-    /// Both sides to `input / crop_pct`, the shape not kept, and the centre cut out.
+    /// Resizes both sides to `input / crop_pct` without keeping the aspect ratio, and cuts out the
+    /// centre.
     Squash,
-    /// The long side to `input / crop_pct`, the shape kept, and a border of the mean colour.
+    /// Resizes the long side to `input / crop_pct`, keeps the aspect ratio, and adds a border of
+    /// the mean colour.
     Border,
 }
 
@@ -48,7 +51,7 @@ impl fmt::Display for CropMode {
 /// What a `pretrained_cfg` of timm says about its model's input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreprocessConfig {
-    /// Whose resize and crop.
+    /// The library whose resize and crop are used.
     pub pipeline: Pipeline,
     /// Channels, height, width. 1 channel is grey, 3 are RGB, 4 are RGBA.
     pub input_size: (usize, usize, usize),
@@ -58,9 +61,9 @@ pub struct PreprocessConfig {
     pub crop_pct: f64,
     /// How the image is fitted to the input size.
     pub crop_mode: CropMode,
-    /// Subtracted from values in 0 to 1, one a channel.
+    /// Subtracted from values between 0 and 1, one per channel.
     pub mean: Vec<f64>,
-    /// Divides what is left, one a channel.
+    /// Divides the difference, one per channel.
     pub std: Vec<f64>,
 }
 
@@ -80,9 +83,9 @@ impl Default for PreprocessConfig {
     }
 }
 
-/// Of the input, so that a configuration file that lies does not take all memory.
+/// The largest side of the input, so that a wrong configuration file does not take all memory.
 const MAX_SIDE: usize = 8192;
-/// Of the resize before the crop.
+/// The largest side of the resize before the crop.
 const MAX_SCALE: f64 = 65_535.0;
 
 /// A checked [`PreprocessConfig`]: timm's `transforms_imagenet_eval`.
@@ -96,7 +99,7 @@ pub struct EvalTransform {
 }
 
 impl EvalTransform {
-    /// Checks the configuration and prepares what is the same for every image.
+    /// Checks the configuration and prepares everything that is the same for every image.
     ///
     /// # Errors
     /// [`TransformError`] names the value that can't be used.
@@ -129,7 +132,7 @@ impl EvalTransform {
         &self.config
     }
 
-    /// The mode of the images that this transform takes.
+    /// The mode that images must have for this transform.
     pub fn mode(&self) -> ColorMode {
         self.mode
     }
@@ -142,12 +145,12 @@ impl EvalTransform {
 
     /// Resizes and crops to the input size.
     ///
-    /// Memory stays within the image, the pixels and a few rows and columns between them,
-    /// whatever the image's shape: only what the crop keeps is computed.
+    /// Whatever the image's shape, memory is limited to the image, the pixels and a few rows and
+    /// columns between them, because only what the crop keeps is computed.
     ///
     /// # Errors
     /// [`TransformError::ResizedSide`] for an image that timm can't resize either,
-    /// [`TransformError::Mode`] for one of another mode than [`mode`](Self::mode).
+    /// [`TransformError::Mode`] for an image whose mode is not [`mode`](Self::mode).
     pub fn pixels(&self, image: &Image) -> Result<Pixels, TransformError> {
         if image.mode() != self.mode {
             return Err(TransformError::Mode { expected: self.mode, actual: image.mode() });
@@ -189,7 +192,7 @@ impl EvalTransform {
             CropMode::Squash => (scale_width as f64, scale_height as f64),
             CropMode::Border => by(ratio_height.max(ratio_width)),
             CropMode::Center if scale_height != scale_width => by(ratio_height.min(ratio_width)),
-            // torchvision's `Resize` of one number truncates the long side.
+            // torchvision's `Resize` with one number truncates the long side.
             CropMode::Center => {
                 let scale = scale_height as f64;
                 if width <= height {
@@ -200,7 +203,7 @@ impl EvalTransform {
             }
         };
         let sides = 1.0..=f64::from(i32::MAX);
-        // torchvision makes the whole of it before the crop.
+        // torchvision resizes the whole image before the crop.
         let is_too_large = self.config.pipeline == Pipeline::Transformers
             && new_width * new_height > Limits::default().max_pixels as f64;
         if !sides.contains(&new_width) || !sides.contains(&new_height) || is_too_large {
@@ -227,7 +230,7 @@ impl EvalTransform {
     /// `(byte / 255 - mean) / std` in f32, equal to torch's to the last bit.
     ///
     /// # Errors
-    /// [`TransformError::Length`] if the pixels or the output are not of this transform's size.
+    /// [`TransformError::Length`] if the pixels or the output do not have this transform's size.
     pub fn normalize(&self, pixels: &Pixels, input: &mut [f32]) -> Result<(), TransformError> {
         for (what, actual) in [("the pixels", pixels.data().len()), ("the output", input.len())] {
             if actual != self.input_len() {
@@ -241,15 +244,15 @@ impl EvalTransform {
         Ok(())
     }
 
-    /// What makes floats of bytes.
+    /// The normalization from bytes to floats.
     #[must_use]
     pub fn normalization(&self) -> &Normalize {
         &self.normalize
     }
 }
 
-/// What one side of a centre crop keeps of a resized image (torchvision's `center_crop`, and that of
-/// transformers' image processors).
+/// What one side of a centre crop keeps of a resized image (torchvision's `center_crop`, and the
+/// centre crop of transformers' image processors).
 struct Crop {
     /// First pixel kept.
     offset: u64,

@@ -38,7 +38,7 @@ fn the_token_does_not_follow_a_redirect_to_another_host() {
     let elsewhere = format!("{}/org/b0/resolve/main/config.json", scene.server.storage_url());
     scene.server.fault(At::Head, "", Fault::Redirect(elsewhere), usize::MAX);
     let hub = scene.builder().token(TOKEN).unwrap().build().unwrap();
-    // The redirect has the hub's headers, so the file is asked for there.
+    // The redirect has the hub's headers, so the file is requested from where it points.
     assert!(hub.model_files(MODEL, None).is_err());
     let log = scene.server.take_log();
     assert!(log.iter().any(|seen| seen.storage), "{log:?}");

@@ -1,4 +1,4 @@
-//! The cache: what it saves, what it survives, and that several share it.
+//! The cache: what it saves, what it survives, and how processes share it.
 
 use effnet::hub::FileState;
 
@@ -37,7 +37,7 @@ fn a_cached_model_costs_one_request_or_none() {
     let again = scene.files().unwrap();
     assert_eq!(again, first);
     let log = scene.server.take_log();
-    // One question; a small file's answer is behind a redirect.
+    // One request; a small file's answer comes after a redirect.
     let asked = log.iter().filter(|seen| seen.path.contains("/resolve/")).count();
     assert_eq!((asked, log.iter().all(|seen| seen.method == "HEAD")), (1, true), "{log:?}");
 
@@ -77,7 +77,7 @@ fn a_hub_that_cannot_be_reached_leaves_the_cache() {
         assert_eq!(files.weights, first.weights);
         let note = files.note.unwrap();
         assert!(note.ends_with("using the copy in the cache"), "{note}");
-        // It is not asked again and again where there is an answer already.
+        // The hub is not asked repeatedly when the cache has an answer.
         assert!(scene.server.take_log().len() < 10);
     }
 }
@@ -93,7 +93,7 @@ fn a_refusal_leaves_the_cache() {
         let note = files.note.unwrap();
         assert!(note.contains(MODEL) && note.contains("log in"), "{note}");
     }
-    // What the hub knows not to be there is not.
+    // What the hub says does not exist is not taken from the cache.
     let scene = Scene::new();
     let hub = scene.hub();
     hub.model_files(MODEL, Some("release/1")).unwrap();
@@ -112,7 +112,7 @@ fn a_new_commit_is_taken_only_as_a_whole() {
     scene.server.add(Repo::model(MODEL, SIZE + 1).with("config.json", config));
     scene.server.fault(At::Storage, WEIGHTS, Fault::Drop(0), usize::MAX);
     assert!(scene.files().is_err());
-    // The branch still points to the old commit, whose files fit together.
+    // The branch still points to the old commit, whose files belong together.
     let offline = scene.builder().offline(true).build().unwrap();
     assert_eq!(offline.model_files(MODEL, None).unwrap(), first);
     scene.server.heal();
@@ -170,7 +170,7 @@ fn what_is_removed_is_gone_and_nothing_else_is() {
     scene.assert_complete(&scene.files().unwrap());
 }
 
-/// Root may write there all the same; the model is served either way.
+/// Root can write there anyway; the model is served in either case.
 #[cfg(unix)]
 #[test]
 fn a_read_only_cache_still_serves() {
@@ -219,7 +219,7 @@ fn a_lock_that_nobody_lets_go_of_is_named() {
     let hub = scene.builder().lock_timeout(SHORT).build().unwrap();
     let error = hub.model_files(MODEL, None).unwrap_err();
     assert!(matches!(&error, HubError::Locked { lock, .. } if *lock == path), "{error}");
-    // The lock file of a process that is gone locks nobody out.
+    // The lock file of a process that has ended locks nobody out.
     drop(lock);
     scene.assert_complete(&scene.files().unwrap());
 }
@@ -248,7 +248,7 @@ fn a_future_leaves_the_runtime_free_and_stops_when_it_is_dropped() {
     let download = scene.hub().model_files_async(MODEL, None);
     scene.server.wait_until(|log| log.iter().any(|seen| seen.storage));
     drop(download);
-    // It lets go of its lock long before the 300001 bytes are there.
+    // It releases its lock long before the 300001 bytes are there.
     scene.server.heal();
     scene.assert_complete(&scene.files().unwrap());
 }

@@ -1,4 +1,4 @@
-//! From a model's name through the hub to an answer, by the command and by the library.
+//! From a model's name through the hub to an answer, with the command and with the library.
 
 #![cfg(feature = "bundled")]
 
@@ -62,14 +62,14 @@ fn images_are_prepared_by_the_configuration_alone() {
     assert_eq!(preprocessor("org/b0").values().input_size.value, [3, 224, 224]);
     let of_timm = scene.server.take_log();
     assert!(of_timm.iter().all(|seen| !seen.path.contains("preprocessor")), "{of_timm:?}");
-    // transformers' own values, which are in its second file.
+    // transformers' own values, from its second file.
     let values = preprocessor("org/v2").values().clone();
     assert_eq!(values.interpolation.value, "lanczos");
     assert_eq!(values.input_size.value, [3, 96, 128]);
     let log = scene.server.take_log();
     assert!(log.iter().any(|seen| seen.path.ends_with("preprocessor_config.json")), "{log:?}");
     assert!(of_timm.iter().chain(&log).all(|seen| !seen.path.contains(WEIGHTS)), "{log:?}");
-    // And a second time without the network.
+    // And once more without the network.
     let offline = scene.builder().offline(true).build().unwrap();
     let builder = Model::builder().model("org/v2").hub(offline);
     assert_eq!(builder.build_preprocessor().unwrap().values(), &values);

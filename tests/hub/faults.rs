@@ -1,5 +1,5 @@
-//! Faults of a transfer: what is said, what is left, what the next run does. `docs/hub.md` has one row
-//! for each.
+//! Faults of a transfer: the message, what is left on disk, and what the next run does.
+//! `docs/hub.md` has a row for each.
 
 use std::time::Instant;
 
@@ -22,7 +22,7 @@ fn without_a_fault() {
 #[test]
 fn a_broken_connection_is_resumed() {
     let scene = Scene::new();
-    // More breaks than attempts: each brings new bytes, so none counts.
+    // There are more breaks than attempts, but each brings new bytes, so none counts.
     for after in [1000, 20_000, 30_000, 40_000, 50_000] {
         scene.server.fault(At::Storage, WEIGHTS, Fault::Drop(after), 1);
     }
@@ -66,7 +66,7 @@ fn a_stall_ends_at_the_timeout() {
 fn a_slow_transfer_is_no_stall() {
     let scene = Scene::new();
     scene.server.fault(At::Storage, WEIGHTS, Fault::Trickle(4096, SHORT / 10), ALWAYS);
-    // In all it takes longer than the timeout, but never is there nearly so long without a byte.
+    // In total this takes longer than the timeout, but the gaps between bytes are much shorter.
     let hub = scene.builder().stall_timeout(SHORT * 4).build().unwrap();
     scene.assert_complete(&hub.model_files(MODEL, None).unwrap());
 }
@@ -158,7 +158,7 @@ fn servers_that_cannot_resume() {
         scene.server.fault(At::Storage, WEIGHTS, Fault::Drop(100_000), 1);
         scene.server.fault(At::Storage, WEIGHTS, fault, 1);
         scene.assert_complete(&scene.files().unwrap());
-        // Nothing is fetched only to be found wrong in the end.
+        // Nothing is downloaded in full that is known to be wrong.
         assert_eq!(scene.server.take_log().iter().filter(|seen| seen.storage).count(), requests);
     }
 }
@@ -168,7 +168,7 @@ fn a_server_that_breaks_at_the_same_place_is_given_up() {
     let scene = Scene::new();
     scene.server.fault(At::Storage, WEIGHTS, Fault::Drop(0), ALWAYS);
     assert!(scene.files().is_err());
-    // 3 attempts, all of them at once.
+    // Three attempts, without pauses.
     assert_eq!(scene.server.take_log().iter().filter(|seen| seen.storage).count(), 3);
 }
 
@@ -268,7 +268,7 @@ fn a_captive_portal_is_named() {
     assert_eq!(scene.server.take_log().len(), 1);
     scene.assert_next_run_completes();
 
-    // The hub answered, then the portal did in place of the storage host.
+    // First the hub answered, then the portal in place of the storage host.
     let scene = Scene::new();
     scene.server.fault(At::Storage, "", Fault::Page, ALWAYS);
     assert!(matches!(scene.files().unwrap_err(), HubError::Mismatch { .. }));
@@ -280,13 +280,13 @@ fn a_captive_portal_is_named() {
 fn no_server_at_all() {
     let scene = Scene::new();
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    // Nobody there; no such host.
+    // No server; no such host.
     for (host, cause) in [(gone.to_string(), "refused"), ("no.invalid".to_owned(), "no such host")]
     {
         let hub =
             scene.builder().endpoint(format!("http://{host}")).retry(5, LONG).build().unwrap();
         let error = hub.model_files(MODEL, None).unwrap_err();
-        // Without a second attempt, and the pause before it.
+        // There is no second attempt and no pause before it.
         assert_eq!(scene.events.count("retrying"), 0);
         assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
         let error = error.to_string();
@@ -304,7 +304,7 @@ fn a_server_that_takes_no_connection() {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let full = socket.listen(1).unwrap();
     let address = full.local_addr().unwrap();
-    // The queue of a server that never accepts; beyond it the system drops what comes.
+    // Fills the queue of a server that never accepts; beyond it the system drops connections.
     let connect = || std::net::TcpStream::connect_timeout(&address, SHORT);
     let _queue: Vec<_> = std::iter::from_fn(|| connect().ok()).take(64).collect();
     let scene = Scene::new();
@@ -330,7 +330,7 @@ fn no_secure_connection() {
 
 #[test]
 fn a_secure_connection_that_never_comes() {
-    // Takes connections, by the system's queue, and says nothing.
+    // The system's queue accepts connections, but the server never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let to = format!("https://{}/", silent.local_addr().unwrap());
     for at in [At::Head, At::Storage] {

@@ -1,9 +1,9 @@
-//! Answers of the hub about a file that cannot be relied on.
+//! Unreliable answers of the hub about a file.
 
 use super::*;
 use test_hub::{At, Fault};
 
-/// The error when a header of the hub's answers is another.
+/// The error when a header of the hub's answers has this value.
 fn with_header(name: &'static str, value: &str) -> HubError {
     let scene = Scene::new();
     let fault = Fault::Header(name, value.to_owned());

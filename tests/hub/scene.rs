@@ -1,4 +1,4 @@
-//! A hub on this machine, a cache, and what the client told of its work.
+//! A hub on this machine, a cache, and what the client reported.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -10,14 +10,14 @@ use test_hub::{Repo, TestHub};
 
 pub(crate) const MODEL: &str = "org/b0";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
-/// Bytes of the weights in most tests: several chunks and no round number.
+/// The size of the weights in most tests: several chunks, and not a round number.
 pub(crate) const SIZE: usize = 300_001;
-/// A time that no test reaches unless something hangs, on whatever machine.
+/// A time that no test reaches on any machine, unless something hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
-/// A timeout that a test waits for.
+/// A timeout that tests wait for.
 pub(crate) const SHORT: Duration = Duration::from_millis(250);
 
-/// A hub with one model, a cache, and what the client told of its work.
+/// A hub with one model, a cache, and what the client reported.
 pub(crate) struct Scene {
     pub(crate) server: TestHub,
     pub(crate) cache: TempDir,
@@ -55,13 +55,14 @@ impl Scene {
         Repo::model(MODEL, SIZE).file(WEIGHTS).unwrap().bytes.clone()
     }
 
-    /// The model is in the cache, byte for byte, and nothing unfinished is.
+    /// Asserts that the model is in the cache, byte for byte, and nothing unfinished.
     pub(crate) fn assert_complete(&self, files: &ModelFiles) {
         assert!(std::fs::read(&files.weights).unwrap() == self.weights(), "the weights differ");
         assert_eq!(unfinished(self.cache.path()), Vec::<PathBuf>::new());
     }
 
-    /// No file passes for the weights; bytes of an unfinished download.
+    /// Asserts that no file can be taken for the weights. Returns the size of an unfinished
+    /// download.
     pub(crate) fn assert_no_weights(&self) -> Option<u64> {
         for path in all_files(self.cache.path()) {
             assert!(!path.ends_with(WEIGHTS), "{}", path.display());
@@ -73,14 +74,14 @@ impl Scene {
         parts.first().map(|part| part.metadata().unwrap().len())
     }
 
-    /// After a fault: the next run, on a sound hub, completes.
+    /// Asserts that after a fault the next run, on a sound hub, completes.
     pub(crate) fn assert_next_run_completes(&self) {
         self.server.heal();
         self.assert_complete(&self.files().unwrap());
     }
 }
 
-/// Every event, in words.
+/// Every event, as text.
 #[derive(Default)]
 pub(crate) struct Events(pub(crate) Mutex<Vec<String>>);
 
@@ -127,11 +128,11 @@ pub(crate) fn unfinished(cache: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A repository of the weights that are inside the program.
+/// The name of a repository with the weights inside the program.
 #[cfg(feature = "bundled")]
 pub(crate) const LITE0: &str = "org/lite0";
 
-/// A repository with the weights that are inside the program, under a name of its own.
+/// A repository with the weights inside the program, under its own name.
 #[cfg(feature = "bundled")]
 pub(crate) fn lite0(num_classes: usize) -> Repo {
     use effnet::weights::{NamedTensor, Values, bundled, write_safetensors};

@@ -1,4 +1,4 @@
-//! What a repository may contain is up to whoever made it.
+//! Repositories may contain anything that their authors chose.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn files_with(change: impl Fn(Repo) -> Repo) -> (Scene, HubError) {
     let scene = Scene::new();
     scene.server.add(change(Repo::model(MODEL, SIZE)));
     let error = scene.files().unwrap_err();
-    // Its weights were not even asked for.
+    // Its weights were not even requested.
     let log = scene.server.take_log();
     assert!(log.iter().all(|seen| !seen.storage), "{log:?}");
     scene.assert_no_weights();
@@ -57,7 +57,7 @@ fn a_pickle_is_downloaded_where_it_is_all_there_is() {
     assert_eq!(std::fs::read(&files.weights).unwrap(), bytes);
     let checkpoint = effnet::weights::Checkpoint::open(&files.weights).unwrap();
     assert_eq!(checkpoint.read_f32("bn.weight").unwrap(), [1.0, -2.0, 0.5]);
-    // The next run has it.
+    // The next run finds it in the cache.
     scene.server.take_log();
     assert_eq!(scene.files().unwrap().weights, files.weights);
     let log = scene.server.take_log();
@@ -83,7 +83,7 @@ fn a_huge_configuration_is_not_downloaded() {
     assert!(matches!(error, HubError::TooLarge { size: 1_073_741_824, .. }), "{error}");
     assert!(scene.server.take_log().iter().all(|seen| seen.method == "HEAD"));
 
-    // Nor where it is announced as a small one.
+    // Nor if it is announced as a small file.
     scene.server.heal();
     scene.server.fault(At::Get, "config.json", Fault::ExtraUnannounced(64 << 20), usize::MAX);
     assert!(matches!(scene.files().unwrap_err(), HubError::Mismatch { .. }));

@@ -1,9 +1,9 @@
-"""Weights and images from a seed: the twin of src/weights/seeded.rs.
+"""Weights and images from a seed, equal to those of src/weights/seeded.rs.
 
 Every value is `center + spread * u`, computed in float64 and rounded to float32 once, where `u` in
 [-1, 1) is a hash of the seed, the tensor's timm name and the element's index. The rules that choose
-`center` and `spread` keep what is added and the sums that it is added to of like size through any depth,
-so that 1% on any one tensor shows in the logits, and rounding errors do not grow.
+`center` and `spread` keep what is added, and the sum that it is added to, similar in size at any
+depth, so that 1% on any one tensor shows in the logits, and rounding errors do not grow.
 """
 
 import math
@@ -40,39 +40,40 @@ def uniform(seed, name, count):
     return (z >> np.uint64(40)).astype(np.float64) * 2.0**-23 - 1.0
 
 
-# The centers and spreads of biases and running means, by layer; (0, 1) in others.
+# The centers and spreads of biases and running means, by layer; (0, 1) in other layers.
 CONSTANTS = {
-    # The sum of a stage's branches holds as many of these as it has blocks.
+    # The sum of a stage's branches contains one of these for each block.
     "bn3": (0.0, 0.5),
-    # Squeezes that are alive, and gates of which some are open, some shut, and many between.
+    # Squeezes that react, and gates of which some are open, some shut, and many in between.
     "conv_reduce": (2.0, 3.0),
     "conv_expand": (2.0, 2.0),
-    # Most gates of a global context are open or shut: those between move far.
+    # Most gates of a global context are open or shut; those in between move far.
     "fc2": (1.0, 25.0),
     # A mix of experts, none of them alone.
     "routing_fn": (1.0, 1.0),
 }
-# The variances of outputs for inputs of variance 1, by layer; 1.5 in others.
+# The variances of outputs for inputs of variance 1, by layer; 1.5 in other layers.
 GAINS = {
-    # What a pool hands on is mostly constant: the little that is not is made to show in the gates.
+    # What a pool passes on is mostly constant; these make the small rest show in the gates.
     "conv_reduce": 12.0,
     "conv_expand": 2.0,
     "fc1": 10.0,
     "fc2": 1000.0,
     "routing_fn": 0.2,
-    # These halve what an activation passes on, and make it a sum that later branches add to.
+    # These read activations, which pass on about half of the variance, and write sums that later
+    # branches add to.
     "conv": 2.5,
     "conv_pwl": 2.5,
     "pw_proj": 2.5,
     "output": 2.5,
-    # Attention that is neither even nor all to one place.
+    # Attention that is neither uniform nor all on one position.
     "query": 0.05,
     "key": 0.05,
     # Linear layers in a row.
     "conv_exp": 1.0,
     "dw_start": 0.8,
     "pw_exp": 0.8,
-    # The end of a sum.
+    # This reads the end of a sum.
     "conv_head": 0.5,
 }
 # The same in blocks with residuals around them.
@@ -88,7 +89,7 @@ def rule(name, shape):
     inner = block > 0
     layer = segments[-2]
     if layer.isdigit():
-        # One convolution of a mixed one.
+        # One of the convolutions of a mixed convolution.
         layer = segments[-3]
     elif layer in ("conv", "proj") and len(segments) > 5:
         # `pw_proj.conv`, `query.proj`: the layer around it says what it does.
@@ -96,29 +97,29 @@ def rule(name, shape):
     if leaf in ("bias", "running_mean"):
         return CONSTANTS.get(layer, (0.0, 1.0))
     if leaf == "v":
-        # Of both signs, so that the next layer does not cancel what they have in common.
+        # Both signs, so that the next layer does not cancel what they have in common.
         return 1.0, 2.0
     if len(shape) == 1:
         return 1.0, 0.5
     gain = GAINS.get(layer, 1.5)
     experts = len(shape) == 2 and layer in ("conv_pw", "conv_dw", "conv_pwl")
     if inner and layer in ("conv_pw", "conv_exp") and (experts or shape[0] > shape[1]):
-        # A branch takes in of a sum, which is large, and larger after many branches, no more than its own
-        # constants weigh. The errors of long chains stay small so.
+        # A sum is large, and larger after many branches. A branch takes in only as much of it as
+        # its own constants weigh, so the errors of long chains stay small.
         gain = 0.1 if block < 5 else 0.03 if block < 9 else 0.01
     elif inner and layer == "conv_attn":
         gain = 8.0 if block < 5 else 40.0
     elif inner and layer in INNER_GAINS:
         gain = INNER_GAINS[layer]
     elif layer == "conv_pw" and not experts and 5 * shape[0] <= 11 * shape[1]:
-        # Separable convolutions: chains without residuals, which would forget the image.
+        # Separable convolutions are chains without residuals, which would otherwise forget the image.
         gain = 3.0
     elif inner and (layer == "conv_pwl" and shape[0] == shape[1] or layer == "conv" and shape[2] > 1):
-        # Branches that take in all of the sum.
+        # Branches that read the whole sum.
         gain = 0.1
     fan_in = math.prod(shape[1:])
     if experts:
-        # Kernels, flattened and to be summed: the inputs of one are guessed from a sixfold expansion.
+        # Flattened kernels that will be summed; a kernel's number of inputs is guessed from a sixfold expansion.
         guesses = {"conv_pw": math.sqrt(fan_in / 6.0), "conv_dw": 16.0, "conv_pwl": math.sqrt(fan_in * 6.0)}
         fan_in = guesses[layer] * shape[0] / 2.0
     return 0.0, math.sqrt(3.0 * gain / fan_in)
@@ -129,9 +130,9 @@ def tensor(seed, name, shape):
     center, spread = rule(name, shape)
     u = uniform(seed, name, math.prod(shape))
     if len(shape) > 1 and shape[1] > 1 and not name.endswith("conv_expand.weight"):
-        # Without the mean of their inputs, which activations make positive, a layer's outputs
-        # depend on the image more than on constants. The sum is exact: u are multiples of 2**-23.
-        # The few inputs of a gate would lose too much by it.
+        # Activations make the mean of a layer's inputs positive. Without that mean, its outputs
+        # depend more on the image than on constants. The sum is exact, because u are multiples of
+        # 2**-23. Gates are left out: their few inputs would lose too much.
         rows = u.reshape(shape[0], -1)
         u = (rows - rows.sum(axis=1, keepdims=True) / rows.shape[1]).reshape(-1)
     return (center + spread * u).astype(np.float32).reshape(shape)

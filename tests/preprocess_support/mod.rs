@@ -1,4 +1,4 @@
-//! What the tests of the preprocess room share: where the data lies, hashes, noise.
+//! What the tests of preprocessing share: where the data is, hashes, noise.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use std::path::PathBuf;
@@ -46,8 +46,8 @@ pub fn noise(mode: ColorMode, width: u32, height: u32, seed: u64) -> Image {
     Image::new(mode, width, height, data).unwrap()
 }
 
-/// Decodes a damaged file in one of several ways; whether it gave an image, which is within the limits.
-/// An error is one line, and not of a panic.
+/// Damages a file in one of several ways and decodes it. Returns whether that gave an image, and
+/// asserts that the image is within the limits and an error is one line and not a caught panic.
 pub fn decodes(name: &str, round: usize, bytes: &[u8], limits: Limits) -> bool {
     let (lenient, exif_orientation) = (round % 4 == 1, round % 5 == 1);
     match decode(bytes, ColorMode::Rgb, &DecodeOptions { limits, lenient, exif_orientation }) {

@@ -1,4 +1,4 @@
-//! The system's allocator, counting the bytes that are held, and the most that were.
+//! The system's allocator, which counts the bytes that are held, and the most that were.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -27,8 +27,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// What `run` held at most, and what its result holds, beside what was held before. Only one may count at a
-/// time.
+/// The most that `run` held, and what its result holds, in addition to what was held before. Only
+/// one test may count at a time.
 pub(crate) fn held<T>(run: impl FnOnce() -> T) -> (usize, usize, T) {
     let before = HELD.load(SeqCst);
     MOST.store(before, SeqCst);

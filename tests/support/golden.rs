@@ -1,4 +1,4 @@
-//! Recorded outputs of timm and how ours are held against them.
+//! Recorded outputs of timm, and how ours are compared with them.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -29,12 +29,12 @@ pub struct Outputs {
     maps: Vec<(String, Tensor)>,
 }
 
-/// Samples taken of each feature map.
+/// How many samples of each feature map are recorded.
 const SAMPLES: usize = 256;
 
 impl Golden {
-    /// The goldens of an architecture: at an odd size, and, where they are recorded, at its native
-    /// one, and with other numbers of channels and classes.
+    /// The goldens of an architecture: at an odd size and, if recorded, at its native size and with
+    /// other numbers of channels and classes.
     pub fn all_of(architecture: &str) -> Vec<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
         let mut goldens =
@@ -110,9 +110,9 @@ impl Golden {
     }
 
     /// How far the logits are from the reference's when each of the tensors `names` is scaled, one at
-    /// a time: the largest difference over the largest absolute value of the reference.
+    /// a time: the largest difference divided by the largest absolute value of the reference.
     ///
-    /// Where a norm undoes the scaling of the whole tensor before it, every other element is scaled.
+    /// If a norm would undo a scaling of the whole tensor before it, every other element is scaled.
     pub fn logits_moved_by_each<'a>(&self, names: &[&'a str], factor: f32) -> Vec<(&'a str, f64)> {
         let weights = self.weights(|_, _| {});
         let input = self.input();
@@ -133,7 +133,7 @@ impl Golden {
         names.iter().map(run).collect()
     }
 
-    /// Compares all outputs, in the order of computation, and names the first that misses.
+    /// Compares all outputs, in the order of computation, and names the first that is off.
     pub fn compare(&self, outputs: &Outputs, tolerance: f64) -> Result<(), String> {
         for (name, map) in &outputs.maps {
             self.compare_map(name, map, tolerance)?;
@@ -205,7 +205,7 @@ fn max_abs(values: &[f32]) -> f64 {
     values.iter().fold(0.0, |max, v| f64::from(v.abs()).max(max))
 }
 
-/// The largest absolute difference; infinite where one is not a number.
+/// The largest absolute difference; infinite if one is not a number.
 fn max_difference(ours: &[f32], theirs: &[f32]) -> f64 {
     let differences = ours.iter().zip(theirs).map(|(a, b)| f64::from((a - b).abs()));
     differences.fold(0.0, |worst, d| if d.is_nan() { f64::INFINITY } else { worst.max(d) })

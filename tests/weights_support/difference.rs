@@ -1,4 +1,4 @@
-//! Two checkpoints, tensor by tensor.
+//! Compares two checkpoints, tensor by tensor.
 
 use effnet::weights::Checkpoint;
 

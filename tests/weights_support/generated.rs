@@ -1,4 +1,4 @@
-//! Checkpoints of generated values, by the names and in the layouts of a library.
+//! Checkpoints with generated values, with the names and layouts of a library.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use effnet::arch::NetworkOptions;
 use effnet::conventions::{Convention, library_models};
 use effnet::weights::{NamedTensor, Values, seeded, write_safetensors};
 
-/// A library's file of generated values, each name by `rename`.
+/// A library's file with generated values; `rename` changes each name.
 pub(crate) fn generated(
     folder: &Path,
     (convention, model): (&str, &str),
@@ -17,7 +17,7 @@ pub(crate) fn generated(
     with_more(folder, (convention, model), num_classes, rename, &[])
 }
 
-/// The same with more tensors, each of the values 0.
+/// The same with more tensors, whose values are all 0.
 pub(crate) fn with_more(
     folder: &Path,
     (convention, model): (&str, &str),
@@ -38,7 +38,7 @@ pub(crate) fn with_more(
             (rename(&tensor.foreign), shape, tensor.to_foreign(values))
         })
         .collect();
-    // A counter, as PyTorch saves one beside every norm.
+    // A counter, like those that PyTorch saves beside every norm.
     if convention.name() == "torchvision" {
         tensors.push((rename("features.0.1.num_batches_tracked"), vec![], vec![7.0]));
     }

@@ -1,4 +1,4 @@
-//! The tensors of timm's `tf_efficientnet_lite0`, as a closure's worth of requests.
+//! Requests the tensors of timm's `tf_efficientnet_lite0`.
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;

@@ -1,9 +1,9 @@
-//! Checkpoints of any size that take no room: a header, and a hole in place of the values.
+//! Checkpoints of any size that take no space on disk: a header, and a hole in place of the values.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Writes a safetensors file whose every value is 0.
+/// Writes a safetensors file in which every value is 0.
 pub(crate) fn write<'a>(
     folder: &Path,
     tensors: impl IntoIterator<Item = (&'a str, &'a [usize])>,

@@ -14,17 +14,17 @@ use super::model_args::LoadArgs;
 use super::output::{Stdout, complain, stdout};
 use super::{Status, in_one, memory};
 
-/// Passes before the first that counts, and passes that count, at least.
+/// How many passes come before those that count, and how many count at least.
 const PASSES: usize = 3;
-/// Values of a batch, at most: 4 GiB.
+/// The most values in a batch: 4 GiB.
 const MAX_VALUES: usize = 1 << 30;
 
 /// Measure the speed of models, on generated weights and images
 ///
 /// A pass takes one batch from normalized images to logits. The operations are twice the
 /// multiply-accumulates that `effnet summary` counts; the peak is what the same threads reach with
-/// multiply-adds in registers alone, measured beside. The memory is the most that the process held
-/// since it began to load the model, with what earlier models left.
+/// multiply-adds in registers alone, measured in the same run. The memory is the most that the
+/// process held since it began to load the model, including what earlier models left.
 #[derive(Debug, Args)]
 pub(super) struct Bench {
     /// Models: names, repositories or folders; the bundled one if absent
@@ -33,13 +33,13 @@ pub(super) struct Bench {
     /// Images that go through the network together
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch_size: u16,
-    /// Side of the images in pixels; the one that the model is tested at if absent
+    /// Side of the images in pixels; if absent, the size at which the model is tested
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u16).range(1..=16384))]
     img_size: Option<u16>,
     /// How long each model is measured
     #[arg(long, default_value = "5", value_name = "SECONDS", value_parser = seconds)]
     seconds: Duration,
-    /// Say how long each step of the network takes, the longest first
+    /// Also print how long each step of the network takes, the longest first
     #[arg(long)]
     profile: bool,
     /// Form of the output
@@ -57,7 +57,7 @@ enum Format {
     Json,
 }
 
-/// What is known of a model's speed. The names are the JSON's, and stay.
+/// What is known about a model's speed. The names appear in the JSON, and must not change.
 #[derive(Debug, Serialize)]
 struct Figures {
     model: String,
@@ -65,32 +65,51 @@ struct Figures {
     img_size: usize,
     threads: usize,
     engine: &'static str,
-    /// Of the engine's own kernels.
+    /// The instruction set of the engine's own kernels.
     isa: Option<&'static str>,
     dtype: Dtype,
-    /// Of a batch, as are the other three.
+    /// For one batch, like the other three times.
     median_ms: f64,
     min_ms: f64,
     p90_ms: f64,
     p99_ms: f64,
     images_per_s: f64,
     gflops: f64,
-    /// On a CPU.
+    /// Known on a CPU only.
     peak_share: Option<f64>,
-    /// In 10^6 bytes, where the system tells.
+    /// In 10^6 bytes, if the system reports it.
     max_rss_mb: Option<f64>,
-    /// Where they were asked for, the longest first.
+    /// On a GPU whose engine measures it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_work: Option<DeviceFigures>,
+    /// Present if they were asked for, the longest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Vec<StepTime>>,
+}
+
+/// What the device does for one batch.
+#[derive(Debug, Serialize)]
+struct DeviceFigures {
+    /// By the device's clock, from the images in its memory to the logits there.
+    median_ms: f64,
+    images_per_s: f64,
+    launches: usize,
+    /// Traffic of its memory in 10^6 bytes, if each value moves once a kernel.
+    mb: f64,
+    gflop: f64,
+    /// Of what its memory moves at most.
+    memory_share: Option<f64>,
+    /// Of what its cores compute at most in the network's number type.
+    compute_share: Option<f64>,
 }
 
 /// A step of the network.
 #[derive(Debug, Serialize)]
 struct StepTime {
     step: String,
-    /// Of a batch.
+    /// For one batch.
     median_ms: f64,
-    /// Of all steps' time.
+    /// The share of the time of all steps.
     share: f64,
 }
 
@@ -160,6 +179,7 @@ impl Bench {
             }
             _ => None,
         };
+        let device_work = self.device_work(&loaded, images)?;
         let steps = if self.profile { Some(self.steps(&loaded, images)?) } else { None };
         Ok(Figures {
             batch_size: shape[0],
@@ -176,19 +196,21 @@ impl Bench {
             gflops: round(gflops, 2),
             peak_share: peak.map(|peak| round(gflops / peak, 4)),
             max_rss_mb: memory::peak().map(|bytes| round(bytes as f64 / 1e6, 1)),
+            device_work,
             model,
             steps,
         })
     }
 
-    /// Milliseconds of passes, the shortest first.
+    /// The milliseconds of each pass, the shortest first.
     fn time(&self, model: &Model, images: Images<'_>) -> Result<Vec<f64>> {
         let passes = |time: Duration| -> Result<Vec<f64>> {
             let mut times = Vec::new();
             let end = Instant::now() + time;
             while times.len() < PASSES || Instant::now() < end {
                 let start = Instant::now();
-                model.run(images, &["logits"])?;
+                // An output may stay on the device until it is asked for.
+                model.run(images, &["logits"])?.take("logits")?;
                 times.push(start.elapsed().as_secs_f64() * 1e3);
             }
             Ok(times)
@@ -197,6 +219,32 @@ impl Bench {
         let mut times = passes(self.seconds)?;
         times.sort_by(f64::total_cmp);
         Ok(times)
+    }
+
+    /// What the device does for a batch, if the engine measures it.
+    fn device_work(&self, model: &Model, images: Images<'_>) -> Result<Option<DeviceFigures>> {
+        let (mut passes, end) = (Vec::new(), Instant::now() + self.seconds);
+        while passes.len() < PASSES || Instant::now() < end {
+            match model.engine().device_work(images)? {
+                Some(work) => passes.push(work),
+                None => return Ok(None),
+            }
+        }
+        passes.sort_by_key(|work| work.time);
+        let work = passes[passes.len() / 2];
+        let seconds = work.time.as_secs_f64();
+        let share = |amount: usize, most: Option<f64>| {
+            most.map(|most| round(amount as f64 / seconds / most, 4))
+        };
+        Ok(Some(DeviceFigures {
+            median_ms: round(1e3 * seconds, 4),
+            images_per_s: round(images.shape()[0] as f64 / seconds, 1),
+            launches: work.launches,
+            mb: round(work.bytes as f64 / 1e6, 2),
+            gflop: round(work.flops as f64 / 1e9, 3),
+            memory_share: share(work.bytes, work.most_bytes),
+            compute_share: share(work.flops, work.most_flops),
+        }))
     }
 
     /// The network's steps, the longest first.
@@ -229,7 +277,7 @@ impl Bench {
     }
 }
 
-/// The value below which a `share` of the sorted `values` lies, by the nearest rank.
+/// The value that a `share` of the sorted `values` is at or below, by nearest rank.
 fn at(values: &[f64], share: f64) -> f64 {
     let rank = (share * values.len() as f64).ceil() as usize;
     values[rank.clamp(1, values.len()) - 1]
@@ -240,7 +288,7 @@ fn round(value: f64, decimals: i32) -> f64 {
     (value * scale).round() / scale
 }
 
-/// A time in seconds, as it is written.
+/// Parses a time in seconds.
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     let most = 3600.0;
@@ -291,6 +339,23 @@ fn table(measured: &[Figures], out: &mut Stdout) -> std::io::Result<()> {
         ]
     }));
     out.write_table(&rows, &[1, 2, 3, 7, 8, 9, 10, 11, 12, 13, 14])?;
+    let on_device = |f: &Figures| f.device_work.as_ref().map(|work| device_row(&f.model, work));
+    let on_device: Vec<_> = measured.iter().filter_map(on_device).collect();
+    if !on_device.is_empty() {
+        let header = [
+            "ON THE DEVICE",
+            "MEDIAN MS",
+            "IMAGES/S",
+            "LAUNCHES",
+            "MB",
+            "OF MEMORY",
+            "GFLOP",
+            "OF CORES",
+        ];
+        writeln!(out)?;
+        let rows: Vec<_> = std::iter::once(header.map(str::to_owned)).chain(on_device).collect();
+        out.write_table(&rows, &[1, 2, 3, 4, 5, 6, 7])?;
+    }
     for figures in measured {
         let Some(steps) = &figures.steps else { continue };
         writeln!(out, "\n{}", figures.model)?;
@@ -302,6 +367,23 @@ fn table(measured: &[Figures], out: &mut Stdout) -> std::io::Result<()> {
         out.write_table(&rows, &[1, 2])?;
     }
     Ok(())
+}
+
+fn device_row(model: &str, work: &DeviceFigures) -> [String; 8] {
+    let share = |share: Option<f64>| match share {
+        Some(share) => format!("{:.0}%", share * 100.0),
+        None => "-".to_owned(),
+    };
+    [
+        model.to_owned(),
+        format!("{:.3}", work.median_ms),
+        format!("{:.0}", work.images_per_s),
+        work.launches.to_string(),
+        format!("{:.1}", work.mb),
+        share(work.memory_share),
+        format!("{:.2}", work.gflop),
+        share(work.compute_share),
+    ]
 }
 
 #[cfg(test)]

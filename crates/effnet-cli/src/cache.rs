@@ -28,7 +28,7 @@ enum Action {
         #[command(flatten)]
         cache: CacheArgs,
     },
-    /// Read files to their end and compare them with their checksums; exit code 1 if one is damaged
+    /// Read whole files and compare them with their checksums; exit code 1 if one is damaged
     Verify {
         /// Models; all if absent
         #[arg(value_name = "MODEL")]
@@ -95,13 +95,13 @@ fn verify(hub: &Hub, names: &[String]) -> Result<Status> {
     Ok(done)
 }
 
-/// Whether all files of a model are sound.
+/// Whether all files of a model are intact.
 fn verify_model(hub: &Hub, model: &CachedModel, out: &mut Stdout) -> Result<bool> {
     let mut all_sound = true;
     for file in &model.files {
         let state = hub.verify(file).map_err(no_model)?;
         writeln!(out, "{state:<12}{} {}", printable(&model.repo), printable(&file.name))?;
-        // A file takes long to read; whoever watches sees each.
+        // A file takes long to read, so each result is shown at once.
         out.flush()?;
         if matches!(state, FileState::Corrupt | FileState::Missing) {
             all_sound = false;

@@ -18,7 +18,7 @@ use super::{NoModel, Status, settings};
 
 /// Name what images show
 ///
-/// An image that fails is reported in its place and the others go on; the exit code is 1 then.
+/// An image that fails is reported in its place and the others go on; the exit code is then 1.
 #[derive(Debug, Args)]
 pub(super) struct Classify {
     #[command(flatten)]
@@ -32,15 +32,15 @@ pub(super) struct Classify {
     /// Images that go through the network together
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch_size: u16,
-    /// File of the classes' names: one a line, an index and a name a line, CSV with a header, a JSON
-    /// list or map, PyTorch's class_to_idx, or a config.json; the model's own names if absent
+    /// File of the classes' names: one per line, an index and a name per line, CSV with a header, a
+    /// JSON list or map, PyTorch's class_to_idx, or a config.json; the model's own names if absent
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// What makes probabilities of the outputs: softmax (one class holds), sigmoid (each class by
-    /// itself) or none; what the model says if absent
+    /// What turns outputs into probabilities: softmax (one class applies), sigmoid (each class by
+    /// itself) or none; if absent, what the model says
     #[arg(long, value_name = "NAME")]
     activation: Option<ClassifierActivation>,
-    /// Say on standard error how the results come about
+    /// Say on standard error where the results come from
     #[arg(short, long)]
     verbose: bool,
     #[command(flatten)]
@@ -57,10 +57,9 @@ enum Format {
     Table,
     /// One list of objects
     Json,
-    /// One object a line
+    /// One object per line
     Jsonl,
-    /// One line a prediction: image, model, rank, index, synset, label,
-    /// probability, logit, error
+    /// One line per prediction: image, model, rank, index, synset, label, probability, logit, error
     Csv,
 }
 
@@ -119,7 +118,7 @@ impl Classify {
     }
 }
 
-/// Tells where everything comes from.
+/// Says where everything comes from.
 fn explain(model: &Model) {
     let from = model.provenance();
     let values = &from.preprocessing;
@@ -179,7 +178,7 @@ impl<W: Write> Writer<W> {
 }
 
 fn write_table(out: &mut impl Write, record: &Record, width: usize) -> Result<()> {
-    /// The bar's columns where there is room, and those with less than which it says nothing.
+    /// The bar's width in columns if there is room, and the width below which it would say nothing.
     const BAR: (usize, usize) = (20, 5);
     let title = [[printable(&record.image), format!("({})", printable(&record.model))]];
     for line in align(&title, &[], width) {

@@ -14,13 +14,13 @@ use super::{NoModel, Status};
 
 /// Convert a checkpoint to the names and layout of another library
 ///
-/// Prints what went where, and writes a safetensors file.
+/// Prints which tensor went where, and writes a safetensors file.
 #[derive(Debug, Args)]
 pub(super) struct Convert {
     /// Checkpoint to read: a file, or a folder with config.json, whose values are kept
     #[arg(value_name = "IN")]
     input: PathBuf,
-    /// File to write; with --folder the folder
+    /// File to write; with --folder, the folder
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// Convention to write: timm, torchvision, ...
@@ -29,7 +29,7 @@ pub(super) struct Convert {
     /// Convention of IN
     #[arg(long, value_name = "CONVENTION", default_value = AUTO)]
     from: String,
-    /// Architecture of IN, by timm's name or the library's
+    /// Architecture of IN, with timm's name or the library's
     #[arg(long, value_name = "ARCH", default_value = AUTO)]
     arch: String,
     /// Type to store: f32, f16 or bf16
@@ -43,7 +43,7 @@ pub(super) struct Convert {
     folder: bool,
 }
 
-/// What leaves a choice to the file's names and shapes.
+/// Leaves a choice to the file's names and shapes.
 const AUTO: &str = "auto";
 
 impl Convert {
@@ -97,7 +97,7 @@ impl Convert {
         }
         if !self.folder && !conversion.differences().is_empty() {
             complain(&format!(
-                "note: {} of {} computes otherwise than the model of these weights: {}",
+                "note: {} of {} computes differently from the model of these weights: {}",
                 conversion.target().name,
                 self.to,
                 conversion.differences().join(", ")

@@ -11,7 +11,7 @@ use super::{NoModel, Status};
 
 /// Download models from the Hugging Face hub
 ///
-/// Prints the folder of each. What is in the cache already is not transferred again.
+/// Prints the folder of each. Files that are already in the cache are not downloaded again.
 #[derive(Debug, Args)]
 pub(super) struct Download {
     /// Models: timm names, ORG/REPO or ORG/REPO@REVISION

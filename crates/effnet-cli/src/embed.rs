@@ -17,8 +17,8 @@ use super::{NoModel, Status, settings};
 
 /// Write the pooled features of images: embeddings
 ///
-/// The features are those that the classifier reads (timm's `pre_logits`), one vector an image. An
-/// image that fails is reported in its place and the others go on; the exit code is 1 then.
+/// These are the features that the classifier reads (timm's `pre_logits`), one vector per image. An
+/// image that fails is reported in its place and the others go on; the exit code is then 1.
 #[derive(Debug, Args)]
 pub(super) struct Embed {
     #[command(flatten)]
@@ -44,15 +44,15 @@ pub(super) struct Embed {
 enum Format {
     /// One list of objects
     Json,
-    /// One object a line
+    /// One object per line
     Jsonl,
-    /// One line an image: image,model,error, then one column a feature
+    /// One line per image: image,model,error, then one column per feature
     Csv,
     /// `embeddings` (N, F) f32, the images' names as JSON in the metadata; nothing if an image fails
     Safetensors,
 }
 
-/// What became of one image.
+/// The result of one image.
 #[derive(Debug, Serialize)]
 struct Record<'a> {
     image: String,
@@ -155,7 +155,7 @@ impl Target {
 /// Writes embeddings.
 enum Writer {
     Rows(Rows<Output>),
-    /// All at the end.
+    /// Everything is written at the end.
     Safetensors {
         path: PathBuf,
         images: Vec<String>,

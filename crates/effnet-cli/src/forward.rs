@@ -12,9 +12,9 @@ use super::model_args::ModelArgs;
 
 /// Run a network on a tensor, and write its outputs
 ///
-/// Reads `input` (N, C, H, W) f32, normalized, of any size. Writes `logits` (N, classes),
-/// `pre_logits` (N, F), `features` (N, F, h, w), `stages.0`, `stages.1`, ... at the end of each resolution
-/// and `blocks.0.0`, ... after each block, as asked for.
+/// Reads `input` (N, C, H, W) f32, normalized, of any size. Writes the requested ones of `logits`
+/// (N, classes), `pre_logits` (N, F), `features` (N, F, h, w), `stages.0`, `stages.1`, ... at the
+/// end of each resolution and `blocks.0.0`, ... after each block.
 #[derive(Debug, Args)]
 pub(super) struct Forward {
     /// File to read
@@ -30,7 +30,7 @@ pub(super) struct Forward {
     model: ModelArgs,
 }
 
-/// A name of outputs: of one, or `stages` for all of them.
+/// Parses the name of an output, or `stages` for all stages.
 fn output(text: &str) -> Result<String, String> {
     let number = |text: &str| text.parse::<usize>().is_ok();
     let is_known = match text.split_once('.') {

@@ -1,4 +1,4 @@
-//! The images that arguments stand for: files, folders, patterns, URLs, standard input.
+//! Finds the images of arguments: files, folders, patterns, URLs, standard input.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -15,12 +15,12 @@ use walkdir::WalkDir;
 use super::images::Image;
 use super::output::complain;
 
-/// A folder that macOS puts into archives; what is in it belongs to other files.
+/// A folder that macOS adds to archives; its contents belong to other files.
 const MAC_FOLDER: &str = "__MACOSX";
-/// How the names of files begin that macOS puts beside others, to keep what they cannot hold.
+/// The beginning of the names of files in which macOS keeps what other files cannot hold.
 const MAC_FILE: &[u8] = b"._";
 
-/// The most that is taken from standard input.
+/// The most bytes that are read from standard input.
 const MAX_STDIN: u64 = 1 << 30;
 
 /// Which images.
@@ -31,16 +31,16 @@ pub(super) struct ImageArgs {
     images: Vec<OsString>,
 }
 
-/// Images, and what stands in the place of one, in the order of the arguments.
+/// Images, and what takes the place of one, in the order of the arguments.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) images: Vec<Image>,
     failed: Vec<Failed>,
-    /// Files of folders whose names are not images'.
+    /// How many files in folders do not have the name of an image.
     passed_over: usize,
 }
 
-/// What was named, or is in a folder, and cannot be had.
+/// Something that was named or found in a folder, and cannot be read.
 #[derive(Debug)]
 pub(super) struct Failed {
     /// How many images come before it.
@@ -55,12 +55,12 @@ impl Failed {
         &self.name
     }
 
-    /// The name and what is wrong, as the errors of images have it.
+    /// The name and what is wrong, in the form of an image's error.
     pub(super) fn error(&self) -> String {
         format!("{}: {}", self.name, self.reason)
     }
 
-    /// The row in its place.
+    /// The row that takes its place.
     pub(super) fn record(&self, model: &str) -> Record {
         let outcome = Outcome::Error(self.error());
         Record { image: self.name.clone(), model: model.to_owned(), outcome }
@@ -68,9 +68,9 @@ impl Failed {
 }
 
 impl ImageArgs {
-    /// The images that they stand for: files, folders (all images below them, by name), glob
-    /// patterns, `file://` URLs, and `-` for standard input. What cannot be had does not stop the others.
-    /// A file that is not there is an image that fails in its turn.
+    /// Finds the images of the arguments: files, folders (all images below them, by name), glob
+    /// patterns, `file://` URLs, and `-` for standard input. What cannot be read does not stop the
+    /// others. A missing file is an image that fails in its turn.
     pub(super) fn find(&self) -> Found {
         let mut found = Found::default();
         let mut stdin_taken = false;
@@ -97,21 +97,21 @@ impl ImageArgs {
         }
         match found.passed_over {
             0 => {}
-            1 => complain("note: passed over 1 file whose name is not an image's"),
-            n => complain(&format!("note: passed over {n} files whose names are not images'")),
+            1 => complain("note: skipped 1 file whose name is not an image's"),
+            n => complain(&format!("note: skipped {n} files whose names are not images'")),
         }
         found
     }
 }
 
 impl Found {
-    /// What stands before the image of that number, after those told before.
+    /// What failed between the image of that number and the one before it.
     pub(super) fn failed_before(&self, image: usize) -> impl Iterator<Item = &Failed> {
         let first = self.failed.partition_point(|failed| failed.before < image);
         self.failed[first..].iter().take_while(move |failed| failed.before == image)
     }
 
-    /// What failed, wherever it stands.
+    /// Everything that failed.
     pub(super) fn failed(&self) -> impl Iterator<Item = &Failed> {
         self.failed.iter()
     }
@@ -130,7 +130,7 @@ impl Found {
         }
     }
 
-    /// The files below a folder, links followed.
+    /// The files below a folder; links are followed.
     fn folder(&mut self, folder: &Path) {
         let before = (self.images.len(), self.failed.len());
         let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
@@ -142,7 +142,7 @@ impl Found {
                 Ok(entry) if entry.file_type().is_file() => {
                     self.images.push(Image::File(entry.into_path()));
                 }
-                // A pipe would be waited for.
+                // Reading a pipe would wait for it.
                 Ok(entry) => self.fail(entry.path(), &"not a regular file"),
                 Err(error) => self.unread(folder, error),
             }
@@ -152,12 +152,12 @@ impl Found {
         }
     }
 
-    /// What a walk through `folder` came upon and cannot go into.
+    /// Something that a walk through `folder` met and cannot enter.
     fn unread(&mut self, folder: &Path, error: walkdir::Error) {
         let path = error.path().unwrap_or(folder).to_owned();
         if let Some(ancestor) = error.loop_ancestor() {
             let (path, ancestor) = (file_name(&path), file_name(ancestor));
-            complain(&format!("note: {path}: passed over: it links to {ancestor}, which holds it"));
+            complain(&format!("note: {path}: skipped: it links to {ancestor}, which contains it"));
         } else if path.is_symlink() && path.extension().is_some() && !is_image(&path) {
             self.passed_over += 1;
         } else {
@@ -166,7 +166,7 @@ impl Found {
         }
     }
 
-    /// The files and folders that match a pattern, as a shell has it.
+    /// The files and folders that match a pattern, as in a shell.
     fn pattern(&mut self, pattern: &str) {
         let options =
             glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
@@ -187,8 +187,8 @@ impl Found {
     }
 }
 
-/// Whether a file of a folder is an image that is decoded, by its name. A file that is named itself
-/// is read whatever its name is.
+/// Whether a file in a folder is an image of a decoded format, by its name. A file given by its own
+/// name is read, whatever that is.
 fn is_image(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let ending = path.extension().and_then(|extension| extension.to_str());
@@ -213,7 +213,7 @@ fn stdin(is_taken: bool) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Scheme and rest of a URL.
+/// The scheme and the rest of a URL.
 fn url(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let is_word = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -243,7 +243,7 @@ fn local(scheme: &str, rest: &str) -> Result<PathBuf, String> {
     // `file:///C:/a.png` names `C:/a.png`.
     let drive = path.strip_prefix('/').filter(|path| cfg!(windows) && path.get(1..2) == Some(":"));
     let bytes: Vec<u8> = percent_decode_str(drive.unwrap_or(path)).collect();
-    from_bytes(bytes).ok_or_else(|| "not a file's name here".to_owned())
+    from_bytes(bytes).ok_or_else(|| "not a file name on this system".to_owned())
 }
 
 #[cfg(unix)]

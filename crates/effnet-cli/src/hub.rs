@@ -1,4 +1,4 @@
-//! The hub as the command's flags have it, and the progress bar.
+//! The hub as the command's flags set it, and the progress bar.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use super::table::printable;
 /// Where the cache is.
 #[derive(Debug, Clone, Args)]
 pub(super) struct CacheArgs {
-    /// Folder of the model cache; that of Python's huggingface_hub if absent
+    /// Folder of the model cache; if absent, that of Python's huggingface_hub
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
 }
@@ -28,7 +28,7 @@ pub(super) struct CacheArgs {
 pub(super) struct HubArgs {
     #[command(flatten)]
     cache: CacheArgs,
-    /// Use the cache only, without any network
+    /// Use the cache only, never the network
     #[arg(long)]
     offline: bool,
 }
@@ -47,12 +47,12 @@ impl CacheArgs {
         Ok(builder)
     }
 
-    /// The cache, for what needs no network.
+    /// The cache, for commands that need no network.
     pub(super) fn open(&self) -> Result<Hub> {
         self.builder()?.offline(true).build().map_err(no_model)
     }
 
-    /// The models of this family in the cache whose names match: name and configuration.
+    /// The models of this family in the cache with matching names: name and configuration.
     pub(super) fn models(&self, pattern: &str) -> Result<Vec<(String, PretrainedCfg)>> {
         let pattern = glob::Pattern::new(pattern)?;
         let mut models = Vec::new();
@@ -76,7 +76,7 @@ impl CacheArgs {
 }
 
 impl HubArgs {
-    /// The hub with a progress bar where somebody can see it.
+    /// The hub, with a progress bar if somebody can see it.
     pub(super) fn open(&self) -> Result<Hub> {
         let mut builder = self.cache.builder()?;
         if self.offline {
@@ -86,7 +86,7 @@ impl HubArgs {
     }
 }
 
-/// A bar on a terminal; elsewhere only what goes wrong.
+/// A progress bar on a terminal; elsewhere it shows only what goes wrong.
 struct Bar {
     is_shown: bool,
     bar: Mutex<Option<ProgressBar>>,

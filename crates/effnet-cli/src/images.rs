@@ -13,10 +13,10 @@ pub(super) struct DecodeArgs {
     /// Turn images as their EXIF orientation says (timm and Pillow don't)
     #[arg(long)]
     exif_orientation: bool,
-    /// Take what could be decoded of a truncated image
+    /// Keep what could be decoded of a truncated image
     #[arg(long)]
     lenient: bool,
-    /// Refuse images of more pixels than this
+    /// Refuse images with more pixels than this
     #[arg(long, value_name = "N")]
     max_pixels: Option<u64>,
 }
@@ -32,7 +32,7 @@ impl DecodeArgs {
     }
 }
 
-/// One image to work on: a file, or what came on standard input.
+/// One image: a file, or what came from standard input.
 #[derive(Debug)]
 pub(super) enum Image {
     File(PathBuf),

@@ -1,5 +1,5 @@
-//! The `effnet` command: one file a subcommand. Results go to standard output, all else to standard
-//! error.
+//! The `effnet` command: one file per subcommand. Results go to standard output, everything else to
+//! standard error.
 
 mod bench;
 #[cfg(feature = "hub")]
@@ -62,7 +62,7 @@ enum Command {
     Cache(cache::Cache),
 }
 
-/// How a run ended, beside a failure of the whole run.
+/// How a run ended, unless it failed as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Status {
     /// Every input was answered.
@@ -71,14 +71,14 @@ enum Status {
     Some,
 }
 
-/// Marks an error as the model's: exit code 3.
+/// Marks an error as one about the model: exit code 3.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct NoModel(String);
 
-/// Exit code of a run some of whose inputs failed, or whose output could not be written.
+/// Exit code if some inputs failed, or the output could not be written.
 const SOME_FAILED: u8 = 1;
-/// Exit code of a run without a model: the name, the files or the weights are at fault.
+/// Exit code if there is no model, because of its name, files or weights.
 const NO_MODEL: u8 = 3;
 
 /// Exit codes: 0 all well, 1 some inputs failed, 2 usage, 3 model or weights unavailable.
@@ -114,12 +114,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// What there is to say where the arguments are no command: help, the version, what is wrong.
+/// Answers arguments that are not a command: help, the version, or what is wrong.
 fn not_a_command(answer: &clap::Error) -> ExitCode {
     let is_failure = answer.use_stderr();
     let is_obeyed = |argument: OsString| file_name(Path::new(&argument)).as_str() != argument;
     if is_failure && std::env::args_os().any(is_obeyed) {
-        // It quotes an argument that a terminal would obey.
+        // The answer may quote an argument that would control the terminal.
         complain(answer.to_string().trim_end());
     } else if let Err(error) = answer.print()
         && !is_failure
@@ -131,7 +131,7 @@ fn not_a_command(answer: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(SOME_FAILED))
 }
 
-/// An error and its causes, each said once: an error's own text may tell its cause.
+/// An error and its causes, each said once; an error's own text may include its cause.
 fn in_one(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {

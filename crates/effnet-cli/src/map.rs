@@ -17,7 +17,7 @@ use super::output::{Stdout, stdout};
 pub(super) struct Map {
     #[command(flatten)]
     model: NamedModel,
-    /// Convention to show; all that cover the model if absent
+    /// Convention to show; if absent, all that cover the model
     #[arg(long, value_name = "CONVENTION")]
     to: Option<String>,
     /// Form of the output
@@ -29,23 +29,23 @@ pub(super) struct Map {
 enum Format {
     /// Aligned columns
     Table,
-    /// One list of objects, a tensor each
+    /// One list of objects, one per tensor
     Json,
 }
 
-/// A tensor by its names.
+/// A tensor and its names.
 #[derive(Debug, Serialize)]
 struct Tensor<'a> {
     /// timm's name.
     name: &'a str,
     shape: &'a [usize],
-    /// By convention, except timm's own.
+    /// Other names, by convention; timm's is not among them.
     names: BTreeMap<&'a str, Named<'a>>,
 }
 
 #[derive(Debug, Serialize)]
 struct Named<'a> {
-    /// The library's name of the model.
+    /// The library's name for the model.
     model: &'a str,
     name: &'a str,
     shape: &'a [usize],
@@ -80,7 +80,7 @@ impl Map {
         let mut covered = BTreeSet::new();
         for name in names {
             let convention = Convention::named(name)?;
-            // The first of a library's models that compute alike.
+            // The first of a library's models that compute the same.
             let model = library_models(&convention)
                 .find(|m| m.covered.timm == timm && m.covered.channel_multiplier.is_none());
             columns.extend(model.map(Column::new).transpose()?);

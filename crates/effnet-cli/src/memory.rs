@@ -1,14 +1,14 @@
-//! The most memory that the process has held, as Linux tells it; nothing elsewhere.
+//! The most memory that the process has held, as Linux reports it; nothing on other systems.
 
 use std::fs;
 
-/// Makes [`peak`] count from now on, where the system allows it.
+/// Makes [`peak`] count from now on, if the system allows it.
 pub(super) fn forget_peak() {
-    // Documented in proc(5): 5 sets the peak to what is held now.
+    // Documented in proc(5): 5 resets the peak to the current memory.
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
-/// Bytes in memory at most.
+/// The most bytes in memory.
 pub(super) fn peak() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

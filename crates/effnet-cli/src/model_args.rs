@@ -11,7 +11,7 @@ use effnet::{Description, Model, ModelBuilder, Preprocessor, UnknownName};
 use super::NoModel;
 use super::output::complain;
 
-/// Which model, and what runs it.
+/// Which model, and which engine runs it.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgs {
     /// Model: a timm name (`effnet models` lists them), a hub repository ORG/REPO[@REVISION], a folder
@@ -22,7 +22,7 @@ pub(super) struct ModelArgs {
     load: LoadArgs,
 }
 
-/// Which model, where its network is not needed.
+/// Which model, for commands that do not need its network.
 #[derive(Debug, Args)]
 pub(super) struct NamedModel {
     /// Model: a timm name (`effnet models` lists them), a hub repository ORG/REPO[@REVISION], a folder
@@ -35,10 +35,10 @@ pub(super) struct NamedModel {
 }
 
 impl NamedModel {
-    /// What it is; its notes are told.
+    /// Describes the model, and prints its notes.
     pub(super) fn describe(&self) -> Result<Description> {
         let builder = Model::builder().model(&self.model);
-        // Where the hub cannot be opened, a model that needs it meets the same error again.
+        // If the hub cannot be opened, a model that needs it meets the same error again.
         #[cfg(feature = "hub")]
         let builder = match self.hub.open() {
             Ok(hub) => builder.hub(hub),
@@ -50,26 +50,27 @@ impl NamedModel {
     }
 }
 
-/// How a model is loaded, and what runs it.
+/// How a model is loaded, and which engine runs it.
 #[derive(Debug, Clone, Args)]
 pub(super) struct LoadArgs {
-    /// Checkpoint to load instead of the model's own weights, or seeded:N for generated ones
+    /// Checkpoint to load instead of the model's own weights, or seeded:N for generated weights
     #[arg(long, value_name = "FILE|seeded:N", value_parser = OsStringValueParser::new().map(WeightsFrom::from))]
     pub(super) weights: Option<WeightsFrom>,
-    /// Number of classes of generated weights, or what the checkpoint is to have; 0 for no classifier
+    /// Number of classes that generated weights get or the checkpoint must have; 0 for no
+    /// classifier
     #[arg(long, value_name = "N")]
     num_classes: Option<usize>,
     /// Engine to run on
     #[arg(long, value_parser = engines(), default_value_t)]
     engine: EngineChoice,
-    /// What the CPU engine's products are made of, where the machine can
+    /// Numbers that the CPU engine multiplies; bf16 if the machine can
     #[arg(long, value_parser = dtypes(), default_value_t)]
     dtype: Dtype,
     /// Device: auto, cpu, cuda, cuda:N, metal or wgpu
     #[arg(long, default_value_t)]
     device: DeviceChoice,
-    /// Threads for decoding and inference together; if absent, the physical cores for inference and all for
-    /// decoding
+    /// Threads for decoding and inference together; if absent, inference uses the physical cores
+    /// and decoding all
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     #[cfg(feature = "hub")]
@@ -77,25 +78,27 @@ pub(super) struct LoadArgs {
     hub: super::hub::HubArgs,
 }
 
-/// The names of engines, each with what `--help` says of it.
+/// The names of engines, each with its text for `--help`.
 fn engines() -> impl TypedValueParser<Value = EngineChoice> {
     words(EngineChoice::ALL, EngineChoice::name, |engine| match engine {
         EngineChoice::Cpu => "Fused kernels for the CPU",
+        EngineChoice::Cuda => "Fused kernels for NVIDIA GPUs",
         EngineChoice::Candle => "Candle's operations, one by one, on any device",
-        EngineChoice::Wgpu => "Own kernels on a GPU by Vulkan, Direct3D 12 or Metal",
-        _ => "Fused kernels on a CPU, Candle's operations on any other device",
+        EngineChoice::Wgpu => "Fused kernels for GPUs by Vulkan, Direct3D 12 or Metal",
+        _ => "The fused kernels of the device, or else Candle's operations",
     })
 }
 
 /// The names of data types.
 fn dtypes() -> impl TypedValueParser<Value = Dtype> {
     words(Dtype::ALL, Dtype::name, |dtype| match dtype {
-        Dtype::Bf16 => "bfloat16, summed in float32: faster, some 3 digits",
+        Dtype::Bf16 => "bfloat16, summed in float32: faster, about 3 digits",
+        Dtype::F16 => "float16, summed in float32: on GPUs, about 3 digits",
         _ => "float32",
     })
 }
 
-/// A parser of the names of `all`, of which `help` says more.
+/// A parser for the names of `all`; `help` gives each name's text.
 fn words<T: Copy + FromStr<Err = UnknownName> + Send + Sync + 'static, const N: usize>(
     all: [T; N],
     name: impl Fn(T) -> &'static str,
@@ -106,7 +109,7 @@ fn words<T: Copy + FromStr<Err = UnknownName> + Send + Sync + 'static, const N: 
 }
 
 impl ModelArgs {
-    /// A model as asked for; `configure` adds what the subcommand has to say.
+    /// Loads the requested model; `configure` adds the subcommand's settings.
     pub(super) fn load(
         self,
         configure: impl FnOnce(ModelBuilder) -> ModelBuilder,
@@ -114,7 +117,7 @@ impl ModelArgs {
         self.load.load(self.model, configure)
     }
 
-    /// What prepares the model's images, as [`load`](Self::load) has it.
+    /// The model's preprocessor, with the settings of [`load`](Self::load).
     pub(super) fn preprocessor(
         self,
         configure: impl FnOnce(ModelBuilder) -> ModelBuilder,
@@ -127,7 +130,7 @@ impl ModelArgs {
 }
 
 impl LoadArgs {
-    /// `model`, or the bundled one, as [`ModelArgs::load`] does.
+    /// Loads `model`, or the bundled model, like [`ModelArgs::load`].
     pub(super) fn load(
         self,
         model: Option<OsString>,
@@ -156,7 +159,7 @@ impl LoadArgs {
         if let Some(threads) = self.threads {
             builder = builder.threads(threads.into());
         }
-        // Where the hub cannot be opened, a model that needs it meets the same error again.
+        // If the hub cannot be opened, a model that needs it meets the same error again.
         #[cfg(feature = "hub")]
         if let Ok(hub) = self.hub.open() {
             builder = builder.hub(hub);

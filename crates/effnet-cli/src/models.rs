@@ -19,7 +19,7 @@ pub(super) struct Models {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Only models in the cache, those of other repositories included
+    /// Only models in the cache, including those of other repositories
     #[cfg(feature = "hub")]
     #[arg(long)]
     cached: bool,
@@ -46,7 +46,7 @@ struct Row {
     /// Whether timm publishes weights.
     weights: bool,
     num_classes: usize,
-    /// (C, H, W) at which the model is tested by default.
+    /// The input size (C, H, W) at which the model is tested by default.
     input_size: [usize; 3],
     crop_pct: f64,
     interpolation: String,

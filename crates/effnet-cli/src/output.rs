@@ -1,4 +1,4 @@
-//! Standard output, which may end or be full at any time, and standard error.
+//! Standard output, which may close or be full at any time, and standard error.
 
 use std::io::{BufWriter, IsTerminal, Result, StdoutLock, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::settings;
 use super::table::{align, printable_lines};
 
-/// Marks an error as standard output's.
+/// Marks an error as one of standard output.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output: {0}")]
 struct Unwritable(std::io::Error);
@@ -19,7 +19,7 @@ struct Unwritable(std::io::Error);
 /// Standard output.
 pub(super) struct Stdout(BufWriter<StdoutLock<'static>>);
 
-/// Standard output, locked. What is written is there after `flush`.
+/// Standard output, locked and buffered until `flush`.
 pub(super) fn stdout() -> Stdout {
     Stdout(BufWriter::new(std::io::stdout().lock()))
 }
@@ -31,7 +31,7 @@ impl Stdout {
         writeln!(self)
     }
 
-    /// Writes `rows` as [`align`] has them, in the terminal's width.
+    /// Writes `rows`, formatted by [`align`], in the terminal's width.
     pub(super) fn write_table(
         &mut self,
         rows: &[impl AsRef<[String]>],
@@ -51,7 +51,7 @@ impl Write for Stdout {
     }
 }
 
-/// Where a command's rows go: standard output, or a file that appears when it is whole.
+/// Where a command's rows go: standard output, or a file that appears when it is complete.
 pub(super) enum Output {
     Stdout(Stdout),
     File(PathBuf, Replacement),
@@ -65,7 +65,7 @@ impl Output {
         Ok(Self::File(path.to_owned(), file))
     }
 
-    /// Ends it.
+    /// Ends the output.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         match self {
             Self::Stdout(mut out) => out.flush()?,
@@ -95,11 +95,11 @@ fn marked(error: std::io::Error) -> std::io::Error {
     std::io::Error::new(error.kind(), Unwritable(error))
 }
 
-/// Whether standard output's reader went away, as `head` does when it has what it wanted.
+/// Whether the reader of standard output went away, as `head` does when it has enough.
 pub(super) fn is_closed(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let io = match cause.downcast_ref::<csv::Error>().map(csv::Error::kind) {
-            // Not told as its source.
+            // csv does not give this error as the source.
             Some(csv::ErrorKind::Io(error)) => Some(error),
             _ => cause.downcast_ref::<std::io::Error>(),
         };
@@ -110,9 +110,9 @@ pub(super) fn is_closed(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Columns that a line of standard output may take; unbounded where it is not a terminal.
+/// How many columns a line of standard output may take; unlimited if it is not a terminal.
 pub(super) fn width() -> usize {
-    /// Less than this is not to be taken seriously.
+    /// Smaller widths are ignored.
     const NARROWEST: usize = 20;
     if !std::io::stdout().is_terminal() {
         return usize::MAX;
@@ -123,14 +123,13 @@ pub(super) fn width() -> usize {
     asked.filter(|&columns| columns > 0).map_or(usize::MAX, |columns| columns.max(NARROWEST))
 }
 
-/// Whether both outputs are seen by the same person, so that one of them need not say what the other
-/// says.
+/// Whether the same person sees both outputs, so that one need not repeat the other.
 pub(super) fn is_one_terminal() -> bool {
     std::io::stdout().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// Writes lines to standard error, in the words of the command and without what a terminal obeys.
-/// Where that fails there is nobody left to tell.
+/// Writes lines to standard error, with the command's options in place of settings and without what
+/// would control a terminal. If that fails, there is nobody left to tell.
 pub(super) fn complain(lines: &str) {
     let _ = writeln!(std::io::stderr(), "{}", printable_lines(&settings::as_options(lines)));
 }

@@ -13,7 +13,7 @@ use super::model_args::ModelArgs;
 use super::output::complain;
 use super::preprocessing::PreprocessingArgs;
 
-/// Write what a network would see of images
+/// Write images as a network would see them
 ///
 /// `pixels` (N, H, W, C) u8 after resize and crop, `input` (N, C, H, W) f32 after normalization.
 /// If one image fails, nothing is written.

@@ -1,15 +1,15 @@
-//! How images are prepared, where that is not as the model's configuration says.
+//! How images are prepared, if not as the model's configuration says.
 
 use clap::Args;
 use effnet::ModelBuilder;
 use effnet::preprocess::{CropMode, Interpolation};
 use effnet::pretrained::SizeChoice;
 
-/// timm's options of the same names (`validate.py`).
+/// timm's options with the same names (`validate.py`).
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Preprocessing, in place of the model's")]
 pub(super) struct PreprocessingArgs {
-    /// Use the image size that the model was trained at, not the one it is best tested at
+    /// Use the image size that the model was trained at, not the size at which it tests best
     #[arg(long)]
     train_size: bool,
     /// Side of the network's input in pixels, or its height and width
@@ -24,10 +24,10 @@ pub(super) struct PreprocessingArgs {
     /// Filter of the resize: nearest, bilinear, bilinear-no-antialias, bicubic or lanczos
     #[arg(long, value_name = "FILTER")]
     interpolation: Option<Interpolation>,
-    /// Mean of pixels from 0 to 1: one value, or one a channel (0.485,0.456,0.406)
+    /// Mean of pixels from 0 to 1: one value, or one per channel (0.485,0.456,0.406)
     #[arg(long, value_name = "MEAN", num_args = 1..=4, value_delimiter = ',', value_parser = number, allow_negative_numbers = true)]
     mean: Option<Vec<f64>>,
-    /// Standard deviation of pixels from 0 to 1: one value, or one a channel
+    /// Standard deviation of pixels from 0 to 1: one value, or one per channel
     #[arg(long, value_name = "STD", num_args = 1..=4, value_delimiter = ',', value_parser = number)]
     std: Option<Vec<f64>>,
 }
@@ -69,7 +69,7 @@ fn img_size(text: &str) -> Result<(usize, usize), String> {
     }
 }
 
-/// A number; after a list of them, a name of an image stands for a list that goes on.
+/// Parses a number. After a list of numbers, an image's name would be taken for another one.
 fn number(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| "expected a number; images stand before this option".to_owned())
+    text.parse().map_err(|_| "expected a number; put images before this option".to_owned())
 }

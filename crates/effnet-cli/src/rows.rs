@@ -1,17 +1,17 @@
-//! Results as rows: JSON, a JSON object a line, or CSV, each written when it is there.
+//! Results as rows: JSON, one JSON object per line, or CSV. Each row is written when it is ready.
 
 use std::io::Write;
 
 use anyhow::Result;
 use serde::Serialize;
 
-/// A result; as JSON it is one object.
+/// A result, which is one object in JSON.
 pub(super) trait Row: Serialize {
-    /// Its lines of CSV, with a cell for each column.
+    /// The result's lines of CSV, with a cell for each column.
     fn csv(&self) -> Vec<Vec<String>>;
 }
 
-/// What rows are written as.
+/// The format of rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
     Json,
@@ -19,7 +19,7 @@ pub(super) enum Form {
     Csv,
 }
 
-/// Writes rows in one form.
+/// Writes rows in one format.
 pub(super) enum Rows<W: Write> {
     Json { out: W, is_first: bool },
     Jsonl { out: W },
@@ -43,7 +43,7 @@ impl<W: Write> Rows<W> {
         })
     }
 
-    /// Writes a row. Whoever watches sees it at once, and a reader that went away is noticed.
+    /// Writes a row at once, so that it can be seen, and a reader that went away is noticed.
     pub(super) fn write(&mut self, row: &impl Row) -> Result<()> {
         match self {
             Self::Json { out, is_first } => {
@@ -64,7 +64,7 @@ impl<W: Write> Rows<W> {
         Ok(())
     }
 
-    /// Ends the output, and gives back where it went.
+    /// Ends the output, and returns what it was written to.
     pub(super) fn finish(self) -> Result<W> {
         Ok(match self {
             Self::Json { mut out, .. } => {

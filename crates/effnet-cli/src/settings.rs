@@ -1,6 +1,6 @@
-//! The library's errors name its own settings; whoever runs the command has options.
+//! The library's errors name its own settings; users of the command have options instead.
 
-/// What errors of the library name, and what the command has in its place.
+/// What errors of the library name, and what the command has instead.
 const OPTIONS: [(&str, &str); 19] = [
     ("`Limits::max_pixels`", "--max-pixels"),
     ("raise `Limits::max_alloc` if the file is to be trusted", "make the image smaller"),
@@ -23,7 +23,7 @@ const OPTIONS: [(&str, &str); 19] = [
     ("`HubBuilder::offline`", "--offline"),
 ];
 
-/// A message in the words of the command.
+/// A message with the command's options in place of the library's settings.
 pub(super) fn as_options(message: &str) -> String {
     let mut message = message.to_owned();
     for (setting, option) in OPTIONS {

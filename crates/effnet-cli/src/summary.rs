@@ -11,12 +11,13 @@ use super::{Status, dot, svg};
 
 /// Describe a network: shapes, parameters and operations, layer by layer
 ///
-/// MACs and activations are fvcore's counts, those of timm's `benchmark.py --bench profile`.
+/// MACs and activations are counted as fvcore does, which timm's `benchmark.py --bench profile`
+/// uses.
 #[derive(Debug, Args)]
 pub(super) struct SummaryArgs {
     #[command(flatten)]
     model: NamedModel,
-    /// Side of the input image in pixels; that of the model if absent
+    /// Side of the input image in pixels; if absent, the model's
     #[arg(long, value_name = "S")]
     img_size: Option<usize>,
     /// Form of the output
@@ -96,7 +97,7 @@ fn table(summary: &Summary, out: &mut Stdout) -> std::io::Result<()> {
     Ok(())
 }
 
-/// `3x224x224`, or `1280` where there is one position.
+/// `3x224x224`, or `1280` if there is only one position.
 pub(super) fn shape([channels, height, width]: [usize; 3]) -> String {
     if (height, width) == (1, 1) {
         channels.to_string()

@@ -1,4 +1,4 @@
-//! A network as a picture that needs nothing else.
+//! A network as a self-contained picture.
 
 use std::io::{Result, Write};
 
@@ -8,15 +8,15 @@ use super::summary::{shape, short};
 
 const WIDTH: usize = 820;
 const MARGIN: usize = 20;
-/// Left edge of the blocks; residuals run to the left of it.
+/// The left edge of the blocks; residuals are drawn to the left of it.
 const BLOCK_X: usize = 150;
 const BLOCK_WIDTH: usize = 300;
 const BLOCK_HEIGHT: usize = 30;
-/// Between two blocks: the arrow, and the shape beside it.
+/// The gap between two blocks, for the arrow and the shape beside it.
 const GAP: usize = 26;
-/// Between the blocks of a stage and its border.
+/// The space between the blocks of a stage and its border.
 const PADDING: usize = 14;
-/// Between two stages, beside the gap between two blocks.
+/// The extra space between two stages, in addition to the gap between two blocks.
 const STAGE_GAP: usize = 2 * PADDING;
 const TOP: usize = 100;
 /// Right edges of the columns of figures, and the bar after them.
@@ -32,8 +32,8 @@ const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2933}\
     .line{fill:none;stroke:#8a96a3;stroke-width:1.3}.skip{stroke-dasharray:4 3}\
     .bar{fill:#c3ccd5}";
 
-/// Draws stages as groups, one row a block, shapes on the edges between them, residuals as dashed
-/// lines, and each block's share of the operations as a bar.
+/// Draws stages as groups, one row per block, shapes on the edges between blocks, residuals as
+/// dashed lines, and each block's share of the operations as a bar.
 pub(super) fn write(summary: &Summary, out: &mut impl Write) -> Result<()> {
     let blocks: usize = summary.stages.iter().map(|stage| stage.blocks.len()).sum();
     let gaps = (summary.stages.len() + 1) * STAGE_GAP;
@@ -89,7 +89,7 @@ fn head(summary: &Summary, out: &mut impl Write) -> Result<()> {
     text(out, "dim number", MACS_X, TOP - 16, "MACs")
 }
 
-/// The arrow from `y` over `gap`, and the shape of what it carries.
+/// Draws the arrow from `y` over `gap`, and the shape of what it carries.
 fn edge(out: &mut impl Write, y: usize, gap: usize, shape: &str) -> Result<()> {
     let x = BLOCK_X + BLOCK_WIDTH / 2;
     writeln!(

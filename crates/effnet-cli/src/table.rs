@@ -4,12 +4,12 @@ use effnet::unstable::{escape, is_obeyed};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-/// Columns between two cells of a line.
+/// The columns between two cells of a line.
 const GAP: usize = 2;
-/// Columns before the cells of a line that goes on with a row.
+/// The columns before the cells of a line that continues a row.
 const INDENT: usize = 4;
 
-/// `text` in one line and without what a terminal obeys: labels and names come from files.
+/// `text` in one line, without what would control a terminal. Labels and names come from files.
 pub(super) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {
@@ -34,14 +34,14 @@ pub(super) fn bar(share: f32, width: usize) -> String {
     bar
 }
 
-/// Columns that the widest of `lines` takes on a terminal.
+/// How many columns the widest of `lines` takes on a terminal.
 pub(super) fn widest(lines: &[String]) -> usize {
     lines.iter().map(|line| line.width()).max().unwrap_or(0)
 }
 
-/// Lines of `rows` with every column as wide as its widest cell; columns named in `right` are
-/// aligned to the right. A row that is wider than `width` goes on in the next lines, indented, with
-/// the same columns below each other in all rows; a cell that is wider is broken.
+/// Formats `rows` with every column as wide as its widest cell; columns in `right` are aligned to
+/// the right. A row that is wider than `width` continues on the next lines, indented, with the same
+/// columns below each other in all rows; a wider cell is broken.
 pub(super) fn align(rows: &[impl AsRef<[String]>], right: &[usize], width: usize) -> Vec<String> {
     let columns = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
     let most = width.saturating_sub(INDENT).max(1);
@@ -49,7 +49,7 @@ pub(super) fn align(rows: &[impl AsRef<[String]>], right: &[usize], width: usize
         let cells = rows.iter().filter_map(|row| row.as_ref().get(column));
         cells.map(|cell: &String| cell.width()).max().unwrap_or(0)
     };
-    // The first column alone begins at the left edge.
+    // Only the first column begins at the left edge.
     let room = |column| if column == 0 { width } else { most };
     let widths: Vec<usize> = (0..columns).map(|c| widest(c).min(room(c))).collect();
     let groups = groups(&widths, width);
@@ -82,7 +82,7 @@ pub(super) fn align(rows: &[impl AsRef<[String]>], right: &[usize], width: usize
     lines
 }
 
-/// The columns of each line of a row.
+/// Which columns are on each line of a row.
 fn groups(widths: &[usize], width: usize) -> Vec<std::ops::Range<usize>> {
     let mut groups = Vec::new();
     let (mut first, mut taken) = (0, 0);
@@ -98,7 +98,7 @@ fn groups(widths: &[usize], width: usize) -> Vec<std::ops::Range<usize>> {
     groups
 }
 
-/// A cell in pieces of at most `width` columns. What is read as one character stays whole.
+/// A cell in pieces of at most `width` columns. What reads as one character is not split.
 fn broken(cell: &str, width: usize) -> Vec<String> {
     if cell.width() <= width {
         return vec![cell.to_owned()];
@@ -106,7 +106,7 @@ fn broken(cell: &str, width: usize) -> Vec<String> {
     let mut pieces = vec![String::new()];
     for grapheme in cell.graphemes(true) {
         if let Some(piece) = pieces.last_mut() {
-            // Of a character that is wider than the line a part would be nothing.
+            // A character that is wider than the line cannot be split.
             if piece.is_empty() || piece.width() + grapheme.width() <= width {
                 piece.push_str(grapheme);
             } else {

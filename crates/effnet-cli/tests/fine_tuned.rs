@@ -1,5 +1,6 @@
-//! The commands of `docs/fine-tuned.md`, run by the real program on what `tests/parity/fine_tuned` made with the
-//! libraries: their labels and their probabilities.
+//! The commands of `docs/fine-tuned.md`, run by the real program on files that
+//! `tests/parity/fine_tuned` made with the libraries. The tests compare labels and probabilities
+//! with the libraries'.
 
 #![cfg(feature = "bundled")]
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
@@ -14,14 +15,14 @@ const DATA: &str = "tests/data/fine_tuned";
 const PHOTOS: [&str; 2] = ["chelsea.png", "coffee.png"];
 const CONVERT: &str = "effnet convert flowers.pth flowers --to timm --folder --labels classes.txt";
 
-/// A command of the document, and what it must answer.
+/// A command of the document, and its expected answer.
 struct Case {
-    /// The folder of the files that it speaks of.
+    /// The folder with its files.
     library: &'static str,
     command: &'static str,
-    /// The answers in `goldens.json`.
+    /// The key of the answers in `goldens.json`.
     golden: &'static str,
-    /// What is said on standard error.
+    /// What standard error contains.
     notes: &'static [&'static str],
 }
 
@@ -123,7 +124,8 @@ const CASES: [Case; 13] = [
     },
 ];
 
-/// A folder as the document's reader has it: the library's files, and the photographs in `photos`.
+/// A folder like that of the document's reader: the library's files, and the photographs in
+/// `photos`.
 fn folder(library: &str) -> tempfile::TempDir {
     let root = Path::new(ROOT);
     let folder = tempfile::tempdir().unwrap();
@@ -170,7 +172,7 @@ fn goldens() -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Compares what a classification as JSON says with the library's answers.
+/// Compares a classification as JSON with the library's answers.
 fn compare(line: &str, json: &str, golden: &Value) {
     let images: Vec<Value> = serde_json::from_str(json).unwrap();
     assert_eq!(images.len(), PHOTOS.len(), "{line}");
@@ -187,7 +189,7 @@ fn compare(line: &str, json: &str, golden: &Value) {
             let theirs = expected[prediction["label"].as_str().unwrap()].as_f64().unwrap();
             let ours = prediction["probability"].as_f64().unwrap();
             assert!((ours - theirs).abs() < 1e-3, "{line}, {photo}: {prediction} {theirs}");
-            // The pixels are equal where logits were recorded.
+            // If logits were recorded, the pixels are equal.
             if let Some(logits) = &logits {
                 let largest = logits.iter().fold(0f64, |max, logit| max.max(logit.abs()));
                 let theirs =
@@ -218,7 +220,7 @@ fn each_command_answers_as_the_library_does() {
         let label = first[0]["predictions"][0]["label"].as_str().unwrap();
         assert!(table.lines().nth(1).unwrap().contains(label), "{table}");
     }
-    // Other ways of Keras's to read a file: Pillow's bilinear, of `load_img`.
+    // Another way in which Keras reads a file: `load_img` with Pillow's bilinear filter.
     let folder = folder("keras");
     let line = "effnet classify photos -m flowers.keras --labels class_names.json --interpolation bilinear";
     let (json, _) = run(folder.path(), line, &["--format", "json"]);
@@ -241,7 +243,7 @@ fn the_documents_commands_are_those_that_the_test_runs() {
     for (library, line) in &found {
         let is_run = line == CONVERT
             || CASES.iter().any(|case| {
-                // Sections on all libraries take one's files.
+                // Sections about all libraries use the files of one.
                 let is_library = CASES.iter().any(|other| other.library == library);
                 case.command == line && (!is_library || case.library == library)
             });

@@ -7,14 +7,14 @@ use axum::body::{Body, Bytes};
 use futures_util::stream::unfold;
 use tokio::time::sleep;
 
-/// Which answers a fault is in.
+/// Which answers a fault affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum At {
-    /// The hub's, to HEAD.
+    /// The hub's answers to HEAD.
     Head,
-    /// The hub's, to GET.
+    /// The hub's answers to GET.
     Get,
-    /// The storage host's.
+    /// The storage host's answers.
     Storage,
 }
 
@@ -28,38 +28,38 @@ pub enum Fault {
     Silence,
     /// A redirect.
     Redirect(String),
-    /// A header has another value; an empty one is left out.
+    /// A header has another value; with an empty value it is left out.
     Header(&'static str, String),
-    /// The connection breaks after so many bytes of the body.
+    /// The connection breaks after this many bytes of the body.
     Drop(usize),
-    /// Nothing follows so many bytes of the body.
+    /// After this many bytes of the body, nothing follows.
     Stall(usize),
-    /// So many bytes at a time, with a pause after each.
+    /// This many bytes at a time, with a pause after each.
     Trickle(usize, Duration),
-    /// The body has no announced length and ends after so many bytes.
+    /// The body has no announced length and ends after this many bytes.
     Truncate(usize),
     /// One bit is wrong.
     Corrupt,
-    /// So many bytes follow the file, and are announced.
+    /// This many bytes follow the file, and are announced.
     Extra(usize),
-    /// So many bytes follow the file, and no length is announced.
+    /// This many bytes follow the file, and no length is announced.
     ExtraUnannounced(usize),
     /// A range is ignored.
     NoRange,
     /// No range is satisfiable.
     BadRange,
-    /// Another range than asked for.
+    /// The range is not the requested one.
     OtherRange,
 }
 
-/// Marks an answer that is not to be sent.
+/// Marks an answer that must not be sent.
 #[derive(Clone, Copy)]
 pub(crate) struct Silent;
 
-/// What a body does.
+/// How a body is sent.
 #[derive(Clone, Copy)]
 pub(crate) struct Plan {
-    /// Bytes that are sent at a time, and the pause after each time.
+    /// How many bytes are sent at a time, and the pause after each time.
     pub chunk: usize,
     pub pause: Duration,
     pub end: End,
@@ -85,7 +85,7 @@ pub(crate) fn body(bytes: Bytes, plan: Plan) -> Body {
         match plan.end {
             End::Well => None,
             End::Break => {
-                // What is not yet sent when a body fails is never sent; while it waits, it is.
+                // When a body fails, unsent bytes are lost; they are sent while it waits.
                 sleep(Duration::from_millis(1)).await;
                 Some((Err(io::Error::other("broken on purpose")), (rest, plan)))
             }

@@ -1,5 +1,5 @@
-//! A hub on this machine: two servers on loopback, as the real hub and its storage host are two
-//! origins. Speaks the hub's protocol, and misbehaves where it is told to.
+//! A hub on this machine: two servers on loopback, because the real hub and its storage host are
+//! two origins. Speaks the hub's protocol, and misbehaves when told to.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -20,7 +20,7 @@ pub use repo::{Access, Repo};
 
 /// The token that the hub accepts.
 pub const TOKEN: &str = "hf_testtoken0123456789";
-/// A token that is valid, but has not accepted the conditions of gated repositories.
+/// A valid token whose owner has not accepted the conditions of gated repositories.
 pub const STRANGER: &str = "hf_strangertoken012345";
 
 /// A request as a server saw it.
@@ -46,7 +46,8 @@ pub(crate) struct Inner {
     pub repos: Vec<Repo>,
     pub faults: Vec<(At, String, Fault, usize)>,
     pub log: Vec<Seen>,
-    /// Part of every signed address of the storage host; addresses of earlier ones have expired.
+    /// Part of every signed address of the storage host; addresses with earlier signatures have
+    /// expired.
     pub signature: u32,
 }
 
@@ -103,22 +104,22 @@ impl TestHub {
         state.repos.push(repo);
     }
 
-    /// Misbehaves in the next `times` answers about `file` (any file if empty).
+    /// Misbehaves in the next `times` answers about `file` (about any file if it is empty).
     pub fn fault(&self, at: At, file: &str, fault: Fault, times: usize) {
         self.shared.state.lock().unwrap().faults.push((at, file.to_owned(), fault, times));
     }
 
-    /// Behaves again.
+    /// Stops misbehaving.
     pub fn heal(&self) {
         self.shared.state.lock().unwrap().faults.clear();
     }
 
-    /// Makes every address of the storage host that was given out so far expire.
+    /// Makes all addresses of the storage host that were given out so far expire.
     pub fn expire(&self) {
         self.shared.state.lock().unwrap().signature += 1;
     }
 
-    /// The requests so far; the next call starts anew.
+    /// The requests since the last call.
     pub fn take_log(&self) -> Vec<Seen> {
         std::mem::take(&mut self.shared.state.lock().unwrap().log)
     }

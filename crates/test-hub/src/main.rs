@@ -1,7 +1,8 @@
 //! Serves folders as a model hub on loopback, for the checks in `tests/parity/hub`.
 //!
-//! `hub_server DIR`, where DIR holds `org/name/{files}`; prints `HF_ENDPOINT` and runs until its standard
-//! input ends. A name that starts with `private-` or `gated-` needs the token that it prints too.
+//! `test-hub DIR`, where DIR holds `org/name/{files}`, prints the value for `HF_ENDPOINT` and a
+//! token, and runs until its standard input ends. A name that starts with `private-` or `gated-`
+//! needs the token.
 
 use std::io::Read;
 use std::path::Path;
@@ -26,7 +27,7 @@ fn main() {
         }
     }
     println!("{} {TOKEN}", hub.url());
-    // Whoever started this closes its standard input at the end.
+    // The process that started this closes its standard input at the end.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     for seen in hub.take_log() {
         println!("{} {} {}", if seen.storage { "storage" } else { "hub" }, seen.method, seen.path);

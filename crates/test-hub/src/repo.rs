@@ -17,12 +17,12 @@ pub enum Access {
 pub struct RepoFile {
     pub name: String,
     pub bytes: Vec<u8>,
-    /// Kept on the storage host, as large files are, and not in git.
+    /// Whether it is on the storage host, like large files, and not in git.
     pub lfs: bool,
 }
 
 impl RepoFile {
-    /// What the hub gives for its ETag.
+    /// The ETag that the hub gives.
     pub fn etag(&self) -> String {
         if self.lfs {
             hex(&Sha256::digest(&self.bytes))
@@ -38,7 +38,7 @@ impl RepoFile {
 pub struct Repo {
     pub id: String,
     pub access: Access,
-    /// The branch or tag beside `main` that is at the same commit.
+    /// A branch or tag besides `main` at the same commit.
     pub branch: String,
     pub files: Vec<RepoFile>,
 }
@@ -53,7 +53,8 @@ impl Repo {
         }
     }
 
-    /// An EfficientNet-B0 by its configuration; its weights are `size` arbitrary bytes.
+    /// A repository with the configuration of an EfficientNet-B0; its weights are `size` arbitrary
+    /// bytes.
     pub fn model(id: &str, size: usize) -> Self {
         let config = br#"{"architecture": "efficientnet_b0", "num_classes": 2}"#;
         let weights = arbitrary(size);
@@ -75,7 +76,7 @@ impl Repo {
         self
     }
 
-    /// The repository in a folder.
+    /// Reads a repository from a folder.
     pub fn from_folder(id: &str, folder: &Path) -> Self {
         let mut repo = Self::new(id);
         let mut entries: Vec<_> = folder.read_dir().unwrap().map(|e| e.unwrap().path()).collect();
@@ -91,7 +92,7 @@ impl Repo {
         self.files.iter().find(|file| file.name == name)
     }
 
-    /// Its commit: the content decides, as in git.
+    /// The commit, which depends on the content, as in git.
     pub fn commit(&self) -> String {
         let mut hasher = Sha1::new();
         for file in &self.files {
@@ -102,7 +103,7 @@ impl Repo {
     }
 }
 
-/// Bytes that no compression and no coincidence gets right.
+/// Bytes that neither compression nor coincidence can reproduce.
 pub fn arbitrary(size: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ size as u64;
     let mut next = || {

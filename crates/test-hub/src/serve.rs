@@ -11,7 +11,7 @@ use super::fault::{At, End, Fault, Plan, Silent, body};
 use super::repo::{Access, Repo, RepoFile};
 use super::{Inner, STRANGER, Seen, Shared, TOKEN};
 
-/// Bytes of a body that are sent at a time where nothing else is said.
+/// How many bytes of a body are sent at a time by default.
 const CHUNK: usize = 1 << 14;
 
 pub(crate) fn answer(shared: &Shared, storage: bool, request: &Request) -> Response {
@@ -102,7 +102,7 @@ fn from_storage(state: &mut Inner, seen: &Seen, request: &Request) -> Response {
     with_fault(response, fault.as_ref())
 }
 
-/// The repository, if whoever asks may read it.
+/// The repository, if the client may read it.
 fn find(state: &Inner, id: &str, seen: &Seen) -> Result<Repo, Box<Response>> {
     let token = seen.authorization.as_deref().map(|a| a.trim_start_matches("Bearer "));
     let refuse = |status, code, message: &str| Err(Box::new(error(status, code, message)));
@@ -138,7 +138,7 @@ fn info(repo: &Repo, rest: &str) -> Response {
             "type": "file", "path": file.name, "rfilename": file.name, "size": size, "oid": file.etag(),
         });
         if file.lfs {
-            // The list of files calls the checksum one thing, the description another.
+            // The list of files and the description have different names for the checksum.
             entry["lfs"] = serde_json::json!({
                 "oid": file.etag(), "sha256": file.etag(), "size": size, "pointerSize": 134,
             });
@@ -164,7 +164,7 @@ fn error(status: StatusCode, code: &str, message: &str) -> Response {
     response
 }
 
-/// A file, or the range of it that is asked for.
+/// A file, or the requested range of it.
 fn content(file: &RepoFile, seen: &Seen, fault: Option<&Fault>) -> Response {
     let size = file.bytes.len();
     let ignored = matches!(fault, Some(Fault::NoRange));
@@ -227,7 +227,7 @@ fn content(file: &RepoFile, seen: &Seen, fault: Option<&Fault>) -> Response {
     response
 }
 
-/// The answer as the fault has it; those of a body are in [`content`].
+/// Applies a fault to an answer; [`content`] handles the faults of a body.
 fn with_fault(mut response: Response, fault: Option<&Fault>) -> Response {
     match fault {
         Some(Fault::Status(status, headers)) => {

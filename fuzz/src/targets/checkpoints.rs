@@ -7,17 +7,17 @@ use effnet::weights::{Checkpoint, NamedTensor, Values, WeightsError, serialize};
 use super::memory::peak;
 use super::one_line;
 
-/// What opening may hold beside what it reads, and how many times its input: the table of tensors.
+/// How many bytes opening may hold, plus how many times its input, for the table of tensors.
 const BESIDE: usize = 32 << 20;
 const TIMES: usize = 256;
-/// Values that are read of one file.
+/// How many values of one file are read at most.
 const MOST_READ: usize = 1 << 20;
 
 /// Opens a file and reads its tensors.
 ///
-/// Asserted: no panic; opening holds what the file's length is good for, reading a tensor some copies
-/// of it; a tensor that is read has its shape's values, all finite; written as safetensors they are
-/// read the same.
+/// Asserted: no panic; the file's length bounds the memory for opening, the tensor's size that for
+/// reading it; a tensor has as many values as its shape says, all finite; written as safetensors,
+/// tensors read back the same.
 fn open(bytes: &[u8]) {
     let (result, held) = peak(|| Checkpoint::from_bytes("model", bytes.to_vec()));
     let most = BESIDE + TIMES * bytes.len();
@@ -86,7 +86,7 @@ pub fn keras(bytes: &[u8]) {
     pth(bytes);
 }
 
-/// PyTorch's files of one pickle after the other.
+/// PyTorch's old files, which are several pickles in a row.
 pub fn legacy_pickle(bytes: &[u8]) {
     if bytes.starts_with(b"\x80") {
         open(bytes);
@@ -100,7 +100,8 @@ pub fn hdf5(bytes: &[u8]) {
     }
 }
 
-/// An index, a byte 0, and the safetensors file that it may name `a`; `b` is always the same.
+/// An index, a zero byte, and a safetensors file that the index may name as `a`; `b` is always the
+/// same.
 pub fn shards(bytes: &[u8]) {
     let middle = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What a hub, or what stands in its place, may answer.
+//! Answers of a hub, or of something that takes its place.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -18,19 +18,19 @@ use super::one_line;
 const TOKEN: &str = "hf_secretsecretsecret";
 const REPO: &str = "org/name";
 const BESIDE: usize = 16 << 20;
-/// Between two answers.
+/// Separates two answers.
 const BETWEEN: &[u8] = b"\n====\n";
 const MOST_ANSWERS: usize = 12;
 
-/// Answers of a server, each to one connection, and what the client makes of them when it is asked for
-/// a model's files.
+/// Answers of a server, one per connection, and how the client handles them when it is asked for a
+/// model's files.
 ///
-/// An answer is sent as it is, but for what the fuzzer cannot guess: `@SHA256`, `@GIT` and `@LENGTH`
-/// become those of the next answer's body, `@COMMIT` a commit, and whatever follows `//` is asked of this
-/// same server, so that no redirect leads into the network.
+/// An answer is sent as it is, except what the fuzzer cannot guess: `@SHA256`, `@GIT` and `@LENGTH`
+/// become those of the next answer's body, `@COMMIT` becomes a commit, and any host after `//`
+/// becomes this server, so that no redirect leads into the network.
 ///
-/// Asserted: no panic; nothing is written beside the cache; every content in it has the checksum that
-/// it is named by; what is given lies in the cache; no error holds the token or several lines.
+/// Asserted: no panic; nothing is written outside the cache; every file in it matches the checksum
+/// in its name; returned paths are in the cache; no error contains the token or has several lines.
 pub fn hub(bytes: &[u8]) {
     let server = Server::get();
     *server.answers.lock().unwrap() = answers(bytes, server.address);
@@ -129,7 +129,8 @@ fn replaced(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The answers with their placeholders filled in, from the last, which depends on none.
+/// The answers with their placeholders filled in, starting from the last, which depends on no
+/// other.
 fn answers(bytes: &[u8], address: SocketAddr) -> VecDeque<Vec<u8>> {
     let mut parts = Vec::new();
     let mut rest = bytes;

@@ -6,14 +6,16 @@ use super::memory::peak;
 
 const MAX_PIXELS: u64 = 1 << 20;
 const MAX_ALLOC: u64 = 8 << 20;
-/// What a decoder may hold beside the pixels: tables, windows, buffers; and copies of its input.
+/// What a decoder may hold besides the pixels: tables, windows, buffers, and copies of its input.
 const BESIDE: usize = 4 << 20;
 const COPIES: usize = 8;
 
-/// Decodes strictly and leniently, into a mode and with an orientation that the bytes decide.
+/// Decodes strictly and leniently; the bytes decide the mode and whether the orientation is
+/// applied.
 ///
-/// Asserted: no decoder panics; the memory stays within the limits; a picture has the size that it
-/// says and no more pixels than the limit; what is read strictly is read leniently, and the same.
+/// Asserted: no decoder panics; memory stays within the limits; a picture has the size that it
+/// declares and no more pixels than the limit; what can be read strictly gives the same when read
+/// leniently.
 fn image(bytes: &[u8]) {
     let sum = bytes.iter().fold(0usize, |sum, byte| sum + usize::from(*byte));
     let mode = [ColorMode::Rgb, ColorMode::L, ColorMode::Rgba][sum % 3];
@@ -51,7 +53,7 @@ fn one(
         }
         Err(error) => {
             let text = error.to_string();
-            // What a caught panic becomes.
+            // The message of a caught panic.
             assert!(!text.contains("its decoder gave up"), "a decoder panicked");
             assert!(!text.contains('\n'), "an error of several lines: {text}");
         }
@@ -63,7 +65,7 @@ macro_rules! formats {
     ($($(#[$doc:meta])* $name:ident: $starts:expr;)*) => {$(
         $(#[$doc])*
         pub fn $name(bytes: &[u8]) {
-            // Others have their own target.
+            // Other formats have their own targets.
             let starts: &[&[u8]] = &$starts;
             if starts.is_empty() || starts.iter().any(|start| bytes.starts_with(start)) {
                 image(bytes);
@@ -81,7 +83,7 @@ formats! {
     gif: [b"GIF8"];
     /// WebP.
     webp: [b"RIFF"];
-    /// BMP, and DIB, which is a BMP without its first header.
+    /// BMP, and DIB, which is BMP without the file header.
     bmp: [b"BM", b"\x28\0\0\0", b"\x0c\0\0\0", b"\x40\0\0\0", b"\x34\0\0\0", b"\x38\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0"];
     /// ICO and CUR.
     ico: [b"\0\0\x01\0", b"\0\0\x02\0"];
@@ -89,10 +91,10 @@ formats! {
     tiff: [b"II", b"MM"];
     /// PBM, PGM, PPM, PFM.
     pnm: [b"P"];
-    /// JPEG 2000: JP2, or a codestream alone.
+    /// JPEG 2000: JP2, or a bare codestream.
     jpeg2000: [b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"];
     /// QOI.
     qoi: [b"qoif"];
-    /// TGA, which begins with no magic number.
+    /// TGA, which has no magic number.
     tga: [];
 }

@@ -1,10 +1,10 @@
-//! The bytes that the process holds, counted.
+//! Counts the bytes that the process holds.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-/// The system's allocator, counting.
+/// The system's allocator, with a count.
 struct Counting;
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
@@ -14,7 +14,7 @@ fn grow(bytes: usize) {
     PEAK.fetch_max(HELD.fetch_add(bytes, Relaxed) + bytes, Relaxed);
 }
 
-// SAFETY: hands everything on to the system's allocator.
+// SAFETY: passes everything on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grow(layout.size());
@@ -32,7 +32,7 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.dealloc(ptr, layout) }
     }
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both are there while the bytes are copied.
+        // Both blocks exist while the bytes are copied.
         grow(size);
         HELD.fetch_sub(layout.size(), Relaxed);
         // SAFETY: as above.
@@ -43,9 +43,9 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Runs `work` and gives the most bytes that it held at once, beyond those that were held before.
+/// Runs `work` and returns the most bytes that it held at once, in addition to those held before.
 pub(super) fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    // Tests run beside each other.
+    // Tests run in parallel.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let before = HELD.load(Relaxed);

@@ -11,7 +11,7 @@ pub use hub::hub;
 pub use images::{bmp, gif, ico, jpeg, jpeg2000, png, pnm, qoi, tga, tiff, webp};
 pub use texts::{blocks, config, conventions, labels, preprocessor_config, recognition};
 
-/// Errors are one line, and say something.
+/// Asserts that an error is one line and not empty.
 fn one_line(error: &dyn std::error::Error) {
     let text = error.to_string();
     assert!(!text.is_empty() && !text.contains('\n'), "not one line: {text:?}");

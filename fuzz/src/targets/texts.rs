@@ -18,19 +18,20 @@ use super::one_line;
 
 const BESIDE: usize = 8 << 20;
 const TIMES: usize = 256;
-/// The largest input, in pixels, that is prepared.
+/// The largest input, in pixels, that is prepared at all.
 const MOST_PREPARED: usize = 1 << 18;
 
-/// A `config.json`, and behind a byte 0 the `preprocessor_config.json` beside it.
+/// A `config.json` and, after a zero byte, the `preprocessor_config.json` beside it.
 ///
-/// Asserted: no panic; memory for the file's length; sizes and numbers within their bounds; an image
-/// is prepared to the size that the description says; what `convert` writes for it reads back the same.
+/// Asserted: no panic; the file's length bounds the memory; sizes and numbers are within their
+/// bounds; an image is prepared to the size in the description; what `convert` writes for it reads
+/// back the same.
 pub fn config(bytes: &[u8]) {
     let middle = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     described(&bytes[..middle], bytes.get(middle + 1..));
 }
 
-/// A `preprocessor_config.json` beside a `config.json` of transformers'.
+/// A `preprocessor_config.json` beside a `config.json` of transformers.
 pub fn preprocessor_config(bytes: &[u8]) {
     described(CONFIG, Some(bytes));
 }
@@ -62,7 +63,7 @@ fn described(config: &[u8], processor: Option<&[u8]>) {
     };
     assert!(read.num_classes <= 1_000_000);
     match read.labels() {
-        // Of one output, two classes.
+        // A network with one output has two classes.
         Ok(Some(labels)) => assert!([read.num_classes, 2].contains(&labels.len())),
         Ok(None) => {}
         Err(error) => one_line(&error),
@@ -106,7 +107,7 @@ fn lite0() -> &'static (Checkpoint, MatchedConvention) {
     })
 }
 
-/// `convert` writes a configuration for a network; what it says must be what it was given.
+/// `convert` writes a configuration for a network; reading it must give the original values.
 fn converted(own: &ModelConfig) {
     let (checkpoint, found) = lite0();
     let same = (own.num_classes, own.in_chans) == (found.network.num_classes, 3);
@@ -123,7 +124,7 @@ fn converted(own: &ModelConfig) {
         .unwrap_or_else(|error| panic!("{error}: {text}"));
     let said = |config: &ModelConfig| {
         let mut args = config.model_args.clone();
-        // Written where they are the network's own numbers.
+        // `convert` may add or leave out these; the network's own numbers are compared instead.
         (args.num_classes, args.in_chans) = (None, None);
         (config.architecture, config.num_classes, config.in_chans, args)
     };
@@ -150,7 +151,7 @@ fn converted(own: &ModelConfig) {
 
 /// A file of class names.
 ///
-/// Asserted: no panic; names that are read are in order and read back the same from JSON.
+/// Asserted: no panic; names are in order and read back the same from JSON.
 pub fn labels(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (names, held) = peak(|| LabelNames::parse(text));
@@ -167,10 +168,10 @@ pub fn labels(bytes: &[u8]) {
     assert_eq!(LabelNames::parse(&own).unwrap().in_order().unwrap(), ordered);
 }
 
-/// Block strings, a line a stage.
+/// Block strings, one line per stage.
 ///
-/// Asserted: no panic; a block that is read, written again and read again is the same; a network of
-/// them is built or refused.
+/// Asserted: no panic; a block that is read, written and read again stays the same; a network of
+/// the blocks is built or refused.
 pub fn blocks(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut stages: Vec<&'static [&'static str]> = Vec::new();
@@ -201,7 +202,7 @@ pub fn blocks(bytes: &[u8]) {
     }
 }
 
-/// A block string of a definition, with its tokens in one order.
+/// The block string of a definition, with its tokens in a fixed order.
 fn written(def: &BlockDef) -> String {
     let mut text = format!("{}_r{}", def.kind.token(), def.repeats);
     let kernels: Vec<_> = def.kernel_sizes.iter().map(usize::to_string).collect();
@@ -255,7 +256,7 @@ fn written(def: &BlockDef) -> String {
     text
 }
 
-/// Rows of the table live as long as the program. So do these, each once.
+/// Rows of the table live as long as the program. So do these strings, each stored once.
 fn kept(block: &str) -> Option<&'static str> {
     static KEPT: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
     let mut kept = KEPT.lock().unwrap();
@@ -296,8 +297,8 @@ fn kept_arch(arch: Vec<&'static [&'static str]>) -> &'static [&'static [&'static
 
 /// A naming convention's TOML.
 ///
-/// Asserted: no panic; the first model that it covers is renamed or refused; names that are given are
-/// different, and values go to the library's layout and back unchanged.
+/// Asserted: no panic; the first covered model is renamed or refused; the names are different, and
+/// values go to the library's layout and back unchanged.
 pub fn conventions(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (convention, held) = peak(|| Convention::parse("convention.toml", text));
@@ -333,9 +334,10 @@ pub fn conventions(bytes: &[u8]) {
     }
 }
 
-/// Names and shapes: a first line of a convention and an architecture, `-` for any, and a tensor a line.
+/// Names and shapes: the first line has a convention and an architecture, `-` for any; then one
+/// tensor per line.
 ///
-/// Asserted: no panic; what is recognised has a network whose tensors the file has.
+/// Asserted: no panic; if a network is recognised, the file has all its tensors.
 pub fn recognition(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut lines = text.lines();
@@ -346,7 +348,7 @@ pub fn recognition(bytes: &[u8]) {
         let mut words = line.split(' ');
         let name = words.next().unwrap_or_default().to_owned();
         let shape: Vec<usize> = words.take(8).filter_map(|size| size.parse().ok()).collect();
-        // Every format's reader refuses others.
+        // Every format's reader refuses shapes whose size overflows.
         let product = shape.iter().try_fold(4usize, |product, size| product.checked_mul(*size));
         if product.is_some() && !tensors.iter().any(|(other, _)| *other == name) {
             tensors.push((name, shape));

@@ -10,8 +10,11 @@
 
 mod arena;
 #[cfg(any(test, feature = "cuda"))]
+mod cost;
+#[cfg(any(test, feature = "cuda"))]
 pub(super) mod cuda;
 mod kernel;
+mod layouts;
 #[cfg(any(test, feature = "metal"))]
 pub(super) mod metal;
 mod pack;
@@ -21,8 +24,16 @@ mod tests;
 #[cfg(any(test, feature = "metal", feature = "wgpu"))]
 pub(super) mod wgsl;
 
-pub(crate) use kernel::{Act, Buffer, Conv2d, Input, Kernel, Step};
-pub(crate) use pack::{GpuError, Layer, Tensor, pack};
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use cost::Cost;
+#[cfg(feature = "metal")]
+pub(crate) use kernel::Step;
+pub(crate) use kernel::{Act, Buffer, Conv2d, Input, Kernel};
+#[cfg(any(test, feature = "cuda", feature = "metal", feature = "wgpu"))]
+pub(crate) use pack::Layer;
+#[cfg(any(test, feature = "metal", feature = "wgpu"))]
+pub(crate) use pack::Tensor;
+pub(crate) use pack::{GpuError, pack};
 pub(crate) use plan::{Plan, Shape};
 
 /// Channels are padded to a multiple of it.

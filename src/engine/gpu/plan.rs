@@ -11,8 +11,9 @@ use crate::engine::fuse::Statistics;
 
 /// Blocks that keep any GPU of today busy.
 const BLOCKS: usize = 1024;
-/// Columns that a thread of a depthwise convolution takes.
+/// Columns that a thread of a depthwise convolution takes, and threads of a block.
 const STRIP: usize = 4;
+const THREADS: usize = 128;
 
 /// What a plan is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -392,9 +393,12 @@ impl Planning<'_> {
     }
 }
 
-/// Into how many parts an image of a depthwise convolution is cut: as many as keep a GPU busy.
+/// Into how many parts an image of a depthwise convolution is cut: as many as keep a GPU busy, and not more
+/// than there is work for.
 fn parts(size: &Conv2d) -> usize {
-    let strips = size.oh * size.ow.div_ceil(STRIP);
-    let columns = size.n * size.cout.div_ceil(64);
-    BLOCKS.div_ceil(columns).clamp(1, strips)
+    let columns = size.cout.div_ceil(64);
+    // A block has this many strips at once: a thread has four channels of one.
+    let strips_at_once = THREADS / (size.cout / 4).div_ceil(columns);
+    let needed = (size.oh * size.ow.div_ceil(STRIP)).div_ceil(strips_at_once);
+    BLOCKS.div_ceil(size.n * columns).clamp(1, needed)
 }

@@ -5,19 +5,20 @@
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use libloading::Library;
 
 use super::cuda::launch;
-use super::{Buffer, Input, Plan, Shape, Tensor, pack};
+use super::{Buffer, Cost, Input, Plan, Shape, Tensor, pack};
 use crate::arch::Network;
-use crate::engine::fuse::fuse;
 use crate::engine::fuse::reference::small_networks;
+use crate::engine::fuse::{Kind, fuse};
 use crate::engine::{Array, CandleEngine, Dtype, Engine, Images};
-use crate::weights::seeded;
+use crate::preprocess::Normalize;
+use crate::weights::{TensorSource, WeightsError, seeded};
 
 type Run = unsafe extern "C" fn(
     *const c_char,
@@ -38,8 +39,8 @@ fn library(dtype: Dtype) -> &'static Library {
     let mut libraries = LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner);
     libraries.entry(dtype).or_insert_with(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gpu/cuda");
-        let out = PathBuf::from(std::env::temp_dir())
-            .join(format!("effnet-kernels-{dtype}-{}.so", std::process::id()));
+        let out =
+            std::env::temp_dir().join(format!("effnet-kernels-{dtype}-{}.so", std::process::id()));
         let status = Command::new("g++")
             .args(["-O2", "-std=c++17", "-shared", "-fPIC", "-Wno-unknown-pragmas"])
             .arg(format!("-DT_{}", dtype.name().to_uppercase()))
@@ -57,7 +58,7 @@ fn library(dtype: Dtype) -> &'static Library {
 }
 
 /// The bytes of a tensor on the device.
-fn bytes(tensor: Tensor, dtype: Dtype) -> Vec<u8> {
+fn bytes(tensor: &Tensor, dtype: Dtype) -> Vec<u8> {
     tensor.bytes(dtype).unwrap()
 }
 
@@ -96,7 +97,7 @@ fn run(network: &Network, images: Images<'_>, outputs: &[&str], dtype: Dtype) ->
     let fused = fuse(&graph).unwrap();
     let mut weights = Vec::new();
     let layers = pack(&fused, &seeded::Source::new(0), &mut |_, tensor| {
-        weights.push(Memory::of(&bytes(tensor, dtype)));
+        weights.push(Memory::of(&bytes(&tensor, dtype)));
         Ok(weights.len() - 1)
     })
     .unwrap();
@@ -183,9 +184,173 @@ fn equals_the_modules_on_every_architecture() {
         let shape = [1, network.in_chans, 33, 40];
         let values = seeded::images(0, &shape);
         let images = Images::new(&values, shape).unwrap();
-        let start = std::time::Instant::now();
         let difference = difference(&network, images, &["logits"], Dtype::F32);
-        eprintln!("{} {difference} {:?}", network.name, start.elapsed());
         assert!(difference <= 1e-4, "{}: {difference}", network.name);
+    }
+}
+
+/// What CUDA allows any launch of any GPU of today.
+#[test]
+fn every_launch_keeps_the_limits_of_cuda() {
+    for network in small_networks() {
+        for (images, side) in [(1, 33), (3, 64), (256, 224)] {
+            let plan = plan(&network, images, [side, side], Dtype::Bf16);
+            for step in &plan.steps {
+                let launch = launch(&step.kernel);
+                let [x, y, z] = launch.grid;
+                let name = format!("{}: {} {launch:?}", network.name, step.path);
+                assert!(x > 0 && x <= i32::MAX.cast_unsigned(), "{name}");
+                assert!((1..=65535).contains(&y) && (1..=65535).contains(&z), "{name}");
+                assert!(launch.threads <= 1024 && launch.shared <= 48 * 1024, "{name}");
+            }
+        }
+    }
+}
+
+/// Weights that are only counted.
+struct Zeros;
+
+impl TensorSource for Zeros {
+    fn name(&self) -> String {
+        "zeros".to_owned()
+    }
+
+    fn get(&self, _: &str, shape: &[usize]) -> Result<Vec<f32>, WeightsError> {
+        Ok(vec![0.0; shape.iter().product()])
+    }
+}
+
+fn plan(network: &Network, images: usize, [height, width]: [usize; 2], dtype: Dtype) -> Plan {
+    let fused = fuse(&network.graph()).unwrap();
+    let mut weights = 0;
+    let place = &mut |_: &str, _| {
+        weights += 1;
+        Ok(weights - 1)
+    };
+    let layers = pack(&fused, &Zeros, place).unwrap();
+    let outputs = vec!["logits".to_owned()];
+    let shape = Shape { input: Input::Pixels, images, height, width, outputs };
+    Plan::new(&layers, &fused.taps, fused.pad_type, &shape, dtype.bytes()).unwrap()
+}
+
+/// The architectures of the table in `docs/gpu.md`.
+const TABLE: [&str; 20] = [
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "efficientnet_b3",
+    "efficientnet_b4",
+    "efficientnet_b5",
+    "efficientnet_b7",
+    "efficientnet_lite0",
+    "efficientnet_lite4",
+    "efficientnet_cc_b0_4e",
+    "efficientnet_b3_gn",
+    "efficientnet_es",
+    "efficientnetv2_s",
+    "efficientnetv2_m",
+    "mobilenetv2_100",
+    "mobilenetv3_large_100",
+    "mobilenetv4_conv_medium",
+    "mobilenetv4_hybrid_medium",
+    "mixnet_xl",
+    "fbnetv3_b",
+];
+
+/// H100 SXM, from its data sheet: bytes a second of memory, and dense operations in bfloat16.
+const H100: [f64; 2] = [3.35e12, 989e12];
+
+/// The table's row of an architecture, at its native size in bfloat16.
+fn row(network: &Network, size: [usize; 2]) -> String {
+    let of_batch = |images| {
+        let plan = plan(network, images, size, Dtype::Bf16);
+        let costs: Vec<Cost> = plan.steps.iter().map(|s| s.kernel.cost(2)).collect();
+        let seconds: f64 = costs
+            .iter()
+            .map(|cost| (cost.bytes as f64 / H100[0]).max(cost.flops as f64 / H100[1]))
+            .sum();
+        (plan, costs.into_iter().sum::<Cost>(), seconds)
+    };
+    let (plan, one, _) = of_batch(1);
+    let (large, all, seconds) = of_batch(256);
+    format!(
+        "| `{}` | {} | {} | {:.1} | {:.2} | {:.0} | {:.1} | {:.0} |",
+        network.name,
+        size[0],
+        plan.steps.len(),
+        one.bytes as f64 / 1e6,
+        one.flops as f64 / 1e9,
+        large.arena as f64 / 1e6,
+        all.bytes as f64 / 256.0 / 1e6,
+        256.0 / seconds / 1e3
+    )
+}
+
+/// Blessed by `EFFNET_BLESS=1`.
+#[test]
+fn the_table_of_the_document_is_the_plans() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/gpu.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let rows: Vec<String> = TABLE
+        .iter()
+        .map(|name| {
+            let network = crate::arch::find(name).unwrap().network(&Default::default()).unwrap();
+            let cfg = crate::pretrained::find(name).unwrap().cfg;
+            let [_, height, width] = cfg.input_size.unwrap_or([3, 224, 224]);
+            row(&network, [height, width])
+        })
+        .collect();
+    let is_row = |line: &&str| TABLE.iter().any(|name| line.starts_with(&format!("| `{name}` |")));
+    if std::env::var_os("EFFNET_BLESS").is_some() {
+        let mut rows = rows.iter().map(String::as_str);
+        let line = |line| if is_row(&line) { rows.next().unwrap() } else { line };
+        let blessed: Vec<&str> = document.lines().map(line).collect();
+        std::fs::write(&path, blessed.join("\n") + "\n").unwrap();
+    } else {
+        assert_eq!(document.lines().filter(is_row).collect::<Vec<_>>(), rows);
+    }
+}
+
+/// A block of folded norms has at most three convolutions and a gate.
+#[test]
+fn launches_are_few() {
+    let launches = |network: &Network| plan(network, 1, [224, 224], Dtype::Bf16).steps.len();
+    for network in small_networks() {
+        let blocks: usize = network.stages.iter().map(Vec::len).sum();
+        let layers = fuse(&network.graph()).unwrap().layers;
+        let gates = layers.iter().filter(|layer| {
+            matches!(layer.kind, Kind::SqueezeExcite { .. } | Kind::GlobalContext { .. })
+        });
+        // Attention has projections of its own, other norms a pass for their statistics and one more,
+        // and mixed kernels are made for each image.
+        let more = layers.iter().filter(|layer| match &layer.kind {
+            Kind::MultiQueryAttention { .. } | Kind::Norm(_) => true,
+            Kind::Conv(conv) => conv.mix.is_some(),
+            _ => false,
+        });
+        let most = 3 * blocks + gates.count() + 6 * more.count() + 20;
+        let launches = launches(&network);
+        assert!(launches <= most, "{}: {launches} launches for {blocks} blocks", network.name);
+    }
+    let b0 = crate::arch::find("efficientnet_b0").unwrap().network(&Default::default()).unwrap();
+    assert!(launches(&b0) <= 80);
+}
+
+#[test]
+fn halves_pixels_batches_and_all_taps_equal_the_modules() {
+    let names = ["efficientnet_b0", "efficientnet_cc_b0_4e", "mobilenetv4_hybrid_medium"];
+    for network in names.map(|name| crate::arch::find(name).unwrap()) {
+        let network = network.network(&Default::default()).unwrap();
+        let taps = network.graph().outputs();
+        let taps: Vec<&str> = taps.iter().map(String::as_str).collect();
+        let shape = [3, 3, 39, 50];
+        let pixels: Vec<u8> =
+            (0..shape.iter().product()).map(|i: usize| (i * 37 % 251) as u8).collect();
+        let normalize = Normalize::new(&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]).unwrap();
+        let images = Images::pixels(&pixels, shape, &normalize).unwrap();
+        for (dtype, most) in [(Dtype::F32, 1e-4), (Dtype::F16, 0.02), (Dtype::Bf16, 0.1)] {
+            let difference = difference(&network, images, &taps, dtype);
+            assert!(difference <= most, "{} {dtype}: {difference}", network.name);
+        }
     }
 }

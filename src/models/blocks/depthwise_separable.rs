@@ -5,8 +5,8 @@ use super::Skip;
 use crate::arch::{self, AntiAlias};
 use crate::models::layers::{Conv2d, LayerArgs, NormAct, Se, downsample};
 
-/// Depthwise, then pointwise: an inverted residual that does not expand. Where a space-to-depth
-/// region begins, a 2x2 convolution of stride 2 stands before it.
+/// Depthwise, then pointwise: an inverted residual that does not expand. At the start of a
+/// space-to-depth region, a 2x2 convolution with stride 2 comes first.
 #[derive(Debug, Clone)]
 pub struct DepthwiseSeparableConv {
     s2d: Option<(Conv2d, NormAct)>,

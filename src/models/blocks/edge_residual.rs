@@ -5,7 +5,7 @@ use super::Skip;
 use crate::arch::{self, AntiAlias};
 use crate::models::layers::{Conv2d, LayerArgs, NormAct, Se, downsample};
 
-/// A full convolution that expands, then pointwise projection: Fused-MBConv
+/// A full convolution that expands, then a pointwise projection: Fused-MBConv
 /// (<https://arxiv.org/abs/2104.00298>).
 #[derive(Debug, Clone)]
 pub struct EdgeResidual {

@@ -5,7 +5,7 @@ use super::Skip;
 use crate::arch;
 use crate::models::layers::{LayerArgs, MixedConv2d, NormAct, Se};
 
-/// An inverted residual of mixed convolutions: MixConv (<https://arxiv.org/abs/1907.09595>).
+/// An inverted residual with mixed convolutions: MixConv (<https://arxiv.org/abs/1907.09595>).
 #[derive(Debug, Clone)]
 pub struct MixedResidual {
     conv_pw: MixedConv2d,

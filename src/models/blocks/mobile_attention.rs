@@ -6,7 +6,7 @@ use crate::arch;
 use crate::models::layers::{Attention2d, LayerArgs, LayerScale2d, MultiQueryAttention2d, NormAct};
 
 /// A norm, then attention between positions: Mobile MQA (<https://arxiv.org/abs/2404.10518>), or
-/// attention of several heads.
+/// attention with several heads.
 #[derive(Debug, Clone)]
 pub struct MobileAttention {
     norm: NormAct,
@@ -64,7 +64,7 @@ mod tests {
     use crate::weights::seeded;
     use candle_core::{DType, Device};
 
-    /// No architecture of the table has this block: timm's answer stands here.
+    /// No architecture of the table has this block, so the test holds timm's values.
     #[test]
     fn attention_of_several_heads_is_timms() -> Result<()> {
         let block = arch::MobileAttention {

@@ -1,4 +1,4 @@
-//! The blocks of the networks (`timm/models/_efficientnet_blocks.py`), one struct each.
+//! The blocks of the networks (`timm/models/_efficientnet_blocks.py`), one struct for each.
 
 mod cond_conv_residual;
 mod conv_bn_act;

@@ -50,7 +50,7 @@ impl ModuleT for UniversalInvertedResidual {
         if let Some(dw_start) = &self.dw_start {
             ys = dw_start.forward_t(&ys, train)?;
         }
-        // The downsampling follows the convolution that would have the stride.
+        // The downsampling follows the convolution that would otherwise have the stride.
         if let (Some(aa), None) = (self.aa, &self.dw_mid) {
             ys = downsample(&ys, aa)?;
         }

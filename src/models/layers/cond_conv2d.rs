@@ -31,7 +31,7 @@ impl CondConv2d {
     ///
     /// # Errors
     ///
-    /// Inputs of other shapes.
+    /// Inputs with other shapes.
     pub fn forward(&self, xs: &Tensor, routing: &Tensor) -> Result<Tensor> {
         let kernels = routing.matmul(&self.weight)?;
         let convolve = |i| {

@@ -6,8 +6,8 @@ use candle_nn::{Module, VarBuilder};
 use super::{Pads, depthwise_conv2d};
 use crate::arch::{Conv, PadType};
 
-/// A convolution over (N, C, H, W), routed by its shape: pointwise as a matrix product, depthwise
-/// by [`depthwise_conv2d`], all others by Candle's `conv2d`.
+/// A convolution over (N, C, H, W), computed by kind: pointwise as a matrix product, depthwise with
+/// [`depthwise_conv2d`], all others with Candle's `conv2d`.
 ///
 /// Tensors: `weight` (out, in / groups, k, k), and `bias` (out) if it has one.
 #[derive(Debug, Clone)]

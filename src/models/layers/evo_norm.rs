@@ -5,8 +5,8 @@ use candle_nn::{ModuleT, VarBuilder};
 
 use super::group_norm_act::{center_and_std, groups};
 
-/// `x * sigmoid(v * x)` over the standard deviation of x's group, then scale and shift; scale and
-/// shift only where nothing is to activate.
+/// `x * sigmoid(v * x)` divided by the standard deviation of x's group, then scale and shift.
+/// Without activation, only scale and shift.
 ///
 /// Tensors: `weight`, `bias` and, with activation, `v`, each (C).
 #[derive(Debug, Clone)]

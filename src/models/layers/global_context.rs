@@ -19,7 +19,7 @@ pub struct GlobalContext {
 }
 
 impl GlobalContext {
-    /// Reads a layer for `channels` channels, squeezed to `rd_channels`.
+    /// Reads a layer for `channels` channels, reduced to `rd_channels`.
     ///
     /// # Errors
     ///

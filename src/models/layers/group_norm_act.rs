@@ -56,8 +56,8 @@ pub(super) fn groups(channels: usize, group_size: usize) -> Result<usize> {
     Ok(channels / group_size)
 }
 
-/// `xs` less the mean of each image's group, (N, groups, elements), and each group's standard
-/// deviation, (N, groups, 1).
+/// `xs` minus the mean of each group of each image, (N, groups, elements), and each group's
+/// standard deviation, (N, groups, 1).
 pub(super) fn center_and_std(xs: &Tensor, groups: usize, eps: f64) -> Result<(Tensor, Tensor)> {
     let n = xs.dim(0)?;
     let xs = xs.reshape((n, groups, ()))?;

@@ -10,7 +10,7 @@ pub struct LayerScale2d {
 }
 
 impl LayerScale2d {
-    /// Reads the layer of `channels` channels at `vb`'s `layer_scale`, where there is one.
+    /// Reads the layer for `channels` channels at `vb`'s `layer_scale`, if `enabled`.
     ///
     /// # Errors
     ///

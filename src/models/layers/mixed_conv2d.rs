@@ -8,7 +8,7 @@ use crate::arch::{Conv, PadType};
 
 /// Convolutions that each read their share of the channels; their outputs are joined in order.
 ///
-/// Tensors: `0.weight`, `1.weight`, ..., or `weight` where there is one only.
+/// Tensors: `0.weight`, `1.weight`, ..., or `weight` if there is only one.
 #[derive(Debug, Clone)]
 pub struct MixedConv2d {
     convs: Vec<(usize, Conv2d)>,

@@ -1,4 +1,4 @@
-//! Layers that the blocks are made of.
+//! The layers that blocks are made of.
 
 mod activation;
 mod anti_alias;
@@ -42,7 +42,7 @@ pub use squeeze_excite::SqueezeExcite;
 
 use crate::arch::{Network, Norm, PadType};
 
-/// What every layer of a network has in common.
+/// What all layers of a network have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerArgs {
     /// Padding of the convolutions.

@@ -1,4 +1,4 @@
-//! Attention of several query heads to one key and one value (timm's `MultiQueryAttention2d`,
+//! Attention of several query heads to a shared key and value (timm's `MultiQueryAttention2d`,
 //! <https://arxiv.org/abs/2404.10518>).
 
 use candle_core::{D, Result, Tensor};
@@ -7,8 +7,8 @@ use candle_nn::{Module, ModuleT, VarBuilder};
 use super::{Conv2d, LayerArgs, NormAct};
 use crate::arch::{Conv, MobileAttention};
 
-/// Every position of (N, C, H, W) asks, in each of several heads, all positions of one key and one
-/// value, which may be at a lower resolution.
+/// In each of several heads, every position of (N, C, H, W) attends to all positions of one shared
+/// key and value, which may be at a lower resolution.
 ///
 /// Tensors: `query.proj`, `key.proj`, `value.proj`, `output.proj`, and, at a lower resolution,
 /// `down_conv` and `norm` of `key` and `value` each.
@@ -23,7 +23,7 @@ pub struct MultiQueryAttention2d {
 }
 
 impl MultiQueryAttention2d {
-    /// Reads the attention of `block`, whose keys and values `down_conv` shrinks, if there is one.
+    /// Reads the attention of `block`. If there is a `down_conv`, it shrinks the keys and values.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl ModuleT for MultiQueryAttention2d {
     fn forward_t(&self, xs: &Tensor, train: bool) -> Result<Tensor> {
         let (n, _, h, w) = xs.dims4()?;
         let (heads, dim) = (self.num_heads, self.key_dim);
-        // All heads' queries ask the same key: heads and positions are one dimension.
+        // All heads share the key, so heads and positions can be one dimension.
         let query = self.query.forward(xs)?.reshape((n, heads, dim, h * w))?;
         let query = query.transpose(2, 3)?.reshape((n, heads * h * w, dim))?;
         let key = self.key.forward_t(xs, train)?.flatten_from(2)?;
@@ -66,7 +66,7 @@ impl ModuleT for MultiQueryAttention2d {
     }
 }
 
-/// The way to the key or the value: `down_conv` -> `norm`, where there are, -> `proj`.
+/// What computes the key or the value: `down_conv` -> `norm` (if there are any) -> `proj`.
 #[derive(Debug, Clone)]
 struct Projection {
     down: Option<(Conv2d, NormAct)>,

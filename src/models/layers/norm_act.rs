@@ -21,7 +21,7 @@ pub enum NormAct {
 }
 
 impl NormAct {
-    /// Reads the norm of `channels` channels, of the kind that `args` names.
+    /// Reads the norm for `channels` channels, of the kind in `args`.
     ///
     /// # Errors
     ///

@@ -18,7 +18,7 @@ pub struct SqueezeExcite {
 }
 
 impl SqueezeExcite {
-    /// Reads a layer for `channels` channels, squeezed to `rd_channels`, with `act` between its
+    /// Reads a layer for `channels` channels, reduced to `rd_channels`, with `act` between its
     /// convolutions and `gate` after them.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ impl SqueezeExcite {
 
 impl Module for SqueezeExcite {
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        // Rows first, then columns: a sum of sums loses less than one long sum.
+        // Rows first, then columns: a sum of sums is more accurate than one long sum.
         let pooled = xs.mean_keepdim(3)?.mean_keepdim(2)?;
         let squeezed = activate(&self.conv_reduce.forward(&pooled)?, self.act)?;
         let gate = activate(&self.conv_expand.forward(&squeezed)?, self.gate)?;

@@ -1,4 +1,5 @@
-//! BMP and its headerless kin DIB, which icons and cursors hold too (`PIL/BmpImagePlugin.py`).
+//! BMP, and DIB, a BMP without file header, which icons and cursors hold too
+//! (`PIL/BmpImagePlugin.py`).
 
 use std::fmt::Display;
 
@@ -45,9 +46,9 @@ enum Pixel {
     Bit,
     Grey,
     Index(Box<[[u8; 4]; 256]>),
-    /// Sizes of red, green, blue in 16 bits.
+    /// Numbers of bits of red, green, blue in 16 bits.
     Packed([u32; 3]),
-    /// Places of red, green, blue in three bytes or four, and of alpha.
+    /// Positions of red, green, blue in three or four bytes, and of alpha.
     Bytes([usize; 3], Option<usize>),
 }
 
@@ -65,7 +66,7 @@ pub(super) struct Bitmap {
 
 impl Bitmap {
     /// Reads the header at `at`; `start` is where the file says that its pixels are, or 0.
-    /// `alpha` is whether the fourth byte of a pixel is alpha where the header says nothing.
+    /// `alpha` says whether the fourth byte of a pixel is alpha if the header does not say so.
     pub(super) fn read(
         bytes: &[u8],
         at: usize,
@@ -159,7 +160,8 @@ impl Bitmap {
             }
             layout.read(&pixels, FORMAT, job)?
         } else {
-            // Grey levels are a byte each, whatever the header says, in rows that must hold them.
+            // Grey levels take one byte each, whatever the header says, and rows must be long
+            // enough for them.
             match self.pixel {
                 Pixel::Bit => layout.bits = 1,
                 Pixel::Grey => layout.bits = 8,
@@ -203,7 +205,7 @@ impl Bitmap {
         Ok(Raster::new(width as u32, height as u32, samples))
     }
 
-    /// Whether this is a picture without colours, for which cursors have rules of their own.
+    /// Whether this is a picture without colours. Cursors treat these in a special way.
     pub(super) fn is_grey(&self) -> bool {
         matches!(self.pixel, Pixel::Bit | Pixel::Grey)
     }
@@ -228,7 +230,7 @@ fn bit_fields(bits: usize, masks: [u32; 4]) -> Result<Pixel, DecodeError> {
     })
 }
 
-/// A palette, or grey levels where its colours are their own indices.
+/// A palette, or grey levels if each of its colours equals its index.
 fn indexed(table: &[u8], entry: usize, colours: usize) -> Result<Pixel, DecodeError> {
     let level = |index: usize| if colours == 2 { [0, 255][index] } else { index as u8 };
     let is_grey = (0..colours)
@@ -242,7 +244,7 @@ fn indexed(table: &[u8], entry: usize, colours: usize) -> Result<Pixel, DecodeEr
     Ok(Pixel::Index(palette(table.chunks_exact(entry).map(|c| [c[2], c[1], c[0], 255]))))
 }
 
-/// Run lengths to indices. What a jump skips, or an end of line leaves, is colour 0.
+/// Run lengths to indices. Pixels that a jump skips or an end of line leaves out have colour 0.
 fn run_lengths(file: &[u8], start: usize, count: usize, width: usize, kind: u32) -> Vec<u8> {
     let mut data = Vec::new();
     let (mut at, mut x) = (start, 0);
@@ -279,7 +281,7 @@ fn run_lengths(file: &[u8], start: usize, count: usize, width: usize, kind: u32)
                     break;
                 }
                 x += length;
-                // To an even place in the file.
+                // To an even position in the file.
                 at = at.next_multiple_of(2);
             }
             (length, _) => {

@@ -16,7 +16,7 @@ fn reserved() -> MutexGuard<'static, u64> {
     RESERVED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One call of [`decode`](super::decode): its options, and its share of the memory until it ends.
+/// One call of [`decode`](super::decode): its options, and the memory that it holds until it ends.
 pub(super) struct Job<'a> {
     mode: ColorMode,
     options: &'a DecodeOptions,
@@ -28,14 +28,14 @@ impl<'a> Job<'a> {
         Self { mode, options, share: RefCell::new(None) }
     }
 
-    /// The mode that is asked for.
+    /// The requested mode.
     pub(super) fn mode(&self) -> ColorMode {
         self.mode
     }
 
-    /// Lets a picture in whose decoder takes `bytes` a pixel, by both limits, and holds its memory
-    /// until the job ends. Who waits for memory holds none, so that waiting decoders always go on
-    /// when the running ones end.
+    /// Admits a picture if both limits allow it, and reserves its memory until the job ends. Its
+    /// decoder takes `bytes` bytes per pixel. A job that waits for memory holds none, so waiting
+    /// decoders always go on when the running ones end.
     pub(super) fn admit(
         &self,
         format: &'static str,
@@ -46,7 +46,7 @@ impl<'a> Job<'a> {
         self.admit_beside(format, width, height, bytes, 0)
     }
 
-    /// The same for a decoder that takes `beside` bytes too, whatever the picture's size.
+    /// The same for a decoder that also takes `beside` bytes, whatever the picture's size.
     pub(super) fn admit_beside(
         &self,
         format: &'static str,
@@ -79,11 +79,11 @@ impl Deref for Job<'_> {
     }
 }
 
-/// Bytes that are given back when it is dropped.
+/// Reserved bytes, which are released when this is dropped.
 struct Share(u64);
 
 impl Share {
-    /// Waits until the bytes fit beside what others hold, or nobody holds any.
+    /// Waits until the bytes fit next to what others hold, or until nobody holds any.
     fn take(bytes: u64, limit: u64) -> Self {
         let full = |held: &mut u64| *held > 0 && held.saturating_add(bytes) > limit;
         let mut held =

@@ -1,4 +1,4 @@
-//! The image formats that are known: how their files begin and end, and who decodes them.
+//! The known image formats: how their files begin, how their names end, and what decodes them.
 
 use image::metadata::Orientation;
 
@@ -7,30 +7,30 @@ use super::{bmp, gif, ico, jpeg, jpeg2000, png, pnm, qoi, tga, tiff, webp};
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::raster::Raster;
 
-/// A decoder: a file's bytes to its picture and the orientation that is written beside it.
+/// A decoder: from a file's bytes to its picture and the orientation stored with it.
 pub(super) type Decoder = fn(&[u8], &Job<'_>) -> Result<(Raster, Orientation), DecodeError>;
 
 /// An image format.
 #[derive(Debug)]
 pub struct Format {
-    /// Its name in messages.
+    /// The format's name in messages.
     pub name: &'static str,
-    /// The endings of its files' names, in lower case, without the dot.
+    /// The file name endings, in lower case, without the dot.
     pub extensions: &'static [&'static str],
-    /// Whether files begin as this format does.
+    /// Whether a file begins like this format.
     accepts: fn(&[u8]) -> bool,
     decoder: Option<Decoder>,
-    /// Whether Pillow turns its files as their orientation says, whatever the caller asks for.
+    /// Whether Pillow always turns these files as their orientation says.
     pub(super) always_upright: bool,
 }
 
 impl Format {
-    /// Whether [`decode`](super::decode()) reads it; others are named in the error.
+    /// Whether [`decode`](super::decode()) reads this format; otherwise the error names it.
     pub fn is_decoded(&self) -> bool {
         self.decoder.is_some()
     }
 
-    /// The format that a file's first bytes show.
+    /// The format of a file, by its first bytes.
     pub(super) fn of(bytes: &[u8]) -> Result<(&'static Self, Decoder), DecodeError> {
         let format = FORMATS.iter().find(|format| (format.accepts)(bytes));
         let format = format.ok_or(DecodeError::UnknownFormat)?;
@@ -48,8 +48,8 @@ const fn row(
     Format { name, extensions, accepts, decoder, always_upright: false }
 }
 
-/// Every format that is known, in the order in which they are tried. Endings are those that Pillow
-/// registers for a format, and what else is in use; a file's content alone decides what it is.
+/// All known formats, in the order in which they are tried. Endings are those that Pillow registers
+/// for a format, and others in use; only a file's content decides what it is.
 pub const FORMATS: &[Format] = &[
     row(
         "JPEG",
@@ -147,12 +147,12 @@ pub const FORMATS: &[Format] = &[
         },
         None,
     ),
-    // TGA has no magic number, so that it comes last.
+    // TGA has no magic number, so it comes last.
     row("TGA", &["tga", "icb", "vda", "vst"], tga::accepts, Some(tga::decode)),
 ];
 
 fn is_tiff(bytes: &[u8]) -> bool {
-    // The last two are not the standard's: Pillow reads them.
+    // The last two are not in the standard, but Pillow reads them.
     matches!(
         bytes,
         [b'I', b'I', 42 | 43, 0, ..]

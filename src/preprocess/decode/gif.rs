@@ -1,6 +1,6 @@
-//! GIF: the first frame, on the screen that Pillow gives it (`PIL/GifImagePlugin.py`): the screen
-//! grows with the frame, and what the frame leaves bare is of its transparent colour, or else of
-//! colour 0.
+//! GIF: the first frame, on the screen that Pillow gives it (`PIL/GifImagePlugin.py`). The screen
+//! grows to hold the frame. Where the frame leaves it bare, it has the transparent colour, or
+//! colour 0 if there is none.
 
 use image::metadata::Orientation;
 
@@ -28,8 +28,8 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
     job.admit(FORMAT, width as u64, height as u64, 4)?;
     let local = reader.table(frame[8])?;
     let colours = match (local, global) {
-        // The grey colours of a table that Pillow leaves out fall to the other one, or not, by the
-        // mode that is asked for.
+        // Pillow leaves out a grey table. Whether the other one takes its place depends on the
+        // requested mode.
         (Some(local), Some(global)) if is_grey(local) && !is_grey(global) => {
             return Err(DecodeError::unsupported(FORMAT, &"a grey palette beside a global one"));
         }
@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
         self.take(6 << (flags & 7)).map(Some)
     }
 
-    /// A sub-block; none at the end of a sequence.
+    /// A sub-block; `None` at the end of a sequence.
     fn block(&mut self) -> Option<&'a [u8]> {
         let length = usize::from(*self.bytes.get(self.at)?);
         self.at += 1;
@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The transparent colour and the descriptor of the first frame. Bytes that begin nothing are
-    /// passed over.
+    /// skipped.
     fn frame(&mut self) -> Result<(Option<u8>, &'a [u8]), DecodeError> {
         let mut transparent = None;
         loop {
@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
                         _ => {}
                     }
                     // After an extension without a first block, Pillow reads one more sequence,
-                    // but for a comment.
+                    // unless it is a comment.
                     if label != 254 || block.is_some() {
                         while self.block().is_some() {}
                     }
@@ -134,8 +134,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The bytes of the whole sub-blocks from here on, past the ends of their sequences too, as
-    /// Pillow's decoder reads on until it has every pixel.
+    /// The bytes of the complete sub-blocks from here on, also after the ends of their sequences,
+    /// because Pillow's decoder reads on until it has every pixel.
     fn blocks(&self) -> impl Iterator<Item = u8> + 'a {
         let (bytes, mut at) = (self.bytes, self.at);
         let block = move || {
@@ -156,7 +156,7 @@ struct Frame {
     data: Vec<u8>,
 }
 
-/// The most codes of a table.
+/// The most codes in a table.
 const TABLE: usize = 4096;
 
 impl Frame {
@@ -164,7 +164,8 @@ impl Frame {
         Self { width, height, interlaced, data: Vec::new() }
     }
 
-    /// LZW as Pillow's decoder takes it (`src/libImaging/GifDecode.c`); whether it gave every pixel.
+    /// LZW as Pillow's decoder reads it (`src/libImaging/GifDecode.c`). Returns whether it gave
+    /// every pixel.
     fn decompress(
         &mut self,
         code_bits: u8,
@@ -176,13 +177,13 @@ impl Frame {
         }
         let count = self.width * self.height;
         let clear = 1usize << code_bits;
-        // Of each code: the one before it, and its last byte.
+        // For each code: the code before it, and its last byte.
         let mut links = [0u16; TABLE];
         let mut lasts = [0u8; TABLE];
         let mut string = Vec::with_capacity(TABLE);
         let (mut next, mut size) = (clear + 2, u32::from(code_bits) + 1);
         let (mut bits, mut held) = (0u32, 0u32);
-        // The code before, and the first byte of what it stood for.
+        // The previous code, and the first byte of what it stood for.
         let mut previous: Option<(usize, u8)> = None;
         while self.data.len() < count {
             while held < size {
@@ -240,7 +241,7 @@ impl Frame {
         Ok(true)
     }
 
-    /// Rows from the top, with what is missing in one colour.
+    /// Rows from the top; missing pixels have the colour `bare`.
     fn paint(&self, bare: u8) -> Vec<u8> {
         let mut rows = vec![bare; self.width * self.height];
         let passes: &[(usize, usize)] =

@@ -1,4 +1,4 @@
-//! Icons and cursors: the first of the largest pictures (`PIL/IcoImagePlugin.py`,
+//! Icons and cursors: the first of the largest pictures in the file (`PIL/IcoImagePlugin.py`,
 //! `PIL/CurImagePlugin.py`).
 
 use image::metadata::Orientation;
@@ -13,7 +13,8 @@ use crate::preprocess::raster::{Raster, Samples, share};
 
 const ICON: &str = "ICO";
 const CURSOR: &str = "CUR";
-/// Where the picture of a file with one picture begins; there, Pillow takes a cursor's alpha.
+/// Where the picture of a file with one picture begins. Pillow uses the alpha of a cursor only if
+/// it begins there.
 const FIRST: usize = 22;
 
 /// A picture in the directory at the file's start.
@@ -61,7 +62,7 @@ pub(super) fn decode_icon(
     let area =
         |entry: &Entry| entry.sides.iter().map(|side| (side + 255) % 256 + 1).product::<usize>();
     entries.sort_by_key(|entry| (std::cmp::Reverse(area(entry)), entry.depth));
-    // Pillow takes the first of the entries that have the first one's sides.
+    // Pillow takes the first of the entries that have the same size as the first.
     let entry = &entries[0];
     let picture = bytes.get(entry.offset..).unwrap_or_default();
     if picture.starts_with(png::MAGIC) {
@@ -75,7 +76,7 @@ pub(super) fn decode_icon(
     }
     let raster = bitmap.decode(bytes, job)?;
     let alpha = if entry.bits == 32 {
-        // Alpha is the fourth byte of what must be four a pixel.
+        // Alpha is the fourth byte of a pixel, which must have four.
         let size = bitmap.width * bitmap.height * 4;
         let data = bytes.get(bitmap.start..).unwrap_or_default();
         let data = &data[..data.len().min(size)];
@@ -91,8 +92,8 @@ pub(super) fn decode_icon(
     Ok((raster.with_alpha(alpha), Orientation::NoTransforms))
 }
 
-/// Alpha from rows of `bits`, of which single ones are inverted; none where the file is too short
-/// and the job lenient.
+/// Alpha from rows of `bits`; single bits are inverted. `None` if the file is too short and the job
+/// is lenient.
 fn mask(
     data: &[u8],
     bitmap: &Bitmap,
@@ -126,7 +127,7 @@ pub(super) fn decode_cursor(
         return Err(DecodeError::corrupt(CURSOR, &"a picture without rows"));
     }
     if !bitmap.is_grey() {
-        // The lower half is the mask, which Pillow does not apply.
+        // The lower half is the mask, which Pillow ignores.
         bitmap.height /= 2;
         return Ok((bitmap.decode(bytes, job)?, Orientation::NoTransforms));
     }
@@ -134,7 +135,7 @@ pub(super) fn decode_cursor(
     let (width, height) = (bitmap.width as u32, bitmap.height as u32 / 2);
     let levels = bitmap.decode(bytes, job)?.into_data(ColorMode::L);
     let (and, xor) = levels.split_at(half);
-    // The picture is pasted on transparent black, as far as the mask lets it through.
+    // The picture is pasted onto transparent black where the mask lets it through.
     let pixel = |(and, xor): (&u8, &u8)| {
         let seen = 255 - and;
         [share((*xor).into(), seen.into()) as u8, seen]

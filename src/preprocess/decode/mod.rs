@@ -1,4 +1,4 @@
-//! Encoded bytes to 8-bit images.
+//! From encoded bytes to 8-bit images.
 
 mod bmp;
 mod budget;
@@ -28,14 +28,14 @@ use super::error::DecodeError;
 use super::exif;
 use super::image::{ColorMode, Image};
 
-/// What a file may cost at most, whatever its header announces.
+/// What decoding a file may cost, whatever its header announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Width times height. Default: 178,956,970, where Pillow raises its `DecompressionBombError`.
     pub max_pixels: u64,
     /// Bytes that all decoders of the process may take together while they run. A decoder that
-    /// would go beyond waits until others have ended; one that needs more on its own is refused.
-    /// The images that decoders have given are not counted. Default: 2 GiB.
+    /// would exceed this waits until others have ended; one that needs more by itself is refused.
+    /// Finished images do not count. Default: 2 GiB.
     pub max_alloc: u64,
 }
 
@@ -48,9 +48,9 @@ impl Default for Limits {
 /// How [`decode`] treats a file. The default is what Pillow does by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DecodeOptions {
-    /// Against decompression bombs.
+    /// Limits against decompression bombs.
     pub limits: Limits,
-    /// Accept a truncated file and keep what decoded, where Pillow's
+    /// Accept a truncated file and keep what could be decoded, where Pillow's
     /// `ImageFile.LOAD_TRUNCATED_IMAGES` does. Default: refuse.
     pub lenient: bool,
     /// Rotate and flip as the EXIF orientation says, as Pillow's `ImageOps.exif_transpose` does.
@@ -88,8 +88,8 @@ pub fn decode(
     }
     let (format, decoder) = Format::of(bytes)?;
     let job = Job::new(mode, options);
-    // The decoders are other people's, some of them young: a panic in one of them, set off by a
-    // broken file, must not end a service.
+    // The decoders come from other crates, some of them young. If a broken file makes one panic,
+    // that must not end a service.
     let (raster, orientation) = catch_unwind(AssertUnwindSafe(|| decoder(bytes, &job)))
         .unwrap_or_else(|_| Err(DecodeError::corrupt(format.name, &"its decoder gave up")))?;
     let image =

@@ -12,7 +12,7 @@ use crate::preprocess::raster::{Raster, Samples};
 
 const FORMAT: &str = "PNM";
 const TRUNCATED: DecodeError = DecodeError::Truncated { format: FORMAT };
-/// Of a number in a header or in a plain file.
+/// The most digits of a number in a header or in a plain file.
 const MAX_DIGITS: usize = 10;
 
 /// A file's kind, by its magic number.
@@ -38,8 +38,8 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// The kind, and where what follows its magic number begins. Pillow reads six bytes at most, and
-/// the white space after fewer.
+/// The kind, and where the bytes after its magic number begin. Pillow reads at most six bytes, or
+/// fewer and the white space after them.
 fn kind(bytes: &[u8]) -> Option<(Kind, usize)> {
     let length = bytes.iter().take(6).position(|byte| is_space(*byte));
     let magic = &bytes[..length.unwrap_or(6.min(bytes.len()))];
@@ -60,7 +60,8 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         |bits, bottom_up| Layout { width: columns, height: rows, bits, stride: 0, bottom_up };
     job.admit(FORMAT, width.into(), height.into(), 8)?;
     let count = columns * rows * kind.channels;
-    // A file holds at least a bit a sample, so that memory follows its length, not its header.
+    // A file holds at least one bit per sample, so its length bounds the memory, whatever the
+    // header says.
     if count.div_ceil(8) > bytes.len() && !job.lenient {
         return Err(TRUNCATED);
     }
@@ -68,7 +69,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         b"P1" => Samples::Grey(reader.bits(count)?),
         b"P4" => {
             let layout = layout(1, false);
-            // 1 is black, and so is what is missing.
+            // 1 is black, and so are missing pixels.
             let white: Vec<u8> = reader.rest().iter().map(|bits| !bits).collect();
             let bits = layout.unpack(layout.read(&white, FORMAT, job)?);
             Samples::Grey(bits.into_iter().map(|bit| 255 * bit).collect())
@@ -77,7 +78,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
             let scale = reader.token()?;
             let scale: Option<f64> = std::str::from_utf8(&scale).ok().and_then(|s| s.parse().ok());
             let scale = scale.filter(|scale| *scale != 0.0 && scale.is_finite());
-            let scale = scale.ok_or_else(|| corrupt(&"its scale is not a number but zero"))?;
+            let scale = scale.ok_or_else(|| corrupt(&"its scale is not a nonzero number"))?;
             let data = layout(32, true).read(reader.rest(), FORMAT, job)?;
             let number = if scale < 0.0 { f32::from_le_bytes } else { f32::from_be_bytes };
             Samples::Float(data.as_chunks::<4>().0.iter().map(|bytes| number(*bytes)).collect())
@@ -147,8 +148,8 @@ impl<'a> Reader<'a> {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    /// The bytes up to the next white space, without comments. A comment takes its end of line with
-    /// it, so that a number goes on behind it.
+    /// The bytes up to the next white space, without comments. A comment includes its end of line,
+    /// so a number continues after it.
     fn token(&mut self) -> Result<Vec<u8>, DecodeError> {
         let mut token = Vec::new();
         let mut comment = false;
@@ -191,7 +192,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Samples of a P1 file, where 1 is black and nothing needs to be between two.
+    /// Samples of a P1 file, in which 1 is black and nothing needs to separate two samples.
     fn bits(&self, count: usize) -> Result<Vec<u8>, DecodeError> {
         let bits = self.without_comments().filter(|byte| !is_space(*byte));
         let levels: Result<Vec<u8>, _> = bits
@@ -231,7 +232,7 @@ impl<'a> Reader<'a> {
         all(values, count)
     }
 
-    /// Samples of a P5 or P6 file of one byte or two, by their maximum.
+    /// Samples of a P5 or P6 file, of one byte or two, depending on their maximum.
     fn samples(&self, count: usize, most: u32) -> Result<Vec<u32>, DecodeError> {
         let values = if most < 256 {
             self.rest().iter().take(count).map(|byte| u32::from(*byte)).collect()
@@ -254,5 +255,5 @@ fn digits(token: &[u8]) -> Result<u32, DecodeError> {
         number.checked_mul(10)?.checked_add(u32::from(digit - b'0'))
     };
     let value = if token.len() > MAX_DIGITS { None } else { token.iter().try_fold(0, number) };
-    value.ok_or_else(|| corrupt(&"what should be a number is not one of 32 bits"))
+    value.ok_or_else(|| corrupt(&"a number is missing, invalid or larger than 32 bits"))
 }

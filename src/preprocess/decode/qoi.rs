@@ -8,7 +8,7 @@ use crate::preprocess::raster::{Raster, Samples};
 
 const FORMAT: &str = "QOI";
 const HEADER: usize = 14;
-/// The most pixels that a byte stands for.
+/// The most pixels that one byte can stand for.
 const LONGEST_RUN: usize = 64;
 
 pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation), DecodeError> {
@@ -33,7 +33,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
     Ok((Raster::new(width, height, samples), Orientation::NoTransforms))
 }
 
-/// Reads `count` pixels; none if the bytes end before.
+/// Reads `count` pixels; `None` if the bytes end first.
 fn read_pixels(bytes: &[u8], count: usize, pixels: &mut Vec<[u8; 4]>) -> Option<()> {
     let mut bytes = bytes.iter().copied();
     let mut seen = [[0u8; 4]; 64];

@@ -1,4 +1,4 @@
-//! Rows of packed samples, as Pillow's raw decoder takes them (`src/libImaging/RawDecode.c`).
+//! Rows of packed samples, as Pillow's raw decoder reads them (`src/libImaging/RawDecode.c`).
 
 use super::budget::Job;
 use crate::preprocess::error::DecodeError;
@@ -18,8 +18,8 @@ impl Layout {
         (self.width * self.bits).div_ceil(8)
     }
 
-    /// The rows without what lies between them, from the top. The last needs no padding; what is
-    /// missing is an error, or zero where the job is lenient.
+    /// The rows from the top, without what is between them. The last needs no padding. Missing
+    /// bytes are an error, or zero if the job is lenient.
     pub(super) fn read(
         &self,
         data: &[u8],
@@ -46,7 +46,7 @@ impl Layout {
         Ok(rows)
     }
 
-    /// Samples of 1, 2, 4 or 8 bits, the first in the highest bits, to a byte each.
+    /// Samples of 1, 2, 4 or 8 bits, the first in the highest bits, to one byte each.
     pub(super) fn unpack(&self, rows: Vec<u8>) -> Vec<u8> {
         unpack(rows, self.width, self.bits)
     }

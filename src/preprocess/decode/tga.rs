@@ -12,11 +12,11 @@ use crate::preprocess::raster::{Raster, Samples};
 const FORMAT: &str = "TGA";
 const HEADER: usize = 18;
 const FOOTER: usize = 26;
-/// Where an extension area says what alpha means.
+/// Where in an extension area the meaning of alpha is.
 const ALPHA_KIND: usize = 494;
 const TRUNCATED: DecodeError = DecodeError::Truncated { format: FORMAT };
 
-/// TGA has no magic number: its header must make sense, field by field.
+/// TGA has no magic number, so every field of its header must make sense.
 pub(super) fn accepts(bytes: &[u8]) -> bool {
     let Some(header) = bytes.first_chunk::<HEADER>() else {
         return false;
@@ -85,7 +85,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
                 [b, g, r, alpha] => [r, g, b, alpha],
                 _ => [0; 4],
             });
-            // Those before the first are of zeros: in 15 bits, that is opaque.
+            // Colours before the first are zeros; with 15 bits, that is opaque.
             let zero = if map_depth == 32 { [0; 4] } else { [0, 0, 0, 255] };
             let colours = palette(std::iter::repeat_n(zero, first).chain(given));
             Samples::Palette(rows, colours)
@@ -126,7 +126,7 @@ fn packed(low: u8, high: u8) -> [u8; 4] {
     [widen(value >> 10, 5), widen(value >> 5, 5), widen(value, 5), alpha]
 }
 
-/// Whether the extension area of a second version says that alpha means nothing.
+/// Whether the extension area of version 2 says that alpha means nothing.
 fn has_no_alpha(bytes: &[u8]) -> bool {
     let footer = bytes.len().checked_sub(FOOTER).map(|at| &bytes[at..]);
     let Some(footer) = footer.filter(|footer| footer.ends_with(b"TRUEVISION-XFILE.\0")) else {
@@ -137,7 +137,7 @@ fn has_no_alpha(bytes: &[u8]) -> bool {
 }
 
 /// Packets to rows. A packet of pixels may cross the end of a row, a run must not
-/// (`src/libImaging/TgaRleDecode.c`). Ends early where the bytes do.
+/// (`src/libImaging/TgaRleDecode.c`). Ends early if the bytes do.
 fn run_lengths(
     data: &[u8],
     row: usize,
@@ -166,7 +166,7 @@ fn run_lengths(
             at += length;
         }
     }
-    // A row that is not whole is not shown.
+    // An incomplete row is not shown.
     rows.truncate(rows.len().min(row * height) / row * row);
     Ok(rows)
 }

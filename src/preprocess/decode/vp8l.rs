@@ -1,20 +1,21 @@
-//! How much room the prefix codes of a lossless WebP picture take in its decoder
-//! (<https://developers.google.com/speed/webp/docs/webp_lossless_bitstream_specification>): 4 KiB a
-//! code, of which a picture of any size may have 327,680.
+//! How much memory the prefix codes of a lossless WebP picture take in its decoder
+//! (<https://developers.google.com/speed/webp/docs/webp_lossless_bitstream_specification>): 4 KiB
+//! per code, and a picture of any size may have 327,680 codes.
 
-/// The order in which the lengths of the code for lengths are written.
+/// The order in which the code lengths of the code for lengths are stored.
 const ORDER: [usize; 19] = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 const LENGTHS: usize = 256 + 24;
 const DISTANCES: usize = 40;
-/// Bits that a decoder's table looks up at once, and bytes of an entry of it and of a node beyond it.
+/// How many bits a decoder's table looks up at once, and the bytes of a table entry and of a node
+/// beyond the table.
 const TABLE_BITS: usize = 10;
 const ENTRY: u64 = 4;
 const NODE: u64 = 16;
 
-/// Bytes of the codes of a picture of these sides, as far as it can be read.
+/// Bytes of a picture's codes, as far as the picture can be read.
 pub(super) fn codes(stream: &[u8], [width, height]: [u32; 2]) -> u64 {
     let mut bytes = 0;
-    // What cannot be read is refused by the decoder, at the same place.
+    // The decoder refuses what cannot be read, at the same place.
     let _ = Bits { bytes: stream, at: 0 }.codes(width, height, &mut bytes);
     bytes
 }
@@ -40,7 +41,7 @@ impl Code {
         Self { counts, symbols }
     }
 
-    /// Bytes of it in a decoder.
+    /// Bytes that the code takes in a decoder.
     fn size(&self) -> u64 {
         let longest = self.counts.iter().rposition(|count| *count > 0).unwrap_or(0);
         let beyond: u16 = self.counts[TABLE_BITS + 1..].iter().sum();
@@ -123,7 +124,7 @@ impl Bits<'_> {
         Some(Code::new(&lengths))
     }
 
-    /// A number that is a symbol and some bits.
+    /// A number that is coded as a symbol and some more bits.
     fn extended(&mut self, symbol: usize) -> Option<usize> {
         if symbol < 4 {
             return Some(symbol + 1);
@@ -132,8 +133,8 @@ impl Bits<'_> {
         Some(((2 + (symbol & 1)) << bits) + self.number(bits)? + 1)
     }
 
-    /// Passes over a picture that serves another one. Gives the largest number of red and green, which
-    /// what is copied does not change.
+    /// Skips an auxiliary picture. Returns the largest number in red and green; copied pixels do
+    /// not change it.
     fn inner(&mut self, width: usize, height: usize) -> Option<usize> {
         let cache = self.cache()?;
         let [green, red, blue, alpha, distance] =

@@ -1,5 +1,5 @@
 //! WebP: the first picture of a file. The chunks are read as libwebp's demultiplexer reads them;
-//! `image-webp` gets a file of only that picture.
+//! `image-webp` gets a file with only that picture.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -39,7 +39,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         }
         let frame = vp8::Frame::read(picture).ok_or(TRUNCATED)?;
         if !frame.coefficients_fit() {
-            return Err(corrupt("its coefficients leave 16 bits"));
+            return Err(corrupt("its coefficients exceed 16 bits"));
         }
     }
     let codes = file.picture.codes();
@@ -63,7 +63,8 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         let samples = if has_alpha { Samples::Rgba(pixels) } else { Samples::Rgb(pixels) };
         return Ok((Raster::new(width, height, samples), orientation));
     }
-    // What a first frame leaves bare is transparent black; it is not blended with anything.
+    // Where the first frame leaves the canvas bare, it is transparent black; the frame is not
+    // blended with anything.
     let mut canvas = vec![[0u8; 4]; width as usize * height as usize];
     let [left, top, columns] = [frame.left, frame.top, frame.sides[0]].map(|side| side as usize);
     let channels = if has_alpha { 4 } else { 3 };
@@ -86,12 +87,12 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
 #[derive(Default)]
 struct Picture<'a> {
     alpha: Option<&'a [u8]>,
-    /// The name and the bytes of the coded colours.
+    /// The name and the bytes of the chunk with the coded colours.
     colours: Option<([u8; 4], &'a [u8])>,
 }
 
 impl<'a> Picture<'a> {
-    /// Takes a chunk that belongs to a picture; whether it did.
+    /// Takes a chunk if it belongs to a picture. Returns whether it did.
     fn take(&mut self, name: [u8; 4], chunk: &'a [u8]) -> bool {
         match &name {
             b"ALPH" if self.colours.is_none() && self.alpha.is_none() => self.alpha = Some(chunk),
@@ -112,17 +113,18 @@ impl<'a> Picture<'a> {
         Some([sides & 0x3fff, (sides >> 16) & 0x3fff])
     }
 
-    /// Whether the picture itself says that it has alpha; none where its container decides.
+    /// Whether the picture itself says that it has alpha; `None` if its container decides.
     fn alpha_bit(&self) -> Option<bool> {
         let (name, bytes) = self.colours?;
         (name == *b"VP8L").then(|| bytes.get(4).is_some_and(|byte| byte & 0x10 != 0))
     }
 
-    /// Bytes of the prefix codes of what is coded without loss.
+    /// Bytes of the prefix codes in the lossless parts.
     fn codes(&self) -> u64 {
         let Some(sides) = self.sides() else { return 0 };
         let colours = self.colours.filter(|(name, _)| name == b"VP8L");
-        // A signature and a header of four bytes; in alpha, one that says how it is coded.
+        // Skips a signature and a header of four bytes; in alpha, the byte that says how it is
+        // coded.
         let stream = colours.and_then(|(_, bytes)| bytes.get(5..)).or_else(|| {
             let (kind, bytes) = self.alpha?.split_first()?;
             (kind & 3 == 1).then_some(bytes)
@@ -130,7 +132,7 @@ impl<'a> Picture<'a> {
         stream.map_or(0, |stream| vp8l::codes(stream, sides))
     }
 
-    /// A file of this picture.
+    /// A file with this picture alone.
     fn whole(&self, [width, height]: [u32; 2]) -> Vec<u8> {
         let mut body = b"WEBP".to_vec();
         let mut chunk = |name: &[u8; 4], bytes: &[u8]| {
@@ -151,7 +153,7 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// Where a picture lies on the canvas.
+/// Where a picture is on the canvas.
 struct Frame {
     left: u32,
     top: u32,

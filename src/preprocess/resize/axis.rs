@@ -1,17 +1,19 @@
-//! Where a new pixel looks along one axis, and with what weights.
+//! Which input pixels a new pixel reads along one axis, and with what weights.
 //!
 //! The arithmetic is Pillow's (`src/libImaging/Resample.c`, `precompute_coeffs` and
 //! `normalize_coeffs_8bpc`): weights in f64, then whole numbers of 2^-22. The order of every
-//! operation counts, because the last bit does. torch's for bytes (`aten/src/ATen/native/cpu/UpSampleKernel.cpp`,
-//! `_compute_index_ranges_int16_weights`) is the same but for the bits: as many as let the largest
-//! weight of the axis fit 16 with its sign.
+//! operation matters, because the last bit does. torch's arithmetic for bytes
+//! (`aten/src/ATen/native/cpu/UpSampleKernel.cpp`, `_compute_index_ranges_int16_weights`) is the
+//! same except for the number of bits: the most with which the axis's largest weight fits 16 bits,
+//! sign included.
 
 use std::f64::consts::PI;
 use std::ops::Range;
 
 use super::{Interpolation, Pipeline};
 
-/// Fractional bits of a weight, Pillow's: 32 less 8 for the pixel and 2 for filters that overshoot.
+/// Pillow's fractional bits of a weight: 32, minus 8 for the pixel and 2 for filters that
+/// overshoot.
 pub(super) const PRECISION_BITS: u32 = 22;
 /// The first weight that does not fit torch's 16 bits.
 const TORCH_LIMIT: f64 = 32_768.0;
@@ -24,7 +26,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// The filter of an interpolation; none for those that are no convolutions.
+    /// The filter of an interpolation; `None` if the interpolation is not a convolution.
     pub(super) fn of(interpolation: Interpolation) -> Option<Self> {
         match interpolation {
             Interpolation::Nearest | Interpolation::BilinearNoAntialias => None,
@@ -71,7 +73,7 @@ pub(super) struct Axis {
     scale: f64,
     filter_scale: f64,
     filter: Filter,
-    /// Fractional bits that a weight is rounded to; those below are zero.
+    /// How many fractional bits a weight is rounded to; the bits below are zero.
     bits: u32,
 }
 
@@ -86,7 +88,7 @@ impl Axis {
         axis
     }
 
-    /// Fractional bits of a weight of torch's.
+    /// torch's fractional bits of a weight.
     fn torch_bits(&self, outputs: u64) -> u32 {
         let mut exact = Vec::new();
         let mut largest = 0f64;
@@ -106,7 +108,7 @@ impl Axis {
     pub(super) fn bounds(&self, output: u64) -> Range<usize> {
         let center = self.center(output);
         let support = self.filter.support * self.filter_scale;
-        // `as` truncates towards zero and holds negative numbers at zero, as Pillow does.
+        // `as` truncates towards zero and turns negative numbers into zero, as Pillow does.
         let first = (center - support + 0.5) as usize;
         let last = (center + support + 0.5) as usize;
         let last = last.clamp(1, self.input);
@@ -118,8 +120,8 @@ impl Axis {
         self.bounds(outputs.start).start..self.bounds(outputs.end - 1).end
     }
 
-    /// Replaces `weights` by one output pixel's, one for each pixel of [`bounds`](Self::bounds), in units of
-    /// 2^-[`PRECISION_BITS`].
+    /// Replaces `weights` with those of one output pixel, one for each pixel of
+    /// [`bounds`](Self::bounds), in units of 2^-[`PRECISION_BITS`].
     pub(super) fn weights(&self, output: u64, weights: &mut Vec<i32>, exact: &mut Vec<f64>) {
         self.exact(output, exact);
         weights.clear();
@@ -130,7 +132,7 @@ impl Axis {
         }));
     }
 
-    /// Replaces `exact` by one output pixel's weights before they are rounded.
+    /// Replaces `exact` with one output pixel's weights before rounding.
     fn exact(&self, output: u64, exact: &mut Vec<f64>) {
         let center = self.center(output);
         let inverse = 1.0 / self.filter_scale;

@@ -1,10 +1,11 @@
-//! Bilinear of the four nearest pixels, however much the image shrinks, in f32: Keras's and TensorFlow's resize
-//! without antialiasing, and torch's (`aten/src/ATen/native/UpSample.h`, `area_pixel_compute_source_index`).
+//! Bilinear interpolation of the four nearest pixels, however much the image shrinks, in f32: the
+//! resize of Keras and TensorFlow without antialiasing, and of torch
+//! (`aten/src/ATen/native/UpSample.h`, `area_pixel_compute_source_index`).
 
 use super::Window;
 use crate::preprocess::image::Image;
 
-/// The two pixels that a new one lies between along one axis, and the share of the second.
+/// The two pixels between which a new one is along one axis, and the share of the second.
 struct Between {
     first: usize,
     second: usize,
@@ -19,7 +20,8 @@ fn between(input: u32, output: u64, wanted: u64) -> Between {
     Between { first, second: (first + 1).min(last), share: (at - first as f32).clamp(0.0, 1.0) }
 }
 
-/// The values of a window of the image resized to `size` (width, height), from 0 to 255 and not rounded.
+/// The values, from 0 to 255 and not rounded, of a window of the image resized to `size` (width,
+/// height).
 pub(in crate::preprocess) fn bilinear(image: &Image, size: (u64, u64), window: Window) -> Vec<f32> {
     let channels = image.channels();
     let stride = image.width() as usize * channels;

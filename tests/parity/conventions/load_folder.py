@@ -1,4 +1,4 @@
-"""Load a folder of `effnet convert --to timm --folder` into timm, and compare its logits.
+"""Load a folder made by `effnet convert --to timm --folder` into timm, and compare its logits.
 
     effnet convert weights.pth folder --to timm --folder
     python load_folder.py input folder input.safetensors

@@ -1,10 +1,10 @@
-"""Record how Keras names and shapes the tensors of its models; lines as record_names.py writes them.
+"""Record how Keras names and shapes the tensors of its models, in the format of record_names.py.
 
     KERAS_BACKEND=torch python record_keras.py >> ../../data/conventions/names.txt
     KERAS_BACKEND=torch python record_keras.py --list EfficientNetB0
 
-Each model is there twice: by its layers' names, and by the groups of a file of weights from before Keras 3.6,
-which number the layers of a class (`-numbered`).
+Each model appears twice: with its layers' names, and with the groups of a weights file from before
+Keras 3.6, which number the layers of each class (`-numbered`).
 """
 
 import hashlib

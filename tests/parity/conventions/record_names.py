@@ -3,9 +3,9 @@
     python record_names.py ../../data/conventions/names.txt
     python record_names.py --list torchvision efficientnet_b0
 
-A line of the file is `CONVENTION MODEL TENSORS SHA256`. The digest is that of the lines `NAME SIZE SIZE ...`,
-sorted as bytes, without the counters `num_batches_tracked`; every classifier has 1000 classes. `--list`
-prints those lines for one model, to compare with `effnet map`.
+A line of the file is `CONVENTION MODEL TENSORS SHA256`. The digest covers the lines
+`NAME SIZE SIZE ...`, sorted as bytes, without the counters `num_batches_tracked`; every classifier
+has 1000 classes. `--list` prints those lines for one model, to compare with `effnet map`.
 """
 
 import hashlib

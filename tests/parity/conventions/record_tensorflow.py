@@ -1,8 +1,9 @@
-"""Record the variables of slim's MobileNets, as transformers' converter of their checkpoints reads them.
+"""Record the variables of slim's MobileNets, as transformers' converter reads them from
+checkpoints.
 
     python record_tensorflow.py >> ../../data/conventions/names.txt
 
-Lines as those of `record_names.py`. transformers 5 no longer has the converter.
+Lines have the format of `record_names.py`. transformers 5 no longer has the converter.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ def models():
 
 
 def shape(name, tensor):
-    """The variable's shape, from which the converter makes the tensor's."""
+    """The variable's shape, before the converter changes it to the tensor's."""
     sizes = list(tensor.shape)
     if name.endswith("depthwise_weights"):
         channels, one, height, width = sizes

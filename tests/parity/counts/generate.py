@@ -3,9 +3,9 @@
     pip install -r requirements.txt
     python tests/parity/counts/generate.py
 
-One line an architecture: its name, multiply-accumulates and activations for one image of 97x129
-pixels, as timm's `benchmark.py --bench profile` counts them where fvcore is installed. README.md beside this
-script says what is counted.
+One line per architecture: its name, multiply-accumulates and activations for one image of 97x129
+pixels, as timm's `benchmark.py --bench profile` counts them if fvcore is installed. README.md
+beside this script says what is counted.
 """
 
 import logging

@@ -1,4 +1,5 @@
-"""Makes tests/data/fine_tuned: networks of five classes as each library saves them, and its own answers.
+"""Makes tests/data/fine_tuned: networks with five classes as each library saves them, and its own
+answers.
 
     KERAS_BACKEND=torch python make.py
 
@@ -41,9 +42,9 @@ OUT = ROOT / "tests/data/fine_tuned"
 PHOTOS = ROOT / "examples/images"
 CLASSES = ["daisy", "dandelion", "rose", "sunflower", "tulip"]
 ASKED = ["chelsea.png", "coffee.png"]
-# What the statistics of the batch norms come from.
+# The images from which the batch norms get their statistics.
 ALL = [*ASKED, "astronaut.png", "camera.png", "clock_motion.png", "grass.png", "rocket.jpg"]
-# What a difference in probability shows at least, where the tests allow 1e-3.
+# The least change of a probability that an error must cause; the tests allow 1e-3.
 SHOWS = 2e-3
 
 goldens = {}
@@ -54,8 +55,8 @@ def photo(name):
 
 
 def hankel(shape, gain, generator):
-    """Values of which each row is the one before, shifted by one: all of a matrix in one line of numbers, which is
-    all that `torch.save` stores of it."""
+    """Values in which each row is the previous one shifted by one: a matrix in one sequence of
+    numbers, and `torch.save` stores only that."""
     fan_in = math.prod(shape[1:])
     line = torch.randn(shape[0] + fan_in - 1, generator=generator) * math.sqrt(gain / fan_in)
     inner = [math.prod(shape[at + 1 :]) for at in range(1, len(shape))]
@@ -64,13 +65,13 @@ def hankel(shape, gain, generator):
 
 @torch.no_grad()
 def train(network, head, inputs):
-    """Weights from a seed, batch norms that fit the photographs, and a head that tells these apart."""
+    """Weights from a seed, batch norms that fit the photographs, and a head that tells them apart."""
     generator = torch.Generator().manual_seed(0)
     for name, parameter in network.named_parameters():
         if parameter.dim() > 1:
             parameter.data = hankel(parameter.shape, 1.5, generator)
         else:
-            # One number, stored once. Outputs that are mostly positive keep rounding errors small.
+            # One number, stored once. Mostly positive outputs keep rounding errors small.
             value = 1.0 + 0.2 * torch.rand(1, generator=generator)
             parameter.data = value.expand(parameter.shape)
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
@@ -92,8 +93,8 @@ def train(network, head, inputs):
 
 
 def told_apart(features, generator):
-    """A linear layer whose outputs differ by some units from one photograph to another: the first two are of two
-    classes, neither without doubt."""
+    """A linear layer whose outputs differ by some units between photographs: the first two have
+    different classes, neither of them certain."""
     while True:
         weight = torch.randn((len(CLASSES), features.shape[1]), generator=generator)
         outputs = features @ weight.T
@@ -157,7 +158,7 @@ def folder(name):
 def changed_timm(config):
     """timm's transforms with one value changed."""
     other = {"bicubic": "bilinear", "bilinear": "bicubic"}[config["interpolation"]]
-    # Almost all of it where that is not the value.
+    # Almost all of the image, unless that is already the value.
     crop_pct = 0.8 if config["crop_pct"] > 0.87 else 1.0
     changes = {
         "interpolation": other,
@@ -178,7 +179,7 @@ def timm_state_dict():
 
 
 def timm_train():
-    """As timm's train.py: arguments in a Namespace, averages, its own CheckpointSaver."""
+    """Saves as timm's train.py does: arguments in a Namespace, averages, its own CheckpointSaver."""
     args = argparse.Namespace(
         model="efficientnet_lite0", num_classes=5, in_chans=None, input_size=None, img_size=192, crop_pct=0.95,
         mean=[0.5, 0.5, 0.5], std=[0.25, 0.25, 0.25], interpolation="bilinear", bn_eps=None, class_map="",
@@ -189,7 +190,7 @@ def timm_train():
     config = timm.data.resolve_data_config(vars(args), model=ema.module)
     transform = timm.data.create_transform(**config)
     train(ema.module, ema.module.classifier, stack(transform))
-    # The trained weights are others than their averages.
+    # The trained weights differ from their averages.
     for tensor in [*model.parameters(), *(b for b in model.buffers() if b.dim() > 0)]:
         tensor.data = torch.tensor(0.25).expand(tensor.shape)
     optimizer = timm.optim.create_optimizer_v2(model, opt=args.opt, lr=args.lr)
@@ -241,7 +242,7 @@ def torchvision_state_dicts():
     bilinear, bicubic = v2.InterpolationMode.BILINEAR, v2.InterpolationMode.BICUBIC
     (folder("torchvision") / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
 
-    # The last layer of the classifier.
+    # Replaces the last layer of the classifier.
     model = torchvision.models.mobilenet_v3_small()
     model.classifier[3] = nn.Linear(model.classifier[3].in_features, len(CLASSES))
     transform = torchvision.models.MobileNet_V3_Small_Weights.DEFAULT.transforms()
@@ -249,7 +250,7 @@ def torchvision_state_dicts():
     torch.save(model.state_dict(), OUT / "torchvision/flowers.pth")
     record("torchvision/flowers.pth", model, transform, changed_torchvision(bilinear), model.classifier[3])
 
-    # All of it.
+    # Replaces the whole classifier.
     model = torchvision.models.efficientnet_b0()
     model.classifier = nn.Sequential(nn.Dropout(0.3), nn.Flatten(), nn.Linear(1280, len(CLASSES)))
     transform = torchvision.models.EfficientNet_B0_Weights.DEFAULT.transforms()
@@ -257,7 +258,7 @@ def torchvision_state_dicts():
     torch.save(model.state_dict(), OUT / "torchvision/flowers_b0.pth")
     record("torchvision/flowers_b0.pth", model, transform, changed_torchvision(bicubic), model.classifier[2])
 
-    # As references/classification/train.py saves.
+    # Saved as references/classification/train.py does.
     model = torchvision.models.mobilenet_v3_small(num_classes=len(CLASSES))
     values = dict(resize=232, crop=208)
     transform = torchvision_transform(**values)
@@ -286,7 +287,7 @@ def transformers_folders():
 
         train(model, head, stack(transform(processor)))
         for parameter in model.parameters():
-            # Which safetensors asks for.
+            # safetensors needs this.
             parameter.data = parameter.data.contiguous()
         model.save_pretrained(folder("transformers") / name)
         processor.save_pretrained(OUT / "transformers" / name)
@@ -375,7 +376,7 @@ def keras_model():
 
 
 def resized(model, size):
-    """Answers to images as `image_dataset_from_directory` and a `Resizing` layer make them."""
+    """Answers for images resized as `image_dataset_from_directory` and a `Resizing` layer do it."""
     pixels = [np.asarray(photo(name), "float32") for name in ASKED]
     batch = [keras.ops.convert_to_numpy(keras.layers.Resizing(size, size)(image)) for image in pixels]
     return torch.tensor(model.predict(np.stack(batch), verbose=0))

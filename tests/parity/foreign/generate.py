@@ -17,14 +17,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from seeded import images, uniform  # noqa: E402
 
 OUT = Path(__file__).resolve().parents[2] / "goldens" / "foreign"
-# Models as users leave them: cut, or with heads of their own.
+# Models as users change them: cut, or with their own heads.
 CHANGED = OUT.parent / "changed"
 SEED = 0
 CLASSES = 10
-# Odd sizes, where TensorFlow's padding is asymmetric, and even ones for libraries that pad for these.
+# Odd sizes, where TensorFlow's padding is asymmetric, and even sizes for libraries that pad for those.
 ODD = (2, 3, 97, 129)
 EVEN = (2, 3, 96, 128)
-# Of a norm's parameters, by their last word in any library.
+# Center and spread of a norm's parameters, by the last word of their name in any library.
 NORM = {
     "weight": (1.0, 0.5),
     "gamma": (1.0, 0.5),
@@ -44,7 +44,7 @@ def values(name, shape, center, spread):
 
 
 def kernel_rule(scale):
-    """Center and spread of a kernel whose outputs would be `scale` wide with a spread of one."""
+    """Center and spread for a kernel whose outputs would be `scale` wide with a spread of one."""
     return 0.0, float(f"{1.0 / scale:.4g}")
 
 
@@ -60,8 +60,8 @@ def write(name, shape, tensors, logits, out, **more):
 
 
 def record_torch(name, build, out):
-    """Fills a PyTorch model, layer by layer as the input reaches it: every layer's outputs get a spread
-    of one, so that no tensor is without effect on the logits."""
+    """Fills a PyTorch model, layer by layer as the input reaches each: every layer's outputs get a
+    spread of one, so that every tensor affects the logits."""
     shape = more_even.get(name, ODD)
     model = build().eval()
     x = torch.from_numpy(images(SEED, shape))
@@ -109,7 +109,7 @@ def record_torch(name, build, out):
 
 
 def fill_keras(model, x):
-    """The same for a Keras model, whose graph is walked: fills it and gives names, shapes and rules."""
+    """The same for a Keras model, by walking its graph: fills it and returns names, shapes and rules."""
     import keras
 
     tensors = []
@@ -137,7 +137,7 @@ def fill_keras(model, x):
                     fill(layer, variable, NORM[variable.name])
                     tensors.append([f"{layer.name}/{variable.name}", list(variable.shape), *NORM[variable.name]])
             elif kind == "Normalization" and layer.weights:
-                # What the published files hold: the deviation, for a layer that a second division follows.
+                # As in the published files: the deviation, because a second division follows this layer.
                 layer.weights[0].assign([0.485, 0.456, 0.406])
                 layer.weights[1].assign([0.229, 0.224, 0.225])
                 layer.finalize_state()
@@ -154,12 +154,12 @@ def fill_keras(model, x):
 
 
 def keras_logits(model, pixels):
-    """The logits of pixels from 0 to 255, (N, H, W, 3), and what reaches the model."""
+    """The logits for pixels from 0 to 255, (N, H, W, 3), and what reaches the model."""
     import keras
 
     x = pixels.astype(np.float32)
     if not any(type(layer).__name__ == "Rescaling" for layer in model.layers):
-        # The first two MobileNets leave it to the caller, with this function.
+        # The first two MobileNets leave normalization to the caller, with this function.
         x = keras.applications.mobilenet_v2.preprocess_input(x.copy())
     with torch.no_grad():
         return keras.ops.convert_to_numpy(model(x, training=False)).reshape(len(x), -1), x
@@ -213,7 +213,7 @@ def efficientnet_pytorch():
     from efficientnet_pytorch import EfficientNet
 
     for name in ("efficientnet-b0", "efficientnet-b1", "efficientnet-b4"):
-        # Without an image size it pads as TensorFlow does at any.
+        # Without an image size it pads like TensorFlow at any size.
         build = lambda name=name: EfficientNet.from_name(name, image_size=None, num_classes=CLASSES)  # noqa: E731
         yield f"efficientnet-pytorch.{name}", build
     yield "efficientnet-pytorch.efficientnet-lite0", lambda: Lite.from_name(
@@ -231,7 +231,7 @@ def transformers():
         MobileNetV2ForImageClassification,
     )
 
-    # As in the configurations of google/efficientnet-b*, but for the sizes at which maps are odd.
+    # As in the configurations of google/efficientnet-b*, except the list of odd maps.
     for name, width, depth, hidden in (("b0", 1.0, 1.0, 1280), ("b1", 1.0, 1.1, 1280), ("b3", 1.2, 1.4, 1536)):
         config = EfficientNetConfig(
             width_coefficient=width, depth_coefficient=depth, hidden_dim=hidden, depthwise_padding=[], num_labels=CLASSES
@@ -255,7 +255,7 @@ def keras_models():
     apps = keras.applications
 
     def published(**options):
-        # The published arithmetic has a layer more than the bare network; its weights are not fetched.
+        # The published arithmetic has one more layer than the bare network; its weights are not downloaded.
         with (
             mock.patch("keras.src.applications.efficientnet.file_utils.get_file", return_value="none"),
             mock.patch("keras.src.models.functional.Functional.load_weights"),
@@ -279,7 +279,7 @@ def keras_models():
 
 
 def changed_torch():
-    """One linear layer in place of all that follows the features; models of transformers' saved without heads."""
+    """One linear layer in place of everything after the features; transformers models saved without heads."""
     from torch import nn
     from torchvision import models
     from transformers import (
@@ -299,7 +299,7 @@ def changed_torch():
     linear, sequential = nn.Linear, nn.Sequential
     yield "torchvision.mobilenet_v3_small", lambda: with_classifier("mobilenet_v3_small", linear(576, CLASSES))
     yield "torchvision.mobilenet_v3_large", lambda: with_classifier("mobilenet_v3_large", linear(960, CLASSES))
-    # The name of the layer that is gone.
+    # The name of the removed layer.
     yield "torchvision.mobilenet_v3_small-0", lambda: with_classifier(
         "mobilenet_v3_small", sequential(linear(576, CLASSES))
     )
@@ -314,7 +314,7 @@ def changed_torch():
 
 
 def changed_keras():
-    """Keras's networks without their tops, and one Dense layer of the user's."""
+    """Keras's networks without their tops, and with one Dense layer of the user's."""
     import keras
 
     apps = keras.applications
@@ -335,8 +335,8 @@ def changed_keras():
     yield "keras.EfficientNetV2B0", cut(apps.EfficientNetV2B0)
 
 
-# transformers' EfficientNet pads for maps of even sizes, or where its configuration says odd; Keras's first
-# MobileNet for even ones.
+# transformers' EfficientNet pads for even maps, or for odd maps where its configuration lists them;
+# Keras's first MobileNet pads for even maps.
 more_even = {"transformers.efficientnet-b0": EVEN, "transformers.efficientnet-b1": EVEN, "transformers.efficientnet-b3": EVEN, "keras.MobileNet": EVEN, "keras.MobileNet-0.25": EVEN}
 
 

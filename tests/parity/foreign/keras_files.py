@@ -1,10 +1,11 @@
-"""Holds effnet against Keras on whole models, from a file of every format to the logits of photographs.
+"""Compares effnet with Keras on whole models, from a file of every format to the logits of
+photographs.
 
     cargo build --release
     KERAS_BACKEND=torch python keras_files.py     # 0 if all agree
 
-The models are filled as in generate.py, at native sizes. Nothing but the file and the photographs is given to
-effnet: what the model is and how it prepares images has to come from the file.
+The models are filled as in generate.py, at native sizes. effnet gets only the file and the
+photographs: what the model is and how it prepares images must come from the file.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""The EfficientNets of WZMIAOMIAO's tutorials (Test9, Test11) with their module names, written for this from the
-published files' names and arithmetic: symmetric padding, batch norm's epsilon 1e-3, squeeze-and-excitation of a
-quarter of the block's inputs."""
+"""The EfficientNets of WZMIAOMIAO's tutorials (Test9, Test11) with their module names, written for
+this test from the published files' names and arithmetic: symmetric padding, batch norm's epsilon
+1e-3, squeeze-and-excitation with a quarter of the block's input channels."""
 
 import math
 from collections import OrderedDict
@@ -11,7 +11,7 @@ EPS = 1e-3
 
 
 def width(channels, factor):
-    """Channels times a factor, to a multiple of 8, at most a tenth less."""
+    """Channels times a factor, rounded to a multiple of 8, but at most a tenth less."""
     rounded = max(8, int(channels * factor + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels * factor else rounded
 
@@ -30,14 +30,14 @@ class Excite(nn.Module):
 
 
 def unit(names, inputs, outputs, kernel=1, stride=1, groups=1, active=True):
-    """Convolution, norm and activation under the names that a tutorial gives the first two."""
+    """Convolution, norm and activation; `names` are the tutorial's names for the first two."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
     layers = [(names[0], conv), (names[1], nn.BatchNorm2d(outputs, eps=EPS))]
     return nn.Sequential(OrderedDict(layers + ([("act", nn.SiLU())] if active else [])))
 
 
 class Block(nn.Module):
-    """`inside`: the name of the module that holds the layers; none in Test11."""
+    """`inside`: the name of the module that holds the layers; Test11 has none."""
 
     def __init__(self, layers, residual, inside=None):
         super().__init__()
@@ -108,7 +108,7 @@ class EfficientNet(nn.Module):
 class EfficientNetV2(nn.Module):
     """Test11."""
 
-    # Repeats, stride, expansion, outputs, whether the block is a depthwise one; after the stem's channels.
+    # The stem's channels; then repeats, stride, expansion, outputs, and whether the block is depthwise.
     MODELS = {
         "s": (24, [(2, 1, 1, 24, 0), (4, 2, 4, 48, 0), (4, 2, 4, 64, 0), (6, 2, 4, 128, 1), (9, 1, 6, 160, 1),
                    (15, 2, 6, 256, 1)]),
@@ -140,7 +140,7 @@ class EfficientNetV2(nn.Module):
 
 
 def models():
-    """The models by the tutorials' names, as functions of the number of classes."""
+    """The models with the tutorials' names, as functions of the number of classes."""
     for i in range(8):
         yield f"efficientnet_b{i}", lambda num_classes=1000, i=i: EfficientNet(i, num_classes)
     for size in "sml":

@@ -125,7 +125,7 @@ def killed_then_python():
 
 
 def one_lock():
-    """While Python holds the lock, effnet waits; when it is let go, effnet goes on."""
+    """While Python holds the lock, effnet waits; when Python releases it, effnet goes on."""
     from filelock import FileLock
 
     cache = WORK / "locked"

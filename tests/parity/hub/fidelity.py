@@ -1,4 +1,4 @@
-"""Checks the local hub against the real clients of Python, and one cache between them and effnet.
+"""Checks the local hub with Python's real clients, and a cache shared between them and effnet.
 
 Usage: fidelity.py FOLDER-OF-BINARIES
 """
@@ -26,11 +26,11 @@ for name in (REPO, "someone/private-flowers", "someone/gated-flowers"):
     save_for_hf(MODEL, WORK / "repos" / name, model_config={"label_names": ["a", "b", "c"]}, safe_serialization=True)
 
 SERVER = subprocess.Popen(
-    [BIN / "examples" / "hub_server", WORK / "repos"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    [BIN / "test-hub", WORK / "repos"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
 )
 ENDPOINT, TOKEN = SERVER.stdout.readline().split()
 os.environ["HF_ENDPOINT"] = ENDPOINT
-# The checks run in a process of their own: huggingface_hub reads its environment when it is imported.
+# The checks run in a separate process, because huggingface_hub reads its environment when it is imported.
 CHECKS = Path(__file__).with_name("checks.py")
 code = subprocess.run([sys.executable, CHECKS, BIN, WORK, REPO, TOKEN], check=False).returncode
 SERVER.stdin.close()

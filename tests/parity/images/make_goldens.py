@@ -9,7 +9,7 @@ from PIL import Image, ImageFile, ImageOps
 
 FOLDER = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parents[2] / "data/images")
 SAMPLES = 64
-# Files that the library decodes to other bytes: their pixels are stored, so that a test can bound the difference.
+# Files that the library decodes to other bytes; Pillow's pixels are stored, so that a test can bound the difference.
 INEXACT = []
 
 
@@ -24,7 +24,7 @@ def summary(image):
 
 
 def converted(image, mode):
-    """A hash of the image in another mode; None where Pillow has no way to it (CIELab to grey)."""
+    """A hash of the image in another mode; None if Pillow cannot convert to it (CIELab to grey)."""
     try:
         return hashlib.sha256(image.convert(mode).tobytes()).hexdigest()
     except ValueError:

@@ -1,7 +1,7 @@
-"""Writes the image files of tests/data/images: small, and each nasty in a way of its own.
+"""Writes the image files of tests/data/images: small, and each difficult in its own way.
 
-Encoders: Pillow, tifffile, libjpeg-turbo's cjpeg and jpegtran (on PATH), and, for what none of these
-writes, a few lines of bytes here. See README.md.
+Encoders: Pillow, tifffile, libjpeg-turbo's cjpeg and jpegtran (on PATH). Where none of these can
+write a file, a few lines here put its bytes together. See README.md.
 """
 
 import io
@@ -35,7 +35,7 @@ def picture(width, height, channels=3, seed=1):
 
 
 def wide(shape, seed):
-    """16-bit noise with every range in it: small, middling and large values."""
+    """16-bit noise in every range: small, medium and large values."""
     rng = np.random.Generator(np.random.PCG64(seed))
     values = rng.integers(0, 65536, shape, dtype=np.uint16)
     return (values >> rng.integers(0, 12, shape, dtype=np.uint16)).astype(np.uint16)
@@ -111,7 +111,7 @@ def jpegs():
     write("jpeg_ycck_adobe.jpg", plain[: at + 11] + b"\x02" + plain[at + 12:])
     write("jpeg_cmyk_no_marker.jpg", plain[: at - 4] + plain[at + 12:])
     write("jpeg_cmyk_progressive.jpg", encode(cmyk, "JPEG", quality=70, progressive=True))
-    # Pillow gives the last three components fewer samples: of black, too.
+    # Pillow gives the last three components fewer samples, black included.
     for name, size, options in [
         ("422", (33, 27), {"subsampling": 1}), ("420", (33, 27), {"subsampling": 2}),
         ("420_narrow", (4, 9), {"subsampling": 2}), ("420_progressive", (33, 27), {"subsampling": 2, "progressive": True}),
@@ -122,7 +122,7 @@ def jpegs():
         if name == "420":
             at = fewer.index(b"Adobe")
             write("jpeg_ycck_420.jpg", fewer[: at + 11] + b"\x02" + fewer[at + 12:])
-            # Rows alone, and factors that fit: what the scan codes is noise, but the same for all.
+            # Only rows, and factors that fit: the scan codes noise, but the same noise for all files.
             frame = fewer.index(b"\xff\xc0")
             for rows, factors in [("440", b"\x12\x11\x11\x11"), ("mixed", b"\x22\x21\x12\x11")]:
                 other = bytearray(fewer)
@@ -407,7 +407,7 @@ def tiffs():
     save("tiff_two_pages.tiff", image, "TIFF", save_all=True, append_images=[rgb(10, 10, 107)])
 
 
-# --- PNM, QOI, ICO, TGA, WebP and files that are none
+# --- PNM, QOI, ICO, TGA, WebP and files that are not images
 
 
 def pnms():

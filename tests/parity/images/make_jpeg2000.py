@@ -1,5 +1,6 @@
-"""Writes tests/data/images/jpeg2000: small JPEG 2000 files of Pillow and of OpenJPEG's opj_compress (on PATH; Debian:
-libopenjp2-tools), and goldens.json beside them, which says what Pillow makes of each. See README.md."""
+"""Writes tests/data/images/jpeg2000: small JPEG 2000 files from Pillow and from OpenJPEG's
+opj_compress (on PATH; Debian: libopenjp2-tools), and goldens.json, which says what Pillow makes of
+each. See README.md."""
 
 import hashlib
 import json
@@ -81,7 +82,7 @@ def outcome(path):
 OUT.mkdir(parents=True, exist_ok=True)
 pillow()
 openjpeg()
-# An exponent of a quantization that says of more bits than there are.
+# A quantization exponent that announces more bits than there are.
 damaged = bytearray((OUT / "rgb_rate.jp2").read_bytes())
 damaged[damaged.index(b"\xff\x5c") + 5] = 0xF3
 (OUT / "too_many_bits.jp2").write_bytes(damaged)

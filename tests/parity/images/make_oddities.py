@@ -1,5 +1,5 @@
-"""Writes the files `odd_*` of tests/data/images: what people have that breaks a rule, and what Pillow makes of it all the
-same. See README.md."""
+"""Writes the files `odd_*` of tests/data/images: files of kinds that people have, which break a
+rule, but which Pillow may still read. See README.md."""
 
 import io
 import pathlib
@@ -37,7 +37,8 @@ def encode(image, kind, **options):
 
 
 def webp():
-    # Colours under clear pixels, alpha between, and frames smaller than the canvas: the first frame is not blended.
+    # Colours under clear pixels, partial alpha, and frames smaller than the canvas: the first frame
+    # is not blended.
     hidden = RGBA.copy()
     hidden.putalpha(Image.fromarray(np.where(np.asarray(GREY) > 120, 255, 0).astype(np.uint8)))
     for name, image in [("hidden", hidden), ("half", RGBA)]:
@@ -88,7 +89,7 @@ def bmp():
     write("bmp_rle4.bmp", b"BM" + struct.pack("<IHHI", 0, 0, 0, 54 + 64) + info + table + codes)
 
 
-    # The same with a palette of black and white only, of whose pixels all but 0 are white.
+    # The same with a palette of black and white only; all pixels except 0 are white.
     table = bytes(4) + bytes([255, 255, 255, 0])
     info = struct.pack("<IiiHHIIiiII", 40, 31, 23, 1, 4, 2, len(codes), 0, 0, 2, 0)
     write("bmp_rle4_black_and_white.bmp", b"BM" + struct.pack("<IHHI", 0, 0, 0, 54 + 8) + info + table + codes)
@@ -106,19 +107,19 @@ def jpeg():
     write("jpeg_restart_before.jpg", restarts[:marks[1] + 1] + b"\xd0" + restarts[marks[1] + 2:])
     plain = encode(RGB, "JPEG", quality=80)
     start = plain.index(b"\xff\xc0")
-    # Where the last bits were read ahead, nothing needs to follow them.
+    # If the last bits were read ahead, nothing needs to follow them.
     noise = np.random.Generator(np.random.PCG64(38)).integers(0, 255, (16, 38, 3), dtype=np.uint8)
     write("jpeg_no_end_nothing.jpg", encode(Image.fromarray(noise), "JPEG", quality=68)[:-2])
     write("jpeg_no_end_trailer.jpg", plain[:-2] + b"A" * 64)
     write("jpeg_no_end_segments.jpg", plain[:-2] + b"\0\0\x01\x0a\x0e\0\0\0Image_UTC_Data\xff\xe1\0\x08123456SEFT")
     write("jpeg_two_starts.jpg", b"\xff\xd8\xff\xd9" + plain)
     write("jpeg_tables_first.jpg", plain[:start] + b"\xff\xd9\xff\xd8" + plain[start:])
-    # Chroma of more samples than luma.
+    # More chroma samples than luma samples.
     write("jpeg_chroma_larger.jpg", plain[:start + 11] + b"\x11" + plain[start + 12:start + 14] + b"\x21" + plain[start + 15:])
-    # Bits of ones are no code of any table.
+    # A code of ones only is not in any table.
     middle = len(plain) - 200
     write("jpeg_damaged.jpg", plain[:middle] + b"\xff\0" * 8 + plain[middle + 16:])
-    # What libjpeg has no room for: DC values of 16 bits, and units of 18 blocks.
+    # What libjpeg has no room for: 16-bit DC values, and units of 18 blocks.
     symbols = plain.index(bytes(range(12)), plain.index(b"\xff\xc4"))
     write("jpeg_dc_16_bits.jpg", plain[:symbols + 11] + b"\x10" + plain[symbols + 12:])
     write("jpeg_unit_18_blocks.jpg", plain[:start + 11] + b"\x44" + plain[start + 12:])
@@ -168,7 +169,7 @@ def png():
     write("png_text_long_after.png", join([(b"IHDR", header), (b"IDAT", data), (b"iTXt", b"k\0\1\0\0\0" + text), end]))
     small = zlib.compress(b" " * (1 << 20))
     write("png_text_largest.png", join([(b"IHDR", header), (b"zTXt", b"k\0\0" + small), (b"IDAT", data), end]))
-    # Orientation in every place where Pillow finds it, and where it does not.
+    # The orientation in every place where Pillow finds it, and in places where it does not.
     for name, block in [
         ("short", exif(3, struct.pack(">HH", 6, 0))), ("long", exif(4, struct.pack(">I", 6))), ("sshort", exif(8, struct.pack(">hh", 6, 0))),
         ("slong", exif(9, struct.pack(">i", 6))), ("byte", exif(1, b"\6\0\0\0")), ("text", exif(2, b"6\0\0\0")), ("float", exif(11, struct.pack(">f", 6))),

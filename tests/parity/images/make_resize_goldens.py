@@ -1,4 +1,4 @@
-"""Writes tests/data/images/resize.json: hashes of what Pillow resizes and timm transforms. See README.md."""
+"""Writes tests/data/images/resize.json: hashes of images that Pillow resized and timm transformed. See README.md."""
 
 import hashlib
 import itertools
@@ -16,7 +16,7 @@ FILTERS = {"nearest": 0, "bilinear": 2, "bicubic": 3, "lanczos": 1}
 
 
 def noise(mode, width, height, seed):
-    """SplitMix64's outputs, seeded, as little-endian bytes."""
+    """The outputs of a seeded SplitMix64, as little-endian bytes."""
     count = width * height * len(mode)
     with np.errstate(over="ignore"):
         z = np.uint64(seed) + np.arange(1, count // 8 + 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
@@ -70,7 +70,7 @@ def main():
             resizes.append([name, mode, seed, width, height, new_width, new_height, digest(image.tobytes())])
     for (i, (height, width, crop_pct, crop_mode, interpolation)), mode in itertools.product(enumerate(CROPS), MODES):
         for seed, size in enumerate(IMAGES):
-            # One channel takes the first value, a fourth the first again.
+            # A single channel takes the first value, and so does a fourth.
             mean, std = ((values * 2)[:len(mode)] for values in NORMS[(i + seed) % len(NORMS)])
             transform = transforms_imagenet_eval(
                 (height, width), crop_pct=crop_pct, crop_mode=crop_mode, interpolation=interpolation, mean=mean, std=std)

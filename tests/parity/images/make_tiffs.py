@@ -1,5 +1,6 @@
-"""Writes tests/data/images/tiff: small TIFFs of every kind, and goldens.json beside them, which says what Pillow makes of
-each. See README.md. Files that no encoder writes (bits turned, a JPEG too large for its strip) are put together here."""
+"""Writes tests/data/images/tiff: small TIFFs of every kind, and goldens.json, which says what
+Pillow makes of each. See README.md. Files that no encoder writes (reversed bits, a JPEG too large
+for its strip) are put together here."""
 
 import hashlib
 import io
@@ -36,7 +37,7 @@ ENCODE = {
     1: bytes, 5: imagecodecs.lzw_encode, 8: zlib.compress, 32773: imagecodecs.packbits_encode,
     34925: imagecodecs.lzma_encode, 50000: imagecodecs.zstd_encode,
 }
-# The steps of a 12-bit JPEG of quality 80.
+# The quantization steps of a 12-bit JPEG of quality 80.
 STEPS_12 = bytes.fromhex(
     "06040506050406060506070706080a100a0a09090a140e0f0c10171418181714"
     "16161a1d251f1a1b231c1616202c20232627292a29191f2d302d283025282928"
@@ -45,7 +46,7 @@ TYPES = {2: "B", 3: "H", 4: "L", 7: "B", 16: "Q"}
 
 
 def tiff(name, tags, chunks, order="<", big=False, tiled=False, header=None):
-    """`tags`: number to (type, values); an absent value leaves the tag out."""
+    """`tags`: number to (type, values); None leaves the tag out."""
     field, size = (8, "Q") if big else (4, "L")
     body = bytearray()
     start = 16 if big else 8
@@ -92,7 +93,7 @@ def picture(width, height, samples, bits, kind=UNSIGNED):
 
 
 def pack(values, bits, kind=UNSIGNED, order="<"):
-    """Rows of samples, each row at a byte."""
+    """Packs rows of samples; each row begins at a byte."""
     if bits in (1, 2, 4, 12):
         rows = ("".join(f"{int(value):0{bits}b}" for value in row.ravel()) for row in values)
         rows = (row.ljust(-(-len(row) // 8) * 8, "0") for row in rows)
@@ -147,7 +148,7 @@ def label(kind):
 
 
 def kinds():
-    """Each row as it is and compressed, little- and big-endian, as one strip, strips and tiles."""
+    """Each row of the table, uncompressed and compressed, little- and big-endian, as one strip, strips and tiles."""
     orders = itertools.cycle("<><<>")
     cuts = itertools.cycle([{}, {"rows": 4}, {"tile": (16, 16)}, {"rows": 3}])
     for kind in KINDS:
@@ -188,7 +189,7 @@ def planes():
 
 
 def chroma():
-    """YCbCr whose chroma is subsampled, packed in blocks."""
+    """YCbCr with subsampled chroma, packed in blocks."""
     cuts = itertools.cycle([11, 4, 3])
     ranges = itertools.cycle([None, (5, [(16, 1), (235, 1), (128, 1), (240, 1), (128, 1), (240, 1)])])
     for (across, down), compression in itertools.product(
@@ -220,7 +221,7 @@ def encode_jpeg(part, photometric, quality=80, subsampling="444"):
 
 
 def two_components(part):
-    """A JPEG of two components: two grey ones that share their tables, in a scan each."""
+    """A JPEG with two components: two grey ones that share their tables, one scan for each."""
     segments = [[], []]
     scans = [b"", b""]
     for index in range(2):
@@ -314,7 +315,7 @@ def jpegs():
 
 
 def old_jpegs():
-    """The old JPEG (compression 6) in parts: tables where tags say, bits in strips; a whole stream as a strip."""
+    """Old JPEG (compression 6) in parts: tables where tags say, coded bits in strips; a whole stream as a strip."""
     y, x = np.mgrid[:64, :48]
     rgb = np.stack([x * 5 % 256, y * 4 % 256, (x + y) * 3 % 256], -1).astype(np.uint8)
 
@@ -357,7 +358,7 @@ def old_jpegs():
     parts("old_jpeg_parts_tile.tiff", "420", 64, [2, 2], tile)
     parts("old_jpeg_parts_two_places.tiff", "444", 16, [1, 1], lambda tags: tags.update({324: tags[273]}))
     parts("old_jpeg_parts_empty.tiff", "444", 32, [1, 1], lambda tags: tags.update({279: (4, [tags[279][1][0], 0])}))
-    # The beginning of a stream, and a strip that goes on before its bits.
+    # The beginning of a stream, and a strip that continues before its coded bits.
     data = encode_jpeg(rgb, 6, subsampling="422")
     scan = data.index(b"\xff\xda")
     strips = [encode_jpeg(rgb[top : top + 16], 6, subsampling="422") for top in range(0, 64, 16)]
@@ -414,7 +415,7 @@ def tags():
         order = file[:2]
         if order == mark[:2]:
             (OUT / name).write_bytes(mark + file[4:])
-    # The tags before the pixels, of which the last rows are missing.
+    # The tags come before the pixels, and the last rows are missing.
     entries = [(256, 19), (257, 11), (258, 8), (259, 1), (262, 1), (273, 122), (277, 1), (278, 11), (279, 209)]
     directory = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in entries)
     pixels = (picture(19, 11, 1, 8) | 1).astype(np.uint8).tobytes()[:100]
@@ -435,18 +436,18 @@ def damaged():
         file[place] = value
         (OUT / name).write_bytes(file)
     for name, source, before, after in [
-        # DC values of 16 bits, units of 18 blocks: libjpeg has no room for either.
+        # 16-bit DC values, units of 18 blocks: libjpeg has no room for either.
         ("damaged_dc_bits.tiff", "jpeg_grey.tiff", bytes(range(12)), bytes(range(11)) + b"\x10"),
         ("damaged_dc_bits_12.tiff", "jpeg_12_bits_38_29.tiff", b"\x03\x04\x05\x02\x01\x0c", b"\x03\x04\x05\x02\x01\x10"),
         ("damaged_unit.tiff", "jpeg_ycbcr_420.tiff", b"\x03\x01\x22\x00", b"\x03\x01\x44\x00"),
         ("damaged_unit_old.tiff", "old_jpeg_420_29.tiff", b"\x03\x01\x22\x00", b"\x03\x01\x44\x00"),
-        # A marker among the bits, from which libjpeg takes the rest for lost.
+        # A marker among the coded bits, after which libjpeg considers the rest lost.
         ("damaged_marker.tiff", "old_jpeg_parts_422_16.tiff", b"\xc3\x47\xd5\x4f\xb5\xc1", b"\xc3\x47\xff\xff\xb5\xc1"),
-        # A byte of ones among the bits, filled up.
+        # A fill byte of ones among the coded bits.
         ("damaged_filled_up.tiff", "jpeg_planes_p2u8x3.tiff", b"\x77\x2f\x93\xff\0\x3d", b"\x77\x2f\xff\xff\0\x3d"),
-        # YCbCr of one sample.
+        # YCbCr with one sample.
         ("damaged_ycbcr_grey.tiff", "jpeg_grey.tiff", b"\x06\x01\x03\0\x01\0\0\0\x01", b"\x06\x01\x03\0\x01\0\0\0\x06"),
-        # Samples far beyond 12 bits, of which libjpeg takes the last 14.
+        # Samples far beyond 12 bits; libjpeg keeps their last 14.
         ("damaged_12_bits_steps.tiff", "jpeg_12_bits_38_29.tiff", STEPS_12, bytes([255] * 64)),
         ("damaged_12_bits_progressive.tiff", "jpeg_12_bits_38_29.tiff", b"\xff\xc1", b"\xff\xc2"),
     ]:

@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 
 ROOT = pathlib.Path(__file__).parents[3]
 IMAGES = ROOT / "tests/data/images"
-# Format, and which of the committed files are damaged for it.
+# Formats, and which of the committed files are damaged for each.
 SEEDS = {
     "jpeg": ["jpeg_*.jpg", "odd_jpeg_*.jpg", "exif_xmp_8.jpg"],
     "webp": ["*.webp"],
@@ -30,7 +30,7 @@ SEEDS = {
 
 
 def photographs():
-    """JPEGs of more than the 64 KiB that Pillow reads at once."""
+    """JPEGs larger than the 64 KiB that Pillow reads at once."""
     for name, options in {
         "420": {}, "444": {"subsampling": 0}, "422_restarts": {"subsampling": 1, "restart_marker_rows": 1},
         "restarts": {"restart_marker_blocks": 7}, "progressive": {"progressive": True}, "cmyk": {},
@@ -71,7 +71,7 @@ def marker(rng, data, at):
 
 
 def restart(rng, data, at):
-    """Changes a restart marker of a JPEG: another number, none, or twice."""
+    """Changes a restart marker of a JPEG: gives it another number, removes it, or doubles it."""
     marks = [i for i in range(len(data) - 1) if data[i] == 0xFF and 0xD0 <= data[i + 1] <= 0xD7]
     if not marks:
         return flip(rng, data, at)
@@ -105,12 +105,12 @@ DAMAGES = [flip, flip, replace, remove, insert, zero, ones, marker, restart, cut
 
 
 def begin_of_data(seed):
-    """About where the header ends."""
+    """Roughly where the header ends."""
     return seed.find(b"\xff\xda") + 2 if seed.startswith(b"\xff\xd8") else min(len(seed) // 2, 60)
 
 
 def damaged(rng, seed, header):
-    """One or more damages; in the header, or behind its first part."""
+    """One or more kinds of damage, in the header or after its first part."""
     data = bytearray(seed)
     kind = DAMAGES[rng.integers(len(DAMAGES))]
     begin = begin_of_data(seed)
@@ -152,7 +152,7 @@ def main():
     parser.add_argument("--count", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--header", action="store_true", help="damage the header instead of what follows it")
-    parser.add_argument("--only", default="", help="only seeds whose name has this in it")
+    parser.add_argument("--only", default="", help="only seeds whose name contains this")
     parser.add_argument("--keep", type=pathlib.Path, help="a folder for the files that differ or are refused")
     options = parser.parse_args()
     warnings.simplefilter("ignore")

@@ -1,9 +1,10 @@
-"""Makes the files in tests/data/keras/alone: whole networks in files of weights alone, with layers of a user's.
+"""Makes the files in tests/data/keras/alone: whole networks with a user's layers, in files of
+weights alone.
 
     KERAS_BACKEND=torch python alone.py
 
-Keras's own `save_weights`, packed; the values repeat, so that the files are small.
-`goldens.json` has Keras's logits for the generated images of `../seeded.py`.
+Keras's own `save_weights` writes them, and they are then compressed; the values repeat, so that the
+files are small. `goldens.json` has Keras's logits for the generated images of `../seeded.py`.
 """
 
 import gzip
@@ -51,7 +52,7 @@ def flat(*head):
 
 
 def fill(model):
-    """Kernels that keep outputs about 1 wide, norms with the statistics of what reaches them, and then some."""
+    """Kernels that keep outputs about 1 wide; norms with roughly the statistics of their inputs."""
     every = model._flatten_layers(include_self=False, recursive=True)
     every = [layer for layer in every if layer.weights and not isinstance(layer, keras.Model)]
     for number, layer in enumerate(every):
@@ -71,7 +72,7 @@ def fill(model):
     for number, norm in enumerate(norms):
         norm.gamma.assign(1.0 + 0.3 * values(norm.gamma.shape, number))
         for statistic in (norm.moving_mean, norm.moving_variance):
-            # Fewer digits pack better.
+            # Fewer digits compress better.
             statistic.assign(np.array(statistic.numpy()).astype("f2").astype("f4"))
     return model
 
@@ -81,7 +82,7 @@ def save(name, model, unnamed=False):
     path = OUT / f"{name}.weights.h5"
     model.save_weights(path)
     if unnamed:
-        # As Keras wrote it before 3.6.
+        # As in Keras before 3.6.
         with h5py.File(path, "r+") as file:
             file.visititems(lambda _, found: found.attrs.pop("name", None) and None)
     packed = path.with_name(f"{path.name}.gz")

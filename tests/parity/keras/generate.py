@@ -1,4 +1,4 @@
-"""Makes the Keras files in tests/data/keras, sound and hostile ones.
+"""Makes the Keras files in tests/data/keras, sound and hostile.
 
     KERAS_BACKEND=torch python generate.py
 
@@ -22,7 +22,7 @@ OUT.mkdir(parents=True, exist_ok=True)
 
 
 def fill(model):
-    """Values that f16 and bf16 hold exactly, other ones in each tensor."""
+    """Values that f16 and bf16 hold exactly, different in each tensor."""
     for number, weight in enumerate(model.weights):
         count = int(np.prod(weight.shape))
         values = (np.arange(count) % 128 - 64 + number % 8) / 8
@@ -45,7 +45,7 @@ def network(name):
 
 
 def tensors(model):
-    """The weights by the names of Keras 3, without the models around them and without statistics."""
+    """The weights with the names of Keras 3, without outer models and without statistics."""
     return {"/".join(w.path.split("/")[-2:]): np.array(w.numpy()) for w in model.weights if "normalization" not in w.path}
 
 
@@ -55,14 +55,14 @@ def hdf5(name, write, **options):
 
 
 def group(file, layer, weights, **options):
-    """A layer of the older kind, as h5py and Keras 2 wrote it: fixed-length texts."""
+    """A layer in the older format of h5py and Keras 2, with fixed-length texts."""
     file.create_group(layer).attrs["weight_names"] = [name.encode() for name in weights]
     for name, value in weights.items():
         file[layer].create_dataset(name, data=value, **options)
 
 
 def keras2(file):
-    """The names of Keras 2: `:0`, and a depthwise kernel's own."""
+    """The names of Keras 2, with `:0` and a different name for depthwise kernels."""
     layers_of = {}
     for name, value in plain.items():
         layer, variable = name.split("/")
@@ -75,7 +75,7 @@ def keras2(file):
 
 
 def stored(**options):
-    """All tensors in layers of the older kind, stored in some way."""
+    """All tensors in layers of the older format, stored with these options."""
 
     def write(file):
         for name, value in plain.items():
@@ -89,7 +89,7 @@ def stored(**options):
 
 
 def without_names(path):
-    """A copy of the file as Keras wrote it before it put names into it."""
+    """A copy of the file without layer names, like files of older Keras versions."""
     copy = path.with_name(f"unnamed_{path.name}")
     copy.write_bytes(path.read_bytes())
     with h5py.File(copy, "r+") as file:
@@ -98,7 +98,7 @@ def without_names(path):
 
 
 def few(file):
-    """Few enough groups that no fractal heap is needed, in the newest layout."""
+    """So few groups that no fractal heap is needed, in the newest layout."""
     group(file, "stem_conv", {"stem_conv/kernel": plain["stem_conv/kernel"]})
     group(file, "stem_bn", {"stem_bn/gamma": plain["stem_bn/gamma"]})
 
@@ -131,7 +131,7 @@ def sound():
             if path != unnamed:
                 path.unlink(missing_ok=True)
 
-    # A network inside another, with the layers that a user puts around it.
+    # A network inside another, with a user's layers around it.
     outer = keras.Sequential(
         [layers.Input((8, 8, 3)), layers.Rescaling(1 / 255), layers.Normalization(name="normalization_7"), network("inner"), layers.Dense(2, name="mine")]
     )
@@ -185,14 +185,14 @@ def hostile():
     hdf5("bomb.h5", one(np.zeros(1 << 22, "f4"), chunks=(1 << 22,), compression="gzip"))
     hdf5("large_chunk.h5", empty(shape=(2,), maxshape=(None,), dtype="f4", chunks=(1 << 26,), compression="gzip"))
     hdf5("bombs.h5", lambda file: [group(file, f"l{i}", {f"l{i}/kernel": np.zeros(1 << 22, "f4")}, chunks=(1 << 22,), compression="gzip") for i in range(5)])
-    # The size of a chunk's bytes, made larger than what it holds; the file goes on far enough.
+    # The size of a chunk, made larger than its contents; the file is long enough for it.
     hdf5("one_chunk.h5", one(np.array([1, 2, 3, 4], "f4"), chunks=(4,)))
     patched("long_chunk.h5", "one_chunk.h5", struct.pack("<IIQQ", 16, 0, 0, 0), struct.pack("<IIQQ", 5000, 0, 0, 0))
     (OUT / "long_chunk.h5").write_bytes((OUT / "long_chunk.h5").read_bytes() + bytes(5000))
     (OUT / "one_chunk.h5").unlink()
     dense = {f"l{i}": np.zeros(1, "f4") for i in range(40)}
     hdf5("heap.h5", lambda file: [group(file, layer, {f"{layer}/kernel": v}) for layer, v in dense.items()], libver="latest")
-    # A size of 3 elements in a dataspace message, made 2**40; and the size in its layout too.
+    # A size of 3 elements in a dataspace message becomes 2**40; the size in its layout changes too.
     hdf5("three.h5", one(np.array([1, 2, 3], "f4")))
     size = struct.pack("<Q", 3)
     patched("huge.h5", "three.h5", b"\x01\x01\x01" + bytes(5) + size, b"\x01\x01\x01" + bytes(5) + struct.pack("<Q", 1 << 40))

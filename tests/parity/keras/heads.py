@@ -1,9 +1,11 @@
-"""Makes the files in tests/data/keras/heads: what users put behind a network, and what Keras computes.
+"""Makes the files in tests/data/keras/heads: layers that users put after a network, and what Keras
+computes.
 
     KERAS_BACKEND=torch python heads.py
 
-`expected.safetensors` has, by the name of each file, the kernel and the bias of the linear map that its layers
-behind the pooled features are: Keras's answers to the unit vectors and to zeros.
+`expected.safetensors` has, under the name of each file, the kernel and the bias of the linear map
+that the layers after the pooled features compute: Keras's answers for the unit vectors and for
+zeros.
 """
 
 from pathlib import Path
@@ -19,7 +21,7 @@ FEATURES = 4
 
 
 def fill(model):
-    """Values of which none is another's; variances are positive."""
+    """Values that are all different; variances are positive."""
     for number, weight in enumerate(model.weights):
         count = int(np.prod(weight.shape))
         values = (np.arange(count) % 16 - 7 + number % 8) / 8
@@ -41,7 +43,7 @@ def sequential(*head, before=(), size=(8, 8, 3), inner=(8, 8, 3)):
 
 
 def functional(*head, pooling=None):
-    """The network's own layers go on."""
+    """A functional model in which the head follows the network's own layers."""
     inner = network()
     x = (pooling or layers.GlobalAveragePooling2D())(inner.output)
     for layer in head:
@@ -58,7 +60,7 @@ def nested(*head):
 
 
 def linear(*head):
-    """What layers of which the last is linear make of features."""
+    """What layers with a linear last one compute from features."""
 
     def run(x):
         for layer in head:

@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=torch python resize.py
 
-Bilinear without antialiasing, as `image_dataset_from_directory(image_size=...)` resizes. The pixels are
+Bilinear without antialiasing, like `image_dataset_from_directory(image_size=...)`. The pixels are
 `(37 * x + 101 * y + 59 * channel) % 256`.
 """
 

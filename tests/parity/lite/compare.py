@@ -1,12 +1,12 @@
-"""Holds effnet against the original package's EfficientNet-Lite 0, 1 and 2, on the photographs.
+"""Compares effnet with the original package's EfficientNet-Lite 0, 1 and 2, on the photographs.
 
     cargo build --release
     python compare.py             # probabilities from the published .pth files, 0 if all agree
     python compare.py --record    # tests/goldens/lite0.json
 
 The package's network and its published weights are the reference. Its input is what `effnet preprocess`
-writes, which other tests hold against timm's transform. Recorded are the answers of its lite0 with the
-weights rounded as the bundled ones are, so that a test can repeat them.
+writes, which other tests compare with timm's transform. `--record` writes the answers of its lite0
+with weights rounded like the bundled ones, so that a test can repeat them.
 """
 
 import json
@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 ROOT = Path(__file__).resolve().parents[3]
 EFFNET = ROOT / "target/release/effnet"
 IMAGES = sorted(path for path in (ROOT / "examples/images").iterdir() if path.suffix != ".md")
-# Tensors of so many values or more are halved in the bundled file: examples/bundle.rs.
+# The bundled file stores tensors with at least this many values as f16: examples/bundle.rs.
 HALVED = 16384
 TOLERANCE = 1e-3
 

@@ -2,7 +2,7 @@
 
     python tests/parity/models/generate.py [NAME...]     # all architectures of the table by default
 
-What a file holds is described in README.md beside this script.
+README.md beside this script describes what a file holds.
 """
 
 import pathlib
@@ -19,7 +19,7 @@ import seeded  # noqa: E402
 
 GOLDENS = HERE.parent.parent / "goldens"
 SAMPLES = 256
-# Height and width, both odd: TensorFlow's SAME padding is asymmetric there.
+# Height and width, both odd, so that TensorFlow's SAME padding is asymmetric.
 ODD = (97, 129)
 NATIVE = {
     "efficientnet_b0": (224, 224),
@@ -30,10 +30,10 @@ NATIVE = {
     "efficientnet_es": (224, 224),
     "efficientnetv2_s": (384, 384),
 }
-# With seeds 0 and 1 one of its squeezes, of few units, takes in next to nothing.
+# With seeds 0 and 1, one of its squeezes, which has few units, has almost no inputs.
 SEEDS = {"tinynet_c": 2}
 
-# Other inputs and outputs than 3 channels and 1000 classes, for one architecture of each kind.
+# Numbers of channels and classes other than 3 and 1000, for one architecture of each kind.
 OTHERS = {".in1": (1, 10), ".in4": (4, 0)}
 KINDS = [
     "efficientnet_b0_g16_evos",
@@ -47,7 +47,7 @@ KINDS = [
     "tf_efficientnetv2_b0",
     "tf_mixnet_s",
 ]
-# timm gives FBNet-C this epsilon only where it loads pretrained weights.
+# timm gives FBNet-C this epsilon only when it loads pretrained weights.
 ARGUMENTS = {"fbnetc_100": {"bn_eps": 1e-3}}
 
 

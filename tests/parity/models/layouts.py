@@ -2,8 +2,8 @@
 
     python tests/parity/models/layouts.py
 
-One line an architecture: its name, its number of tensors (without `num_batches_tracked`), its number
-of parameters, the SHA-256 of one line `name shape` a tensor, sorted, such as
+One line per architecture: its name, its number of tensors (without `num_batches_tracked`), its
+number of parameters, the SHA-256 of sorted lines `name shape`, one per tensor, such as
 `conv_stem.weight 32x3x3x3`, and the channels and reduction of each map in timm's `feature_info`.
 """
 

@@ -1,4 +1,4 @@
-"""timm's num_features of every architecture, for tests/goldens/num_features.tsv: python num_features.py."""
+"""Prints timm's num_features for every architecture, for tests/goldens/num_features.tsv: python num_features.py."""
 
 from pathlib import Path
 

@@ -1,10 +1,10 @@
-"""How far the logits move when 1% is put on each tensor, one at a time.
+"""How far the logits move when each tensor is scaled by 1%, one at a time.
 
     python tests/parity/models/sensitivity.py > tests/goldens/margins.tsv   # all architectures
     python tests/parity/models/sensitivity.py NAME...
 
-A line is an architecture, the number of its tensors, the smallest margin and the tensor it belongs to;
-a margin is the largest change of a logit over the tolerance of the comparison. README.md beside this
+A line has an architecture, the number of its tensors, the smallest margin and its tensor; a margin
+is the largest change of a logit divided by the tolerance of the comparison. README.md beside this
 script says what this shows.
 """
 
@@ -16,16 +16,16 @@ import generate
 
 TOLERANCE = 1e-4
 FACTOR = 1.01
-# Logits that are differentiated.
+# How many logits are differentiated.
 LOGITS = 8
 # They add the same to the logits of a softmax at every position.
 UNOBSERVABLE = ("se.conv_attn.bias", "attn.key.norm.bias", "attn.key.norm.running_mean")
 
 
 def moved(model, name, tensor):
-    """The elements of the flattened tensor that are scaled, None where no output depends on them.
+    """The elements of the flattened tensor that are scaled; None if no output depends on them.
 
-    They are all, but every other one where a norm undoes the scaling of the whole.
+    These are all elements, or every other one if a norm undoes the scaling of the whole tensor.
     """
     if name.endswith(UNOBSERVABLE):
         return None
@@ -43,7 +43,8 @@ def tensors(model):
 
 
 def bounds(model, x):
-    """The logits, and for each tensor a lower bound of its margin: to first order, for some logits.
+    """The logits, and for each tensor a lower bound of its margin, to first order, from some of the
+    logits.
 
     A batch norm is `(x - mean) * scale + bias` where `scale = weight / sqrt(var + eps)`, so the
     gradients of its statistics follow from those of its weight and bias.
@@ -71,7 +72,7 @@ def bounds(model, x):
 
 @torch.no_grad()
 def margin(model, x, logits, tensor, elements):
-    """The largest change of a logit when the tensor is moved, over the tolerance."""
+    """The largest change of a logit when the tensor is moved, divided by the tolerance."""
     before = tensor.clone()
     tensor.view(-1)[elements] *= FACTOR
     change = (model(x)[0] - logits).abs().max() / logits.abs().max()

@@ -2,8 +2,8 @@
 
     python tests/parity/photographs/record.py
 
-Needs the package of ../bundled/requirements.txt, whose float32 weights are the reference; the
-photographs are those of examples/images, read and transformed by timm.
+Needs the package of ../bundled/requirements.txt, whose float32 weights are the reference. The
+photographs come from examples/images; timm reads and transforms them.
 """
 
 import hashlib

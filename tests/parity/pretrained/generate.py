@@ -20,7 +20,7 @@ from timm.models import _registry as registry
 
 MODULES = ["efficientnet", "mobilenetv3", "hardcorenas"]
 
-# timm's PretrainedCfg defaults, and what its `_cfg` helpers of the three files add for every entry.
+# The defaults of timm's PretrainedCfg, and what the `_cfg` helpers of the three files add to every entry.
 DEFAULTS = {
     "input_size": [3, 224, 224],
     "fixed_input_size": False,
@@ -37,7 +37,7 @@ DEFAULTS = {
     "custom_load": False,
 }
 
-# Filled in by timm when a model is built, or no part of a published entry.
+# timm fills these in when it builds a model, or they are not part of a published entry.
 DERIVED = {"architecture", "tag", "source", "state_dict", "hf_hub_id"}
 
 HEADER = """\
@@ -107,7 +107,7 @@ def main():
             }
 
     (root / "weights-map" / "pretrained.toml").write_text("\n".join(lines) + "\n")
-    # One entry a line, so that a change of one entry is a change of one line.
+    # One entry per line, so that a change of one entry changes one line.
     models = golden.pop("models")
     head = json.dumps(golden)[:-1]
     body = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in models.items())

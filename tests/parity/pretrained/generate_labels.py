@@ -30,7 +30,7 @@ def compressed(text):
 
 
 def fnv1a(text):
-    """64-bit FNV-1a of the UTF-8 bytes: short enough to write again beside the Rust test."""
+    """64-bit FNV-1a of the UTF-8 bytes, which is short enough to write again in the Rust test."""
     value = 0xCBF29CE484222325
     for byte in text.encode():
         value = (value ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
@@ -47,7 +47,7 @@ def main():
 
     one_k = lists["imagenet-1k"]
     rest = sorted(set().union(*lists.values()) - set(one_k))
-    # What the reader relies on to rebuild the lists from the letters alone.
+    # The reader relies on this to rebuild the lists from the letters alone.
     for name in LETTERS.values():
         assert lists[name] == sorted(lists[name]), name
     twenty_two = lists["imagenet-22k"]
@@ -73,7 +73,7 @@ def main():
         info = infos[name]
         names = info.label_names()
         assert len(names) == count
-        # Exactly what the Rust test prints: synset, lemmas and definition of every class, in order.
+        # Exactly what the Rust test hashes: synset, lemmas and definition of every class, in order.
         rows = "".join(f"{s}\t{info.index_to_description(i, detailed=True)}\n" for i, s in enumerate(names))
         golden[name] = {
             "num_classes": count,

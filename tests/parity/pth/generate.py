@@ -1,4 +1,4 @@
-"""Makes the PyTorch files in tests/data/pth, sound and hostile ones.
+"""Makes the PyTorch files in tests/data/pth, sound and hostile.
 
     python generate.py
 
@@ -88,7 +88,7 @@ def number(value):
 
 
 def tensor(size, stride, offset=0, count=2):
-    """A pickled state dict of one tensor `w`, of which every number can be chosen."""
+    """A pickled state dict of one tensor `w`, with every number a parameter."""
     storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + number(count) + b"tQ"
     shape = b"(" + b"".join(map(number, size)) + b"t"
     strides = b"(" + b"".join(map(number, stride)) + b"t"

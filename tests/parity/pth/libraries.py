@@ -1,8 +1,9 @@
-"""Makes the files in tests/data/pth/libraries as libraries of training save networks.
+"""Makes the files in tests/data/pth/libraries as training libraries save networks.
 
     python libraries.py
 
-Names and shapes are the libraries' own. All tensors of a file are views of one number, so that it is small.
+Names and shapes are the libraries' own. All tensors of a file are views of one number, to keep it
+small.
 """
 
 import shutil
@@ -80,7 +81,7 @@ def distributed():
     state = {"conv_stem.weight": torch.ones(8, 3, 3, 3), "bn1.weight": torch.ones(8)}
     dcp.save({"model": state}, checkpoint_id=OUT / "fsdp", no_dist=True)
     model = timm.create_model("lcnet_035", num_classes=5)
-    # What DeepSpeed's engine puts around a model's state (`deepspeed/runtime/engine.py`, `_save_checkpoint`).
+    # What DeepSpeed's engine adds around a model's state (`deepspeed/runtime/engine.py`, `_save_checkpoint`).
     engine = {
         "module": small(model.state_dict()), "buffer_names": ["bn1.running_mean"], "optimizer": None, "param_shapes": None,
         "frozen_param_shapes": None, "shared_params": {}, "frozen_param_fragments": None, "lr_scheduler": None,

@@ -2,9 +2,9 @@
 
     python training.py
 
-All are of one small network, whose tensors `network.safetensors` has; averages are those of
-`averages.safetensors`. Written by the libraries themselves: timm's CheckpointSaver and ModelEmaV3,
-torchvision's reference script, Lightning's Trainer, PyTorch's AveragedModel.
+All have the same small network, whose tensors are in `network.safetensors`; averages are in
+`averages.safetensors`. The libraries themselves write the files: timm's CheckpointSaver and
+ModelEmaV3, torchvision's reference script, Lightning's Trainer, PyTorch's AveragedModel.
 """
 
 import argparse
@@ -34,7 +34,7 @@ torch.manual_seed(0)
 
 
 class Network(nn.Module):
-    """What has the tensors of a stem and a classifier, with values that f16 holds exactly."""
+    """A network with the tensors of a stem and a classifier, and values that f16 holds exactly."""
 
     def __init__(self, by=0.0):
         super().__init__()
@@ -72,7 +72,7 @@ def averages():
 
 
 def timm_train():
-    """As timm's train.py saves: its arguments are a Namespace."""
+    """Saves as timm's train.py does: its arguments are a Namespace."""
     model = Network()
     ema = timm.utils.ModelEmaV3(model)
     ema.module.load_state_dict(averages().state_dict())
@@ -91,7 +91,7 @@ def timm_train():
 
 
 def torchvision_train():
-    """As references/classification/train.py of torchvision saves."""
+    """Saves as torchvision's references/classification/train.py does."""
     model = Network()
     optimizer = trained(model)
     ema = torch.optim.swa_utils.AveragedModel(model, use_buffers=True)
@@ -111,7 +111,7 @@ def torchvision_train():
 
 
 class Module(lightning.LightningModule):
-    """A backbone and a head of its own, as tutorials have it."""
+    """A backbone and a separate head, as in tutorials."""
 
     def __init__(self, model_name, num_classes, lr=1e-3):
         super().__init__()
@@ -167,7 +167,7 @@ def own_function(x):
 
 
 class Configured(lightning.LightningModule):
-    """Hyper-parameters of every kind, as Hydra's users and others have them."""
+    """Hyper-parameters of every kind, as users of Hydra and others have them."""
 
     def __init__(self, cfg, **more):
         super().__init__()
@@ -193,13 +193,13 @@ def lightning_hyper_parameters():
     for name, module in (("omegaconf", Configured(cfg)), ("all", Configured({}, **more))):
         trainer.strategy.connect(module)
         trainer.save_checkpoint(OUT / f"lightning_{name}.ckpt", weights_only=True)
-    # A DictConfig in the place of Lightning's own dict.
+    # A DictConfig in place of Lightning's own dict.
     state = {f"net.{n}": v for n, v in Network().state_dict().items()}
     torch.save({"state_dict": state, "hyper_parameters": cfg, "hparams_type": omegaconf.DictConfig}, OUT / "omegaconf.ckpt")
 
 
 def own_scripts():
-    """Keys that tutorials use, and classes beside the weights."""
+    """Keys that tutorials use, and class names beside the weights."""
     state = Network().state_dict()
     others = Network(by=2.0).state_dict()
     torch.save({"epoch": 1, "model_state_dict": state, "optimizer_state_dict": {"state": {0: {"step": torch.tensor(1.0)}}}}, OUT / "tutorial.pth")
@@ -221,18 +221,18 @@ def modules():
     torch.save(Network(), OUT / "module.pth")
     torch.save(nn.DataParallel(Network()), OUT / "module_parallel.pth")
     torch.save({"epoch": 2, "model": Network(), "optimizer": None}, OUT / "module_key.pth")
-    # The older format has the classes' sources; without the paths of this machine.
+    # The older format contains the classes' sources; the paths of this machine are removed.
     source = torch.serialization.get_source_lines_and_file
     torch.serialization.get_source_lines_and_file = lambda cls: (source(cls)[0][:3], 1, f"{cls.__module__}.py")
     torch.save(Network(), OUT / "module_legacy.pth", _use_new_zipfile_serialization=False)
 
 
 class Subclass(torch.Tensor):
-    """A tensor of a class of its own."""
+    """A tensor with its own class."""
 
 
 def all_kinds():
-    """What torch.load(weights_only=True) accepts, and what it does not, beside the tensors."""
+    """Besides the tensors, what torch.load(weights_only=True) accepts, and what it does not."""
     state = Network().state_dict()
     attributed = nn.Parameter(state["bn1.weight"].clone())
     attributed.note = "an attribute"
@@ -301,7 +301,7 @@ def no_torch():
     program = torch.export.export(nn.Linear(1, 1), (torch.ones(1, 1),))
     with tempfile.TemporaryDirectory() as folder:
         torch.export.save(program, Path(folder) / "program.pt2")
-        # Its entries, without the source paths of this machine.
+        # Its entries, without this machine's source paths.
         with zipfile.ZipFile(Path(folder) / "program.pt2") as whole, zipfile.ZipFile(OUT / "program.pt2", "w") as out:
             for entry in whole.namelist():
                 content = b"{}" if entry.endswith(".json") else whole.read(entry)

@@ -40,13 +40,13 @@ B0 = dict(width_coefficient=1.0, depth_coefficient=1.0, hidden_dim=1280, id2labe
 IMAGENET = dict(image_mean=[0.485, 0.456, 0.406], image_std=[0.47853944, 0.4732864, 0.47434163])
 
 CASES = {
-    # As google/efficientnet-b0.
+    # Like google/efficientnet-b0.
     "efficientnet_published": (
         EfficientNetForImageClassification(EfficientNetConfig(image_size=224, **B0)),
         EfficientNetImageProcessor(size={"height": 224, "width": 224}, resample=0, **IMAGENET),
         "tf_efficientnet_b0",
     ),
-    # Everything away from its default; the crop's offset is a half. B1's list of odd maps.
+    # Nothing has its default; the crop's offset is a half. The list of odd maps is B1's.
     "efficientnet_other": (
         EfficientNetForImageClassification(
             EfficientNetConfig(
@@ -92,12 +92,12 @@ CASES = {
 
 
 def load(model, names, state):
-    """Values by timm's names, in the order that both libraries' modules have."""
+    """Values under timm's names, in the order that both libraries' modules share."""
     theirs = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
     assert len(theirs) == len(names), (len(theirs), len(names))
     values = {}
     for (key, tensor), (name, shape) in zip(theirs.items(), names, strict=True):
-        # Widths may differ from those of the row.
+        # Widths may differ from timm's row.
         assert tensor.dim() == len(shape), (key, name)
         values[key] = torch.from_numpy(seeded.tensor(SEED, name, tuple(tensor.shape)))
     model.load_state_dict(values, strict=False)

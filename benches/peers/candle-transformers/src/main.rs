@@ -1,5 +1,5 @@
 //! Times candle-transformers' EfficientNet: `candle-transformers-bench efficientnet_b0 SIZE BATCH SECONDS`
-//! prints the milliseconds of each pass, one a line. `RAYON_NUM_THREADS` bounds its threads.
+//! prints the milliseconds of each pass, one per line. `RAYON_NUM_THREADS` limits its threads.
 
 use std::time::{Duration, Instant};
 

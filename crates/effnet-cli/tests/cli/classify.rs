@@ -169,7 +169,7 @@ fn auto_is_the_cpu_engine_on_a_cpu() {
     }
 }
 
-/// The predictions of one image by generated weights.
+/// The predictions of one image with generated weights.
 fn predictions(args: &[&str]) -> Vec<Value> {
     let model = ["classify", COFFEE, "-m", "test_efficientnet", "--weights", "seeded:0"];
     let run = effnet([&model[..], &["--format", "json"], args].concat());
@@ -299,7 +299,7 @@ fn preprocessing_can_be_asked_for() {
             "mean has 2 values and the network takes 3 channels: set --mean and --std",
         ),
         (&["--std", "0"], 3, "std"),
-        (&["--mean", "0.5", COFFEE], 2, "images stand before this option"),
+        (&["--mean", "0.5", COFFEE], 2, "put images before this option"),
     ] {
         let run = effnet(["classify", COFFEE].iter().chain(args));
         assert_eq!(run.code, code, "{args:?}: {}", run.stderr);
@@ -356,7 +356,7 @@ fn labels_that_the_weights_file_has_are_taken() {
     assert_eq!(list[0]["predictions"][0]["label"], "class 967");
 }
 
-/// A PGM of 16 bits a sample, whose levels beyond 255 Pillow shows as white.
+/// A PGM with 16 bits per sample. Pillow makes its levels beyond 255 white.
 #[test]
 fn levels_that_become_white_are_told_of_once_an_image() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use super::{effnet, str};
 
 const COFFEE: &str = "examples/images/coffee.png";
 
-/// The bundled weights as a file of their own.
+/// The bundled weights as a separate file.
 fn lite0(folder: &tempfile::TempDir) -> std::path::PathBuf {
     let bundled = bundled().unwrap();
     let tensors: Vec<_> =
@@ -53,7 +53,7 @@ fn convert_says_what_went_where_and_the_result_classifies_alike() {
     assert_eq!(classify(&["--weights", str(&out)]), expected);
     assert_eq!(classify(&["-m", "tf_efficientnet_lite0", "--weights", str(&out)]), expected);
 
-    // A folder that is a model by itself, from the foreign file.
+    // A folder that is a complete model, from the foreign file.
     let model = folder.path().join("model");
     let run = effnet(["convert", str(&out), str(&model), "--to", "timm", "--folder"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
@@ -146,7 +146,7 @@ fn a_folder_is_converted_with_its_configuration_and_labels() {
     let names: Vec<String> = (0..1000).map(|i| format!("class {i}")).collect();
     let labels = folder.path().join("labels.txt");
     std::fs::write(&labels, names.join("\n")).unwrap();
-    // Two rows have these tensors: the folder says which.
+    // Two architectures have these tensors; the folder says which one it is.
     let args = ["convert", str(&input), str(&output), "--to", "timm", "--folder"];
     let run = effnet(args.iter().chain(&["--labels", str(&labels)]));
     assert_eq!(run.code, 0, "{}", run.stderr);

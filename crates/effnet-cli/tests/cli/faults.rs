@@ -87,7 +87,8 @@ fn broken_weights_are_named() {
     }
 }
 
-/// The bundled weights, with `edit` applied to each tensor; `None` leaves it out.
+/// The bundled weights, with `edit` applied to each tensor; if it returns `None`, the tensor is
+/// left out.
 fn rewrite(
     folder: &tempfile::TempDir,
     edit: impl Fn(&str, Vec<f32>) -> Option<Vec<f32>>,
@@ -170,7 +171,7 @@ fn a_folder_with_only_a_pickle_is_read() {
         run.only_error()
             .contains("neither model.safetensors, alone or with an index, nor pytorch_model.bin")
     );
-    // Whole in form, and another network's: its names are shown.
+    // A valid file of another network: its names are shown.
     write(&folder, "pytorch_model.bin", include_bytes!("../../../../tests/data/pth/ema.pth"));
     let run = effnet(["classify", COFFEE, "-m", str(folder.path())]);
     assert_eq!(run.code, NO_MODEL);

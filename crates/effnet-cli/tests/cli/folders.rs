@@ -1,4 +1,4 @@
-//! Which images arguments stand for.
+//! Which images arguments mean.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ fn coffee() -> Vec<u8> {
     std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/images/coffee.png")).unwrap()
 }
 
-/// Names of the rows, and whether each is an error.
+/// The names of the rows, and whether each is an error.
 fn rows(run: &Run, folder: &Path) -> Vec<(String, bool)> {
     let prefix = format!("{}/", folder.display());
     let row = |line: &str| {
@@ -47,7 +47,7 @@ fn every_format_is_found_and_other_files_are_counted() {
         &rows(&run, path),
         &[("a.MPO", false), ("b.dib", false), ("c.vst", false), ("d.jpe", false)],
     );
-    assert_eq!(run.stderr, "note: passed over 3 files whose names are not images'\n");
+    assert_eq!(run.stderr, "note: skipped 3 files whose names are not images'\n");
 }
 
 #[cfg(unix)]
@@ -68,7 +68,7 @@ fn links_are_followed_but_not_in_circles() {
     let all = ["near.png", "one/far.png", "two/far.png", "z.png"].map(|name| (name, false));
     expect(&rows(&run, path), &all);
     assert_eq!(run.stderr.lines().count(), 2, "{}", run.stderr);
-    assert!(run.stderr.lines().all(|l| l.starts_with("note: ") && l.contains("which holds it")));
+    assert!(run.stderr.lines().all(|l| l.starts_with("note: ") && l.contains("which contains it")));
 }
 
 #[cfg(unix)]
@@ -88,7 +88,7 @@ fn what_cannot_be_read_is_a_row() {
     expect(&rows(&run, path), &[("a.png", true), ("b.png", false), ("c", true), ("d.png", true)]);
     assert!(run.stderr.contains("a.png: No such file"), "{}", run.stderr);
 
-    // A folder that may not be entered; whoever is root enters it.
+    // A folder that may not be entered, except by root.
     let closed = path.join("e");
     std::fs::create_dir(&closed).unwrap();
     std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o0)).unwrap();
@@ -134,7 +134,7 @@ fn what_stands_for_nothing_does_not_stop_the_others() {
             None => assert_eq!(row["predictions"][0]["label"], "espresso", "{argument}"),
         }
     }
-    // Where all must be there, all that is wrong is said.
+    // If every image is needed, everything that is wrong is reported.
     let out = path.join("out.safetensors");
     let run = effnet(["preprocess", str(&empty), str(&image), &nothing, "-o", str(&out)]);
     assert_eq!((run.code, run.stderr.lines().count()), (1, 3), "{}", run.stderr);

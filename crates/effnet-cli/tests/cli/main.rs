@@ -1,4 +1,4 @@
-//! The real program, driven as a user drives it.
+//! The real program, used as a user uses it.
 
 #![cfg(feature = "bundled")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
@@ -19,10 +19,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The repository's.
+/// The repository's root.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// What a run of the program left behind.
+/// The result of a run of the program.
 struct Run {
     code: i32,
     stdout: String,
@@ -56,7 +56,7 @@ where
     let mut child = Command::new(env!("CARGO_BIN_EXE_effnet"))
         .args(args)
         .current_dir(ROOT)
-        // The machine's own cache and the network are not for tests.
+        // Tests use neither the machine's own cache nor the network.
         .env("HF_HUB_OFFLINE", "1")
         .env("HF_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-cache"))
         .stdin(Stdio::piped())

@@ -1,4 +1,4 @@
-//! Names that are not UTF-8, and names that a terminal would obey.
+//! Names that are not UTF-8, and names that would control a terminal.
 
 #![cfg(target_os = "linux")]
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Run, effnet};
 
-/// Names by their bytes, and how each is shown.
+/// The bytes of names, and how each is shown.
 const NAMES: [(&[u8], &str); 5] = [
     (b"a\\xFF.png", r"a\x5CxFF.png"),
     (b"a\x1b]0;title\x07.png", r"a\x1B]0;title\x07.png"),
@@ -21,7 +21,7 @@ const NAMES: [(&[u8], &str); 5] = [
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, _) in NAMES {
-        // Not an image, so that each is in an error too.
+        // The files are not images, so that each name is in an error too.
         std::fs::write(folder.path().join(OsStr::from_bytes(name)), "text").unwrap();
     }
     folder

@@ -1,4 +1,4 @@
-//! Standard output that ends or is full, and a machine that starts no threads.
+//! Standard output that is closed or full, and a machine that starts no threads.
 
 #![cfg(target_os = "linux")]
 
@@ -19,7 +19,7 @@ fn command(args: &[&str]) -> Command {
     command
 }
 
-/// Exit code and standard error of a program that ends by itself.
+/// The exit code and standard error of a program that ends by itself.
 fn end(mut child: Child) -> (Option<i32>, String) {
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -33,7 +33,7 @@ fn end(mut child: Child) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// Commands that print, and a `classify` that would wait for its second image without end.
+/// Commands that print, and a `classify` that would wait forever for its second image.
 fn with_commands(check: impl Fn(&[&str])) {
     let folder = tempfile::tempdir().unwrap();
     let endless = folder.path().join("endless.png");
@@ -42,7 +42,7 @@ fn with_commands(check: impl Fn(&[&str])) {
     let forms = ["classify table", "classify json", "classify jsonl", "classify csv"];
     for form in forms.into_iter().chain(["embed json", "embed jsonl", "embed csv"]) {
         let (command, format) = form.split_once(' ').unwrap();
-        // One image after the other: the second is not looked at before the first is written.
+        // One image at a time: the second is not read before the first is written.
         let one = ["--batch-size", "1", "--threads", "1", "--format", format];
         check(&[&[command, COFFEE, endless], &one[..]].concat());
     }
@@ -106,7 +106,7 @@ fn threads_that_do_not_start_are_fewer_threads() {
         command.args(["classify", ".", "--format", "csv", "-k", "1", "--batch-size", "2"]);
         command.args(["--engine", engine, "--threads", "4"]).env("HF_HOME", folder.path());
         if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
-            // The limit is none for root.
+            // The limit does not apply to root.
             command.uid(65_534).gid(65_534);
         }
         let output = command.output().unwrap();
@@ -118,7 +118,7 @@ fn threads_that_do_not_start_are_fewer_threads() {
                 assert_eq!((output.status.code(), &*stderr), (Some(0), ""));
                 assert_eq!(stdout.matches("espresso").count(), 3, "{stdout}");
             }
-            // Candle works on threads alone.
+            // Candle cannot work without threads.
             _ => assert!(stderr.starts_with("error: cannot start 4 threads"), "{stderr}"),
         }
     }

@@ -1,4 +1,4 @@
-//! `effnet summary`: every form of its output.
+//! `effnet summary`: every format of its output.
 
 use super::effnet;
 
@@ -18,7 +18,7 @@ fn json_of_a_scaled_network() {
     let run = effnet(scaled.iter().chain(&["--img-size", "97", "--format", "json"]));
     assert_eq!(run.code, 0, "{}", run.stderr);
     let summary: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-    // efficientnet_b4's.
+    // The number for efficientnet_b4.
     assert_eq!(summary["total"]["parameters"], 19_341_616);
     assert_eq!(summary["input"], serde_json::json!([3, 97, 97]));
     assert_eq!(summary["architecture"], "efficientnet_b0 width 1.4 depth 1.8");

@@ -44,7 +44,7 @@ fn preprocess_needs_the_configuration_alone() {
     let run = effnet(["preprocess", COFFEE, "-m", str(model.path()), "-o", str(&out)]);
     assert_eq!((run.code, &*run.stderr), (0, ""));
     assert_eq!(Checkpoint::open(&out).unwrap().shape("pixels"), Some(&[1, 96, 64, 3][..]));
-    // Whoever wants the network is told that it is missing.
+    // A command that needs the network says that it is missing.
     let run = effnet(["classify", COFFEE, "-m", str(model.path())]);
     assert_eq!(run.code, 3);
 }
@@ -173,7 +173,7 @@ fn a_file_that_stands_is_replaced_by_whole_embeddings_alone() {
     let (code, csv) = embed(&["-m", "test_efficientnet", "--weights", "seeded:0"]);
     assert_eq!((code, csv.lines().count()), (0, 2));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-    // It would be put in the device's place.
+    // The file would replace the device.
     let run = effnet(["embed", COFFEE, "-o", "/dev/null"]);
     assert_eq!(run.code, 1);
     assert!(run.only_error().contains("/dev/null: it exists and is not a regular file"));
@@ -197,7 +197,7 @@ fn a_network_of_five_channels_takes_tensors() {
     let scale = modules.iter().fold(0f32, |max, v| max.max(v.abs()));
     assert_eq!(fused.len(), 1000);
     assert!(fused.iter().zip(&modules).all(|(a, b)| (a - b).abs() <= 1e-4 * scale));
-    // The network's own outputs: 5 channels are not 3 and two of nothing.
+    // A network with its own number of channels: 5 channels are not 3 and two unused ones.
     let (other, out) = (input(&folder, "input", &[1, 3, 64, 64]), folder.path().join("no"));
     let args = ["forward", "-i", str(&other), "-o", str(&out)];
     assert!(effnet(args.iter().chain(&model)).stderr.contains("5 channels, not 3"));

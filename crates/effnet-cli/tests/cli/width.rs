@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::ROOT;
 
-/// What a run of the program shows on a terminal of its own.
+/// What the program shows on a terminal with this many columns.
 fn shown(columns: usize, arguments: &str) -> String {
     let program = env!("CARGO_BIN_EXE_effnet");
     let output = Command::new("script")
@@ -41,7 +41,7 @@ fn tables_fit_the_terminal() {
             }
         }
     }
-    // Nothing is cut.
+    // Nothing is cut off.
     let text = shown(50, "models efficientnet_b0.ra4_e3600_r224_in1k");
     for word in ["efficientnet_b0.ra4_e3600_r224_in1k", "256x256", "bicubic", "1000", "apache-2.0"]
     {

@@ -1,4 +1,4 @@
-//! The command against a hub on this machine: its output, and being killed.
+//! The command with a hub on this machine: its output, and what happens when it is killed.
 
 #![cfg(all(feature = "hub", feature = "bundled"))]
 #![allow(clippy::unwrap_used, clippy::panic)]
@@ -15,7 +15,7 @@ use test_hub::{Access, At, Fault, Repo, TOKEN};
 
 const COFFEE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/images/coffee.png");
 
-/// The command without anything of this machine's environment that concerns the hub.
+/// The command without this machine's environment variables for the hub.
 fn effnet(scene: &Scene, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_effnet"));
     command.args(arguments).env_clear();
@@ -93,7 +93,7 @@ fn the_environment_is_used() {
     assert_eq!(code, Some(3));
     assert!(err.contains("refuses the token") && !err.contains("hf_wrong123"), "{err}");
 
-    // A proxy, here one that takes no connection; and the exception to it.
+    // A proxy, here one that accepts no connection; and an exception to it.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let proxied = || {
         let mut command = effnet(&scene, &["download", "org/none"]);
@@ -123,8 +123,8 @@ fn a_timm_name_is_its_repository() {
     assert!(err.contains("did you mean efficientnet_b0"), "{err}");
 }
 
-/// Whatever the moment a download is killed, no file passes for a whole one, and the next run completes
-/// from what is there.
+/// Whenever a download is killed, no partial file is taken for a whole one, and the next run
+/// completes the download from what is there.
 #[test]
 fn killed_at_any_moment_the_next_run_completes() {
     let pause = SHORT / 50;
@@ -142,7 +142,7 @@ fn killed_at_any_moment_the_next_run_completes() {
         let scene = Scene::new();
         scene.server.fault(At::Storage, WEIGHTS, Fault::Trickle(10_000, pause), usize::MAX);
         let mut child = effnet(&scene, &["download", MODEL]).spawn().unwrap();
-        // The moments are spread over the run; where exactly each falls is left to chance.
+        // The moments are spread over the run; the exact times are left to chance.
         std::thread::sleep(whole.mul_f64((f64::from(moment) + 0.5) / 10.0));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -155,7 +155,7 @@ fn killed_at_any_moment_the_next_run_completes() {
         }
         let hub = scene.hub();
         for model in hub.cached().unwrap() {
-            // Python's client takes a repository without this folder for a damaged one.
+            // Python's client considers a repository without this folder damaged.
             assert!(model.folder.join("snapshots").is_dir());
             for file in model.files {
                 assert_eq!(hub.verify(&file).unwrap(), effnet::hub::FileState::Sound);
@@ -181,8 +181,8 @@ fn without_a_network_the_command_says_at_once_what_is_left() {
         assert_eq!((code, out.as_str()), (Some(3), ""));
         (start.elapsed(), err)
     };
-    // The five attempts of a server that is there take 15 seconds. A machine that does other things may be
-    // late, but not every time.
+    // Five attempts at a server that exists take 15 seconds. A busy machine may be late, but not
+    // every time.
     let in_time = (0..5).map(|_| classify()).find(|(elapsed, _)| elapsed.as_secs() < 3);
     let Some((_, err)) = in_time else { panic!("no error within three seconds") };
     assert_eq!(err.lines().count(), 1, "{err}");

@@ -1,11 +1,24 @@
 //! The plan on CUDA: its kernels are `kernels/*.cuh`, whose first lines are the contract with `launch.rs`.
 
-mod launch;
+#![cfg_attr(feature = "cuda", allow(unsafe_code))]
 
-pub(crate) use launch::{Arg, Launch, launch};
+#[cfg(feature = "cuda")]
+mod engine;
+mod launch;
+#[cfg(feature = "cuda")]
+mod prepared;
+#[cfg(feature = "cuda")]
+mod tensor;
+
+#[cfg(feature = "cuda")]
+pub use engine::CudaEngine;
+#[cfg(feature = "cuda")]
+use launch::Launch;
+pub(super) use launch::launch;
 
 /// The text of the kernels, in the order in which its files build on each other.
-pub(crate) const FILES: &[&str] = &[
+#[cfg(feature = "cuda")]
+pub(super) const FILES: &[&str] = &[
     include_str!("kernels/machine.cuh"),
     include_str!("kernels/common.cuh"),
     include_str!("kernels/product.cuh"),

@@ -13,7 +13,7 @@ use super::text;
 use crate::Error;
 use crate::arch::{Network, PadType, Tap};
 use crate::engine::fuse::fuse;
-use crate::engine::gpu::wgsl::{Dispatch, Laid, Place, Places, Refused, launch, load};
+use crate::engine::gpu::wgsl::{Dispatch, Laid, Place, Places, TooLarge, launch, load};
 use crate::engine::gpu::{Buffer, GpuError, Input, Layer, Plan, Shape};
 use crate::engine::{
     Array, Capabilities, Data, Device, Dtype, Engine, EngineError, Images, Output, Outputs,
@@ -89,24 +89,13 @@ impl MetalEngine {
     ) -> Result<Self, Error> {
         let device = device.as_metal_device().map_err(EngineError::from)?.clone();
         let graph = network.graph();
-        let fused = fuse(&graph).map_err(failed)?;
-        let refused = |refused: Refused| {
-            EngineError::Run(match refused {
-                Refused::Value { at, value } => {
-                    format!("`{at}` has a weight of {value}, which {dtype} cannot hold").into()
-                }
-                Refused::TooLarge { at, bytes } => {
-                    format!("the weights of `{at}` take {bytes} bytes, a buffer has fewer").into()
-                }
-            })
-        };
-        let loaded = load(&fused, tensors, dtype).map_err(|error| match error {
-            GpuError::Weights(error) => Error::from(error),
-            other => failed(other).into(),
-        })?;
-        let (layers, loading) = loaded.map_err(refused)?;
+        let fused = fuse(&graph).map_err(GpuError::from)?;
+        let (layers, loading) = load(&fused, tensors, dtype)?;
         // Sizes and offsets are words.
-        let laid = loading.lay_out(u32::MAX as usize & !(ALIGN - 1)).map_err(refused)?;
+        let laid = loading.lay_out(u32::MAX as usize & !(ALIGN - 1)).map_err(|too_large| {
+            let TooLarge { at, bytes } = too_large;
+            EngineError::Run(format!("the weights of `{at}` take {bytes} bytes").into())
+        })?;
         let (places, tensors) = upload(&device, laid)?;
         let library = device.device().new_library_with_source(text(dtype), None);
         Ok(Self {
@@ -159,8 +148,7 @@ impl MetalEngine {
 
     fn planned(&self, shape: Shape) -> Result<Planned, EngineError> {
         let element = self.dtype.bytes();
-        let plan = Plan::new(&self.layers, &self.taps, self.pad_type, &shape, element);
-        let plan = plan.map_err(failed)?;
+        let plan = Plan::new(&self.layers, &self.taps, self.pad_type, &shape, element)?;
         let mut end = 0;
         let mut outputs = Vec::with_capacity(plan.outputs.len());
         for shape in &plan.outputs {
@@ -184,7 +172,7 @@ impl MetalEngine {
         };
         let step = |step: &crate::engine::gpu::Step| {
             let Dispatch { entry, threads, groups, words, weights } =
-                launch(&step.path, &step.kernel, &places).map_err(failed)?;
+                launch(&step.path, &step.kernel, &places)?;
             let mut padded = [0; 32];
             padded[..words.len()].copy_from_slice(&words);
             let mut tables = [0, 0];

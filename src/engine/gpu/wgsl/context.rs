@@ -35,7 +35,7 @@ struct Faults {
 impl Faults {
     fn note(&self, error: wgpu::Error) {
         let error = match error {
-            wgpu::Error::OutOfMemory { .. } => WgpuError::Memory,
+            wgpu::Error::OutOfMemory { .. } => WgpuError::OutOfMemory,
             other => WgpuError::Device(line(&other)),
         };
         self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);

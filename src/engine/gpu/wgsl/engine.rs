@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::WgpuError;
 use super::context::Context;
 use super::pass::{Buffers, Planned, Tensors, images_at_once, input_bytes};
-use super::tensors::{Refused, load};
+use super::tensors::{TooLarge, load};
+use crate::Error;
 use crate::arch::{Network, PadType, Tap};
 use crate::engine::fuse::fuse;
 use crate::engine::gpu::{GpuError, Input, Layer, Plan, Shape};
@@ -66,12 +67,9 @@ impl WgpuEngine {
     ///
     /// No adapter, one without memory for the weights, a part of the network without kernels, a missing
     /// tensor, or a weight that `dtype` cannot hold.
-    pub fn new(
-        network: &Network,
-        tensors: &dyn TensorSource,
-        dtype: Dtype,
-    ) -> Result<Self, WgpuError> {
-        Self::on(Arc::new(Context::new(dtype)?), network, tensors, dtype)
+    pub fn new(network: &Network, tensors: &dyn TensorSource, dtype: Dtype) -> Result<Self, Error> {
+        let context = Context::new(dtype).map_err(EngineError::from)?;
+        Self::on(Arc::new(context), network, tensors, dtype)
     }
 
     /// On a device, whose kernels are those of `dtype`.
@@ -80,18 +78,15 @@ impl WgpuEngine {
         network: &Network,
         source: &dyn TensorSource,
         dtype: Dtype,
-    ) -> Result<Self, WgpuError> {
+    ) -> Result<Self, Error> {
         let graph = network.graph();
         let fused = fuse(&graph).map_err(GpuError::from)?;
-        let refused = |refused: Refused| match refused {
-            Refused::Value { at, value } => WgpuError::Value { at, value },
-            Refused::TooLarge { at, bytes } => {
-                let what = format!("the weights of `{at}`");
-                WgpuError::TooLarge { what, bytes, most: context.most }
-            }
-        };
-        let (layers, loading) = load(&fused, source, dtype)?.map_err(refused)?;
-        let tensors = Tensors::upload(&context, loading.lay_out(context.most).map_err(refused)?)?;
+        let (layers, loading) = load(&fused, source, dtype)?;
+        let laid = loading.lay_out(context.most).map_err(|TooLarge { at, bytes }| {
+            let what = format!("bytes of the weights of `{at}`");
+            EngineError::from(WgpuError::TooLarge { what, needed: bytes, most: context.most })
+        })?;
+        let tensors = Tensors::upload(&context, laid).map_err(EngineError::from)?;
         Ok(Self {
             context,
             layers,
@@ -125,7 +120,7 @@ impl WgpuEngine {
         images: Images<'_>,
         count: usize,
         outputs: &[&str],
-    ) -> Result<(&'a mut Planned, &'a mut Buffers), WgpuError> {
+    ) -> Result<(&'a mut Planned, &'a mut Buffers), EngineError> {
         let [.., height, width] = images.shape();
         let input = match images.data() {
             Data::Normalized(_) => Input::Floats,
@@ -152,7 +147,9 @@ impl WgpuEngine {
                     plans.push(planned);
                     known = Some(plans.len() - 1);
                 }
-                Err(too_much) if shape.images == 1 => return Err(too_much.into()),
+                Err(too_much) if shape.images == 1 => {
+                    return Err(WgpuError::from(too_much).into());
+                }
                 Err(_) => {
                     shape.images /= 2;
                     known = plans.iter().position(|planned| planned.shape == shape);

@@ -21,6 +21,7 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Dispatch {
     pub(crate) entry: &'static str,
     /// Threads of a workgroup, as the kernel's text has them.
+    #[cfg_attr(not(feature = "metal"), allow(dead_code, reason = "wgpu reads the text"))]
     pub(crate) threads: u32,
     pub(crate) groups: [u32; 3],
     /// The words of its struct.

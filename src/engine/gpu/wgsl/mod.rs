@@ -19,7 +19,7 @@ pub use engine::WgpuEngine;
 pub use error::WgpuError;
 pub(crate) use launch::{Dispatch, Places, launch};
 #[cfg(feature = "metal")]
-pub(crate) use tensors::{Laid, Place, Refused, load};
+pub(crate) use tensors::{Laid, Place, TooLarge, load};
 
 use crate::engine::Dtype;
 

@@ -7,7 +7,7 @@ use super::context::{Context, STRUCT};
 use super::tensors::{Laid, Place};
 use super::{Dispatch, Places, WgpuError, launch};
 use crate::engine::gpu::{Buffer, Plan, Shape};
-use crate::engine::{Array, Data, Images};
+use crate::engine::{Array, Data, EngineError, Images};
 
 /// The most bytes between kernels: what no GPU needs more of to be busy.
 const MOST_ARENA: usize = 1 << 30;
@@ -85,13 +85,13 @@ struct Step {
 #[derive(Debug)]
 pub(super) struct TooMuch {
     what: &'static str,
-    bytes: usize,
+    needed: usize,
     most: usize,
 }
 
 impl From<TooMuch> for WgpuError {
-    fn from(TooMuch { what, bytes, most }: TooMuch) -> Self {
-        Self::TooLarge { what: what.to_owned(), bytes, most }
+    fn from(TooMuch { what, needed, most }: TooMuch) -> Self {
+        Self::TooLarge { what: what.to_owned(), needed, most }
     }
 }
 
@@ -112,7 +112,7 @@ impl Planned {
         tensors: &Tensors,
         (plan, shape, element): (&Plan, &Shape, usize),
         input: usize,
-    ) -> Result<Result<Self, TooMuch>, WgpuError> {
+    ) -> Result<Result<Self, TooMuch>, EngineError> {
         let mut end = 0;
         let mut outputs = Vec::with_capacity(plan.outputs.len());
         for shape in &plan.outputs {
@@ -121,10 +121,10 @@ impl Planned {
             end = (end + bytes).next_multiple_of(STRUCT);
         }
         for (what, bytes) in
-            [("the feature maps", plan.arena), ("the outputs", end), ("the images", input)]
+            [("bytes of maps", plan.arena), ("bytes of outputs", end), ("bytes of images", input)]
         {
             if bytes > context.most {
-                return Ok(Err(TooMuch { what, bytes, most: context.most }));
+                return Ok(Err(TooMuch { what, needed: bytes, most: context.most }));
             }
         }
         let places = Places {
@@ -143,7 +143,7 @@ impl Planned {
                 launch(&step.path, &step.kernel, &places)?;
             let most = context.groups as usize;
             if let Some(&groups) = groups.iter().find(|&&groups| groups as usize > most) {
-                return Ok(Err(TooMuch { what: "workgroups", bytes: groups as usize, most }));
+                return Ok(Err(TooMuch { what: "workgroups", needed: groups as usize, most }));
             }
             to.chunks_exact_mut(4)
                 .zip(words)
@@ -244,7 +244,7 @@ impl Buffers {
             context.check()?;
             self.shared = Some(shared);
         }
-        let shared = self.shared.as_ref().ok_or(WgpuError::Memory)?;
+        let shared = self.shared.as_ref().ok_or(WgpuError::OutOfMemory)?;
         if planned.groups.0 != self.generation {
             let Shared { arena, images, outputs, .. } = shared;
             let group = |&[floats, maps]: &[usize; 2]| {

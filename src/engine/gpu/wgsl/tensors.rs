@@ -3,7 +3,7 @@
 use crate::engine::Dtype;
 use crate::engine::fuse::Fused;
 use crate::engine::gpu::{GpuError, Layer, Tensor, pack};
-use crate::weights::TensorSource;
+use crate::weights::{TensorSource, WeightsError};
 
 /// Tensors begin at multiples of it.
 const ALIGN: usize = 256;
@@ -20,40 +20,43 @@ pub(crate) struct Place {
 }
 
 /// Tensors on their way to the device, in the order of their numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Loading {
     tensors: Vec<(String, bool, Vec<u8>)>,
 }
 
-/// A weight that its type cannot hold, or a layer whose tensors are too large for a buffer.
-#[derive(Debug)]
-pub(crate) enum Refused {
-    Value { at: String, value: f32 },
-    TooLarge { at: String, bytes: usize },
-}
-
-/// Packs a network for maps of `dtype`; or, inside, says which weight the type cannot hold.
+/// Packs a network for maps of `dtype`.
 ///
 /// # Errors
 ///
-/// Those of [`pack`].
+/// Those of [`pack`], or a weight that `dtype` cannot hold.
 pub(crate) fn load(
     fused: &Fused,
     source: &dyn TensorSource,
     dtype: Dtype,
-) -> Result<Result<(Vec<Layer>, Loading), Refused>, GpuError> {
-    let mut loading = Loading::default();
-    let mut refused = None;
+) -> Result<(Vec<Layer>, Loading), GpuError> {
+    let mut tensors = Vec::new();
     let layers = pack(fused, source, &mut |path, tensor| {
-        loading.push(path, &tensor, dtype).map_err(|why| {
-            refused = Some(why);
-            GpuError::Device(format!("a weight of `{path}`"))
-        })
-    });
-    match refused {
-        Some(why) => Ok(Err(why)),
-        None => Ok(Ok((layers?, loading))),
-    }
+        let bytes = tensor.bytes(dtype).map_err(|value| {
+            GpuError::Weights(WeightsError::Overflow {
+                file: source.name(),
+                tensor: path.to_owned(),
+                index: 0,
+                value,
+                dtype: dtype.name(),
+            })
+        })?;
+        tensors.push((path.to_owned(), matches!(tensor, Tensor::Maps(_)), bytes));
+        Ok(tensors.len() - 1)
+    })?;
+    Ok((layers, Loading { tensors }))
+}
+
+/// A layer whose tensors are too large for a buffer.
+#[derive(Debug)]
+pub(crate) struct TooLarge {
+    pub(crate) at: String,
+    pub(crate) bytes: usize,
 }
 
 /// Tensors with their places.
@@ -66,29 +69,12 @@ pub(crate) struct Laid {
 }
 
 impl Loading {
-    /// Takes a tensor of a layer, and gives its number.
-    ///
-    /// # Errors
-    ///
-    /// A value that its type cannot hold.
-    pub(crate) fn push(
-        &mut self,
-        path: &str,
-        tensor: &Tensor,
-        dtype: Dtype,
-    ) -> Result<usize, Refused> {
-        let at = || path.to_owned();
-        let bytes = tensor.bytes(dtype).map_err(|value| Refused::Value { at: at(), value })?;
-        self.tensors.push((at(), matches!(tensor, Tensor::Maps(_)), bytes));
-        Ok(self.tensors.len() - 1)
-    }
-
     /// Places all in buffers of at most `most` bytes.
     ///
     /// # Errors
     ///
     /// A layer whose tensors are too large for one.
-    pub(crate) fn lay_out(self, most: usize) -> Result<Laid, Refused> {
+    pub(crate) fn lay_out(self, most: usize) -> Result<Laid, TooLarge> {
         let mut places = Vec::with_capacity(self.tensors.len());
         let mut sizes = [vec![0], vec![0]];
         for layer in self.tensors.chunk_by(|a, b| a.0 == b.0) {
@@ -96,7 +82,7 @@ impl Loading {
                 let own = layer.iter().filter(|tensor| tensor.1 == of_maps);
                 let bytes: usize = own.map(|tensor| tensor.2.len().next_multiple_of(ALIGN)).sum();
                 if bytes > most {
-                    return Err(Refused::TooLarge { at: layer[0].0.clone(), bytes });
+                    return Err(TooLarge { at: layer[0].0.clone(), bytes });
                 }
                 let sizes = &mut sizes[usize::from(of_maps)];
                 if sizes[sizes.len() - 1] + bytes > most {

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use super::context::{Context, adapter};
 use super::tensors::load;
 use super::{Places, WgpuEngine, WgpuError, launch, text};
+use crate::Error;
 use crate::arch::{self, Network, NetworkOptions};
 use crate::engine::fuse::fuse;
 use crate::engine::fuse::reference::small_networks;
@@ -147,7 +148,7 @@ fn dispatches_are_as_the_text_has_them() {
     for (name, _) in NETWORKS {
         let network = network(name);
         let fused = fuse(&network.graph()).unwrap();
-        let (layers, _) = load(&fused, &seeded::Source::new(0), Dtype::F32).unwrap().unwrap();
+        let (layers, _) = load(&fused, &seeded::Source::new(0), Dtype::F32).unwrap();
         let outputs = vec!["logits".to_owned(), "features".to_owned()];
         let shape = Shape { input: Input::Pixels, images: 1, height: 64, width: 64, outputs };
         let plan = Plan::new(&layers, &fused.taps, fused.pad_type, &shape, 4).unwrap();
@@ -223,7 +224,11 @@ fn a_batch_beyond_the_buffers_is_run_in_parts() {
     let mut smaller = Context::with_text(&text(Dtype::F32)).unwrap();
     smaller.most = 4096;
     let refused = WgpuEngine::on(Arc::new(smaller), &network, &seeded::Source::new(0), Dtype::F32);
-    assert!(matches!(refused, Err(WgpuError::TooLarge { .. })), "{refused:?}");
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(refused, Error::Engine(EngineError::Wgpu(WgpuError::TooLarge { .. }))),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -256,7 +261,8 @@ fn what_cannot_be_run_is_refused() {
     assert!(matches!(run([1, 3, 32, 32], "logit"), Err(EngineError::Output { .. })));
     let halving = self::engine(shared(), &network("mobilenetv4_conv_aa_medium"), Dtype::F32);
     let tiny = halving.run(Images::new(&[0.0; 3], [1, 3, 1, 1]).unwrap(), &["logits"]);
-    assert!(matches!(tiny, Err(EngineError::Wgpu(WgpuError::TooSmall { height: 1, width: 1 }))));
+    let tiny = tiny.unwrap_err().to_string();
+    assert!(tiny.ends_with("images of 1x1 pixels are too small for the network"), "{tiny}");
 }
 
 #[test]

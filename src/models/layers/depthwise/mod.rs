@@ -26,7 +26,7 @@ pub struct Pads {
     pub right: usize,
 }
 
-/// Convolves every channel with a kernel of its own.
+/// Convolves every channel with its own kernel.
 ///
 /// `xs` is (N, C, H, W), `weight` (C, 1, k, k); the result is (N, C, H', W') with
 /// `H' = (H + top + bottom - k) / stride + 1`. float32 on the CPU, and float32, float16 and bfloat16 on
@@ -35,7 +35,7 @@ pub struct Pads {
 ///
 /// # Errors
 ///
-/// Shapes that do not fit each other, or an image smaller than the kernel.
+/// Shapes that do not match, or an image smaller than the kernel.
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
@@ -61,7 +61,7 @@ pub fn depthwise_conv2d(xs: &Tensor, weight: &Tensor, stride: usize, pads: Pads)
     }
 }
 
-/// [`depthwise_conv2d`] as a sum over the kernel's taps of shifted images.
+/// [`depthwise_conv2d`] as a sum of shifted images over the kernel's taps.
 ///
 /// # Errors
 ///
@@ -76,8 +76,8 @@ pub fn depthwise_conv2d_portable(
     let Dims { n, c, k, out_h, out_w, phase_h, phase_w, .. } = dims;
     let xs = fit(xs, 2, pads.top, phase_h * stride)?;
     let xs = fit(&xs, 3, pads.left, phase_w * stride)?;
-    // Row y of the padded image is row y / stride of phase y % stride, and columns alike: a strided
-    // tap is then a plain slice.
+    // Row y of the padded image is row y / stride of phase y % stride, and the same for columns, so
+    // a strided tap is a plain slice.
     let phases = xs.reshape(&[n, c, phase_h, stride, phase_w, stride])?;
     let taps = weight.reshape((1, c, k * k))?;
     let mut sum: Option<Tensor> = None;
@@ -152,15 +152,16 @@ impl Dims {
     }
 }
 
-/// The CPU operation: one (image, channel) plane a task.
+/// The CPU operation: each task computes one (image, channel) plane.
 struct DepthwiseConv2d {
     stride: usize,
     pads: Pads,
 }
 
 impl DepthwiseConv2d {
-    /// Lays `plane` out in phases: padded row `y` is `stride` runs of `phase_w` columns, the
-    /// columns `x % stride` of each together. `scratch` is zero where no pixel goes.
+    /// Lays out `plane` in phases: padded row `y` becomes `stride` runs of `phase_w` columns, and
+    /// each run has the columns with the same `x % stride`. `scratch` stays zero where there is no
+    /// pixel.
     fn split(&self, plane: &[f32], dims: &Dims, scratch: &mut [f32]) {
         let s = self.stride;
         let rows = (dims.phase_h * s - self.pads.top).min(dims.h);
@@ -354,7 +355,7 @@ mod tests {
     #[test]
     fn gradients_equal_candles() -> Result<()> {
         for (k, stride, pads) in CASES {
-            // Candle's own gradient is right only where the kernel's steps end at the border.
+            // Candle's own gradient is correct only if the kernel's steps end at the border.
             let h = k + 3 * stride - pads.top - pads.bottom;
             let w = k + 4 * stride - pads.left - pads.right;
             let (xs, weight) = inputs(k, h, w)?;

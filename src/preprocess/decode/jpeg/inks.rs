@@ -1,7 +1,8 @@
-//! Pictures of four components of which some have fewer samples than others, as Pillow's own CMYK
-//! files with `subsampling` have: `libjpeg-turbo-rs` takes the first and the last for whole.
+//! Pictures with four components, some of which have fewer samples than others, like Pillow's own
+//! CMYK files with `subsampling`. `libjpeg-turbo-rs` assumes that the first and the last have all
+//! samples.
 //!
-//! Samples are made more as libjpeg-turbo does it (`jdsample.c`, with `do_fancy_upsampling`).
+//! Components are upsampled as in libjpeg-turbo (`jdsample.c`, with `do_fancy_upsampling`).
 
 use libjpeg_turbo_rs::api::raw_data::RawImage;
 use libjpeg_turbo_rs::common::types::FrameHeader;
@@ -16,7 +17,7 @@ pub(super) fn are_unequal(frame: &FrameHeader) -> bool {
     frame.components.len() == 4 && (1..4).any(|index| sampling(index) != sampling(0))
 }
 
-/// The picture in CMYK, as the decoder gives it for four components, and its warnings.
+/// The picture in CMYK, as the decoder gives it for four components, and the decoder's warnings.
 pub(super) fn decode(decoder: Decoder<'_>) -> Result<(Vec<u8>, Vec<DecodeWarning>), JpegError> {
     let is_ycck = decoder.jpeg_color_space() == ColorSpace::Ycck;
     let header = decoder.header();
@@ -55,7 +56,7 @@ pub(super) fn decode(decoder: Decoder<'_>) -> Result<(Vec<u8>, Vec<DecodeWarning
     Ok((data, warnings))
 }
 
-/// A component's samples, without those that fill up its last blocks.
+/// A component's samples, without the padding of its last blocks.
 struct Plane<'a> {
     samples: &'a [u8],
     stride: usize,
@@ -68,7 +69,7 @@ impl Plane<'_> {
         &self.samples[y.min(self.height - 1) * self.stride..][..self.width]
     }
 
-    /// A row of the picture, where a sample stands for `across` pixels in each of `down` rows.
+    /// A row of the picture, in which a sample covers `across` pixels in each of `down` rows.
     fn upsample(&self, y: usize, [across, down]: [usize; 2], out: &mut [u8]) {
         let (near, lower) = (y / down, !y.is_multiple_of(down));
         let row = self.row(near);
@@ -95,8 +96,8 @@ impl Plane<'_> {
     }
 }
 
-/// Two pixels a value: three parts of it and one of its neighbour, left and right, with what is added
-/// for rounding, and the bits that are then cut off.
+/// Makes two pixels of each value: three parts of it and one part of its left or right neighbour.
+/// `left` and `right` are added for rounding before `shift` bits are cut off.
 fn triangle(values: &[u32], [left, right]: [u32; 2], shift: u32, out: &mut [u8]) {
     let last = values.len() - 1;
     for (x, (out, value)) in out.as_chunks_mut::<2>().0.iter_mut().zip(values).enumerate() {
@@ -107,7 +108,7 @@ fn triangle(values: &[u32], [left, right]: [u32; 2], shift: u32, out: &mut [u8])
     }
 }
 
-/// YCCK to CMYK as libjpeg does it (`jdcolor.c`): RGB in whole numbers of 1/65536, the other way round.
+/// YCCK to CMYK as libjpeg does it (`jdcolor.c`): RGB in whole numbers of 1/65536, inverted.
 fn to_cmyk(pixel: &mut [u8; 4]) {
     let [y, cb, cr, _] = pixel.map(i32::from);
     let (cb, cr) = (cb - 128, cr - 128);

@@ -1,5 +1,5 @@
-//! JPEG, by `libjpeg-turbo-rs`, with the settings that Pillow leaves to libjpeg-turbo. A stream
-//! with faults is mended first: it gets the coefficients that libjpeg-turbo goes on with.
+//! JPEG, by `libjpeg-turbo-rs`, with libjpeg-turbo's default settings, as in Pillow. A stream with
+//! faults is mended first: it gets the coefficients that libjpeg-turbo goes on with.
 
 mod inks;
 mod libjpeg;
@@ -21,12 +21,12 @@ const TRUNCATED: DecodeError = DecodeError::Truncated { format: FORMAT };
 
 pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation), DecodeError> {
     let Stream { width, height, components, notes } = Stream::read(bytes)?;
-    // Coefficients of two bytes and a sample.
+    // Coefficients of two bytes, and samples.
     let beside = bytes.len() as u64;
     job.admit_beside(FORMAT, width.into(), height.into(), 3 * components as u64, beside)?;
     let data = match read(bytes, job) {
         Ok(data) => data,
-        // libjpeg has given no row.
+        // libjpeg gave no row.
         Err(Fault::Cut | Fault::Broken(_)) if job.lenient => {
             vec![0; width as usize * height as usize * components]
         }
@@ -42,10 +42,10 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
     Ok((Raster::new(width, height, samples), notes.orientation()))
 }
 
-/// The picture of a stream, or that which libjpeg makes of one with faults.
+/// The picture of a stream; if the stream has faults, the picture that libjpeg makes of it.
 fn read(bytes: &[u8], job: &Job<'_>) -> Result<Vec<u8>, Fault> {
     let in_order = match is_in_order(bytes, 8) {
-        // Leniently there may be a picture all the same.
+        // A lenient job may still get a picture.
         Err(Fault::Cut | Fault::Broken(_)) => false,
         other => other?,
     };
@@ -53,7 +53,8 @@ fn read(bytes: &[u8], job: &Job<'_>) -> Result<Vec<u8>, Fault> {
         return Ok(data);
     }
     let admit = |width: u64, height: u64, samples: u64| {
-        // Coefficients of two bytes, coded in at most four, and a sample; then the picture.
+        // For each sample: a coefficient of two bytes, its code of at most four, and the sample
+        // itself; then the picture.
         job.admit(FORMAT, width, height, (samples * 7).div_ceil(width * height) + 4)
     };
     let mended = libjpeg::mend(bytes, !job.lenient, admit)?;
@@ -63,7 +64,7 @@ fn read(bytes: &[u8], job: &Job<'_>) -> Result<Vec<u8>, Fault> {
     Ok(data)
 }
 
-/// The decoder's bytes, and whether it found no fault.
+/// The decoder's bytes, and whether it found no faults.
 fn run(stream: &[u8], job: &Job<'_>) -> Result<(Vec<u8>, bool), DecodeError> {
     let limits = DecodeLimits {
         max_pixels: job.limits.max_pixels,
@@ -80,7 +81,7 @@ fn run(stream: &[u8], job: &Job<'_>) -> Result<(Vec<u8>, bool), DecodeError> {
     };
     decoder.set_output_format(format);
     decoder.set_block_smoothing(true);
-    // libjpeg goes on after damage, with a warning; Pillow does not look at it.
+    // libjpeg goes on after damage, with a warning that Pillow ignores.
     decoder.set_lenient(true);
     let (mut data, warnings) = if inks::are_unequal(decoder.header()) {
         inks::decode(decoder).map_err(error)?
@@ -88,7 +89,7 @@ fn run(stream: &[u8], job: &Job<'_>) -> Result<(Vec<u8>, bool), DecodeError> {
         let image = decoder.decode_image().map_err(error)?;
         (image.data, image.warnings)
     };
-    // A grey picture in place of an error, which libjpeg does not give.
+    // The decoder gives a grey picture in place of an error; libjpeg does not.
     let recovered = warnings.iter().find_map(|warning| match warning {
         DecodeWarning::UnsupportedRecovered { detail } => Some(detail),
         _ => None,
@@ -97,7 +98,7 @@ fn run(stream: &[u8], job: &Job<'_>) -> Result<(Vec<u8>, bool), DecodeError> {
         return Err(DecodeError::unsupported(FORMAT, detail));
     }
     if format == PixelFormat::Cmyk {
-        // Adobe's way round has 255 for no ink.
+        // Adobe's files have 255 for no ink.
         data.iter_mut().for_each(|value| *value = !*value);
     }
     Ok((data, warnings.is_empty()))

@@ -31,7 +31,7 @@ impl<'a> Stream<'a> {
             if code < 0xc0 {
                 return Err(corrupt("an unknown marker in its header"));
             }
-            // Pillow passes over these, and over the segments that some of them have.
+            // Pillow skips these, and the segments that some of them have.
             if matches!(code, 0xc8 | 0xd0..=0xd9 | 0xf0..=0xfd) {
                 at = place + 2;
                 continue;
@@ -68,7 +68,7 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// Whether a segment holds whole tables of quantization.
+/// Whether a segment consists of complete quantization tables.
 fn is_quantization(mut body: &[u8]) -> bool {
     while let Some(kind) = body.first() {
         let length = if kind >> 4 == 0 { 65 } else { 129 };
@@ -105,7 +105,7 @@ fn number(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-/// The bytes of the segment whose marker is at a place, after its length.
+/// The bytes after the length field of the segment whose marker is at `place`.
 fn segment(bytes: &[u8], place: usize) -> Option<Range<usize>> {
     let length = usize::from(number(bytes, place + 2)?);
     let range = place + 4..place + 2 + length.max(2);

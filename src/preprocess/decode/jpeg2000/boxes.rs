@@ -1,9 +1,9 @@
-//! The boxes of a JP2 file: what its header says of the picture, and where the codestream lies.
+//! The boxes of a JP2 file: what its header says about the picture, and where the codestream is.
 
 use super::{TRUNCATED, corrupt, unsupported};
 use crate::preprocess::error::DecodeError;
 
-/// Of the enumerated colour spaces.
+/// The number of sRGB among the enumerated colour spaces.
 const SRGB: u32 = 16;
 const GREY: u32 = 17;
 const YCBCR: u32 = 18;
@@ -13,12 +13,12 @@ pub(super) struct Announced {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) components: usize,
-    /// Bits of a sample, less one.
+    /// Bits per sample, less one.
     pub(super) depth: u8,
     pub(super) is_ycbcr: bool,
 }
 
-/// The codestream of a file, and what its header box says, where it has boxes.
+/// The codestream of a file, and what its header box says if it has boxes.
 pub(super) fn codestream(file: &[u8]) -> Result<(&[u8], Option<Announced>), DecodeError> {
     if file.starts_with(super::CODESTREAM) {
         return Ok((file, None));
@@ -61,14 +61,15 @@ fn header(body: &[u8]) -> Result<Announced, DecodeError> {
                     [2, ..] => None,
                     _ => return Err(unsupported("a colour space of another kind")),
                 };
-                // The first counts, but Pillow looks at the others too.
+                // The first one counts, but Pillow looks at the others too.
                 if colour.is_some() {
                     return Err(unsupported("two colour spaces"));
                 }
                 colour = Some(space);
             }
             (b"cdef", Some(announced)) => check_channels(body, announced.components)?,
-            // Bits of each component, and resolutions: the codestream and nobody needs them.
+            // Bits of each component, which the codestream has too; resolutions, which are not
+            // needed.
             (b"bpcc" | b"res ", Some(_)) => {}
             (b"pclr" | b"cmap", _) => return Err(unsupported("a palette")),
             _ => return Err(corrupt("an unknown box in its header")),
@@ -85,7 +86,7 @@ fn header(body: &[u8]) -> Result<Announced, DecodeError> {
     Ok(announced)
 }
 
-/// Channels in order, with alpha last.
+/// Checks that the channels are in order, with alpha last.
 fn check_channels(body: &[u8], components: usize) -> Result<(), DecodeError> {
     let numbers: Vec<_> = body.as_chunks::<2>().0.iter().map(|n| u16::from_be_bytes(*n)).collect();
     let (count, channels) = numbers.split_first().ok_or(TRUNCATED)?;
@@ -129,7 +130,7 @@ impl<'a> Boxes<'a> {
         let (head, rest) = self.0.split_first_chunk::<8>()?;
         let [a, b, c, d, name @ ..] = *head;
         let (rest, length) = match u32::from_be_bytes([a, b, c, d]) {
-            // To the file's end.
+            // Up to the file's end.
             0 => (rest, rest.len()),
             1 => {
                 let (length, rest) = rest.split_first_chunk::<8>()?;

@@ -1,14 +1,14 @@
-//! The markers of a codestream, read before it is decoded: what it holds, what decoding it takes,
-//! and whether it is of the kinds that are decoded as OpenJPEG does.
+//! The markers of a codestream, read before it is decoded: what it holds, how much memory decoding
+//! takes, and whether the decoder gives OpenJPEG's result.
 
 use super::{TRUNCATED, corrupt, unsupported};
 use crate::preprocess::error::DecodeError;
 
-/// The most tiles that their numbers allow.
+/// The most tiles that a tile number allows.
 const MOST_TILES: u64 = 65_535;
-/// The decoder computes in `f32`, which has as many bits.
+/// The decoder computes in `f32`, which has this many bits.
 const MOST_BITS: u8 = 24;
-/// Bytes of what the decoder knows of a tile, of a code block or precinct, and of a layer of one.
+/// Bytes that the decoder keeps for a tile, for a code block or precinct, and for a layer of one.
 const TILE: u64 = 1024;
 const BLOCK: u64 = 320;
 const LAYER: u64 = 72;
@@ -17,9 +17,9 @@ const LAYER: u64 = 72;
 pub(super) struct Codestream {
     pub(super) width: u32,
     pub(super) height: u32,
-    /// Bits of a sample of each component.
+    /// Bits per sample of each component.
     pub(super) depths: Vec<u8>,
-    /// Bytes that decoding takes, whatever the number of pixels.
+    /// Bytes that decoding takes besides those for each pixel.
     pub(super) memory: u64,
 }
 
@@ -52,7 +52,7 @@ impl Codestream {
     }
 }
 
-/// A marker and what its segment holds.
+/// A marker and the contents of its segment.
 fn segment(stream: &[u8], at: usize) -> Result<(u8, &[u8]), DecodeError> {
     match stream.get(at..).ok_or(TRUNCATED)? {
         [0xff, code, high, low, rest @ ..] => {
@@ -106,7 +106,7 @@ impl Size {
                 return Err(unsupported("subsampled components"));
             }
             if *depth >= 16 {
-                return Err(unsupported("signed samples, or of more than 16 bits"));
+                return Err(unsupported("signed samples, or samples of more than 16 bits"));
             }
             depths.push(depth + 1);
         }
@@ -120,7 +120,7 @@ impl Size {
         count(0) * count(1)
     }
 
-    /// Walks over the parts of tiles, which may not be coded in ways of their own.
+    /// Walks over the tile parts, which may not change how they are coded.
     fn check_tiles(&self, stream: &[u8], mut at: usize) -> Result<(), DecodeError> {
         let count = self.tiles();
         if count > MOST_TILES {
@@ -137,7 +137,7 @@ impl Size {
             let &[high, low, a, b, c, d, part, _] = body else {
                 return Err(corrupt("a bad tile"));
             };
-            // Parts of a tile come in order.
+            // The parts of a tile come in order.
             match parts.get_mut(usize::from(u16::from_be_bytes([high, low]))) {
                 Some(next) if *next == part => *next = next.saturating_add(1),
                 _ => return Err(corrupt("a tile of a wrong number")),
@@ -192,10 +192,10 @@ fn blocks(body: &[u8], size: &Size) -> Result<u64, DecodeError> {
     let known = mixed <= 1 && order <= 4 && levels <= 32 && across <= 8 && down <= 8;
     let named = if flags & 1 == 1 { usize::from(levels) + 1 } else { 0 };
     if !known || across + down > 8 || layers == 0 || precincts.len() != named {
-        return Err(corrupt("how it is coded"));
+        return Err(corrupt("an invalid coding style"));
     }
     if mixed == 1 && size.depths.len() < 3 {
-        return Err(corrupt("colours are mixed that it does not have"));
+        return Err(corrupt("a colour transform without three components"));
     }
     let mut count = 0u64;
     for level in 0..=levels {
@@ -215,8 +215,8 @@ fn blocks(body: &[u8], size: &Size) -> Result<u64, DecodeError> {
     Ok(count.saturating_mul(size.depths.len() as u64).saturating_mul(one))
 }
 
-/// Reversible coding has no steps of quantization, but exponents: how many bits the coefficients
-/// have, with some more to guard them.
+/// Reversible coding has no quantization steps. It has exponents, which say how many bits the
+/// coefficients have, plus guard bits.
 fn check_quantization(body: &[u8]) -> Result<(), DecodeError> {
     let (style, exponents) = body.split_first().ok_or(TRUNCATED)?;
     if style & 31 != 0 {

@@ -1,5 +1,6 @@
-//! JPEG 2000 of the reversible transform, by `hayro-jpeg2000`, with the bytes of OpenJPEG. What the
-//! decoder would read in another way than OpenJPEG, or in no way that is bounded, is refused before.
+//! JPEG 2000 with the reversible transform, by `hayro-jpeg2000`, with the bytes of OpenJPEG. Files
+//! that the decoder would read differently from OpenJPEG, or without bounds on memory and time, are
+//! refused first.
 
 mod boxes;
 mod codestream;
@@ -15,7 +16,7 @@ use crate::preprocess::raster::{Raster, Samples};
 
 const FORMAT: &str = "JPEG 2000";
 const TRUNCATED: DecodeError = DecodeError::Truncated { format: FORMAT };
-/// How a codestream begins: with its start, and its size.
+/// How a codestream begins: with its start marker and its size marker.
 const CODESTREAM: &[u8] = b"\xff\x4f\xff\x51";
 
 pub(super) fn accepts(bytes: &[u8]) -> bool {
@@ -36,8 +37,8 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         return Err(corrupt("it holds no codestream"));
     }
     let Codestream { width, height, depths, memory } = Codestream::read(stream)?;
-    // Pillow takes grey of more than 8 bits as 16 bits: by the codestream itself from 9 on, by a
-    // header from 10 on.
+    // Pillow reads grey of more than 8 bits as 16 bits: from 9 bits on in a bare codestream, from
+    // 10 bits on in a file with a header.
     let mut is_wide = depths.len() == 1 && depths[0] > 8;
     let mut is_ycbcr = false;
     if let Some(announced) = announced {
@@ -50,7 +51,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         is_wide &= announced.depth > 8;
         is_ycbcr = announced.is_ycbcr;
     }
-    // The samples as `f32`, those of one component twice more, and as bytes.
+    // The samples as `f32`, one component's samples twice more, and the samples as bytes.
     let count = depths.len() as u64;
     job.admit_beside(FORMAT, width.into(), height.into(), 4 * count + 13, memory)?;
     let settings = DecodeSettings { strict: true, ..DecodeSettings::default() };
@@ -70,7 +71,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         let most = ((1u32 << depth) - 1) as f32;
         let level = |sample: &f32| {
             let sample = sample.clamp(0.0, most) as u32;
-            // Pillow rounds, and a white of too many bits becomes black.
+            // Pillow rounds, so that white may get one bit too many and become black.
             match depth.checked_sub(bits) {
                 Some(0) => sample,
                 Some(over) => (sample + (1 << (over - 1))) >> over,
@@ -89,7 +90,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
         (true, _) => Samples::Wide(levels),
         (_, 1) => Samples::Grey(data),
         (_, 2) => Samples::GreyAlpha(data),
-        // Pillow makes RGB of it before all else.
+        // Pillow converts it to RGB first.
         (_, 3) if is_ycbcr => {
             Samples::Rgb(Raster::new(width, height, Samples::YCbCr(data)).into_data(ColorMode::Rgb))
         }

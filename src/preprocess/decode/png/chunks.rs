@@ -1,4 +1,4 @@
-//! The chunks of a file, as far as they say something about its picture.
+//! The chunks of a file that say something about its picture.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::{FORMAT, MAGIC, TRUNCATED, corrupt};
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::exif::Notes;
 
-/// Pillow's limits for what a text or a profile inflates to, and for all texts together.
+/// Pillow's limits for the inflated size of a text or a profile, and for all texts together.
 const MAX_TEXT: usize = 1 << 20;
 const MAX_TEXTS: usize = 64 << 20;
 
@@ -25,12 +25,12 @@ pub(super) struct Header {
 pub(super) struct File<'a> {
     pub(super) header: Option<Header>,
     pub(super) palette: &'a [u8],
-    /// Of the palette's colours.
+    /// The alpha of each of the palette's colours.
     pub(super) alphas: &'a [u8],
-    /// The one transparent colour, as far as Pillow compares it.
+    /// The one transparent colour, in the bits that Pillow compares.
     pub(super) transparent: Option<[u8; 3]>,
     pub(super) notes: Notes<'a>,
-    /// The image data, a slice a chunk.
+    /// The image data, one slice per chunk.
     pub(super) data: Vec<&'a [u8]>,
     texts: usize,
     animated: bool,
@@ -45,7 +45,7 @@ impl<'a> File<'a> {
     pub(super) fn read(bytes: &'a [u8], lenient: bool) -> Result<Self, DecodeError> {
         let mut file = Self::default();
         let mut at = MAGIC.len();
-        // Up to the image data every chunk must be whole and right.
+        // Up to the image data, every chunk must be complete and correct.
         let mut ended = false;
         loop {
             let Some((kind, chunk)) = chunk_at(bytes, at) else {
@@ -55,7 +55,7 @@ impl<'a> File<'a> {
                 break;
             }
             if !is_name(&kind, lenient) {
-                return Err(corrupt("a chunk's name is not of letters"));
+                return Err(corrupt("a chunk's name is not made of letters"));
             }
             let chunk = chunk.ok_or(TRUNCATED)?;
             file.take(&kind, chunk, lenient)?;
@@ -74,7 +74,7 @@ impl<'a> File<'a> {
             }
             at = end + 4;
         }
-        // The image data, whose checksums nobody reads.
+        // The image data, whose checksums are not checked.
         while let Some((kind, chunk)) = chunk_at(bytes, at) {
             let rest = bytes.get(at + 8..).unwrap_or_default();
             match &kind {
@@ -86,7 +86,9 @@ impl<'a> File<'a> {
                     ended = true;
                     match chunk {
                         Some(chunk) => file.take(&kind, chunk, lenient)?,
-                        None => return Err(TRUNCATED),
+                        None if is_name(&kind, false) => return Err(TRUNCATED),
+                        // Pillow refuses it if it is lenient, but not if it is strict.
+                        None => break,
                     }
                 }
             }
@@ -96,7 +98,7 @@ impl<'a> File<'a> {
         Ok(file)
     }
 
-    /// Keeps what a chunk says.
+    /// Stores what a chunk says.
     fn take(&mut self, kind: &[u8; 4], chunk: &'a [u8], lenient: bool) -> Result<(), DecodeError> {
         let least = match kind {
             b"IHDR" => 13,
@@ -192,7 +194,7 @@ impl<'a> File<'a> {
         Ok(())
     }
 
-    /// The first frame's place, which is all of the image in every file that keeps the rules.
+    /// The first frame's place. In every valid file it covers the whole image.
     fn take_frame(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
         let number = |at: usize| {
             chunk[at..at + 4].iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
@@ -220,7 +222,7 @@ impl<'a> File<'a> {
         match (color, depth) {
             (3, _) => self.alphas = chunk,
             (0, 1) => self.transparent = Some([if chunk[..2] == [0, 0] { 0 } else { 255 }; 3]),
-            // Pillow compares the low byte with what the pixel has become.
+            // Pillow compares the low byte with the converted pixel.
             (0, _) => self.transparent = Some([chunk[1]; 3]),
             (2, _) => self.transparent = Some([chunk[1], chunk[3], chunk[5]]),
             _ => {}
@@ -238,7 +240,7 @@ impl<'a> File<'a> {
     }
 }
 
-/// The name of the chunk at a place, and its bytes if the file holds them all.
+/// The name of the chunk at `at`, and its bytes if the file holds them all.
 fn chunk_at(bytes: &[u8], at: usize) -> Option<([u8; 4], Option<&[u8]>)> {
     let head = bytes.get(at..at + 8)?.first_chunk::<8>()?;
     let [a, b, c, d, kind @ ..] = *head;
@@ -246,7 +248,7 @@ fn chunk_at(bytes: &[u8], at: usize) -> Option<([u8; 4], Option<&[u8]>)> {
     Some((kind, bytes.get(at + 8..(at + 8).saturating_add(length))))
 }
 
-/// What stands before and after the first zero.
+/// What is before and after the first zero.
 fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
     match bytes.iter().position(|byte| *byte == 0) {
         Some(at) => (&bytes[..at], &bytes[at + 1..]),
@@ -254,7 +256,8 @@ fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// A packed text: what there is of it, if it is damaged it is empty, and too long is an error.
+/// Inflates a text as far as it goes. A damaged text gives an empty one; a text that is too long is
+/// an error.
 fn inflate_text(packed: &[u8], lenient: bool) -> Result<Vec<u8>, DecodeError> {
     let mut text = Vec::new();
     let mut inflater = Decompress::new(true);

@@ -1,4 +1,4 @@
-//! Image data that is cut or damaged, inflated as far as Pillow comes.
+//! Image data that is cut or damaged, inflated as far as Pillow gets.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -21,8 +21,8 @@ const PASSES: [[usize; 4]; 7] = [
     [0, 1, 1, 2],
 ];
 
-/// Bytes of each row that the file holds, in order: those of the image, or of Adam7's seven
-/// smaller ones.
+/// The length in bytes of each row that the file holds, in order: of the image, or of Adam7's seven
+/// smaller images.
 pub(super) fn row_lengths(header: &Header, bits: usize) -> impl Iterator<Item = usize> {
     let (width, height) = (header.width as usize, header.height as usize);
     let whole = [[0, 0, 1, 1]];
@@ -33,8 +33,8 @@ pub(super) fn row_lengths(header: &Header, bits: usize) -> impl Iterator<Item = 
     })
 }
 
-/// The image data as far as Pillow's decoder takes it (`src/libImaging/ZipDecode.c`), as a stream
-/// that is not packed. Rows that are missing are of zeros.
+/// The image data as far as Pillow's decoder reads it (`src/libImaging/ZipDecode.c`), as an
+/// uncompressed stream. Missing rows are zeros.
 pub(super) fn inflate_as_pillow(
     header: &Header,
     data: &[&[u8]],
@@ -48,8 +48,8 @@ pub(super) fn inflate_as_pillow(
     }
 }
 
-/// Inflates row by row, with one block of input at a time, as far as it goes: what zlib has done
-/// of a row when it meets damage is lost.
+/// Inflates row by row, with one block of input at a time, as far as it goes. When zlib meets
+/// damage, the row that it was working on is lost.
 fn inflate(
     header: &Header,
     data: &[&[u8]],
@@ -79,7 +79,7 @@ fn inflate(
             let (whole, rest) = output.split_at_mut(row.len());
             whole.copy_from_slice(&row);
             output = rest;
-            // The end of the data after a whole row is the end of the picture.
+            // If the data end after a complete row, the picture ends there.
             let Some(length) = lengths.next().filter(|_| status != Status::StreamEnd) else {
                 return Ok(());
             };
@@ -90,7 +90,7 @@ fn inflate(
     Err(TRUNCATED)
 }
 
-/// Bytes as a zlib stream of blocks that are not packed, without a checksum.
+/// Bytes as a zlib stream of uncompressed blocks, without a checksum.
 fn stored(bytes: &[u8]) -> Vec<u8> {
     let mut stream = vec![0x78, 0x01];
     let mut blocks = bytes.chunks(0xffff).peekable();

@@ -1,5 +1,6 @@
-//! PNG. The chunks are read as Pillow reads them (`PIL/PngImagePlugin.py`); `png` gets a file of
-//! only the header and the image data, so that nothing else can take memory or be refused.
+//! PNG. The chunks are read as Pillow reads them (`PIL/PngImagePlugin.py`). The crate `png` gets a
+//! file with only the header and the image data, so that nothing else can take memory or be
+//! refused.
 
 mod chunks;
 mod inflate;
@@ -51,7 +52,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
     }
     let mut rows = vec![0; stride * height as usize];
     if !read_rows(header, &file.data, true, bits, &mut rows) {
-        // Slower, to learn how far Pillow comes in what is missing or damaged.
+        // Slower, but finds how far Pillow gets when data are missing or damaged.
         job.admit_beside(FORMAT, sides.0, sides.1, 3 * bytes_a_pixel + 4, copied)?;
         let stored = inflate_as_pillow(header, &file.data, bits, job.lenient)?;
         rows.fill(0);
@@ -98,8 +99,8 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
     ))
 }
 
-/// Unfilters image data into rows from the top; whether every row, and the data's checksum where
-/// it is `checked`, are there.
+/// Unfilters image data into rows from the top. Returns whether every row is there, and the data's
+/// checksum too if `checked`.
 fn read_rows(header: &Header, data: &[&[u8]], checked: bool, bits: usize, rows: &mut [u8]) -> bool {
     let mut options = DecodeOptions::default();
     options.set_ignore_crc(true);
@@ -128,7 +129,7 @@ fn read_rows(header: &Header, data: &[&[u8]], checked: bool, bits: usize, rows: 
     !checked || reader.finish().is_ok()
 }
 
-/// A file of a header and image data.
+/// A file with only a header and image data.
 fn minimal(header: &Header, data: &[&[u8]]) -> Vec<u8> {
     let length: usize = data.iter().map(|part| part.len() + 12).sum();
     let mut file = Vec::with_capacity(length + 64);
@@ -137,7 +138,7 @@ fn minimal(header: &Header, data: &[&[u8]]) -> Vec<u8> {
         file.extend_from_slice(&(body.len() as u32).to_be_bytes());
         file.extend_from_slice(name);
         file.extend_from_slice(body);
-        // The checksums are not read.
+        // The checksums are not checked.
         file.extend_from_slice(&[0; 4]);
     };
     let Header { width, height, depth, color, interlaced } = header;

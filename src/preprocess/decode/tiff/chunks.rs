@@ -1,5 +1,5 @@
-//! Compressed pixels, as Pillow takes them from libtiff: strip by strip or tile by tile, each
-//! decoded into a buffer of the size that the tags say.
+//! Compressed pixels, as Pillow gets them from libtiff: strip by strip or tile by tile, each
+//! decoded into a buffer of the size that the tags give.
 
 use super::codec::{Chunk, Codec, Largest};
 use super::directory::{Directory, Order, tag};
@@ -11,10 +11,10 @@ use super::ycbcr::YCbCr;
 use super::{corrupt, truncated, unsupported};
 use crate::preprocess::error::DecodeError;
 
-/// How the file cuts the image into strips or tiles, which libtiff calls striles.
+/// How the file divides the image into strips or tiles, which libtiff calls striles.
 struct Grid {
     tiled: bool,
-    /// Size of a tile, or of a strip as the tags say it.
+    /// Size of a tile, or of a strip, as the tags give it.
     across: usize,
     down: usize,
     columns: usize,
@@ -44,7 +44,7 @@ impl Grid {
         let (Some(across), Some(down)) = (size(across), size(down)) else {
             return Err(corrupt(&"strips or tiles of no size"));
         };
-        // libtiff takes the offsets of strips for those of tiles too.
+        // libtiff also takes the offsets of strips as offsets of tiles.
         let either = |first, second| tags.numbers(if tags.has(first) { first } else { second });
         let (columns, rows) = (width.div_ceil(across), height.div_ceil(down));
         Ok(Self {
@@ -58,13 +58,14 @@ impl Grid {
         })
     }
 
-    /// Rows of a chunk in a row of chunks: the last strip ends with the image, a tile does not.
+    /// How many rows a chunk in this row of chunks has: the last strip ends with the image, a tile
+    /// does not.
     fn chunk_rows(&self, row: usize, height: usize) -> usize {
         if self.tiled { self.down } else { self.down.min(height - row * self.down) }
     }
 
-    /// The compressed bytes of a chunk. `rest`: what libtiff thinks that a single strip of no known
-    /// length has, all bytes but those of tags.
+    /// The compressed bytes of a chunk. `rest`: the length that libtiff assumes for a single strip
+    /// of unknown length, which is all bytes of the file except those of tags.
     fn data<'a>(
         &self,
         file: &'a [u8],
@@ -89,17 +90,17 @@ impl Grid {
     }
 }
 
-/// What it takes to read the strips or tiles.
+/// Everything that reading the strips or tiles needs.
 pub(super) struct Chunks<'a> {
     file: &'a [u8],
-    /// Bytes of the file that are not of tags, where it has one strip.
+    /// How many bytes of the file do not belong to tags, if it has one strip.
     rest: Option<u64>,
     format: &'a Format,
     codec: &'a Codec<'a>,
     grid: Grid,
-    /// Planes that are read: 1 where the pixels' samples stand together.
+    /// How many planes are read: 1 if the samples of a pixel are stored together.
     planes: usize,
-    /// Samples of a pixel, and bytes of a row, in a strip or tile.
+    /// Samples per pixel, and bytes of a row, in a strip or tile.
     samples: usize,
     row_bytes: usize,
     /// Bytes of the largest strip or tile.
@@ -107,13 +108,13 @@ pub(super) struct Chunks<'a> {
     ycbcr: Option<YCbCr>,
     predictor: Predictor,
     unpack: Unpack,
-    /// Which byte of a sample of 16 bits is the high one.
+    /// Which byte of a 16-bit sample is the high one.
     high: usize,
-    /// Bytes that the codec may take beside its input and output.
+    /// Bytes that the codec may take besides its input and output.
     codec_memory: u64,
 }
 
-/// A strip or tile, and the part of the image that it has.
+/// A strip or tile, and the part of the image that it covers.
 struct Place {
     row: usize,
     column: usize,
@@ -121,7 +122,7 @@ struct Place {
     top: usize,
     across: usize,
     down: usize,
-    /// Rows that it stores.
+    /// The number of rows stored in it.
     rows: usize,
 }
 
@@ -136,7 +137,7 @@ impl<'a> Chunks<'a> {
             return Err(corrupt(&"its header"));
         }
         if tags.order == Order::Big && format.signed_or_float && format.depth > 8 {
-            let reason = "compressed, big-endian, signed or floating; Pillow swaps its bytes twice";
+            let reason = "compressed big-endian samples that are signed or floats, whose bytes Pillow swaps twice";
             return Err(unsupported(&reason));
         }
         let grid = Grid::read(tags, width, height)?;
@@ -154,7 +155,7 @@ impl<'a> Chunks<'a> {
             return Err(unsupported(&reason));
         }
         let predictor = match &ycbcr {
-            // Packed with its chroma, a sample has no left neighbour of its own.
+            // A sample that is packed with its chroma has no left neighbour.
             Some(ycbcr) if ycbcr.is_subsampled() => Predictor::none(tags, codec)?,
             _ => Predictor::read(tags, format, codec, samples, row_bytes)?,
         };
@@ -186,9 +187,9 @@ impl<'a> Chunks<'a> {
         Ok(this)
     }
 
-    /// Bytes that reading takes beside the image.
+    /// Bytes that reading takes besides the image.
     pub(super) fn memory(&self) -> u64 {
-        // Those of a strip or tile, and those of a row whose differences are undone.
+        // The buffers of strips or tiles, and one for undoing the differences.
         let buffers = (self.most as u64).saturating_mul(self.buffers() as u64 + 1);
         let turned = if self.turns_bits() { self.largest().packed } else { 0 };
         buffers.saturating_add(turned).saturating_add(self.codec_memory)
@@ -196,7 +197,7 @@ impl<'a> Chunks<'a> {
 
     fn largest(&self) -> Largest {
         let chunks = 0..self.chunks().min(self.grid.offsets.len());
-        // What is wrong with a strip or tile is said when it is read.
+        // A faulty strip or tile gives an error when it is read.
         let packed = chunks.filter_map(|index| self.grid.data(self.file, index, self.rest).ok());
         Largest {
             width: self.grid.across,
@@ -207,7 +208,7 @@ impl<'a> Chunks<'a> {
         }
     }
 
-    /// How many strips or tiles stand in memory at once: the planes of YCbCr do.
+    /// How many strips or tiles are in memory at once: for YCbCr, one for each plane.
     fn buffers(&self) -> usize {
         if self.ycbcr.is_some() { self.planes } else { 1 }
     }
@@ -216,7 +217,7 @@ impl<'a> Chunks<'a> {
         self.format.reversed && self.codec.bits_are_turned_first()
     }
 
-    /// Bytes of this number of rows of a strip or tile.
+    /// Bytes of this many rows of a strip or tile.
     fn bytes(&self, rows: usize) -> Option<usize> {
         match &self.ycbcr {
             Some(ycbcr) if !self.format.separate => ycbcr.chunk_bytes(self.grid.across, rows),
@@ -231,7 +232,7 @@ impl<'a> Chunks<'a> {
 
     pub(super) fn read(&self, mut image: Pixels) -> Result<Pixels, DecodeError> {
         let grid = &self.grid;
-        // libtiff decodes all into one buffer too: what a codec leaves out keeps its value.
+        // libtiff also decodes everything into one buffer: what a codec leaves out keeps its value.
         let mut buffers = vec![vec![0u8; self.most]; self.buffers()];
         for index in 0..grid.rows * grid.columns {
             let (row, column) = (index / grid.columns, index % grid.columns);
@@ -258,7 +259,7 @@ impl<'a> Chunks<'a> {
                 _ => {}
             }
         }
-        // Planes of an alpha that is not known to be unassociated are divided by it.
+        // Unless alpha is known to be unassociated, separate planes are divided by it.
         let unassociated = matches!(self.format.extra, Some(2 | 999));
         if self.planes == 4 && self.format.mode == Mode::Rgba && !unassociated {
             divide_by_alpha(&mut image.data);
@@ -306,8 +307,8 @@ impl<'a> Chunks<'a> {
         }
     }
 
-    /// Strips of an honest file do not share bytes, but for small ones of one colour: what they
-    /// take together is bounded, and with it the time.
+    /// The strips of an honest file do not share bytes, except small ones of one colour. So their
+    /// total length is bounded, and with it the time.
     fn check_overlap(&self) -> Result<(), DecodeError> {
         let chunks = self.chunks();
         let size = self.file.len() as u64;

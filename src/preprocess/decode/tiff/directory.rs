@@ -38,11 +38,11 @@ pub(super) mod tag {
     pub(in super::super) const YCBCR_SUBSAMPLING: u16 = 530;
     pub(in super::super) const REFERENCE_BLACK_WHITE: u16 = 532;
     pub(in super::super) const XMP: u16 = 700;
-    /// Of Windows Media Photo, which Pillow refuses.
+    /// A tag of Windows Media Photo, which Pillow refuses.
     pub(in super::super) const MEDIA_PHOTO: u16 = 0xbc01;
 }
 
-/// Which byte of a number comes first.
+/// Byte order: which byte of a number comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     Little,
@@ -69,14 +69,14 @@ struct Entry<'a> {
 pub(super) struct Directory<'a> {
     pub(super) file: &'a [u8],
     pub(super) order: Order,
-    /// Whether the header is as the standard has it. Pillow reads two others, libtiff does not.
+    /// Whether the header follows the standard. Pillow reads two other headers, libtiff does not.
     pub(super) standard: bool,
-    /// Bytes of the header, of the directory, and of the values that stand outside of it.
+    /// Bytes of the header, of the directory, and of the values outside it.
     pub(super) overhead: u64,
     entries: BTreeMap<u16, Entry<'a>>,
 }
 
-/// Bytes of a value of each type that Pillow knows; it passes over tags of other types.
+/// Bytes per value for each type that Pillow knows; it ignores tags of other types.
 fn value_size(kind: u16) -> Option<u64> {
     Some(match kind {
         1 | 2 | 6 | 7 => 1,
@@ -102,8 +102,8 @@ impl<'a> Directory<'a> {
 
     fn read_entries(&mut self, first: u64, big: bool) -> Result<(), DecodeError> {
         let (file, order) = (self.file, self.order);
-        // Sizes of the count of entries, of an entry, and of the field that holds a value or says
-        // where the values are.
+        // Sizes of the entry count, of an entry, and of the field that holds a value or says where
+        // the values are.
         let (head, size, field) = if big { (8, 20, 8) } else { (2, 12, 4) };
         let count = number_at(file, order, first, head)?;
         self.overhead = count.saturating_mul(size).saturating_add(if big { 32 } else { 14 });
@@ -121,7 +121,7 @@ impl<'a> Directory<'a> {
             if self.entries.contains_key(&tag) {
                 continue;
             }
-            // Pillow reads nothing behind a tag whose values lie outside of the file, libtiff does.
+            // Pillow reads nothing after a tag whose values are outside the file, libtiff does.
             if broken && is_known(tag) {
                 return Err(corrupt(&"a tag points outside of the file"));
             }
@@ -133,7 +133,7 @@ impl<'a> Directory<'a> {
             outside = outside.saturating_add(bytes);
             self.overhead = self.overhead.saturating_add(bytes);
             if outside > file.len() as u64 {
-                // Pillow passes over it, libtiff may take a part.
+                // Pillow ignores it, libtiff may read a part.
                 if is_known(tag) {
                     return Err(corrupt(&"a tag is larger than the file"));
                 }
@@ -162,13 +162,14 @@ impl<'a> Directory<'a> {
         self.entry(tag).map(|entry| entry.data)
     }
 
-    /// The whole numbers of a tag, none if it is missing. Negative ones are too large for any use.
+    /// The whole numbers of a tag; empty if it is missing. Negative numbers become too large for
+    /// any use.
     pub(super) fn numbers(&self, tag: u16) -> Result<Vec<u64>, DecodeError> {
         let Some(entry) = self.entry(tag) else {
             return Ok(Vec::new());
         };
         let size = match entry.kind {
-            // libtiff passes over tags of type 13 that are not of directories.
+            // libtiff ignores tags of type 13 that are not directories.
             3 | 4 | 6 | 8 | 9 | 16 => value_size(entry.kind).unwrap_or(1),
             kind => return Err(unsupported(&format!("tag {tag} with values of type {kind}"))),
         };
@@ -180,12 +181,12 @@ impl<'a> Directory<'a> {
         Ok(self.numbers(tag)?.first().copied())
     }
 
-    /// The number of a tag that libtiff does not take if it has more than one.
+    /// The number of a tag that libtiff ignores if it has more than one.
     pub(super) fn single(&self, tag: u16) -> Result<Option<u64>, DecodeError> {
         match *self.numbers(tag)? {
             [] if !self.has(tag) => Ok(None),
             [number] if number <= u64::from(u32::MAX) => Ok(Some(number)),
-            _ => Err(corrupt(&format!("tag {tag} has not one small value"))),
+            _ => Err(corrupt(&format!("tag {tag} does not have exactly one small value"))),
         }
     }
 
@@ -204,7 +205,7 @@ impl<'a> Directory<'a> {
                 .chunks_exact(4)
                 .map(|value| f32::from_bits(self.order.number(value) as u32))
                 .collect()),
-            // libtiff passes over what is of such a type.
+            // libtiff ignores values of these types.
             Some(Entry { kind: kind @ (6 | 8 | 9), .. }) => {
                 Err(unsupported(&format!("tag {tag} with values of type {kind}")))
             }

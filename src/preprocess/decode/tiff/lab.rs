@@ -1,5 +1,6 @@
-//! CIELab to sRGB as LittleCMS 2 does it for Pillow's `Image.convert`: with its own profiles of both,
-//! in whole numbers, between the nodes of a table that was computed in floating point.
+//! CIELab to sRGB as LittleCMS 2 does it for Pillow's `Image.convert`, with its own profiles of
+//! both. It interpolates in whole numbers between the nodes of a table that was computed in
+//! floating point.
 
 use std::sync::LazyLock;
 
@@ -7,21 +8,21 @@ use std::sync::LazyLock;
 const NODES: usize = 33;
 /// D50, the white of the profiles.
 const WHITE: [f64; 3] = [0.9642, 1.0, 0.8249];
-/// What is 1 in the encoding of XYZ.
+/// The XYZ value that is encoded as 1.0.
 const XYZ_ONE: f64 = 1.0 + 32_767.0 / 32_768.0;
 /// `x` and `y` of sRGB's red, green, blue and white.
 const PRIMARIES: [[f64; 2]; 3] = [[0.64, 0.33], [0.30, 0.60], [0.15, 0.06]];
 const WHITE_D65: [f64; 2] = [0.3127, 0.3290];
-/// The cones of Bradford's adaptation to another white.
+/// From XYZ to cone responses, for Bradford's adaptation to another white.
 const BRADFORD: Matrix =
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]];
 
 type Matrix = [[f64; 3]; 3];
 
-/// Colours at the nodes: lightness changes slowest, then a.
+/// The colours at the nodes; lightness changes slowest, then a.
 static TABLE: LazyLock<Vec<[u16; 3]>> = LazyLock::new(table);
 
-/// Pixels of L, a and b of 8 bits, the last two from 128.
+/// Pixels of L, a and b in 8 bits; for a and b, 128 is zero.
 pub(super) fn to_rgb(lab: &mut [u8]) {
     let table = &**TABLE;
     for pixel in lab.as_chunks_mut::<3>().0 {
@@ -33,16 +34,17 @@ pub(super) fn to_rgb(lab: &mut [u8]) {
 fn between(table: &[[u16; 3]], lab: [u8; 3]) -> [u8; 3] {
     const STEPS: [usize; 3] = [NODES * NODES, NODES, 1];
     let mut base = 0;
-    // How far the colour lies beyond the node on each axis, in 1/65536, and the step to the next.
+    // How far the colour is beyond the node on each axis, in 1/65536, and the step to the next
+    // node.
     let mut axes = [(0, 0); 3];
     for ((axis, step), value) in axes.iter_mut().zip(STEPS).zip(lab) {
-        // Of 65535 there are 65536 here.
+        // 65535 in the input is 65536 here.
         let place = u32::from(value) * 257 * (NODES as u32 - 1);
         let place = place + (place + 0x7fff) / 0xffff;
         base += (place >> 16) as usize * step;
         *axis = ((place & 0xffff) as i32, if value == 255 { 0 } else { step });
     }
-    // Along the axes by turns, the longest way first.
+    // Along one axis after another, the longest distance first.
     axes.sort_by_key(|(rest, _)| std::cmp::Reverse(*rest));
     let mut nodes = [table[base].map(i32::from); 4];
     let mut at = base;
@@ -51,7 +53,7 @@ fn between(table: &[[u16; 3]], lab: [u8; 3]) -> [u8; 3] {
         *node = table[at].map(i32::from);
     }
     std::array::from_fn(|band| {
-        // Wrapping leaves the lowest 16 bits of the level right.
+        // Wrapping keeps the lowest 16 bits of the level correct.
         let sum = (0..3).fold(0x8001i32, |sum, index| {
             let step = nodes[index + 1][band] - nodes[index][band];
             sum.wrapping_add(step.wrapping_mul(axes[index].0))
@@ -65,7 +67,7 @@ fn between(table: &[[u16; 3]], lab: [u8; 3]) -> [u8; 3] {
 fn table() -> Vec<[u16; 3]> {
     let from_xyz = inverse(&rgb_to_xyz()).map(|row| row.map(|value| value * XYZ_ONE));
     let place = |index: usize| {
-        // As a level of 16 bits.
+        // As a 16-bit level.
         let level = (index as f64 * 65_535.0 / (NODES - 1) as f64 + 0.5).floor();
         f64::from((level / 65_535.0) as f32)
     };

@@ -1,5 +1,5 @@
-//! TIFF: the first image, with the bytes of Pillow, which reads uncompressed pixels itself and
-//! leaves all others to libtiff.
+//! TIFF: the first image, with Pillow's bytes. Pillow reads uncompressed pixels itself and leaves
+//! all others to libtiff.
 
 mod chunks;
 mod codec;
@@ -63,7 +63,7 @@ pub(super) fn decode(bytes: &[u8], job: &Job<'_>) -> Result<(Raster, Orientation
             old_jpeg::read(&tags, &format, image(), &job.limits)?
         }
         _ => {
-            // The size is checked before anything is computed of it.
+            // The size is checked before anything is computed from it.
             admit(0, 0)?;
             let chunks = Chunks::new(&tags, &format, &codec, (width, height))?;
             admit(0, chunks.memory())?;
@@ -82,7 +82,7 @@ fn size(tags: &Directory) -> Result<(usize, usize), DecodeError> {
     side(width).zip(side(height)).ok_or_else(|| corrupt(&"its width or height"))
 }
 
-/// 256 colours for the modes that need them: those of the ColorMap tag, and black.
+/// 256 colours for the modes that need them: the colours of the ColorMap tag, then black.
 fn palette(tags: &Directory, mode: Mode) -> Result<Vec<[u8; 3]>, DecodeError> {
     if !matches!(mode, Mode::Palette | Mode::PaletteAlpha) {
         return Ok(Vec::new());

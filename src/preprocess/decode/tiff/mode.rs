@@ -4,7 +4,7 @@ use super::directory::{Directory, Order, tag};
 use super::{corrupt, unsupported};
 use crate::preprocess::error::DecodeError;
 
-/// Pillow's modes, as many as a TIFF opens in.
+/// Pillow's modes that a TIFF can open in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     /// `1`, as bytes of 0 and 255.
@@ -13,7 +13,7 @@ pub(super) enum Mode {
     Grey,
     /// `LA`.
     GreyAlpha,
-    /// `La`: grey, multiplied by its alpha. Pillow cannot convert it.
+    /// `La`: grey multiplied by its alpha. Pillow cannot convert it.
     PremultipliedGrey,
     /// `I;16`, little-endian.
     Grey16,
@@ -38,7 +38,7 @@ pub(super) enum Mode {
 }
 
 impl Mode {
-    /// Samples of a pixel.
+    /// Samples per pixel.
     pub(super) fn bands(self) -> usize {
         match self {
             Self::Bilevel
@@ -53,7 +53,7 @@ impl Mode {
         }
     }
 
-    /// Bytes of a pixel.
+    /// Bytes per pixel.
     pub(super) fn bytes(self) -> usize {
         match self {
             Self::Grey16 => 2,
@@ -62,7 +62,7 @@ impl Mode {
         }
     }
 
-    /// Bytes a pixel that stand beside those and beside the image while it is made.
+    /// Further bytes per pixel that are in memory while the image is converted.
     pub(super) fn bytes_beside(self) -> usize {
         match self {
             Self::Grey16 | Self::Integer | Self::Float | Self::PaletteAlpha => 4,
@@ -83,11 +83,11 @@ const LITTLE: &[Order] = &[Order::Little];
 const FIRST: &[u64] = &[1];
 const BOTH: &[u64] = &[1, 2];
 
-/// Of a pixel, in the table.
+/// The most samples per pixel in the table.
 const MOST_SAMPLES: usize = 6;
 
-/// A row: PhotometricInterpretation, SampleFormat, byte orders, FillOrders, bits a sample, samples
-/// a pixel, ExtraSamples, mode.
+/// A row: PhotometricInterpretation, SampleFormat, byte orders, FillOrders, bits per sample,
+/// samples per pixel, ExtraSamples, mode.
 type Row = (u64, u64, &'static [Order], &'static [u64], u64, usize, &'static [u64], Mode);
 
 #[rustfmt::skip]
@@ -115,7 +115,7 @@ const MODES: &[Row] = &[
     (1, UNSIGNED, EITHER, FIRST,  8, 2, &[0],       Mode::Grey),
     (1, UNSIGNED, EITHER, FIRST,  8, 2, &[1],       Mode::PremultipliedGrey),
     (1, UNSIGNED, EITHER, FIRST,  8, 2, &[2],       Mode::GreyAlpha),
-    // RGB. 999 is Corel Draw's alpha.
+    // RGB. 999 is CorelDRAW's alpha.
     (2, UNSIGNED, EITHER, BOTH,   8, 3, &[],        Mode::Rgb),
     (2, UNSIGNED, EITHER, FIRST,  8, 4, &[],        Mode::Rgba),
     (2, UNSIGNED, EITHER, FIRST,  8, 4, &[0],       Mode::Rgb),
@@ -150,33 +150,34 @@ const MODES: &[Row] = &[
     (8, UNSIGNED, EITHER, FIRST,  8, 3, &[],        Mode::Lab),
 ];
 
-/// What the tags say of a pixel.
+/// What the tags say about a pixel.
 pub(super) struct Format {
     pub(super) mode: Mode,
     pub(super) photometric: u64,
-    /// Bits of a sample.
+    /// Bits per sample.
     pub(super) depth: usize,
-    /// Samples of a pixel that count, extra ones included.
+    /// Samples per pixel that count, extra ones included.
     pub(super) samples: usize,
-    /// Samples of a pixel in the file: in separate planes, extra ones of no meaning do not count.
+    /// Samples per pixel in the file. In separate planes, extra samples without a meaning do not
+    /// count.
     pub(super) stored_samples: usize,
     pub(super) separate: bool,
     /// Whether the lowest bit of a byte is its first.
     pub(super) reversed: bool,
     pub(super) signed_or_float: bool,
-    /// The first of ExtraSamples.
+    /// The first value of ExtraSamples.
     pub(super) extra: Option<u64>,
 }
 
 impl Format {
-    /// `old_jpeg`: whether the compression is the one that always means YCbCr.
+    /// `old_jpeg`: whether the compression is old JPEG, which always means YCbCr.
     pub(super) fn read(tags: &Directory, old_jpeg: bool) -> Result<Self, DecodeError> {
         let planes = tags.number(tag::PLANAR_CONFIGURATION)?.unwrap_or(1);
         if !matches!(planes, 1 | 2) {
             return Err(corrupt(&format!("PlanarConfiguration {planes}")));
         }
         let separate = planes == 2;
-        // Pillow takes no photometric tag of more than one value.
+        // Pillow ignores a photometric tag with more than one value.
         let photometric = match *tags.numbers(tag::PHOTOMETRIC)? {
             _ if old_jpeg => 6,
             [value] => value,
@@ -228,7 +229,7 @@ impl Format {
             return Err(unsupported(&format!(
                 "{samples} samples of {bits:?} bits, PhotometricInterpretation {photometric}, \
                  SampleFormat {format}, FillOrder {fill_order}, ExtraSamples {extra:?}, \
-                 {}-endian; Pillow reads none such",
+                 {}-endian, which Pillow does not read",
                 if tags.order == Order::Little { "little" } else { "big" }
             )));
         };

@@ -1,7 +1,7 @@
-//! JPEG as TIFF 6.0 first had it (compression 6): one stream for the whole image, at a place that a
-//! tag of its own says or as the only strip; or tables, in tags or as the beginning of a stream, and
-//! bits in strips, put together to one stream as libtiff does it (`tif_ojpeg.c`). Other mixtures are
-//! refused.
+//! JPEG as TIFF 6.0 first had it (compression 6). Either one stream for the whole image, at a place
+//! that a special tag gives or as the only strip. Or tables, in tags or as the beginning of a
+//! stream, and coded bits in strips; these are put together into one stream as libtiff does it
+//! (`tif_ojpeg.c`). Other mixtures are refused.
 
 use std::borrow::Cow;
 
@@ -14,10 +14,10 @@ use super::{corrupt, truncated, unsupported};
 use crate::preprocess::decode::Limits;
 use crate::preprocess::error::DecodeError;
 
-/// Bytes a pixel that decoding takes beside the image.
+/// Bytes per pixel that decoding takes besides the image.
 pub(super) const BYTES: u64 = 6;
 
-/// Samples across and down of what the transform works on.
+/// Samples of a transform block, across and down.
 const BLOCK: usize = 8;
 
 pub(super) fn read(
@@ -27,7 +27,7 @@ pub(super) fn read(
     limits: &Limits,
 ) -> Result<Pixels, DecodeError> {
     if format.mode != Mode::YCbCr || format.separate {
-        return Err(unsupported(&"old JPEG of other than packed YCbCr"));
+        return Err(unsupported(&"old JPEG that is not packed YCbCr"));
     }
     let parts = Parts::read(tags, image.width, image.height)?;
     let size = (parts.width, parts.height);
@@ -47,7 +47,7 @@ pub(super) fn read(
     Ok(image)
 }
 
-/// Where the file has its strips, or the one tile that covers the image.
+/// Where the strips are in the file, or the one tile that covers the image.
 struct Parts {
     /// Size of the JPEG.
     width: usize,
@@ -137,19 +137,19 @@ impl Parts {
         Ok(strips)
     }
 
-    /// The segment that says how often the decoder starts anew: with each strip.
+    /// The segment that gives the restart interval: one strip.
     fn restarts(&self, across: usize, down: usize) -> Option<Vec<u8>> {
         if self.rows == self.height {
             return Some(Vec::new());
         }
-        // A strip that cut blocks would be none of whole ones.
+        // A strip must not cut through blocks.
         let whole = self.rows > 0 && self.rows.is_multiple_of(down * BLOCK);
         let blocks = self.width.div_ceil(across * BLOCK) * (self.rows / (down * BLOCK));
         let blocks = u16::try_from(blocks).ok().filter(|_| whole)?.to_be_bytes();
         Some([b"\xff\xdd\0\x04", &blocks[..]].concat())
     }
 
-    /// A stream, with that segment before its scan. Its bits begin at `bits` or behind.
+    /// A stream with that segment before its scan. Its coded bits begin at `bits` or later.
     fn with_restarts(&self, mut stream: Vec<u8>, bits: usize) -> Option<Vec<u8>> {
         let mut at = 2;
         let mut sampling = None;
@@ -179,7 +179,7 @@ impl Parts {
         None
     }
 
-    /// A stream up to its bits, of the tables that tags point to.
+    /// A stream up to its coded bits, made of the tables that tags point to.
     fn tables(&self, tags: &Directory) -> Result<Vec<u8>, DecodeError> {
         let (across, down) = match *tags.numbers(tag::YCBCR_SUBSAMPLING)? {
             [] => (2, 2),
@@ -207,7 +207,7 @@ impl Parts {
                 return Err(unsupported(&"old JPEG in parts, without three tables of each kind"));
             }
             for index in 0..3 {
-                // A table that is the one before is not written again.
+                // A table that is the same as the previous one is not written again.
                 if index > 0 && (offsets[index] == 0 || offsets[index] == offsets[index - 1]) {
                     numbers[index] = numbers[index - 1];
                     continue;

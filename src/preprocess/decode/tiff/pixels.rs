@@ -6,7 +6,7 @@ use super::unsupported;
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::raster::Samples;
 
-/// Row by row, `mode.bytes()` bytes a pixel.
+/// Row by row, `mode.bytes()` bytes per pixel.
 pub(super) struct Pixels {
     pub(super) mode: Mode,
     pub(super) width: usize,
@@ -19,7 +19,7 @@ impl Pixels {
         Self { mode, width, height, data: vec![0; width * height * mode.bytes()] }
     }
 
-    /// `palette` has 256 colours where the mode has one.
+    /// `palette` has 256 colours if the mode needs one.
     pub(super) fn into_samples(self, palette: &[[u8; 3]]) -> Result<Samples, DecodeError> {
         let mut data = self.data;
         Ok(match self.mode {

@@ -19,13 +19,13 @@ pub(super) struct Predictor {
     order: Order,
     /// Bytes of a sample.
     bytes: usize,
-    /// Samples of a pixel.
+    /// Samples per pixel.
     samples: usize,
     row_bytes: usize,
 }
 
 impl Predictor {
-    /// `samples`, `row_bytes`: of a pixel and of a row in a strip or tile.
+    /// `samples` is per pixel, `row_bytes` per row, in a strip or tile.
     pub(super) fn read(
         tags: &Directory,
         format: &Format,
@@ -45,7 +45,7 @@ impl Predictor {
         Ok(Self { kind, order: tags.order, bytes: format.depth / 8, samples, row_bytes })
     }
 
-    /// For samples that cannot have one.
+    /// For samples that cannot have a predictor.
     pub(super) fn none(tags: &Directory, codec: &Codec) -> Result<Self, DecodeError> {
         match number(tags, codec)? {
             1 => {

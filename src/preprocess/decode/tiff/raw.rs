@@ -1,4 +1,4 @@
-//! Uncompressed pixels, read as Pillow's own decoder does, which looks at no byte counts.
+//! Uncompressed pixels, read like Pillow's own decoder, which ignores byte counts.
 
 use super::directory::{Directory, tag};
 use super::mode::{Format, Mode};
@@ -7,7 +7,7 @@ use super::unpack::{Unpack, plane};
 use super::{corrupt, truncated, unsupported};
 use crate::preprocess::error::DecodeError;
 
-/// A rectangle of the image at one place of the file.
+/// A rectangle of the image at one place in the file.
 struct Part {
     left: usize,
     top: usize,
@@ -15,7 +15,7 @@ struct Part {
     height: usize,
     layer: usize,
     offset: u64,
-    /// Bytes of a row of these pixels, and from one row to the next.
+    /// Bytes of a row of these pixels, and bytes from one row to the next.
     row: usize,
     stride: usize,
 }
@@ -28,7 +28,7 @@ struct Source<'a> {
     lenient: bool,
 }
 
-/// `lenient`: whether rows beyond the end of the file, and missing strips, stay at zero.
+/// `lenient`: whether rows beyond the end of the file and missing strips stay zero.
 pub(super) fn read(
     tags: &Directory,
     format: &Format,
@@ -60,11 +60,11 @@ pub(super) fn read(
     let layers = if format.separate { format.mode.bands() } else { 1 };
     let mut offsets = &offsets[..];
     if (across, down) == (width as u64, height as u64) && !format.separate {
-        // Each covers the whole image: the last one counts.
+        // Each strip covers the whole image, and the last one counts.
         offsets = &offsets[offsets.len().saturating_sub(1)..];
     }
     let bits = if format.separate { format.depth } else { format.depth * format.samples } as u64;
-    // A tile that reaches beyond the image's edge has whole rows, and the image a part of each.
+    // A tile that extends beyond the image's edge has full rows, of which the image has a part.
     let stride = |left: usize, row: usize| {
         if left as u64 + across > width as u64 { (across * bits / 8) as usize } else { row }
     };
@@ -73,7 +73,7 @@ pub(super) fn read(
     if offsets.len() > columns * rows * layers {
         return Err(unsupported(&"more strips or tiles than the image has room for"));
     }
-    // Pillow leaves their pixels as its memory was.
+    // Pillow leaves the pixels of missing strips as its memory was.
     if offsets.len() < columns * rows * layers && !lenient {
         return Err(truncated());
     }
@@ -97,11 +97,12 @@ pub(super) fn read(
     Ok(image)
 }
 
-/// Pillow reads planes as 8-bit bands, whatever the samples are: what that misreads is refused.
+/// Pillow reads planes as 8-bit bands, whatever the samples are. Files that it misreads are
+/// refused.
 fn check_planes(format: &Format, strips: bool) -> Result<(), DecodeError> {
     let known = match format.mode {
         Mode::Bilevel => true,
-        // The luma of YCbCr alone, whose rows Pillow takes for a third as long.
+        // Only the luma of YCbCr. Pillow assumes that its rows are a third as long as they are.
         Mode::Grey if format.photometric == 6 => false,
         Mode::Grey | Mode::Palette | Mode::Rgb | Mode::Lab | Mode::Cmyk => format.depth == 8,
         Mode::Rgba => {

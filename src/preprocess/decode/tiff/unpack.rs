@@ -1,4 +1,4 @@
-//! Rows of packed samples to the bytes of a mode, as Pillow's `src/libImaging/Unpack.c`.
+//! From rows of packed samples to the bytes of a mode, as in Pillow's `src/libImaging/Unpack.c`.
 
 use super::directory::Order;
 use super::mode::{Format, Mode};
@@ -7,11 +7,11 @@ use super::mode::{Format, Mode};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unpack {
     mode: Mode,
-    /// Bits of a sample.
+    /// Bits per sample.
     depth: usize,
-    /// Samples of a pixel in the row; what is beyond the mode's bands is left out.
+    /// Samples per pixel in the row; samples beyond the mode's bands are left out.
     samples: usize,
-    /// The byte order of samples beyond 8 bits.
+    /// The byte order of samples of more than 8 bits.
     order: Order,
     /// Whether white is zero.
     inverted: bool,
@@ -22,7 +22,8 @@ pub(super) struct Unpack {
 }
 
 impl Unpack {
-    /// Rows that hold all samples of a pixel. `reversed`: whether the rows' bits still are.
+    /// For rows that hold all samples of a pixel. `reversed`: whether the bits of the rows are
+    /// still reversed.
     pub(super) fn pixels(format: &Format, order: Order, reversed: bool) -> Self {
         Self {
             mode: format.mode,
@@ -35,8 +36,8 @@ impl Unpack {
         }
     }
 
-    /// Rows of one band: in uncompressed planes Pillow looks neither at FillOrder nor at which
-    /// end is white.
+    /// For rows of one band. In uncompressed planes, Pillow ignores FillOrder and which end is
+    /// white.
     pub(super) fn band(format: &Format) -> Self {
         Self { inverted: false, ..Self::pixels(format, Order::Little, false) }
     }
@@ -45,12 +46,12 @@ impl Unpack {
         Self { order, ..self }
     }
 
-    /// Bits of a pixel in the row.
+    /// Bits per pixel in the row.
     pub(super) fn bits(&self) -> usize {
         self.depth * self.samples
     }
 
-    /// Fills `out`, the bytes of whole pixels, from a row that is long enough.
+    /// Fills `out`, which has whole pixels, from a row that is long enough.
     pub(super) fn row(&self, row: &[u8], out: &mut [u8]) {
         match self.depth {
             1 | 2 | 4 => self.small(row, out),
@@ -128,7 +129,7 @@ impl Unpack {
             divide_by_alpha(out);
         }
         if self.mode == Mode::Lab {
-            // Signed in the file.
+            // These are signed in the file.
             for [_, a, b] in out.as_chunks_mut::<3>().0 {
                 *a ^= 128;
                 *b ^= 128;
@@ -137,8 +138,8 @@ impl Unpack {
     }
 }
 
-/// One band of `out`, whose pixels have `bands` of them, from a plane of 8 or 16 bits a sample, of
-/// which the byte `high` counts.
+/// Fills one of the `bands` bands of `out` from a plane of 8 or 16 bits per sample. Of 16 bits, the
+/// byte `high` counts.
 pub(super) fn plane(
     row: &[u8],
     bytes: usize,
@@ -152,7 +153,8 @@ pub(super) fn plane(
     }
 }
 
-/// Colours that were multiplied by their alpha, as Pillow's `RGBa` to `RGBA`.
+/// Undoes the multiplication of colours by their alpha, like Pillow's conversion of `RGBa` to
+/// `RGBA`.
 pub(super) fn divide_by_alpha(rgba: &mut [u8]) {
     for pixel in rgba.as_chunks_mut::<4>().0 {
         match pixel[3] {

@@ -1,4 +1,4 @@
-//! YCbCr to RGB as libtiff's `tif_color.c` and `tif_getimage.c` do it for Pillow: the nearest
+//! YCbCr to RGB as libtiff's `tif_color.c` and `tif_getimage.c` do it for Pillow: with the nearest
 //! chroma, and tables in whole numbers.
 
 use super::directory::{Directory, tag};
@@ -10,7 +10,7 @@ use crate::preprocess::error::DecodeError;
 const SHIFT: i32 = 16;
 
 pub(super) struct YCbCr {
-    /// Luma samples that share a pair of chroma samples, across and down.
+    /// How many luma samples share a pair of chroma samples, across and down.
     across: usize,
     down: usize,
     light: [i32; 256],
@@ -46,7 +46,7 @@ impl YCbCr {
         Ok(this)
     }
 
-    /// `across`, `down`: luma samples that share a pair of chroma samples.
+    /// `across`, `down`: how many luma samples share a pair of chroma samples.
     pub(super) fn with_subsampling(
         tags: &Directory,
         across: usize,
@@ -130,14 +130,14 @@ impl YCbCr {
         width.div_ceil(self.across) * self.block()
     }
 
-    /// Bytes of a strip or tile. None where libtiff loses some to rounding.
+    /// Bytes of a strip or tile. `None` if libtiff loses some to rounding.
     pub(super) fn chunk_bytes(&self, width: usize, rows: usize) -> Option<usize> {
         let row = self.block_row(width);
         row.is_multiple_of(self.down).then(|| row.saturating_mul(rows.div_ceil(self.down)))
     }
 
-    /// A chunk of packed blocks, `width` pixels wide, to the part of the image that begins at
-    /// `left, top`.
+    /// Converts a chunk of packed blocks, `width` pixels wide, into the part of the image that
+    /// begins at `left, top`.
     pub(super) fn to_rgb(
         &self,
         chunk: &[u8],

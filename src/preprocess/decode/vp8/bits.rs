@@ -1,17 +1,17 @@
 //! The arithmetic decoder of RFC 6386, section 7.3; zeros follow the bytes.
 
 const EVEN: u8 = 128;
-/// Missing bytes after which a decoder has long given up: none goes on beyond the first.
+/// After this many missing bytes, every decoder has given up: none goes on beyond the first.
 const GIVEN_UP: u32 = 8;
 
 #[derive(Clone)]
 pub(super) struct Bits<'a> {
-    /// Those that are not in `value` yet.
+    /// The bytes that are not in `value` yet.
     bytes: &'a [u8],
     missing: u32,
     value: u64,
     range: u32,
-    /// Bits of `value` behind those that the range is compared with.
+    /// How many bits of `value` come after those that the range is compared with.
     behind: i32,
 }
 
@@ -20,7 +20,7 @@ impl<'a> Bits<'a> {
         Self { bytes, missing: 0, value: 0, range: 255, behind: -8 }
     }
 
-    /// Whether more bytes were read than any decoder reads beyond the end.
+    /// Whether reading went further beyond the end than any decoder goes.
     pub(super) fn is_beyond(&self) -> bool {
         self.missing > GIVEN_UP
     }
@@ -67,7 +67,7 @@ impl<'a> Bits<'a> {
         (0..bits).fold(0, |number, _| number << 1 | usize::from(self.flag()))
     }
 
-    /// A number with a sign behind it, if there is one.
+    /// A number followed by its sign, if a flag says that there is one.
     pub(super) fn signed(&mut self, bits: u32) -> i32 {
         if !self.flag() {
             return 0;
@@ -76,7 +76,8 @@ impl<'a> Bits<'a> {
         if self.flag() { -number } else { number }
     }
 
-    /// Walks a tree (section 8.1): positive numbers are its nodes, others the negative of what they lead to.
+    /// Walks a tree (section 8.1): positive numbers are its nodes, others are the negatives of its
+    /// leaves.
     pub(super) fn tree(&mut self, tree: &[i8], probabilities: &[u8]) -> usize {
         let mut node = 0;
         loop {

@@ -1,24 +1,24 @@
-//! The coefficients of a picture, and whether they stay in the 16 bits that libwebp has for them
-//! and for what its transform makes of them.
+//! The coefficients of a picture, and whether they, and the results of libwebp's transform, fit the
+//! 16 bits that libwebp has for them.
 
 use super::bits::Bits;
 use super::tables::{MODES, Probabilities, TOKENS};
 use super::{Frame, Steps};
 
-/// The largest sum of a block's coefficients that the transform surely keeps in 16 bits: it makes up to
-/// 1.71 of each (1.307 across and as much down). No encoder comes near it: residues of 255 make less than
-/// 12 000, and rounding to the widest steps adds less than 6 000.
+/// The largest sum of a block's coefficients with which the transform surely stays in 16 bits: it
+/// multiplies each by up to 1.71 (1.307 across and again down). No encoder comes near it: residues
+/// of 255 make less than 12 000, and rounding to the widest steps adds less than 6 000.
 const MOST: u32 = 19_000;
 
-/// Kinds of blocks, by which tokens have probabilities (section 13.3).
+/// Kinds of blocks; each has its own token probabilities (section 13.3).
 const LUMA_BEHIND_SECOND: usize = 0;
 const SECOND: usize = 1;
 const CHROMA: usize = 2;
 const LUMA: usize = 3;
 
 const SEGMENTS: [i8; 6] = [2, 4, 0, -1, -2, -3];
-/// Modes of a macroblock's luma, by the mode that its neighbours' sub-blocks take it for; and one more,
-/// where each has its own.
+/// Modes of a macroblock's luma, numbered by the sub-block mode that its neighbours see; and one
+/// more, in which each sub-block has its own mode.
 const BY_SUB_BLOCK: usize = 10;
 const LUMA_MODES: [i8; 8] = [-(BY_SUB_BLOCK as i8), 2, 4, 6, 0, -2, -3, -1];
 const LUMA_PROBABILITIES: [u8; 4] = [145, 156, 163, 128];
@@ -26,8 +26,8 @@ const SUB_MODES: [i8; 18] = [0, 2, -1, 4, -2, 6, 8, 12, -3, 10, -5, -6, -4, 14, 
 const CHROMA_MODES: [i8; 6] = [0, 2, -1, 4, -2, -3];
 const CHROMA_PROBABILITIES: [u8; 3] = [142, 114, 183];
 
-/// Values from 11 on (section 13.2): the first of each range, and the probabilities of the bits that are
-/// added to it.
+/// Values from 11 on (section 13.2): the first value of each range, and the probabilities of the
+/// bits that are added to it.
 const RANGES: [(u32, &[u8]); 4] = [
     (11, &[173, 148, 140]),
     (19, &[176, 155, 140, 135]),
@@ -37,20 +37,21 @@ const RANGES: [(u32, &[u8]); 4] = [
 /// The band of each coefficient.
 const BANDS: [usize; 16] = [0, 1, 2, 3, 6, 4, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7];
 
-/// What the macroblocks to the right and below need to know of one.
+/// What a macroblock's right and lower neighbours need to know about it.
 #[derive(Clone, Default)]
 struct Edge {
-    /// Modes of the sub-blocks there.
+    /// Modes of the sub-blocks on this edge.
     modes: [usize; 4],
-    /// Whether the second block has coefficients, and the blocks of luma and of both chroma there.
+    /// Whether the second block has coefficients; and the same for the luma and chroma blocks on
+    /// this edge.
     second: bool,
     luma: [bool; 4],
     chroma: [[bool; 2]; 2],
 }
 
 impl Frame<'_> {
-    /// Whether libwebp's arithmetic has room for all coefficients. Where the bits end before them, its
-    /// decoder has the last word.
+    /// Whether libwebp's arithmetic has room for all coefficients. If the bits end too early, the
+    /// decoder decides.
     pub(in super::super) fn coefficients_fit(mut self) -> bool {
         let mut above = vec![Edge::default(); self.columns];
         let count = self.partitions.len();
@@ -82,7 +83,7 @@ impl Frame<'_> {
     }
 }
 
-/// Reads the modes of a macroblock; whether it has a second block of first coefficients.
+/// Reads the modes of a macroblock. Returns whether it has a second block, of first coefficients.
 fn read_modes(bits: &mut Bits<'_>, above: &mut Edge, left: &mut Edge) -> bool {
     let mode = bits.tree(&LUMA_MODES, &LUMA_PROBABILITIES);
     if mode == BY_SUB_BLOCK {
@@ -116,7 +117,7 @@ impl Blocks<'_, '_> {
             if largest > i16::MAX as u32 {
                 return false;
             }
-            // An eighth of all of them, rounded, is the most that a block gets.
+            // A block gets at most an eighth of the sum, rounded.
             (kind, first) = (LUMA_BEHIND_SECOND, sum / 8 + 1);
         }
         for left in &mut left.luma {
@@ -138,7 +139,7 @@ impl Blocks<'_, '_> {
         true
     }
 
-    /// Reads a block: the sum of its coefficients, and the largest of them, without their signs.
+    /// Reads a block. Returns the sum of its coefficients and the largest of them, without signs.
     fn read(
         &mut self,
         kind: usize,
@@ -151,7 +152,7 @@ impl Blocks<'_, '_> {
         let (mut sum, mut largest) = (0, 0);
         let mut context = usize::from(*above) + usize::from(*left);
         let mut at = begin;
-        // Before each value the block may end, but not behind a zero.
+        // The block may end before each value, but not after a zero.
         'values: while at < 16 && self.bits.bit(bands[BANDS[at]][context][0]) {
             while !self.bits.bit(bands[BANDS[at]][context][1]) {
                 (at, context) = (at + 1, 0);
@@ -174,7 +175,7 @@ impl Blocks<'_, '_> {
     }
 }
 
-/// Reads a value that is not zero, without its sign.
+/// Reads a nonzero value, without its sign.
 #[inline]
 fn value(bits: &mut Bits<'_>, probabilities: &[u8; TOKENS]) -> u32 {
     let mut bit = |probability| u32::from(bits.bit(probability));

@@ -1,6 +1,6 @@
-//! What a lossy WebP picture (RFC 6386) says, before its decoder is asked: the decoder believes
-//! the lengths of partitions, for which it makes room of up to 16 MiB before it sees that they are
-//! not there; and it has wider coefficients than libwebp.
+//! Checks a lossy WebP picture (RFC 6386) before its decoder runs. The decoder trusts the lengths
+//! of partitions, and allocates up to 16 MiB before it finds that they are missing. Its
+//! coefficients are also wider than libwebp's.
 
 mod bits;
 mod coefficients;
@@ -12,17 +12,16 @@ use self::tables::{AC_STEPS, DC_STEPS, DEFAULTS, Probabilities, UPDATES};
 /// The frame's tag, its start code and its sides.
 const HEADER: usize = 10;
 
-/// Whether the picture is complete in itself, as its tag says. Its decoder would read another's header in
-/// another way.
+/// Whether the picture is complete in itself, by its tag. The header of any other picture differs.
 pub(super) fn is_key_frame(picture: &[u8]) -> bool {
     picture.first().is_some_and(|tag| tag & 1 == 0)
 }
 
-/// What coefficients of a segment are multiplied with: the first of a block, and the others.
+/// What the coefficients of a segment are multiplied by: the first of a block, and the others.
 #[derive(Clone, Copy)]
 struct Steps {
     luma: [u16; 2],
-    /// Of the first coefficients of a macroblock's luma.
+    /// For the first coefficients of a macroblock's luma.
     second: [u16; 2],
     chroma: [u16; 2],
 }
@@ -34,18 +33,19 @@ pub(super) struct Frame<'a> {
     rows: usize,
     /// The first partition, from the first macroblock on.
     modes: Bits<'a>,
-    /// Probabilities of a macroblock's segment, where there are several.
+    /// Probabilities of a macroblock's segment, if there are several.
     segment: Option<[u8; 3]>,
     steps: [Steps; 4],
-    /// The probability that a macroblock has coefficients, where some may have none.
+    /// The probability that a macroblock has coefficients, if some may have none.
     skips: Option<u8>,
     probabilities: Box<Probabilities>,
-    /// The others, which rows of macroblocks take in turns.
+    /// The other partitions, which rows of macroblocks use in turn.
     partitions: Vec<Bits<'a>>,
 }
 
 impl<'a> Frame<'a> {
-    /// Reads a header; none where a partition does not lie in the picture. The last goes to its end.
+    /// Reads a header; `None` if a partition is not inside the picture. The last partition goes to
+    /// the end.
     pub(super) fn read(picture: &'a [u8]) -> Option<Self> {
         let (head, body) = picture.split_at_checked(HEADER)?;
         let [columns, rows] = [6, 8].map(|at| {
@@ -64,7 +64,7 @@ impl<'a> Frame<'a> {
         }
         let partitions = partitions(rest, 1 << bits.number(2))?;
         let steps = read_steps(&mut bits, segments.as_ref());
-        // Whether the probabilities hold for frames behind this one.
+        // Whether the probabilities stay valid for later frames.
         bits.flag();
         let mut probabilities = Box::new(Probabilities::default());
         let all = probabilities.as_flattened_mut().as_flattened_mut().as_flattened_mut();
@@ -93,7 +93,7 @@ impl Segments {
         if has_values {
             absolute = bits.flag();
             steps = [(); 4].map(|()| bits.signed(7));
-            // Of the loop filter.
+            // For the loop filter.
             (0..4).for_each(|_| _ = bits.signed(6));
         }
         let mut probability = |()| if bits.flag() { bits.number(8) as u8 } else { 255 };
@@ -107,7 +107,7 @@ fn number(bytes: &[u8], at: usize) -> Option<usize> {
     Some(u32::from_le_bytes([low, middle, high, 0]) as usize)
 }
 
-/// Partitions behind the first, after the sizes of all but the last (section 9.5).
+/// The partitions after the first, which follow the sizes of all but the last (section 9.5).
 fn partitions(bytes: &[u8], count: usize) -> Option<Vec<Bits<'_>>> {
     let (sizes, mut rest) = bytes.split_at_checked(3 * (count - 1))?;
     let mut partitions = Vec::new();

@@ -1,9 +1,9 @@
-//! The numbers of RFC 6386 that say how a picture's bits are to be read.
+//! The tables of RFC 6386 for reading a picture's bits.
 
 /// Probabilities of tokens for each kind of block, band and context.
 pub(super) type Probabilities = [[[[u8; TOKENS]; 3]; 8]; 4];
 
-/// Decisions of a token's tree.
+/// The number of decisions in a token's tree.
 pub(super) const TOKENS: usize = 11;
 
 /// Steps of DC values by their index (section 14.1).
@@ -72,7 +72,7 @@ pub(super) const MODES: [u8; 10 * 10 * 9] = [
     24,
 ];
 
-/// Probabilities that a token's probability is given (section 13.4).
+/// The probability that a header gives each token probability (section 13.4).
 pub(super) const UPDATES: [u8; 4 * 8 * 3 * TOKENS] = [
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 176, 246, 255, 255, 255,
@@ -132,7 +132,8 @@ pub(super) const UPDATES: [u8; 4 * 8 * 3 * TOKENS] = [
     255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
 ];
 
-/// The probabilities of tokens that hold where none are given (section 13.5), by kinds of blocks, bands and contexts.
+/// The token probabilities that apply if a header gives none (section 13.5), by kind of block, band
+/// and context.
 pub(super) const DEFAULTS: [u8; 4 * 8 * 3 * TOKENS] = [
     128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128,
     128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 253, 136, 254, 255, 228,

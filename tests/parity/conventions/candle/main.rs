@@ -1,5 +1,5 @@
-//! Records the tensors that candle-transformers' EfficientNet asks for, as `record_names.py` does for the
-//! Python libraries: `cargo run >> ../../../data/conventions/names.txt`.
+//! Records the tensors that candle-transformers' EfficientNet requests, as `record_names.py` does
+//! for the Python libraries: `cargo run >> ../../../data/conventions/names.txt`.
 
 use std::sync::{Arc, Mutex};
 

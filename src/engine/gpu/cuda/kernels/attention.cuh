@@ -27,16 +27,17 @@ DEVICE void attention_tile(AttentionShared &s, const T *from, int positions, int
 }
 
 // `key_dim` is at most 64 * SLICES.
-template <int SLICES>
-DEVICE void attend(AttentionShared &s, int q_positions, int kv_positions, int heads, int key_dim,
-                   int q_stride, int kv_stride, const T *q, const T *k, const T *v, T *y) {
+template <int SLICES> DEVICE void attend(AttentionShared &s, int q_positions, int kv_positions,
+                                         int heads, int key_dim, int q_stride, int kv_stride,
+                                         const T *q, const T *k, const T *v, T *y) {
   int lane = threadIdx.x % 32, row0 = threadIdx.x / 32 * 4;
   i64 image = blockIdx.y;
   int first = blockIdx.x * 16, rows = q_positions * heads;
   for (int at = threadIdx.x; at < 16 * SLICES * 64; at += 128) {
     int row = at / (SLICES * 64), dim = at % (SLICES * 64), own = first + row;
     bool inside = own < rows && dim < key_dim;
-    const T *from = q + (image * q_positions + own / heads) * q_stride + own % heads * key_dim + dim;
+    const T *from =
+        q + (image * q_positions + own / heads) * q_stride + own % heads * key_dim + dim;
     s.queries[row][dim] = inside ? up(*from) : 0.f;
   }
   float most[4], norm[4], sums[4][SLICES * 2] = {};
@@ -95,7 +96,8 @@ DEVICE void attend(AttentionShared &s, int q_positions, int kv_positions, int he
   for (int r = 0; r < 4; r++) {
     int own = first + row0 + r;
     if (own >= rows) continue;
-    T *line = y + (image * q_positions + own / heads) * q_stride, *to = line + own % heads * key_dim;
+    T *line = y + (image * q_positions + own / heads) * q_stride,
+      *to = line + own % heads * key_dim;
 #pragma unroll
     for (int i = 0; i < SLICES * 2; i++) {
       int dim = i * 32 + lane;
@@ -107,8 +109,9 @@ DEVICE void attend(AttentionShared &s, int q_positions, int kv_positions, int he
   }
 }
 
-KERNEL(128, 4)
-attention(int n, int q_positions, int kv_positions, int heads, int key_dim, int q_stride, int kv_stride,
+KERNEL(128, 3)
+attention(int n, int q_positions, int kv_positions, int heads, int key_dim, int q_stride,
+          int kv_stride,
           const T *__restrict__ q /* [n][q_positions][q_stride], scaled; head by head */,
           const T *__restrict__ k /* [n][kv_positions][kv_stride]: key_dim channels */,
           const T *__restrict__ v /* as k */, T *__restrict__ y /* as q */) {

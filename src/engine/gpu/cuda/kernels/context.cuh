@@ -29,11 +29,13 @@ global_context(int c, int hw, int rd, int act, const T *__restrict__ x /* [n][hw
     powers += power;
   }
   powers = block_sum<512>(powers);
-  weighted_rows<512>(hw, c, own_scores, own_x, [&](int channel, float(&v)[8]) {
+  weighted_rows<512>(
+      hw, c, [=](int i) { return own_scores[i]; }, own_x,
+      [&](int channel, float (&v)[8]) {
 #pragma unroll
-    for (int i = 0; i < 8; i++) v[i] /= powers;
-    store8(context + channel, v);
-  });
+        for (int i = 0; i < 8; i++) v[i] /= powers;
+        store8(context + channel, v);
+      });
   __syncthreads();
   reduce_to<512>(hidden, c, rd, context, w1, b1);
   __syncthreads();
@@ -45,11 +47,13 @@ global_context(int c, int hw, int rd, int act, const T *__restrict__ x /* [n][hw
   for (int r = threadIdx.x; r < rd; r += 512)
     hidden[r] = activate((hidden[r] - mean) * over * ln_w[r] + ln_b[r], act);
   __syncthreads();
-  weighted_rows<512>(rd, c, hidden, w2, [&](int channel, float(&v)[8]) {
-    float bias[8];
-    load8(b2 + channel, bias);
+  weighted_rows<512>(
+      rd, c, [=](int r) { return hidden[r]; }, w2,
+      [&](int channel, float (&v)[8]) {
+        float bias[8];
+        load8(b2 + channel, bias);
 #pragma unroll
-    for (int i = 0; i < 8; i++) v[i] = sigmoid(v[i] + bias[i]);
-    store8(gate + image * c + channel, v);
-  });
+        for (int i = 0; i < 8; i++) v[i] = sigmoid(v[i] + bias[i]);
+        store8(gate + image * c + channel, v);
+      });
 }

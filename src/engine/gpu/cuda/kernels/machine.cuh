@@ -78,15 +78,11 @@ DEVICE u32 down2(float a, float b) {
 }
 #endif
 
-DEVICE u32 shared_address(const void *p) {
-  u32 address;
-  asm("{ .reg .u64 a; cvta.to.shared.u64 a, %1; cvt.u32.u64 %0, a; }" : "=r"(address) : "l"(p));
-  return address;
-}
+DEVICE u32 shared_address(const void *p) { return (u32)__cvta_generic_to_shared(p); }
 
-// Copies 16 bytes to shared memory, or zeros where `inside` is false; both addresses are aligned. It
-// is done when a `copy_wait` has covered its group, for the thread that asked; for others after a
-// barrier.
+// Copies 16 bytes to shared memory; where `inside` is false zeros, whatever `from` is. Both
+// addresses are aligned. It is done when a `copy_wait` has covered its group, for the thread that
+// asked; for others after a barrier.
 DEVICE void copy16(void *to, const void *from, bool inside) {
 #if __CUDA_ARCH__ >= 800
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
@@ -128,8 +124,8 @@ DEVICE void load_matrices(u32 (&m)[4], const void *row) {
 }
 
 #if defined(T_BF16) && __CUDA_ARCH__ < 800
-// This machine has no product of bf16: each lane gathers the operands of its four sums. The operands
-// of columns k and k + 1 are with the lanes of k / 2 % 4.
+// This machine has no product of bf16: each lane gathers the operands of its four sums. The
+// operands of columns k and k + 1 are with the lanes of k / 2 % 4.
 DEVICE void mma(float (&c)[4], const u32 (&a)[4], u32 b0, u32 b1) {
   int lane = threadIdx.x & 31;
 #pragma unroll

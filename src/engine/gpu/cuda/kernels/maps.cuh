@@ -12,8 +12,8 @@ DEVICE MapThread map_thread(int c) {
   return {position, (int)(id - position * chunks) * 8};
 }
 
-// Half the size: each output is the sum of a window of SIZE by SIZE that begins at `2 * y - before`, by
-// weight(row) * weight(column).
+// Half the size: each output is the sum of a window of SIZE by SIZE that begins at `2 * y -
+// before`, by weight(row) * weight(column).
 template <int SIZE, typename Weight>
 DEVICE void anti_alias(int n, int h, int w, int c, int oh, int ow, int before, const Weight &weight,
                        const T *x, T *y) {
@@ -37,12 +37,14 @@ DEVICE void anti_alias(int n, int h, int w, int c, int oh, int ow, int before, c
 }
 
 KERNEL(128, 4)
-anti_alias_avg(int n, int h, int w, int c, int oh, int ow, const T *__restrict__ x, T *__restrict__ y) {
+anti_alias_avg(int n, int h, int w, int c, int oh, int ow, const T *__restrict__ x,
+               T *__restrict__ y) {
   anti_alias<2>(n, h, w, c, oh, ow, 0, [](int) { return 0.5f; }, x, y);
 }
 
 KERNEL(128, 4)
-anti_alias_blur(int n, int h, int w, int c, int oh, int ow, const T *__restrict__ x, T *__restrict__ y) {
+anti_alias_blur(int n, int h, int w, int c, int oh, int ow, const T *__restrict__ x,
+                T *__restrict__ y) {
   anti_alias<3>(n, h, w, c, oh, ow, 1, [](int i) { return i == 1 ? 0.5f : 0.25f; }, x, y);
 }
 

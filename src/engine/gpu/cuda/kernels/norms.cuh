@@ -27,7 +27,7 @@ moments_groups(int n, int hw, int c, int group, int groups, float eps, const T *
 
 // A warp a position.
 KERNEL(128, 4)
-moments_positions(long long rows, int c, int c_real, float eps, const T *__restrict__ x,
+moments_positions(int rows, int c, int c_real, float eps, const T *__restrict__ x,
                   float *__restrict__ stats /* [rows][2]: the mean, 1 over the deviation */) {
   i64 row = (i64)blockIdx.x * 4 + threadIdx.x / 32;
   if (row >= rows) return;

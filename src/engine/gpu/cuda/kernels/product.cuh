@@ -1,8 +1,8 @@
 // A tile of x * wt^T by 128 threads: the main loop and the end of pointwise and dense convolutions.
 //
 // Rows of x and of wt come in slices of 64 bytes, four chunks of 16: BK = 32 halves or 16 floats.
-// STAGES slices are in shared memory; later ones are copied while one is multiplied. Chunk j of row r
-// lies at chunk j ^ (r / 2 % 4), so that eight rows' same chunk touches every bank once.
+// STAGES slices are in shared memory; later ones are copied while one is multiplied. Chunk j of row
+// r lies at chunk j ^ (r / 2 % 4), so that eight rows' same chunk touches every bank once.
 
 constexpr int CHUNK = 16 / sizeof(T);
 constexpr int SLICE_BYTES = 64;
@@ -28,7 +28,10 @@ template <int ROWS, int COLS> struct Shape {
 #endif
 };
 
-DEVICE int swizzled(int row, int chunk) { return row * SLICE_BYTES + ((chunk ^ (row >> 1 & 3)) << 4); }
+// Where a chunk lies in a slice. That of a row that is 8 rows on is 8 * SLICE_BYTES on.
+DEVICE int swizzled(int row, int chunk) {
+  return row * SLICE_BYTES + ((chunk ^ (row >> 1 & 3)) << 4);
+}
 
 // Adds a slice's products to a thread's sums.
 template <typename S> DEVICE void multiply(typename S::Sums &sums, const u8 *xs, const u8 *ws) {
@@ -41,10 +44,11 @@ template <typename S> DEVICE void multiply(typename S::Sums &sums, const u8 *xs,
   for (int chunk = 0; chunk < 4; chunk++) {
     float4 x[S::TM];
 #pragma unroll
-    for (int i = 0; i < S::TM; i++) x[i] = *(const float4 *)(xs + swizzled(ty + i * S::TY, chunk));
+    for (int i = 0; i < S::TM; i++)
+      x[i] = *(const float4 *)(xs + swizzled(ty, chunk) + i * S::TY * SLICE_BYTES);
 #pragma unroll
     for (int j = 0; j < S::TN; j++) {
-      float4 w = *(const float4 *)(ws + swizzled(tx + j * S::TX, chunk));
+      float4 w = *(const float4 *)(ws + swizzled(tx, chunk) + j * S::TX * SLICE_BYTES);
 #pragma unroll
       for (int i = 0; i < S::TM; i++) {
         sums[i][j] = fmaf(x[i].x, w.x, sums[i][j]);
@@ -62,14 +66,15 @@ template <typename S> DEVICE void multiply(typename S::Sums &sums, const u8 *xs,
     u32 x[S::TM][4], w[S::TN / 2][4];
 #pragma unroll
     for (int i = 0; i < S::TM; i++)
-      load_matrices(x[i], xs + swizzled(x_row + i * 16, chunk + (lane >> 4)));
+      load_matrices(x[i], xs + swizzled(x_row, chunk + (lane >> 4)) + i * 16 * SLICE_BYTES);
 #pragma unroll
     for (int j = 0; j < S::TN / 2; j++)
-      load_matrices(w[j], ws + swizzled(w_row + j * 16, chunk + (lane >> 3 & 1)));
+      load_matrices(w[j], ws + swizzled(w_row, chunk + (lane >> 3 & 1)) + j * 16 * SLICE_BYTES);
 #pragma unroll
     for (int i = 0; i < S::TM; i++)
 #pragma unroll
-      for (int j = 0; j < S::TN; j++) mma(sums[i][j], x[i], w[j / 2][j % 2 * 2], w[j / 2][j % 2 * 2 + 1]);
+      for (int j = 0; j < S::TN; j++)
+        mma(sums[i][j], x[i], w[j / 2][j % 2 * 2], w[j / 2][j % 2 * 2 + 1]);
   }
 #endif
 }
@@ -83,9 +88,11 @@ template <typename S> DEVICE void spread(const typename S::Sums &sums, float *ou
 #pragma unroll
   for (int i = 0; i < S::TM; i++)
 #pragma unroll
-    for (int j = 0; j < S::TN; j++) out[(ty + i * S::TY) * S::SUM_ROW + tx + j * S::TX] = sums[i][j];
+    for (int j = 0; j < S::TN; j++)
+      out[(ty + i * S::TY) * S::SUM_ROW + tx + j * S::TX] = sums[i][j];
 #else
-  int row = (warp & 1) * (S::BM / 2) + (lane >> 2), col = (warp >> 1) * (S::BN / 2) + (lane & 3) * 2;
+  int row = (warp & 1) * (S::BM / 2) + (lane >> 2),
+      col = (warp >> 1) * (S::BN / 2) + (lane & 3) * 2;
 #pragma unroll
   for (int i = 0; i < S::TM; i++)
 #pragma unroll
@@ -106,32 +113,43 @@ struct Finish {
   float *sums;       // of the block's rows, or null
 };
 
-// Takes the tile's sums, which `spread` has put into `tile`, through bias, activation and residual to
-// memory: `rows` rows that begin at row `first` of y, and columns from `col0`.
-template <typename S> DEVICE void finish(float *tile, const Finish &f, i64 first, int rows, int col0) {
+// Takes the tile's sums, which `spread` has put into `tile`, through bias, activation and residual
+// to memory: `rows` rows that begin at row `first` of y, and columns from `col0`.
+template <typename S>
+DEVICE void finish(float *tile, const Finish &f, i64 first, int rows, int col0) {
   constexpr int CHUNKS = S::BN / 8, ROWS_AT_ONCE = 128 / CHUNKS;
+  static_assert(S::BM % (2 * ROWS_AT_ONCE) == 0, "both rows are in the tile");
   int slot = threadIdx.x / CHUNKS, at = threadIdx.x % CHUNKS * 8, col = col0 + at;
   float total[8] = {};
   if (col < f.n) {
     float bias[8];
     load8(f.bias + col, bias);
+    // Two rows at a time, so that one's residual is on its way while the other is waited for.
 #pragma unroll 1
-    for (int row = slot; row < rows; row += ROWS_AT_ONCE) {
-      float v[8];
-      load8(tile + row * S::SUM_ROW + at, v);
+    for (int row0 = slot; row0 < rows; row0 += 2 * ROWS_AT_ONCE) {
+      float v[16], residual[2][8] = {};
 #pragma unroll
-      for (int i = 0; i < 8; i++) v[i] += bias[i];
-      activate(v, f.act);
-      i64 offset = (first + row) * f.n + col;
-      if (f.residual) {
-        float r[8];
-        load8(f.residual + offset, r);
-#pragma unroll
-        for (int i = 0; i < 8; i++) v[i] += r[i];
+      for (int i = 0; i < 2; i++) {
+        int row = row0 + i * ROWS_AT_ONCE;
+        if (f.residual && row < rows) load8(f.residual + (first + row) * f.n + col, residual[i]);
       }
-      if (f.y) store8(f.y + offset, v);
 #pragma unroll
-      for (int i = 0; i < 8; i++) total[i] += v[i];
+      for (int i = 0; i < 2; i++) {
+        float sums[8];
+        load8(tile + (row0 + i * ROWS_AT_ONCE) * S::SUM_ROW + at, sums);
+#pragma unroll
+        for (int j = 0; j < 8; j++) v[i * 8 + j] = sums[j] + bias[j];
+      }
+      activate(v, f.act);
+#pragma unroll
+      for (int i = 0; i < 2; i++) {
+        int row = row0 + i * ROWS_AT_ONCE;
+        if (row >= rows) continue;
+        float out[8];
+#pragma unroll
+        for (int j = 0; j < 8; j++) out[j] = v[i * 8 + j] + residual[i][j], total[j] += out[j];
+        if (f.y) store8(f.y + (first + row) * f.n + col, out);
+      }
     }
   }
   if (!f.sums) return;
@@ -148,49 +166,50 @@ template <typename S> DEVICE void finish(float *tile, const Finish &f, i64 first
   }
 }
 
-// The whole tile. `x` gives a thread its chunks: after `seek(column)`, a column of wt's rows, `row(i)` is
-// the address of the chunk in row threadIdx.x / 4 + 32 * i, or null for zeros; `arrive` waits for a
-// slice and may change the thread's own chunks of it.
+// The whole tile. `x` gives a thread its chunks: after `seek(column)`, a column of wt's rows,
+// `inside(i)` says whether there is one in row threadIdx.x / 4 + 32 * i, and `row(i)` is its
+// address; `arrive` waits for a slice and may change the thread's own chunks of it.
 template <typename S, typename Rows>
 DEVICE void product(Rows &x, const T *wt, int k, const Finish &f, i64 first, int rows, int col0) {
   __shared__ __align__(16) u8 memory[S::BYTES];
-  int own_row = threadIdx.x / 4, own_chunk = threadIdx.x % 4;
-  int slices = (k + 4 * CHUNK - 1) / (4 * CHUNK);
+  int own_row = threadIdx.x / 4, own_chunk = threadIdx.x % 4, own = swizzled(own_row, own_chunk);
   const T *w = wt + (i64)(col0 + own_row) * k;
+  i64 w_step = (i64)32 * k;
+  int columns = f.n - col0 - own_row;
 
-  auto fetch = [&](int slice) {
-    u8 *xs = memory + slice % S::STAGES * S::STAGE_BYTES, *ws = xs + S::BM * SLICE_BYTES;
-    int column = (slice * 4 + own_chunk) * CHUNK;
-    bool inside = column < k;
-    x.seek(column);
+  // The next slice to copy: the thread's column, and the place. Beyond the last one come zeros, so
+  // that the number of groups under way is always the same.
+  int ahead = own_chunk * CHUNK, place = 0;
+  auto fetch = [&]() {
+    u8 *to = memory + place + own;
+    bool any = ahead < k;
+    x.seek(ahead);
 #pragma unroll
-    for (int i = 0; i < S::X_ROWS; i++) {
-      const T *chunk = inside ? x.row(i) : nullptr;
-      copy16(xs + swizzled(own_row + i * 32, own_chunk), chunk ? chunk : wt, chunk);
-    }
+    for (int i = 0; i < S::X_ROWS; i++)
+      copy16(to + i * 32 * SLICE_BYTES, x.row(i), any && x.inside(i));
+    const T *from = w + ahead;
+    to += S::BM * SLICE_BYTES;
 #pragma unroll
-    for (int i = 0; i < S::W_ROWS; i++) {
-      bool has = inside && col0 + own_row + i * 32 < f.n;
-      copy16(ws + swizzled(own_row + i * 32, own_chunk), has ? w + (i64)i * 32 * k + column : wt, has);
-    }
+    for (int i = 0; i < S::W_ROWS; i++)
+      copy16(to + i * 32 * SLICE_BYTES, from + i * w_step, any && i * 32 < columns);
+    copy_commit();
+    ahead += 4 * CHUNK;
+    place = place == S::BYTES - S::STAGE_BYTES ? 0 : place + S::STAGE_BYTES;
   };
 
   typename S::Sums sums = {};
-#pragma unroll
-  for (int slice = 0; slice < S::STAGES - 1; slice++) {
-    if (slice < slices) fetch(slice);
-    copy_commit();
-  }
 #pragma unroll 1
-  for (int slice = 0; slice < slices; slice++) {
-    u8 *xs = memory + slice % S::STAGES * S::STAGE_BYTES, *ws = xs + S::BM * SLICE_BYTES;
-    x.template arrive<S>(xs, (slice * 4 + own_chunk) * CHUNK);
+  for (int i = 0; i < S::STAGES - 1; i++) fetch();
+  int here = 0;
+#pragma unroll 1
+  for (int column = 0; column < k; column += 4 * CHUNK) {
+    u8 *xs = memory + here;
+    x.arrive(xs + own, column + own_chunk * CHUNK);
     // All have this slice, and all have multiplied the last: its place is free.
     __syncthreads();
-    if (slice + S::STAGES - 1 < slices) fetch(slice + S::STAGES - 1);
-    // A group for each slice, if an empty one, so that the count of newer groups is always the same.
-    copy_commit();
-    multiply<S>(sums, xs, ws);
+    fetch();
+    multiply<S>(sums, xs, xs + S::BM * SLICE_BYTES);
+    here = here == S::BYTES - S::STAGE_BYTES ? 0 : here + S::STAGE_BYTES;
   }
   copy_wait<0>();
   __syncthreads();

@@ -1,9 +1,9 @@
 // What has one value a channel: gates, means, dense layers, and kernels mixed for each image.
 
-// Hands out sum_r weights[r] * matrix[r][c], 8 channels at a time, to `out(channel, sums)`. A warp has 64
-// channels, a quarter of it every fourth row.
-template <int THREADS, typename Out>
-DEVICE void weighted_rows(int rows, int c, const float *weights, const T *matrix, const Out &out) {
+// Hands out sum_r weight(r) * matrix[r][c], 8 channels at a time, to `out(channel, sums)`. A warp
+// has 64 channels, a quarter of it every fourth row.
+template <int THREADS, typename Weight, typename Row, typename Out> DEVICE void
+weighted_rows(int rows, int c, const Weight &weight, const Row *matrix, const Out &out) {
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 #pragma unroll 1
   for (int first = warp * 64; first < c; first += THREADS / 32 * 64) {
@@ -12,10 +12,10 @@ DEVICE void weighted_rows(int rows, int c, const float *weights, const T *matrix
     if (channel < c) {
 #pragma unroll 4
       for (int r = lane / 8; r < rows; r += 4) {
-        float v[8], weight = weights[r];
+        float v[8], w = weight(r);
         load8(matrix + (i64)r * c + channel, v);
 #pragma unroll
-        for (int i = 0; i < 8; i++) sums[i] = fmaf(v[i], weight, sums[i]);
+        for (int i = 0; i < 8; i++) sums[i] = fmaf(v[i], w, sums[i]);
       }
     }
 #pragma unroll
@@ -42,8 +42,8 @@ template <typename Row> DEVICE float dot(int c, const Row *row, const float *vec
 }
 
 // hidden[r] = row r of w1 with `mean`, and its bias: a warp a row.
-template <int THREADS>
-DEVICE void reduce_to(float *hidden, int c, int rd, const float *mean, const T *w1, const float *b1) {
+template <int THREADS> DEVICE void reduce_to(float *hidden, int c, int rd, const float *mean,
+                                             const T *w1, const float *b1) {
 #pragma unroll 1
   for (int r = threadIdx.x / 32; r < rd; r += THREADS / 32) {
     float sum = dot(c, w1 + (i64)r * c, mean);
@@ -54,31 +54,30 @@ DEVICE void reduce_to(float *hidden, int c, int rd, const float *mean, const T *
 // A block an image.
 KERNEL(512, 1)
 squeeze_excite(int c, int rd, int parts, float scale /* 1 / (h * w) */, int act, int gate_act,
-               const float *__restrict__ sums /* [n][parts][c] */, const T *__restrict__ w1 /* [rd][c] */,
-               const float *__restrict__ b1, const T *__restrict__ w2 /* [rd][c] */,
-               const float *__restrict__ b2, float *__restrict__ gate /* [n][c] */) {
+               const float *__restrict__ sums /* [n][parts][c] */,
+               const T *__restrict__ w1 /* [rd][c] */, const float *__restrict__ b1,
+               const T *__restrict__ w2 /* [rd][c] */, const float *__restrict__ b2,
+               float *__restrict__ gate /* [n][c] */) {
   float *mean = dynamic_shared(), *hidden = mean + c;
   i64 image = blockIdx.x;
-  for (int channel = threadIdx.x; channel < c; channel += 512) {
-    const float *from = sums + image * parts * c + channel;
-    float sum = 0;
-#pragma unroll 8
-    for (int part = 0; part < parts; part++) sum += from[(i64)part * c];
-    mean[channel] = sum * scale;
-  }
+  weighted_rows<512>(
+      parts, c, [=](int) { return scale; }, sums + image * parts * c,
+      [=](int channel, float (&v)[8]) { store8(mean + channel, v); });
   __syncthreads();
   reduce_to<512>(hidden, c, rd, mean, w1, b1);
   __syncthreads();
   for (int r = threadIdx.x; r < rd; r += 512) hidden[r] = activate(hidden[r], act);
   __syncthreads();
-  weighted_rows<512>(rd, c, hidden, w2, [&](int channel, float(&v)[8]) {
-    float bias[8];
-    load8(b2 + channel, bias);
+  weighted_rows<512>(
+      rd, c, [=](int r) { return hidden[r]; }, w2,
+      [&](int channel, float (&v)[8]) {
+        float bias[8];
+        load8(b2 + channel, bias);
 #pragma unroll
-    for (int i = 0; i < 8; i++) v[i] += bias[i];
-    activate(v, gate_act);
-    store8(gate + image * c + channel, v);
-  });
+        for (int i = 0; i < 8; i++) v[i] += bias[i];
+        activate(v, gate_act);
+        store8(gate + image * c + channel, v);
+      });
 }
 
 // The mean over positions: 8 threads side by side over 64 channels, 32 over positions.
@@ -122,41 +121,50 @@ pool_sums(int n, int parts, int c, float scale, const float *__restrict__ sums /
   y[id] = sum * scale;
 }
 
-// A warp an output, of up to 8 images: weights are read once for them.
-KERNEL(128, 4)
-dense(int n, int k, int out, int act, const float *__restrict__ x /* [n][k] */,
-      const T *__restrict__ wt /* [out][k] */, const float *__restrict__ bias /* [out] */,
-      float *__restrict__ y /* [n][out] */) {
-  int lane = threadIdx.x % 32, own = blockIdx.x * 4 + threadIdx.x / 32;
-  i64 first = (i64)blockIdx.y * 8;
-  if (own >= out) return;
-  int images = n - first < 8 ? (int)(n - first) : 8;
-  float sums[8] = {};
-#pragma unroll 1
+// One output of up to IMAGES images, by a warp.
+template <int IMAGES> DEVICE void dense_output(int images, int k, int out, int own, int act,
+                                               const float *x, const T *wt, const float *bias,
+                                               float *y) {
+  int lane = threadIdx.x % 32;
+  float sums[IMAGES] = {};
+#pragma unroll(IMAGES == 1 ? 4 : 1)
   for (int at = lane * 8; at < k; at += 256) {
     float w[8];
     load8(wt + (i64)own * k + at, w);
 #pragma unroll
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < IMAGES; i++) {
       if (i >= images) continue;
       float v[8];
-      load8(x + (first + i) * k + at, v);
+      load8(x + (i64)i * k + at, v);
 #pragma unroll
       for (int j = 0; j < 8; j++) sums[i] = fmaf(v[j], w[j], sums[i]);
     }
   }
   float own_sum = 0;
 #pragma unroll
-  for (int i = 0; i < 8; i++) {
+  for (int i = 0; i < IMAGES; i++) {
     float sum = warp_sum(sums[i]);
     if (lane == i) own_sum = sum;
   }
-  if (lane < images) y[(first + lane) * out + own] = activate(own_sum + bias[own], act);
+  if (lane < images) y[(i64)lane * out + own] = activate(own_sum + bias[own], act);
 }
 
-template <typename To>
-DEVICE void mix_into(int experts, int experts_padded, i64 len, const float *routing, const float *wt,
-                     To *y) {
+// A warp an output, of up to 8 images: weights are read once for them. `out` is padded: four to a
+// block leave none over.
+KERNEL(128, 4)
+dense(int n, int k, int out, int act, const float *__restrict__ x /* [n][k] */,
+      const T *__restrict__ wt /* [out][k] */, const float *__restrict__ bias /* [out] */,
+      float *__restrict__ y /* [n][out] */) {
+  int own = blockIdx.x * 4 + threadIdx.x / 32, first = blockIdx.y * 8;
+  x += (i64)first * k, y += (i64)first * out;
+  if (n - first == 1)
+    dense_output<1>(1, k, out, own, act, x, wt, bias, y);
+  else
+    dense_output<8>(n - first < 8 ? n - first : 8, k, out, own, act, x, wt, bias, y);
+}
+
+template <typename To> DEVICE void mix_into(int experts, int experts_padded, i64 len,
+                                            const float *routing, const float *wt, To *y) {
   i64 at = global_thread() * 8, image = blockIdx.y;
   if (at >= len) return;
   float sums[8] = {};

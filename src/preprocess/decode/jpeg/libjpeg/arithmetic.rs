@@ -1,5 +1,4 @@
-//! Units of arithmetic codes, each of which some bits say that libjpeg's decoder reads
-//! (`jdarith.c`).
+//! Units of arithmetic codes, as libjpeg's decoder reads them (`jdarith.c`).
 
 use libjpeg_turbo_rs::common::quant_table::ZIGZAG_ORDER;
 use libjpeg_turbo_rs::decode::arithmetic::ArithDecoder;
@@ -9,9 +8,9 @@ use super::segments::{Conditioning, Member};
 use super::source::Source;
 use super::{Block, Fault, broken};
 
-/// The decoder of an interval.
+/// The decoder of one restart interval.
 pub(super) struct Coder<'a> {
-    /// The file and an end marker, which stands for bytes that are missing.
+    /// The file and an end marker, which replaces missing bytes.
     bytes: &'a [u8],
     conditioning: &'a Conditioning,
     decoder: ArithDecoder<'a>,
@@ -24,7 +23,7 @@ impl<'a> Coder<'a> {
         source: &Source<'_>,
         conditioning: &'a Conditioning,
     ) -> Self {
-        // Before a marker there is nothing to read.
+        // At a marker there is nothing to read.
         let start = if source.marker == 0 { source.at } else { source.at - 2 };
         let mut decoder = ArithDecoder::new(bytes, start);
         for (index, [low, high]) in conditioning.dc.iter().enumerate() {
@@ -36,12 +35,12 @@ impl<'a> Coder<'a> {
         Self { bytes, conditioning, decoder, start }
     }
 
-    /// Whether it read bytes that are missing.
+    /// Whether it has read beyond the end of the file.
     pub(super) fn is_beyond(&self) -> bool {
         self.decoder.position() + 1 >= self.bytes.len()
     }
 
-    /// Leaves the source where the decoder came to.
+    /// Moves the source to where the decoder stopped.
     pub(super) fn end(&self, source: &mut Source<'_>) {
         source.at = self.decoder.position();
         let before = &self.bytes[self.start..source.at];
@@ -58,7 +57,7 @@ impl<'a> Coder<'a> {
         Ok(())
     }
 
-    /// Reads a block: all of it, or a band.
+    /// Reads a block, or a band of it.
     pub(super) fn block(
         &mut self,
         component: usize,
@@ -83,7 +82,7 @@ impl<'a> Coder<'a> {
                 }
             }
         };
-        result.map_err(|_| broken("arithmetic codes that are none"))?;
+        result.map_err(|_| broken("invalid arithmetic codes"))?;
         ZIGZAG_ORDER.iter().zip(block).for_each(|(place, value)| *value = natural[*place]);
         Ok(())
     }

@@ -1,28 +1,29 @@
-//! Huffman codes and the bits they are made of, as libjpeg reads them (`jdhuff.c`): behind a
-//! marker there are zeros.
+//! Huffman codes and the bits that they consist of, as libjpeg reads them (`jdhuff.c`): after a
+//! marker, it reads zeros.
 
 use super::source::Source;
 use super::{Fault, broken};
 
 const LOOK_AHEAD: u32 = 8;
-/// How far the buffer is filled where the bytes allow it.
+/// How many bits the buffer is filled to, if the bytes allow it.
 const FULL: u32 = 57;
 
-/// A table of codes.
+/// A Huffman table.
 #[derive(Clone)]
 pub(super) struct Codes {
-    /// Length and symbol of the code that begins with these 8 bits; length 9 for a longer one.
+    /// Length and symbol of the code that begins with these 8 bits; length 9 if the code is longer.
     short: [(u8, u8); 256],
-    /// The last code of each length, and what leads from a code to its symbol.
+    /// The last code of each length, and what turns a code into the index of its symbol.
     last: [i32; 18],
     offset: [i32; 18],
     symbols: [u8; 256],
 }
 
 impl Codes {
-    /// From the numbers of codes of each length, and the symbols in order of their codes.
+    /// Makes a table from the number of codes of each length, and the symbols in the order of their
+    /// codes.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8; 256], of_dc: bool) -> Result<Self, Fault> {
-        let wrong = broken("a table of Huffman codes is none");
+        let wrong = broken("an invalid Huffman table");
         let mut short = [(9, 0); 256];
         let mut last = [-1; 18];
         let mut offset = [0; 18];
@@ -48,7 +49,7 @@ impl Codes {
                 index += count;
                 last[length] = code - 1;
             }
-            // No code is of ones only.
+            // No code consists of ones only.
             if index > 0 && code >= 1 << length {
                 return Err(wrong);
             }
@@ -62,14 +63,14 @@ impl Codes {
         Ok(Self { short, last, offset, symbols: *symbols })
     }
 
-    /// The most bits of a value that a symbol announces.
+    /// The most bits that a symbol announces for a value.
     pub(super) fn most_bits(&self) -> u8 {
         self.symbols.iter().map(|symbol| symbol & 15).max().unwrap_or(0)
     }
 
     fn symbol(&self, code: i32, length: usize) -> u8 {
         if length > 16 {
-            // No code: zero is the least harmful.
+            // Not a code; zero does the least harm.
             return 0;
         }
         self.symbols[(code + self.offset[length]) as usize & 0xff]
@@ -87,11 +88,12 @@ pub(super) struct Bits<'a> {
     pub(super) source: Source<'a>,
     buffer: u64,
     left: u32,
-    /// Whether a marker cut the bits short: the rest of the interval stays as it is.
+    /// Whether a marker cut the bits short; the rest of the interval then stays as it is.
     pub(super) short: bool,
-    /// Whether bytes that Pillow has not yet handed over are an end, so that the unit is begun again.
+    /// Whether reading stops at the end of what Pillow has handed over so far. The unit is then
+    /// read again.
     pub(super) waits: bool,
-    /// A marker that libjpeg met on its fast way, which only goes on among plain bytes.
+    /// Whether libjpeg met a marker on its fast path, which handles only bytes without markers.
     met: bool,
 }
 
@@ -100,7 +102,7 @@ impl<'a> Bits<'a> {
         Self { source, buffer: 0, left: 0, short: false, waits, met: false }
     }
 
-    /// Throws away what is left of an interval and begins the next.
+    /// Discards the rest of an interval and begins the next.
     pub(super) fn restart(&mut self) -> Result<(), Fault> {
         self.left = 0;
         self.source.restart()?;
@@ -179,12 +181,12 @@ impl<'a> Bits<'a> {
         Ok(codes.symbol(code, length))
     }
 
-    /// Whether libjpeg takes its fast way for a unit with this number of blocks.
+    /// Whether libjpeg takes its fast path for a unit with this number of blocks.
     pub(super) fn is_fast(&self, blocks: usize) -> bool {
         self.source.marker == 0 && self.source.ready() >= 512 * blocks
     }
 
-    /// Whether the fast way met a marker, where only the other one goes on.
+    /// Whether the fast path met a marker, where only the slow path goes on.
     pub(super) fn met_marker(&self) -> bool {
         self.met
     }

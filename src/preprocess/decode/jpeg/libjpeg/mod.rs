@@ -1,5 +1,5 @@
-//! What libjpeg-turbo makes of a stream with faults: the coefficients that it goes on with after a
-//! warning, written as a stream without faults.
+//! Rewrites a faulty stream as a sound one, with the coefficients that libjpeg-turbo goes on with
+//! after a warning.
 
 mod arithmetic;
 mod bits;
@@ -28,19 +28,20 @@ type Block = [i16; 64];
 /// More than any encoder writes; each scan of a hostile file costs a pass over the image.
 pub(super) const MAX_SCANS: usize = 256;
 const MAX_SIDE: usize = 65_500;
-/// Passes over all blocks that a file may take, whatever its length, and blocks beyond for each of
-/// its bytes. Encoders' scripts come to about six passes; an empty scan of a hostile file is free.
+/// How many passes over all blocks any file may take, and how many further blocks for each of its
+/// bytes. Encoders' scripts need about six passes; in a hostile file, an empty scan costs no bytes.
 const MAX_PASSES: u64 = 32;
 const BLOCKS_A_BYTE: u64 = 256;
-/// Bits of an AC coefficient of 8-bit samples; a step between DC values has one more. What has codes of more
-/// may have coefficients with which arithmetic leaves 16 bits.
+/// Bits of an AC coefficient for 8-bit samples; a step between DC values has one more. With codes
+/// for more bits, coefficients may be so large that the arithmetic exceeds 16 bits.
 const MAX_BITS: u8 = 10;
-/// Zigzag places of the coefficients of a block's first row.
+/// Zigzag positions of the coefficients in a block's first row.
 const FIRST_ROW: [usize; 8] = [0, 1, 5, 6, 14, 15, 27, 28];
-const BEYOND: &str = "coefficients beyond those of an encoder";
+const BEYOND: &str = "coefficients larger than any encoder writes";
 
-/// Whether a block has coefficients in its first row only, and so large that libjpeg's short cut for
-/// such leaves 16 bits, or a sum of two; the decoder has another way there.
+/// Whether a block has coefficients in its first row only, and such large ones that libjpeg's short
+/// cut for these blocks exceeds 16 bits, in a value or a sum of two. The decoder used here computes
+/// such blocks in another way.
 fn wraps(block: &Block, table: &[u16; 64]) -> bool {
     let size = |at: &usize| (i64::from(block[*at]) * i64::from(table[*at])).abs();
     FIRST_ROW.iter().map(size).sum::<i64>() >= 1 << 13
@@ -51,13 +52,13 @@ fn wraps(block: &Block, table: &[u16; 64]) -> bool {
 /// Why a stream gives no picture.
 #[derive(Debug)]
 pub(in crate::preprocess::decode) enum Fault {
-    /// The bytes end before it.
+    /// The bytes end before the picture is complete.
     Cut,
     /// libjpeg stops with an error.
     Broken(&'static str),
-    /// The bytes end in this row of units, and libjpeg stops.
+    /// The bytes end in this row of units, and libjpeg stops there.
     Stopped(usize),
-    /// The fault is this decoder's.
+    /// Another error of this decoder.
     Error(DecodeError),
 }
 
@@ -75,16 +76,16 @@ fn broken(reason: &'static str) -> Fault {
     Fault::Broken(reason)
 }
 
-/// A component's blocks, row by row, with those that fill up the last units.
+/// A component's blocks, row by row, including the padding of the last units.
 struct Plane {
     across: usize,
     down: usize,
-    /// Blocks that are part of the picture.
+    /// Columns and rows of blocks that are part of the picture.
     columns: usize,
     rows: usize,
     stride: usize,
     blocks: Vec<Block>,
-    /// The table of quantization of its first scan.
+    /// The quantization table of the component's first scan.
     quantization: Option<[u16; 64]>,
     known: Known,
     /// What was known before the last scan.
@@ -97,24 +98,24 @@ struct Coefficients {
     unit_rows: usize,
     unit_columns: usize,
     scans: usize,
-    /// The last row of units with bits of its own in the last scan.
+    /// The last row of units for which the last scan has bits.
     last_good_row: usize,
-    /// Blocks that may still be coded.
+    /// How many more blocks the scans may code.
     blocks_left: u64,
 }
 
-/// Whether a decoder that knows no faults gives libjpeg's picture, by the markers of a stream with
-/// samples of `bits` bits and by what their segments say.
+/// Whether a decoder without libjpeg's error recovery gives libjpeg's picture. Judges a stream with
+/// samples of `bits` bits by its markers and segments.
 ///
 /// # Errors
-/// The fault for which libjpeg gives no picture, if it is one that a scan begins with.
+/// A fault at the beginning of a scan for which libjpeg gives no picture.
 pub(in crate::preprocess::decode) fn is_in_order(bytes: &[u8], bits: u8) -> Result<bool, Fault> {
     let mut source = Source::new(bytes, false);
     let mut segments = Segments::new(bits);
     let Some(mut scan) = segments.read(&mut source)? else { return Ok(false) };
     let frame = segments.frame.as_ref().ok_or(broken("a scan before its frame"))?;
     let single = frame.is_single(&scan);
-    // Of arithmetic codes nobody can say whether they are right.
+    // No check can tell whether arithmetic codes are right.
     let arithmetic = frame.arithmetic;
     let (progressive, mut image) = (frame.progressive, Coefficients::new(frame, bytes.len())?);
     if !progressive {
@@ -135,8 +136,8 @@ pub(in crate::preprocess::decode) fn is_in_order(bytes: &[u8], bits: u8) -> Resu
                 return Ok(false);
             }
         }
-        // The usual picture is one scan up to the end of the file. Where its bits end before,
-        // the decoder has a warning; that of 12 bits has none.
+        // The usual picture is one scan up to the end of the file. If its bits end earlier, the
+        // 8-bit decoder gives a warning; the 12-bit decoder does not.
         if single && bits == 8 && segments.interval == 0 && bytes.ends_with(&[0xff, 0xd9]) {
             return Ok(!arithmetic);
         }
@@ -151,16 +152,16 @@ pub(in crate::preprocess::decode) fn is_in_order(bytes: &[u8], bits: u8) -> Resu
     }
 }
 
-/// A stream of one scan with the coefficients that libjpeg finds in another.
+/// A stream with one scan, which has the coefficients that libjpeg finds in the original stream.
 pub(super) struct Mended {
     pub(super) stream: Vec<u8>,
     pub(super) height: usize,
-    /// Rows of the picture that libjpeg gives.
+    /// How many rows of the picture libjpeg gives.
     pub(super) rows: usize,
 }
 
-/// Mends a stream. What follows the picture is an error only where it is `strict`. Width, height
-/// and samples must be admitted.
+/// Mends a stream. Faults after the picture are errors only if `strict`. `admit` is called with
+/// width, height and the number of samples.
 pub(super) fn mend(
     bytes: &[u8],
     strict: bool,
@@ -172,7 +173,7 @@ pub(super) fn mend(
         match segments.read(&mut source)? {
             Some(scan) => break scan,
             None if segments.frame.is_some() => return Err(broken("it ends before its image")),
-            // Only tables so far: they hold on for the image, which must follow.
+            // Only tables so far: they stay valid for the image, which must follow.
             None => segments.begin_again(),
         }
     };
@@ -184,11 +185,11 @@ pub(super) fn mend(
     for plane in &mut image.planes {
         plane.blocks = vec![[0; 64]; plane.stride * image.unit_rows * plane.down];
     }
-    // What comes behind the first scan's header has no say in the colours.
+    // Segments after the first scan's header do not change the colours.
     let (jfif, adobe) = (segments.jfif, segments.adobe);
     let single = frame.is_single(&scan);
     let mut rows = height;
-    // Where bytes are missing, arithmetic codes are read up to an end marker.
+    // If bytes are missing, arithmetic codes end at an end marker.
     let ended = if frame.arithmetic { [bytes, &[0xff, 0xd9]].concat() } else { Vec::new() };
     if !frame.arithmetic && !frame.progressive {
         segments.add_standard_codes();
@@ -203,11 +204,11 @@ pub(super) fn mend(
             other => other?,
         }
         if single {
-            // Pillow looks no further than at the bytes that it has read by now.
+            // Pillow does not look beyond the bytes that it has read by now.
             source.stop();
         }
         match segments.read(&mut source) {
-            Ok(Some(_)) if single && strict => return Err(broken("another scan behind its last")),
+            Ok(Some(_)) if single && strict => return Err(broken("another scan after its last")),
             Ok(Some(next)) if !single => scan = next,
             Err(fault @ Fault::Broken(_)) if strict => return Err(fault),
             Err(fault) if !single => return Err(fault),
@@ -234,7 +235,7 @@ impl Coefficients {
             sides.all(|(side, most)| (1..=4).contains(&side) && most % side == 0)
         };
         if !sides.clone().all(right) {
-            return Err(broken("samples of an impossible size"));
+            return Err(broken("impossible sampling factors"));
         }
         let [unit_columns, unit_rows] =
             [frame.width.div_ceil(most[0] * 8), frame.height.div_ceil(most[1] * 8)];
@@ -263,7 +264,7 @@ impl Coefficients {
     fn rows_given(&self, unit_row: usize, width: usize) -> usize {
         let most = |side: fn(&Plane) -> usize| self.planes.iter().map(side).max().unwrap_or(1);
         let (across, down) = (most(|plane| plane.across), most(|plane| plane.down));
-        // Where rows are blended with those below, the last waits for them.
+        // If rows are blended with the rows below, the last row waits for those.
         let is_blended = |plane: &Plane| {
             2 * plane.down == down
                 && (plane.across == across || (2 * plane.across == across && width > 4))
@@ -279,7 +280,7 @@ impl Coefficients {
             self.planes.into_iter().zip(&frame.components).enumerate()
         {
             let mut natural = [1; 64];
-            // A component without a scan is grey by any table.
+            // A component without a scan is grey with any table.
             if let Some(table) = plane.quantization {
                 if plane.blocks.iter().any(|block| wraps(block, &table)) {
                     return Err(unsupported(BEYOND));
@@ -310,7 +311,7 @@ impl Coefficients {
             saw_jfif_marker: jfif,
             adobe_transform: adobe,
         };
-        // Of the coefficients, only the smallest number of 16 bits has no code.
+        // The only coefficient without a code is the smallest 16-bit number.
         write_coefficients_optimized(&coefficients).map_err(|_| unsupported(BEYOND))
     }
 }

@@ -1,10 +1,10 @@
-//! Units of a scan that has some bits of some coefficients (`jdphuff.c`).
+//! Units of a scan that holds some bits of some coefficients (`jdphuff.c`).
 
 use super::bits::{Bits, Codes, extend};
 use super::{Block, Fault};
 
-/// The coefficients that a scan codes, from the first to the last, and their bits: those from
-/// `low` up, where they were known from `high` up before.
+/// The coefficients that a scan codes, from the first to the last, and their bits: from `low` up,
+/// when the bits from `high` up are already known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Band {
     pub(super) first: usize,
@@ -42,7 +42,7 @@ pub(super) fn dc_refine(bits: &mut Bits<'_>, low: u8, block: &mut Block) -> Resu
     Ok(())
 }
 
-/// How many blocks a symbol says that are empty, this one among them.
+/// How many blocks are empty, by a symbol; this block counts too.
 fn empty_blocks(bits: &mut Bits<'_>, run: u8) -> Result<u32, Fault> {
     Ok((1 << run) + bits.bits(run)? as u32)
 }
@@ -99,7 +99,7 @@ pub(super) fn ac_refine(
                 *empty = empty_blocks(bits, symbol >> 4)?;
                 break;
             }
-            // Past the coefficients that are known, and as many others as the run says.
+            // Skips the coefficients that are already known, and as many others as the run says.
             while at <= band.last {
                 if block[at] != 0 {
                     correct(bits, bit, &mut block[at])?;

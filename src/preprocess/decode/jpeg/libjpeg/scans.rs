@@ -1,4 +1,4 @@
-//! Scans into coefficients (`jdcoefct.c`, and the beginnings of passes of the entropy decoders).
+//! From scans to coefficients (`jdcoefct.c`, and the start of each pass in the entropy decoders).
 
 use super::arithmetic::Coder;
 use super::bits::Bits;
@@ -11,7 +11,7 @@ use super::{Coefficients, FORMAT, Fault, MAX_SCANS, broken, progressive};
 use crate::preprocess::error::DecodeError;
 
 impl Coefficients {
-    /// Checks what a scan's header says, and takes down what it changes.
+    /// Checks a scan's header, and records what it changes.
     pub(super) fn begin_scan(&mut self, segments: &Segments, scan: &Scan) -> Result<Units, Fault> {
         let frame = segments.frame.as_ref().ok_or(broken("a scan before its frame"))?;
         self.scans += 1;
@@ -19,7 +19,7 @@ impl Coefficients {
         match self.blocks_left.checked_sub(units.blocks()) {
             Some(left) if self.scans <= MAX_SCANS => self.blocks_left = left,
             _ => {
-                let reason = "more scans than its length is good for";
+                let reason = "more scans than its length allows";
                 return Err(Fault::Error(DecodeError::corrupt(FORMAT, &reason)));
             }
         }
@@ -28,7 +28,7 @@ impl Coefficients {
             if plane.quantization.is_none() {
                 let table = segments.quantization.get(frame.components[*component].table);
                 let table = table.copied().flatten();
-                plane.quantization = Some(table.ok_or(broken("no table of quantization"))?);
+                plane.quantization = Some(table.ok_or(broken("no quantization table"))?);
             }
         }
         if frame.progressive {

@@ -1,4 +1,4 @@
-//! What the segments of a stream say, as libjpeg takes them (`jdmarker.c`).
+//! What the segments of a stream say, as libjpeg reads them (`jdmarker.c`).
 
 use libjpeg_turbo_rs::common::tables;
 
@@ -9,14 +9,14 @@ use super::{Fault, broken};
 
 const START_OF_IMAGE: u8 = 0xd8;
 const END_OF_IMAGE: u8 = 0xd9;
-/// The most components of a scan.
+/// The most components in a scan.
 const MAX_COMPONENTS: usize = 4;
 const WRONG_LENGTH: Fault = Fault::Broken("a segment of the wrong length");
 
 /// The codes of a component's DC values and AC coefficients.
 pub(super) type Tables = (Option<Codes>, Option<Codes>);
 
-/// Numbers of Huffman codes of each length, and their symbols.
+/// How many Huffman codes have each length, and their symbols.
 pub(super) type Huffman = ([u8; 16], [u8; 256]);
 
 pub(super) struct Component {
@@ -24,7 +24,7 @@ pub(super) struct Component {
     /// Sampling across and down.
     pub(super) across: usize,
     pub(super) down: usize,
-    /// The number of its table of quantization.
+    /// The number of its quantization table.
     pub(super) table: usize,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Frame {
     pub(super) components: Vec<Component>,
 }
 
-/// A component of a scan, and the numbers of its tables.
+/// A component in a scan, and the numbers of its tables.
 #[derive(Clone, Copy)]
 pub(super) struct Member {
     pub(super) component: usize,
@@ -50,7 +50,7 @@ pub(super) struct Scan {
 }
 
 impl Frame {
-    /// Whether libjpeg gives rows while it reads: this scan, the first, has everything.
+    /// Whether libjpeg gives rows while it reads, because this first scan holds everything.
     pub(super) fn is_single(&self, scan: &Scan) -> bool {
         !self.progressive && scan.members.len() == self.components.len()
     }
@@ -94,11 +94,11 @@ impl Default for Conditioning {
     }
 }
 
-/// The tables and the frame that hold when a scan begins.
+/// The tables and the frame that are valid when a scan begins.
 #[derive(Default)]
 pub(super) struct Segments {
     started: bool,
-    /// Bits of a sample that the frame must have.
+    /// Bits per sample that the frame must have.
     bits: u8,
     pub(super) frame: Option<Frame>,
     /// In zigzag order.
@@ -108,7 +108,7 @@ pub(super) struct Segments {
     pub(super) conditioning: Conditioning,
     pub(super) interval: usize,
     pub(super) jfif: bool,
-    /// Adobe's transform of colours.
+    /// Adobe's colour transform.
     pub(super) adobe: Option<u8>,
 }
 
@@ -117,7 +117,7 @@ impl Segments {
         Self { bits, ..Self::default() }
     }
 
-    /// Reads up to the next scan and its header; none at the end of the image.
+    /// Reads up to the next scan and its header; `None` at the end of the image.
     pub(super) fn read(&mut self, source: &mut Source<'_>) -> Result<Option<Scan>, Fault> {
         loop {
             if source.marker == 0 {
@@ -168,12 +168,12 @@ impl Segments {
         }
     }
 
-    /// Begins another stream, for which the tables hold on.
+    /// Begins another stream, for which the tables stay valid.
     pub(super) fn begin_again(&mut self) {
         (self.started, self.frame) = (false, None);
     }
 
-    /// The tables of codes that hold where none were given.
+    /// The Huffman tables that are used if a stream has none.
     pub(super) fn add_standard_codes(&mut self) {
         let table = |counts: &[u8; 17], symbols: &[u8]| {
             let mut table = ([0; 16], [0; 256]);
@@ -248,7 +248,7 @@ impl Segments {
             left -= 17;
             let all = counts.iter().map(|count| usize::from(*count)).sum();
             if all > 256 || all > left {
-                return Err(broken("a table of Huffman codes is none"));
+                return Err(broken("an invalid Huffman table"));
             }
             for symbol in &mut symbols[..all] {
                 *symbol = source.byte()?;

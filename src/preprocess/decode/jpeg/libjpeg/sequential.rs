@@ -1,4 +1,4 @@
-//! Units of a scan that has all coefficients at once (`jdhuff.c`).
+//! Units of a scan that holds all coefficients (`jdhuff.c`).
 
 use super::bits::{Bits, Codes, extend};
 use super::{Block, Fault};
@@ -30,7 +30,7 @@ pub(super) fn unit(
                 (*bits, *levels) = (now, at);
                 return Ok(());
             }
-            // What it wrote so far stays.
+            // What the fast path wrote so far stays.
             (now, at) = (bits.clone(), *levels);
         }
         let mut result = Ok(());

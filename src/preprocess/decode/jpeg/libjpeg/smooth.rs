@@ -1,13 +1,14 @@
-//! Coefficients that no scan has told are guessed from the blocks around (`jdcoefct.c`).
+//! Guesses coefficients that no scan has given, from the surrounding blocks (`jdcoefct.c`).
 
 use super::{Coefficients, Plane};
 
-/// The first ten coefficients, in zigzag order, are looked at.
+/// How many coefficients are considered: the first ten in zigzag order.
 pub(super) const GUESSED: usize = 10;
 
 type Kernel = [[i64; 5]; 5];
 
-/// What each of the coefficients 1 to 9 is of the DC values around, where none of them is known.
+/// How each of the coefficients 1 to 9 follows from the surrounding DC values, if none of them is
+/// known.
 const NONE_KNOWN: [Kernel; 9] = [
     [
         [-1, -1, 0, 1, 1],
@@ -25,7 +26,7 @@ const NONE_KNOWN: [Kernel; 9] = [
     [[0; 5], [0, 1, 0, -1, 0], [0, -3, 0, 3, 0], [0, 1, 0, -1, 0], [0; 5]],
     [[0; 5], [0, 1, 2, 1, 0], [0; 5], [0, -1, -2, -1, 0], [0; 5]],
 ];
-/// The same where some are known, for the first five.
+/// The same for the first five, if some are known.
 const SOME_KNOWN: [Kernel; 5] = [
     [[0; 5], [0; 5], [-7, 50, 0, -50, 7], [0; 5], [0; 5]],
     [[0, 0, -7, 0, 0], [0, 0, 50, 0, 0], [0; 5], [0, 0, -50, 0, 0], [0, 0, 7, 0, 0]],
@@ -33,7 +34,7 @@ const SOME_KNOWN: [Kernel; 5] = [
     [[0, -1, 0, 1, 0], [-1, 10, 0, -10, 1], [0; 5], [1, -10, 0, 10, -1], [0, 1, 0, -1, 0]],
     [[0; 5], [0; 5], [-1, 13, -24, 13, -1], [0; 5], [0; 5]],
 ];
-/// The DC value itself, where none of the others is known.
+/// The DC value itself, if none of the other coefficients is known.
 const LEVEL: Kernel = [
     [-2, -6, -8, -6, -2],
     [-6, 6, 42, 6, -6],
@@ -42,7 +43,7 @@ const LEVEL: Kernel = [
     [-2, -6, -8, -6, -2],
 ];
 
-/// How many of its low bits each coefficient still lacks; -1 where nothing is known of it.
+/// How many low bits of each coefficient are still missing; -1 if nothing is known of it.
 pub(super) type Known = [i8; 64];
 
 /// Guesses what is missing after the last scan of a progressive image.
@@ -71,7 +72,7 @@ pub(super) fn smooth(image: &mut Coefficients) {
             };
             for inner in 0..count {
                 let row = unit_row * plane.down + inner;
-                // libjpeg counts the rows of the image by those of this part of it.
+                // libjpeg takes the row count of this part for that of every part of the image.
                 let (index, all) = (unit_row * count + inner, count * rows);
                 let above = row - usize::from(index > 0);
                 let far_above = if index > 1 { row - 2 } else { above };

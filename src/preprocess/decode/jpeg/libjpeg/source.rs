@@ -5,11 +5,11 @@ use memchr::memchr;
 
 use super::Fault;
 
-/// How many bytes Pillow reads at once. libjpeg decodes in another way near the end of what it has.
+/// How many bytes Pillow reads at once. libjpeg decodes differently near the end of what it has.
 const BLOCK: usize = 1 << 16;
 const FIRST_RESTART: u8 = 0xd0;
 
-/// The next marker at or after a place, past what is none, and its place.
+/// The next marker at or after a position, and its position.
 pub(in crate::preprocess::decode::jpeg) fn next_marker(
     bytes: &[u8],
     mut at: usize,
@@ -30,9 +30,9 @@ pub(super) struct Source<'a> {
     pub(super) at: usize,
     /// The end of what was handed over.
     limit: usize,
-    /// Whether an end marker follows what is there.
+    /// Whether an end marker is added after the last byte.
     lenient: bool,
-    /// A marker that was met and not acted upon; 0 for none.
+    /// A marker that was found but not yet handled; 0 for none.
     pub(super) marker: u8,
     pub(super) next_restart: u8,
 }
@@ -43,12 +43,12 @@ impl<'a> Source<'a> {
         Self { bytes, at: 0, limit, lenient, marker: 0, next_restart: 0 }
     }
 
-    /// Bytes that can be read before more must be handed over.
+    /// How many bytes can be read before more must be handed over.
     pub(super) fn ready(&self) -> usize {
         self.limit.saturating_sub(self.at)
     }
 
-    /// Hands over the next block; whether there was one.
+    /// Hands over the next block. Returns whether there was one.
     pub(super) fn more(&mut self) -> bool {
         let length = self.bytes.len();
         if self.limit < length {
@@ -61,13 +61,13 @@ impl<'a> Source<'a> {
         true
     }
 
-    /// Hands over nothing more.
+    /// Stops handing over blocks.
     pub(super) fn stop(&mut self) {
         self.bytes = &self.bytes[..self.limit.min(self.bytes.len())];
         self.lenient = false;
     }
 
-    /// The byte at a place, of the file or of the end marker behind it.
+    /// The byte at a position in the file or in the end marker after it.
     pub(super) fn peek(&self, at: usize) -> u8 {
         match self.bytes.get(at) {
             Some(byte) => *byte,
@@ -76,7 +76,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The next byte of what was handed over.
+    /// The next byte that was handed over.
     pub(super) fn ready_byte(&mut self) -> Result<u8, Fault> {
         if self.at >= self.limit {
             return Err(Fault::Cut);
@@ -85,7 +85,7 @@ impl<'a> Source<'a> {
         Ok(self.peek(self.at - 1))
     }
 
-    /// The next byte, however often more must be handed over for it.
+    /// The next byte; hands over more if needed.
     pub(super) fn byte(&mut self) -> Result<u8, Fault> {
         while self.at >= self.limit {
             if !self.more() {
@@ -99,7 +99,7 @@ impl<'a> Source<'a> {
         Ok(usize::from(self.byte()?) << 8 | usize::from(self.byte()?))
     }
 
-    /// Goes on to the next marker, past everything that is none.
+    /// Goes to the next marker and skips everything before it.
     pub(super) fn next_marker(&mut self) -> Result<u8, Fault> {
         loop {
             while self.byte()? != 0xff {}
@@ -114,7 +114,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Skips a scan's bits with their restart markers, of which there should be this many; whether they
+    /// Skips a scan's bits with their restart markers. Returns whether there are this many and they
     /// are in order.
     pub(super) fn pass_scan(&mut self, restarts: usize) -> bool {
         for index in 0..=restarts {
@@ -137,8 +137,8 @@ impl<'a> Source<'a> {
         loop {
             let number = self.marker.wrapping_sub(FIRST_RESTART);
             match number.wrapping_sub(expected) & 7 {
-                // A marker that is no restart's stays for later, and so does one that is due soon:
-                // the interval before it is empty.
+                // A marker that is not a restart marker stays for later. So does a restart marker
+                // that is due soon, because the interval before it is empty.
                 _ if number > 7 && self.marker >= 0xc0 => break,
                 1 | 2 if number <= 7 => break,
                 // Bytes that are not a marker are skipped, and so is a marker that was due before.

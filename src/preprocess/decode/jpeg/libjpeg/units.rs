@@ -3,7 +3,7 @@
 use super::segments::Member;
 use super::{Block, Coefficients, Fault, Plane, broken};
 
-/// The most blocks of a unit.
+/// The most blocks in a unit.
 const MAX_BLOCKS: usize = 10;
 
 /// Counts the units between restarts.
@@ -33,7 +33,7 @@ impl Restarts {
 
 /// A block's place in a unit.
 pub(super) struct Place {
-    /// The component, among those of the scan, and of the frame.
+    /// The component's index in the scan, and in the frame.
     pub(super) member: usize,
     plane: usize,
     column: usize,
@@ -46,15 +46,15 @@ pub(super) struct Unit {
     column: usize,
 }
 
-/// The units of a scan: blocks of one component, or as many blocks of several as their sampling
-/// says.
+/// The units of a scan. A unit is one block of the only component, or as many blocks of each
+/// component as its sampling says.
 pub(super) struct Units {
     rows: usize,
     columns: usize,
     pub(super) order: Vec<Place>,
-    /// Blocks of a plane from unit to unit; for each place.
+    /// For each place, the number of blocks from unit to unit, across and down.
     steps: Vec<[usize; 2]>,
-    /// How many rows of these units are one of units with all components.
+    /// How many rows of these units make one row of units with all components.
     pub(super) rows_of_unit: usize,
 }
 
@@ -88,7 +88,7 @@ impl Units {
         Ok(Self { rows, columns, order, steps, rows_of_unit: 1 })
     }
 
-    /// The restart markers between them.
+    /// The number of restart markers between the units.
     pub(super) fn restarts(&self, interval: usize) -> usize {
         if interval == 0 { 0 } else { (self.rows * self.columns).div_ceil(interval) - 1 }
     }

@@ -1,4 +1,4 @@
-//! CCITT's fax compressions (T.4 and T.6), as libtiff reads them. The code tables are those of the
+//! CCITT's fax compressions (T.4 and T.6), as libtiff reads them. The code tables come from the
 //! crate `fax`.
 
 use std::convert::Infallible;
@@ -10,28 +10,28 @@ use super::Chunk;
 use crate::preprocess::decode::tiff::{corrupt, truncated, unsupported};
 use crate::preprocess::error::DecodeError;
 
-/// The zeros of an end-of-line code, which a one ends.
+/// How many zeros an end-of-line code has before its one.
 const END_ZEROS: u8 = 11;
 
-/// Bits of the longest codes of runs.
+/// Bits of the longest run codes.
 const LONGEST_WHITE: usize = 12;
 const LONGEST_BLACK: usize = 13;
 
-/// How rows follow each other.
+/// How rows are coded.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) enum Coding {
-    /// Runs alone; each row begins at a byte, or with `words` where libtiff, which looks at how
-    /// far it has read ahead, thinks that a word of two bytes begins.
+    /// Runs only. Each row begins at a byte. With `words`, it begins where libtiff thinks that a
+    /// word of two bytes begins; libtiff goes by how far it has read ahead.
     Rows { words: bool },
-    /// Group 3: an end-of-line code before each row, and runs alone or, with `changes`, a bit that
-    /// says which of the two codings follows.
+    /// Group 3: an end-of-line code before each row, then only runs. With `changes`, a bit before
+    /// each row says which of the two codings follows.
     Group3 { changes: bool },
-    /// Group 4: changes against the row before.
+    /// Group 4: changes from the previous row.
     Group4,
 }
 
 impl Coding {
-    /// By the T4Options tag.
+    /// The coding that the T4Options tag gives.
     pub(super) fn group3(options: u64) -> Result<Self, DecodeError> {
         if options & 2 != 0 {
             return Err(unsupported(&"fax with uncompressed rows"));
@@ -47,11 +47,11 @@ pub(super) fn decode(
     out: &mut [u8],
 ) -> Result<(), DecodeError> {
     if chunk.depth != 1 || chunk.samples != 1 {
-        return Err(unsupported(&"fax compression of other than bilevel samples"));
+        return Err(unsupported(&"fax compression of samples that are not bilevel"));
     }
     let width = u32::try_from(chunk.width).map_err(|_| corrupt(&"its width"))?;
     let mut codes = Codes { data, at: 0, seen: 0 };
-    // Where the row before changes colour, and the row to come.
+    // Where the previous row changes colour, and where the current row does.
     let (mut before, mut row) = (Vec::new(), Vec::new());
     for (index, out) in out.chunks_exact_mut(chunk.row_bytes).enumerate() {
         row.clear();
@@ -72,7 +72,7 @@ pub(super) fn decode(
                     codes.runs(width, &mut row)?;
                 }
             }
-            // libtiff takes an early end as it is, but for the row that it begins.
+            // libtiff accepts an early end, except in the row that it has begun.
             Coding::Group4 if index > 0 && codes.is_end_of_block() => {
                 out.fill(0);
                 return Ok(());
@@ -85,11 +85,11 @@ pub(super) fn decode(
     Ok(())
 }
 
-/// Bits, the highest of a byte first.
+/// A stream of bits, the highest bit of a byte first.
 struct Codes<'a> {
     data: &'a [u8],
     at: usize,
-    /// Bytes that libtiff has looked at.
+    /// How many bytes libtiff has looked at.
     seen: usize,
 }
 
@@ -132,7 +132,7 @@ impl Codes<'_> {
         Ok(bit)
     }
 
-    /// `odd`: whether the first byte lies at an odd place of the file.
+    /// `odd`: whether the first byte is at an odd position in the file.
     fn pass_to_word(&mut self, odd: bool) {
         let ahead = (self.seen * 8).saturating_sub(self.at);
         self.at += ahead % 16;
@@ -142,7 +142,7 @@ impl Codes<'_> {
         }
     }
 
-    /// Past the next end-of-line code, whatever comes before it.
+    /// Skips to after the next end-of-line code, whatever comes before it.
     fn pass_end_of_line(&mut self) -> Result<(), DecodeError> {
         while self.peek(END_ZEROS).ok_or_else(truncated)? != 0 {
             self.at += 1;
@@ -151,7 +151,7 @@ impl Codes<'_> {
         Ok(())
     }
 
-    /// Whether no more than an end-of-block code, or nothing but padding, follows.
+    /// Whether only an end-of-block code or only padding follows.
     fn is_end_of_block(&self) -> bool {
         match self.peek(12) {
             None | Some(1) => true,
@@ -174,14 +174,14 @@ impl Codes<'_> {
         }
     }
 
-    /// A row of white and black runs by turns.
+    /// A row of alternating white and black runs.
     fn runs(&mut self, width: u32, row: &mut Vec<u32>) -> Result<(), DecodeError> {
         let (mut at, mut is_black) = (0u32, false);
         while at < width {
             at = at.saturating_add(self.run(is_black)?);
             is_black = !is_black;
             row.push(at);
-            // A row of ever more runs of no length.
+            // A row with endless runs of length zero.
             if row.len() as u64 > 2 * u64::from(width) + 4 {
                 return Err(corrupt(&"a fax row without end"));
             }
@@ -189,7 +189,7 @@ impl Codes<'_> {
         if at == width { Ok(()) } else { Err(corrupt(&"a fax row is too long")) }
     }
 
-    /// A row by where its changes of colour lie beside those of the row before.
+    /// A row, coded by where its colour changes relative to the previous row.
     fn changes(
         &mut self,
         width: u32,
@@ -201,7 +201,8 @@ impl Codes<'_> {
         let mut begun = false;
         while at < width {
             let is_black = row.len() % 2 == 1;
-            // The next change of the row before to the colour that this one does not have.
+            // The next place where the previous row changes to the colour that this row does not
+            // have now.
             while next > 0 && before.get(next - 1).is_some_and(|change| *change > at) {
                 next -= 1;
             }

@@ -1,4 +1,4 @@
-//! JPEG in TIFF: a stream a strip or tile, whose tables may stand in a tag.
+//! JPEG in TIFF: one stream per strip or tile, whose tables may be in a tag.
 
 use libjpeg_turbo_rs::api::raw_data::RawImage;
 use libjpeg_turbo_rs::common::types::DecodeLimits;
@@ -11,17 +11,17 @@ use crate::preprocess::decode::jpeg::{Fault, is_in_order};
 use crate::preprocess::decode::tiff::{FORMAT, corrupt, truncated, unsupported};
 use crate::preprocess::error::DecodeError;
 
-/// The most samples that a block has across and down: of four by four of the transform's.
+/// The most samples that a unit has across and down: four times the eight of a transform block.
 const BLOCK: u64 = 32;
-/// As many as libtiff reads.
+/// libtiff's limit.
 const MAX_SCANS: usize = 100;
 const START_OF_IMAGE: &[u8] = b"\xff\xd8";
 const START_OF_SCAN: u8 = 0xda;
-/// Adobe's marker that says of which colours the components are: YCbCr.
+/// Adobe's marker that says that the components are YCbCr.
 const IS_YCBCR: &[u8] = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x01";
 
-/// Bytes that a strip or tile takes beside its stream: the samples of whole blocks, those of chroma
-/// at full size, coefficients of two bytes, and the result.
+/// Bytes that a strip or tile takes besides its stream: the samples of whole blocks, chroma at full
+/// size, coefficients of two bytes, and the result.
 pub(super) fn memory(largest: &Largest) -> u64 {
     let [width, height] = [largest.width, largest.height].map(|side| side as u64 + 2 * BLOCK);
     let samples = width.saturating_mul(height).saturating_mul(largest.samples as u64);
@@ -45,7 +45,7 @@ pub(super) fn decode(
         stream.extend(IS_YCBCR);
     }
     stream.extend(&data[scan..]);
-    // libtiff's libjpeg sees an end where the bytes end.
+    // For libtiff's libjpeg, an end marker follows the last byte.
     stream.extend(b"\xff\xd9");
     let limits = DecodeLimits {
         max_pixels: chunk.width as u64 * chunk.most_height as u64,
@@ -53,7 +53,7 @@ pub(super) fn decode(
         max_memory: Some(memory),
         ..DecodeLimits::default()
     };
-    // Only the frame: a scan may be long, and there may be many.
+    // Reads only the frame: a scan may be long, and there may be many.
     let frame = Decoder::new_header_only(&stream, DecodeLimits::default());
     let frame = frame.map_err(|error| explain(&error))?;
     check(&frame, chunk)?;
@@ -95,8 +95,8 @@ pub(super) fn decode(
     Ok(())
 }
 
-/// The components, at their own size, of a stream that holds an image of `size` alone; and how many
-/// luma samples, across and down, share one of each chroma component.
+/// The components, at their own size, of a stream that holds an image of exactly `size`; and how
+/// many luma samples, across and down, share one sample of each chroma component.
 pub(in super::super) fn components(
     stream: &[u8],
     size: (usize, usize),
@@ -116,7 +116,7 @@ pub(in super::super) fn components(
     let ones = chroma.iter().all(|c| (c.horizontal_sampling, c.vertical_sampling) == (1, 1));
     let plain = header.precision == 8 && !header.is_progressive && !header.is_lossless;
     if chroma.len() != 2 || !ones || !plain || decoder.has_multiple_scans() {
-        return Err(unsupported(&"old JPEG of other than one scan of three components"));
+        return Err(unsupported(&"old JPEG that is not one scan of three components"));
     }
     if (header.width(), header.height()) != size {
         return Err(corrupt(&"a JPEG of another size than the image"));
@@ -128,14 +128,14 @@ pub(in super::super) fn components(
     Ok((image, sampling))
 }
 
-/// Copies the segments before the first scan, but for comments and those of applications, and says
+/// Copies the segments before the first scan, except comments and application segments. Returns
 /// where that scan begins.
 fn copy_segments(data: &[u8], stream: &mut Vec<u8>) -> Result<Option<usize>, DecodeError> {
     let mut at = 0;
     while at + 1 < data.len() {
         match [data[at], data[at + 1]] {
             [0xff, START_OF_SCAN] => {
-                // Its length is of two bytes for each component, and six.
+                // Its length is six bytes, and two for each component.
                 return match data.get(at + 2..at + 5) {
                     Some(&[0, length, count])
                         if usize::from(length) == 6 + 2 * usize::from(count) =>
@@ -162,14 +162,14 @@ fn copy_segments(data: &[u8], stream: &mut Vec<u8>) -> Result<Option<usize>, Dec
     Ok(None)
 }
 
-/// Refuses what libjpeg gives no picture for, and what it may give another picture for than a decoder that
-/// knows no faults. To libjpeg alone a byte of ones may be filled up where it stands among bits.
+/// Refuses streams for which libjpeg gives no picture, or may give another picture than a decoder
+/// without its error recovery. Only libjpeg accepts fill bytes of ones inside the coded bits.
 fn check_order(stream: &[u8], bits: u8) -> Result<(), DecodeError> {
     let is_filled_up = memmem::find(stream, b"\xff\xff\0").is_some();
     match is_in_order(stream, bits) {
         Ok(true) if !is_filled_up => Ok(()),
         Ok(_) => {
-            Err(unsupported(&"a JPEG with faults in its markers or tables, or of arithmetic codes"))
+            Err(unsupported(&"a JPEG with faults in its markers or tables, or arithmetic codes"))
         }
         Err(Fault::Cut | Fault::Stopped(_)) => Err(truncated()),
         Err(Fault::Broken(reason)) => Err(corrupt(&reason)),
@@ -187,8 +187,7 @@ fn check(decoder: &Decoder, chunk: &Chunk) -> Result<(), DecodeError> {
         return Err(unsupported(&"progressive JPEG of 12 bits"));
     }
     if chunk.depth == 12 && chunk.width % 2 == 1 {
-        let reason =
-            "JPEG of 12 bits in rows of odd length, of which libtiff leaves out the last sample";
+        let reason = "12-bit JPEG with rows of odd length, whose last sample libtiff leaves out";
         return Err(unsupported(&reason));
     }
     let components = &header.components;
@@ -207,7 +206,7 @@ fn check(decoder: &Decoder, chunk: &Chunk) -> Result<(), DecodeError> {
     }
 }
 
-/// libjpeg goes on after damage, with a warning, in a way of its own.
+/// libjpeg goes on after damage, with a warning, and differs from this decoder.
 fn check_warnings(warnings: &[DecodeWarning]) -> Result<(), DecodeError> {
     let is_damage = |warning: &&DecodeWarning| {
         !matches!(

@@ -1,10 +1,10 @@
-//! JPEG of 12 bits, of one component: coefficients to samples in libjpeg's arithmetic
-//! (`jidctint.c`), however large they are.
+//! 12-bit JPEG with one component: from coefficients of any size to samples, in libjpeg's
+//! arithmetic (`jidctint.c`).
 
 use libjpeg_turbo_rs::common::tables::ZIGZAG_ORDER;
 use libjpeg_turbo_rs::{JpegError, read_coefficients};
 
-/// What a coefficient of each frequency adds to each of eight samples, times 2 to the 13th.
+/// What a coefficient of each frequency adds to each of eight samples, times 2^13.
 const COSINES: [[i64; 8]; 8] = [
     [8192, 8192, 8192, 8192, 8192, 8192, 8192, 8192],
     [11363, 9633, 6437, 2260, -2260, -6437, -9633, -11363],
@@ -16,7 +16,7 @@ const COSINES: [[i64; 8]; 8] = [
     [2260, -6436, 9633, -11363, 11363, -9633, 6436, -2260],
 ];
 
-/// Writes samples into rows, two of them in three bytes.
+/// Writes samples into rows, two samples in three bytes.
 pub(super) fn decode<'o>(
     stream: &[u8],
     width: usize,
@@ -42,14 +42,14 @@ pub(super) fn decode<'o>(
     Ok(())
 }
 
-/// The samples of a block, row by row, of coefficients in zigzag order.
+/// The samples of a block, row by row, from coefficients in zigzag order.
 fn samples(block: &[i16; 64], table: &[u16; 64]) -> [u32; 64] {
     let mut values = [0; 64];
     for (place, coefficient) in ZIGZAG_ORDER.iter().zip(block) {
         values[*place] = i64::from(*coefficient) * i64::from(table[*place]);
     }
     let columns = transform(&values, 12).map(|value| i64::from(value as i32));
-    // libjpeg takes 14 bits of a sample and clamps those.
+    // libjpeg takes 14 bits of a sample and clamps them.
     transform(&columns, 17).map(|value| ((value << 50 >> 50) + 2048).clamp(0, 4095) as u32)
 }
 

@@ -1,4 +1,4 @@
-//! The compressions: bytes of a strip or tile to its packed samples.
+//! The compressions: from the bytes of a strip or tile to its packed samples.
 
 mod fax;
 pub(super) mod jpeg;
@@ -18,40 +18,40 @@ use super::mode::Format;
 use super::{corrupt, truncated, unsupported};
 use crate::preprocess::error::DecodeError;
 
-/// The largest window that libtiff's zstd takes.
+/// The largest window that libtiff's zstd accepts.
 const ZSTD_MOST: u64 = 1 << 27;
 
 /// What a strip or tile has to hold.
 pub(super) struct Chunk {
     pub(super) width: usize,
-    /// Rows: fewer in the last strip.
+    /// Rows; the last strip may have fewer.
     pub(super) height: usize,
-    /// Rows that a JPEG may have, of which the first count: the last strip's is often as high as
-    /// those before it, or fills its blocks.
+    /// The most rows that a JPEG may have; the first `height` count. The last strip's JPEG is often
+    /// as high as the others, or ends with a whole block.
     pub(super) most_height: usize,
-    /// Samples of a pixel, and their bits.
+    /// Samples per pixel, and bits per sample.
     pub(super) samples: usize,
     pub(super) depth: usize,
     pub(super) row_bytes: usize,
     pub(super) tiled: bool,
-    /// Whether its first byte lies at an odd place of the file.
+    /// Whether its first byte is at an odd position in the file.
     pub(super) odd: bool,
-    /// Whether a JPEG holds YCbCr, to be given as RGB.
+    /// Whether a JPEG holds YCbCr, which becomes RGB.
     pub(super) ycbcr: bool,
 }
 
-/// What the largest strip or tile of a file is.
+/// The largest strip or tile of a file.
 pub(super) struct Largest {
     pub(super) width: usize,
     pub(super) height: usize,
-    /// Samples of a pixel.
+    /// Samples per pixel.
     pub(super) samples: usize,
-    /// Bytes that it holds, and as many as it is compressed to.
+    /// Its bytes, uncompressed and compressed.
     pub(super) bytes: u64,
     pub(super) packed: u64,
 }
 
-/// The Compression tag, with the tags that only it has.
+/// The Compression tag, with the tags that belong to each compression.
 #[derive(Debug)]
 pub(super) enum Codec<'a> {
     None,
@@ -89,12 +89,12 @@ impl<'a> Codec<'a> {
         })
     }
 
-    /// Whether its samples may be stored as differences.
+    /// Whether samples may be stored as differences.
     pub(super) fn has_predictor(&self) -> bool {
         matches!(self, Self::Lzw | Self::Deflate | Self::Zstd | Self::Lzma)
     }
 
-    /// Whether libtiff turns the bits of each compressed byte where FillOrder is 2.
+    /// Whether libtiff reverses the bits of each compressed byte if FillOrder is 2.
     pub(super) fn bits_are_turned_first(&self) -> bool {
         !matches!(self, Self::Jpeg { .. } | Self::OldJpeg)
     }
@@ -104,7 +104,7 @@ impl<'a> Codec<'a> {
         matches!(self, Self::Jpeg { .. }) && !format.separate
     }
 
-    /// Bytes that are read again for each strip or tile.
+    /// Bytes of tables that are read again for each strip or tile.
     pub(super) fn table_bytes(&self) -> usize {
         match self {
             Self::Jpeg { tables } => tables.len(),
@@ -112,7 +112,7 @@ impl<'a> Codec<'a> {
         }
     }
 
-    /// Bytes that it takes beside its input and output.
+    /// Bytes that it takes besides its input and output.
     pub(super) fn memory(&self, largest: &Largest) -> u64 {
         match self {
             Self::Fax(_) => largest.width as u64 * 16,
@@ -120,15 +120,15 @@ impl<'a> Codec<'a> {
                 let stream = largest.packed.saturating_add(tables.len() as u64);
                 stream.saturating_add(jpeg::memory(largest))
             }
-            // What they keep grows with what they give, whatever window a header asks for, to the
-            // next power of two; and lies in memory twice while it grows.
+            // Whatever window a header asks for, their history grows with their output, to the next
+            // power of two, and is in memory twice while it grows.
             Self::Zstd | Self::Lzma => largest.bytes.saturating_mul(3).saturating_add(1 << 20),
             _ => 0,
         }
     }
 
     /// Fills `out`, or fails. What JPEG and Group 4 leave out keeps its value, as in libtiff.
-    /// `memory`: bytes that it may take.
+    /// `memory`: how many bytes it may take.
     pub(super) fn decode(
         &self,
         data: &[u8],
@@ -137,7 +137,7 @@ impl<'a> Codec<'a> {
         memory: u64,
     ) -> Result<(), DecodeError> {
         match self {
-            // Read elsewhere, not in strips or tiles of libtiff's.
+            // These are read elsewhere, not as libtiff's strips or tiles.
             Self::None | Self::OldJpeg => return Err(unsupported(&"such strips or tiles")),
             Self::Lzw => lzw(data, out)?,
             Self::PackBits => pack_bits(data, out).ok_or_else(truncated)?,
@@ -180,8 +180,8 @@ fn deflate(data: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
 }
 
 fn lzw(data: &[u8], out: &mut [u8]) -> Result<(), DecodeError> {
-    // Before TIFF 5.0 codes began at the other end of a byte, and grew a code later.
-    // Either begins with the code that clears the table; libtiff reads no other.
+    // Before TIFF 5.0, codes began at the other end of a byte, and became longer one code later.
+    // Both kinds begin with the code that clears the table; libtiff reads no others.
     let codes = match data {
         [0, second, ..] if second & 1 == 1 => Configuration::new(BitOrder::Lsb, 8),
         [128, second, ..] if second & 128 == 0 => {

@@ -4,16 +4,16 @@ use super::Chunk;
 use crate::preprocess::decode::tiff::{corrupt, truncated, unsupported};
 use crate::preprocess::error::DecodeError;
 
-/// By the two bits of a code; the third skips.
+/// Steps by the two bits of a code; the third code skips.
 const SMALL_STEPS: [i8; 4] = [0, 1, 0, -1];
 const SMALL_SKIP: usize = 2;
-/// By the three bits of a code; the fifth skips.
+/// Steps by the three bits of a code; the fifth code skips.
 const LARGE_STEPS: [i8; 8] = [0, 1, 2, 3, 0, -3, -2, -1];
 const LARGE_SKIP: usize = 4;
 
 pub(super) fn decode(data: &[u8], chunk: &Chunk, out: &mut [u8]) -> Result<(), DecodeError> {
     if chunk.depth != 4 || chunk.samples != 1 || chunk.tiled {
-        return Err(unsupported(&"ThunderScan of other than strips of 4-bit samples"));
+        return Err(unsupported(&"ThunderScan that is not strips of 4-bit samples"));
     }
     let mut codes = data.iter().copied();
     for row in out.chunks_exact_mut(chunk.row_bytes) {
@@ -23,7 +23,7 @@ pub(super) fn decode(data: &[u8], chunk: &Chunk, out: &mut [u8]) -> Result<(), D
             let code = codes.next().ok_or_else(truncated)?;
             let mut step = |by: i8| {
                 last = last.wrapping_add_signed(by) & 15;
-                // libtiff passes over what is beyond the row here, but not after a run.
+                // Here libtiff ignores what is beyond the row, but not after a run.
                 if pixels.len() < chunk.width {
                     pixels.push(last);
                 }
