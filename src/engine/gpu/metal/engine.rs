@@ -26,6 +26,9 @@ const PLANS: usize = 16;
 /// Outputs begin at multiples of it.
 const ALIGN: usize = 256;
 
+/// Buffers of float32, and of the maps' type.
+type Tensors = [Vec<Arc<MetalBuffer>>; 2];
+
 /// Runs a network by its own kernels on Apple's GPU. Needs the feature `metal`.
 ///
 /// Any number of threads may call it: each pass takes memory of its own from Candle's allocator.
@@ -40,8 +43,7 @@ pub struct MetalEngine {
     /// The names of the network's outputs.
     names: Vec<String>,
     places: Vec<Place>,
-    /// Buffers of float32, and of the maps' type.
-    tensors: [Vec<Arc<MetalBuffer>>; 2],
+    tensors: Tensors,
     in_chans: usize,
     dtype: Dtype,
     /// The most recently used first.
@@ -235,10 +237,7 @@ impl MetalEngine {
 }
 
 /// Brings tensors to the device.
-fn upload(
-    device: &MetalDevice,
-    laid: Laid,
-) -> Result<(Vec<Place>, [Vec<Arc<MetalBuffer>>; 2]), EngineError> {
+fn upload(device: &MetalDevice, laid: Laid) -> Result<(Vec<Place>, Tensors), EngineError> {
     let mut bytes = laid
         .sizes
         .map(|sizes| -> Vec<_> { sizes.iter().map(|&n| vec![0u8; n.max(ALIGN)]).collect() });

@@ -21,10 +21,12 @@ pub(crate) use launch::{Dispatch, Places, launch};
 #[cfg(feature = "metal")]
 pub(crate) use tensors::{Laid, Place, TooLarge, load};
 
+#[cfg(any(test, feature = "wgpu"))]
 use crate::engine::Dtype;
 
 /// The kernels' text for maps of a type: its quads, then the files in the order in which they build on each
 /// other.
+#[cfg(any(test, feature = "wgpu"))]
 pub(crate) fn text(dtype: Dtype) -> String {
     let quads: &[&str] = match dtype {
         Dtype::F32 => &[include_str!("kernels/f32.wgsl")],
