@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use crate::arch::ArchError;
 use crate::conventions::ConvertError;
+#[cfg(any(test, feature = "wgpu"))]
+use crate::engine::WgpuError;
 use crate::engine::{CpuError, EngineError};
 use crate::labels::LabelError;
 use crate::preprocess::{DecodeError, ImageSizeError, TransformError};
@@ -214,6 +216,14 @@ impl Error {
     /// What it is about.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
+        #[cfg(any(test, feature = "wgpu"))]
+        if let Self::Engine(EngineError::Wgpu(error)) = self {
+            return match error {
+                WgpuError::TooLarge { .. } => ErrorKind::TooLarge,
+                WgpuError::OutOfMemory => ErrorKind::Overloaded,
+                _ => ErrorKind::Device,
+            };
+        }
         match self {
             Self::Decode {
                 source: DecodeError::TooManyPixels { .. } | DecodeError::TooMuchMemory { .. },

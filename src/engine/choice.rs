@@ -13,7 +13,7 @@ use crate::names::{UnknownName, as_string, named};
 /// use effnet::engine::EngineChoice;
 /// assert_eq!("cpu".parse(), Ok(EngineChoice::Cpu));
 /// let error = "gpu".parse::<EngineChoice>().unwrap_err();
-/// assert_eq!(error.to_string(), r#"no engine is called "gpu": auto, cpu, cuda and candle are"#);
+/// assert_eq!(error.to_string(), r#"no engine is called "gpu": auto, cpu, cuda, candle and wgpu are"#);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -29,6 +29,9 @@ pub enum EngineChoice {
     Cuda,
     /// Candle's operations, on any device (with the feature `candle`).
     Candle,
+    /// Own kernels on what Vulkan, Direct3D 12 and Metal run (with the feature `wgpu`). `Auto` does not
+    /// choose it.
+    Wgpu,
 }
 
 /// What a network computes in.
@@ -65,6 +68,8 @@ pub enum Device {
     Cuda(usize),
     /// Apple's GPU.
     Metal,
+    /// The adapter that wgpu finds, for the engine of that name.
+    Wgpu,
 }
 
 /// Which device a network runs on.
@@ -82,9 +87,9 @@ pub enum DeviceChoice {
 
 impl EngineChoice {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Cpu, Self::Cuda, Self::Candle];
+    pub const ALL: [Self; 5] = [Self::Auto, Self::Cpu, Self::Cuda, Self::Candle, Self::Wgpu];
 
-    /// `auto`, `cpu`, `cuda` or `candle`.
+    /// `auto`, `cpu`, `cuda`, `candle` or `wgpu`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -92,11 +97,12 @@ impl EngineChoice {
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
             Self::Candle => "candle",
+            Self::Wgpu => "wgpu",
         }
     }
 }
 
-named!(EngineChoice, "engine", "auto, cpu, cuda and candle");
+named!(EngineChoice, "engine", "auto, cpu, cuda, candle and wgpu");
 
 impl Dtype {
     /// All of them.
@@ -132,9 +138,10 @@ impl FromStr for Device {
             "cpu" => Ok(Self::Cpu),
             "cuda" => Ok(Self::Cuda(0)),
             "metal" => Ok(Self::Metal),
+            "wgpu" => Ok(Self::Wgpu),
             _ => {
                 let number = name.strip_prefix("cuda:").and_then(|number| number.parse().ok());
-                let known = "cpu, cuda, cuda:N and metal";
+                let known = "cpu, cuda, cuda:N, metal and wgpu";
                 number.map(Self::Cuda).ok_or_else(|| UnknownName::new("device", name, known))
             }
         }
@@ -147,6 +154,7 @@ impl fmt::Display for Device {
             Self::Cpu => f.write_str("cpu"),
             Self::Cuda(number) => write!(f, "cuda:{number}"),
             Self::Metal => f.write_str("metal"),
+            Self::Wgpu => f.write_str("wgpu"),
         }
     }
 }
@@ -158,7 +166,7 @@ impl FromStr for DeviceChoice {
         match name {
             "auto" => Ok(Self::Auto),
             _ => name.parse().map(Self::On).map_err(|error: UnknownName| UnknownName {
-                known: "auto, cpu, cuda, cuda:N and metal",
+                known: "auto, cpu, cuda, cuda:N, metal and wgpu",
                 ..error
             }),
         }
@@ -189,7 +197,9 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for (name, choice) in ["auto", "cpu", "cuda", "candle"].into_iter().zip(EngineChoice::ALL) {
+        for (name, choice) in
+            ["auto", "cpu", "cuda", "candle", "wgpu"].into_iter().zip(EngineChoice::ALL)
+        {
             assert_eq!((choice.to_string().as_str(), name.parse()), (name, Ok(choice)));
             assert_eq!(serde_json::to_string(&choice).unwrap(), format!("{name:?}"));
         }
@@ -197,14 +207,14 @@ mod tests {
             assert_eq!((dtype.to_string().as_str(), name.parse()), (name, Ok(dtype)));
             assert_eq!(serde_json::to_string(&dtype).unwrap(), format!("{name:?}"));
         }
-        for name in ["auto", "cpu", "cuda:0", "cuda:12", "metal"] {
+        for name in ["auto", "cpu", "cuda:0", "cuda:12", "metal", "wgpu"] {
             let device: DeviceChoice = name.parse().unwrap();
             assert_eq!(device.to_string(), name);
             assert_eq!(serde_json::from_str::<DeviceChoice>(&format!("{name:?}")).unwrap(), device);
         }
         for name in ["", "gpu", "cuda:", "cuda:-1", "cuda:x", "metal:0", "CPU"] {
             let error = name.parse::<DeviceChoice>().unwrap_err().to_string();
-            assert!(error.ends_with("auto, cpu, cuda, cuda:N and metal are"), "{error}");
+            assert!(error.ends_with("auto, cpu, cuda, cuda:N, metal and wgpu are"), "{error}");
         }
     }
 }

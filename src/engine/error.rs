@@ -1,7 +1,9 @@
 use super::CpuError;
-#[cfg(any(test, feature = "cuda"))]
+#[cfg(any(test, feature = "wgpu"))]
+use super::WgpuError;
+#[cfg(any(test, feature = "cuda", feature = "metal", feature = "wgpu"))]
 use super::fuse::CannotFuse;
-#[cfg(any(test, feature = "cuda"))]
+#[cfg(any(test, feature = "cuda", feature = "metal", feature = "wgpu"))]
 use super::gpu::GpuError;
 
 /// Why an engine could not be made or run.
@@ -61,6 +63,10 @@ pub enum EngineError {
     /// An error of the fused CPU engine.
     #[error(transparent)]
     Cpu(#[from] CpuError),
+    /// An error of the engine `wgpu`.
+    #[cfg(any(test, feature = "wgpu"))]
+    #[error(transparent)]
+    Wgpu(#[from] WgpuError),
     /// A device without memory for the images.
     #[error("the device has no memory for {images} images at once, but for about {fits}")]
     Memory {
@@ -89,10 +95,11 @@ impl From<candle_core::Error> for EngineError {
     }
 }
 
-#[cfg(any(test, feature = "cuda"))]
+#[cfg(any(test, feature = "cuda", feature = "metal", feature = "wgpu"))]
 impl From<GpuError> for EngineError {
     fn from(error: GpuError) -> Self {
         match error {
+            #[cfg(feature = "cuda")]
             GpuError::Memory { images, fits } => Self::Memory { images, fits },
             GpuError::NoKernel { what, at } => Self::NoKernel { what, at },
             GpuError::Fuse(CannotFuse { what, at }) => Self::NoKernel { what: what.to_owned(), at },

@@ -7,7 +7,7 @@ mod choice;
 mod cpu;
 mod error;
 mod fuse;
-#[cfg(any(test, feature = "cuda"))]
+#[cfg(any(test, feature = "cuda", feature = "metal", feature = "wgpu"))]
 mod gpu;
 mod images;
 mod outputs;
@@ -19,7 +19,10 @@ pub use cpu::{CpuEngine, CpuError, CpuMemory, CpuOptions, Isa};
 pub use error::EngineError;
 #[cfg(feature = "cuda")]
 pub use gpu::cuda::CudaEngine;
-
+#[cfg(feature = "metal")]
+pub use gpu::metal::MetalEngine;
+#[cfg(any(test, feature = "wgpu"))]
+pub use gpu::wgsl::{WgpuEngine, WgpuError};
 pub use images::{Data, Images};
 pub use outputs::{Array, Output, Outputs};
 

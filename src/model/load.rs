@@ -7,7 +7,7 @@ use super::target::Target;
 use crate::Error;
 use crate::arch::Network;
 use crate::engine::{
-    CpuEngine, CpuError, CpuOptions, DeviceChoice, Dtype, Engine, EngineChoice, EngineError,
+    CpuEngine, CpuError, CpuOptions, Device, DeviceChoice, Dtype, Engine, EngineChoice, EngineError,
 };
 use crate::weights::{TensorSource, check, seeded};
 
@@ -26,18 +26,33 @@ pub(super) fn engine(
     network: &Network,
     load: Load,
 ) -> Result<(Arc<dyn Engine>, Vec<String>), Error> {
+    let refuse =
+        |reason: &str| Error::Device { device: load.device.to_string(), reason: reason.to_owned() };
+    let of_wgpu = match (load.engine, load.device) {
+        (EngineChoice::Wgpu, DeviceChoice::Auto)
+        | (EngineChoice::Auto | EngineChoice::Wgpu, DeviceChoice::On(Device::Wgpu)) => true,
+        (EngineChoice::Wgpu, _) => {
+            return Err(refuse("the engine `wgpu` finds its adapter itself, on the device auto"));
+        }
+        (_, DeviceChoice::On(Device::Wgpu)) => {
+            return Err(refuse("only the engine `wgpu` runs on it"));
+        }
+        _ => false,
+    };
+    if of_wgpu {
+        return Ok((wgpu_engine(source, network, load)?, Vec::new()));
+    }
     let (target, note) = Target::open(load.device, load.engine)?;
     let mut notes: Vec<String> = note.into_iter().collect();
     let engine = match load.engine {
         EngineChoice::Cpu if !target.is_cpu() => {
-            let reason = "the engine `cpu` runs on the CPU".to_owned();
-            return Err(Error::Device { device: load.device.to_string(), reason });
+            return Err(refuse("the engine `cpu` runs on the CPU"));
         }
         EngineChoice::Auto | EngineChoice::Cpu if target.is_cpu() => {
             cpu_engine(source, network, load)?
         }
         EngineChoice::Candle => target.candle(source, network, load)?,
-        EngineChoice::Auto | EngineChoice::Cpu | EngineChoice::Cuda => {
+        EngineChoice::Auto | EngineChoice::Cpu | EngineChoice::Cuda | EngineChoice::Wgpu => {
             match target.cuda(source, network, load)? {
                 Ok(engine) => engine,
                 Err(reason) if load.engine == EngineChoice::Auto => {
@@ -48,7 +63,7 @@ pub(super) fn engine(
                 }
                 Err(reason) => {
                     let reason = reason.unwrap_or_else(|| "it is not a CUDA device".to_owned());
-                    return Err(Error::Device { device: load.device.to_string(), reason });
+                    return Err(refuse(&reason));
                 }
             }
         }
@@ -73,6 +88,27 @@ fn cpu_engine(source: &Source, network: &Network, load: Load) -> Result<Arc<dyn 
         Err(CpuError::Weights(error)) => Err(error.into()),
         Err(error) => Err(EngineError::from(error).into()),
     })
+}
+
+/// The engine of own kernels on wgpu's adapter, with the source's tensors, strictly.
+#[cfg(feature = "wgpu")]
+fn wgpu_engine(source: &Source, network: &Network, load: Load) -> Result<Arc<dyn Engine>, Error> {
+    use crate::engine::{WgpuEngine, WgpuError};
+
+    with_tensors(source, network, |tensors| match WgpuEngine::new(network, tensors, load.dtype) {
+        Ok(engine) => Ok(Arc::new(engine) as Arc<dyn Engine>),
+        Err(Error::Engine(EngineError::Wgpu(error @ WgpuError::NoAdapter { .. }))) => {
+            let reason = error.to_string();
+            Err(Error::Device { device: Device::Wgpu.to_string(), reason })
+        }
+        Err(error) => Err(error),
+    })
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu_engine(_: &Source, _: &Network, _: Load) -> Result<Arc<dyn Engine>, Error> {
+    let reason = "build effnet with the feature `wgpu`".to_owned();
+    Err(Error::Device { device: Device::Wgpu.to_string(), reason })
 }
 
 /// Hands the source's tensors to `build`, after comparing them with the tensors of `network`.

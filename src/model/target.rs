@@ -125,6 +125,7 @@ fn open(device: Device) -> Result<candle_core::Device, String> {
         Device::Cuda(_) => Err("build effnet with the feature `cuda`".to_owned()),
         Device::Metal if cfg!(feature = "metal") => Candle::new_metal(0).map_err(line),
         Device::Metal => Err("build effnet with the feature `metal`".to_owned()),
+        Device::Wgpu => Err("Candle does not run on it".to_owned()),
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) struct LoadArgs {
     /// Numbers that the CPU engine multiplies; bf16 if the machine can
     #[arg(long, value_parser = dtypes(), default_value_t)]
     dtype: Dtype,
-    /// Device: auto, cpu, cuda, cuda:N or metal
+    /// Device: auto, cpu, cuda, cuda:N, metal or wgpu
     #[arg(long, default_value_t)]
     device: DeviceChoice,
     /// Threads for decoding and inference together; if absent, inference uses the physical cores
@@ -84,6 +84,7 @@ fn engines() -> impl TypedValueParser<Value = EngineChoice> {
         EngineChoice::Cpu => "Fused kernels for the CPU",
         EngineChoice::Cuda => "Fused kernels for NVIDIA GPUs",
         EngineChoice::Candle => "Candle's operations, one by one, on any device",
+        EngineChoice::Wgpu => "Fused kernels for GPUs by Vulkan, Direct3D 12 or Metal",
         _ => "The fused kernels of the device, or else Candle's operations",
     })
 }

@@ -22,6 +22,7 @@ pub(crate) enum Buffer {
     /// The images.
     Images,
     /// The normalized values of bytes: 256 a channel.
+    #[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "in WGSL it is before the images"))]
     Table,
     /// An output, by its number.
     Output(usize),

@@ -1,28 +1,37 @@
 //! A fused network as a GPU runs it: tensors packed for maps of (N, h, w, channels), and a plan of kernels
-//! with all sizes and places. The plan names no device; `cuda` turns it into launches.
+//! with all sizes and places. The plan names no device; `cuda` turns it into launches, `wgsl` into dispatches.
 //!
 //! ```text
-//! fuse -> pack (once) -> Layer, weights on the device -> plan (a shape) -> Step -> cuda::launch
+//! fuse -> pack (once) -> Layer, weights on the device -> plan (a shape) -> Step -> cuda::launch, wgsl::launch
 //! ```
 //!
 //! Maps have `chs` padded to a multiple of [`LANES`] with zeros, so that loads are aligned. Vectors, which
 //! are a pool's and all that is made of it, are float32.
 
 mod arena;
+#[cfg(any(test, feature = "cuda"))]
 mod cost;
+#[cfg(any(test, feature = "cuda"))]
 pub(super) mod cuda;
 mod kernel;
 mod layouts;
+#[cfg(any(test, feature = "metal"))]
+pub(super) mod metal;
 mod pack;
 mod plan;
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, feature = "metal", feature = "wgpu"))]
+pub(super) mod wgsl;
 
+#[cfg(any(test, feature = "cuda"))]
 pub(crate) use cost::Cost;
+#[cfg(feature = "metal")]
+pub(crate) use kernel::Step;
 pub(crate) use kernel::{Act, Buffer, Conv2d, Input, Kernel};
-#[cfg(feature = "cuda")]
+#[cfg(any(test, feature = "cuda", feature = "metal", feature = "wgpu"))]
 pub(crate) use pack::Layer;
-#[cfg(test)]
+#[cfg(any(test, feature = "metal", feature = "wgpu"))]
 pub(crate) use pack::Tensor;
 pub(crate) use pack::{GpuError, pack};
 pub(crate) use plan::{Plan, Shape};

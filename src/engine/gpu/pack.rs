@@ -26,8 +26,10 @@ pub(crate) enum GpuError {
     NoKernel { what: String, at: String },
     #[error("images of {height}x{width} pixels are too small for the network")]
     TooSmall { height: usize, width: usize },
+    #[cfg(feature = "cuda")]
     #[error("the device: {0}")]
     Device(String),
+    #[cfg(feature = "cuda")]
     #[error("the device has no memory for {images} images")]
     Memory {
         images: usize,

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::arena::{Region, arrange};
 use super::kernel::{Buffer, Conv2d, Input, Kernel, Step};
 use super::pack::{GpuError, Layer, Mix, Op, Weight};
-use super::padded;
+use super::{LANES, padded};
 use crate::arch::{self, AntiAlias, PadType, Tap, Value};
 use crate::engine::fuse::Statistics;
 
@@ -202,7 +202,7 @@ impl Planning<'_> {
                 }
             }
             Op::GlobalContext { rd, act, attn, attn_bias, wt: weights, bias, norm } => {
-                let scores = Buffer::Region(self.region(n * hw * 4));
+                let scores = Buffer::Region(self.region(n * hw.next_multiple_of(LANES) * 4));
                 let y = self.vector(layer);
                 Kernel::GlobalContext {
                     n,
