@@ -13,20 +13,22 @@ use crate::names::{UnknownName, as_string, named};
 /// use effnet::engine::EngineChoice;
 /// assert_eq!("cpu".parse(), Ok(EngineChoice::Cpu));
 /// let error = "gpu".parse::<EngineChoice>().unwrap_err();
-/// assert_eq!(error.to_string(), r#"no engine is called "gpu": auto, cpu, cuda, candle and wgpu are"#);
+/// assert_eq!(error.to_string(), r#"no engine is called "gpu": auto, cpu, cuda, metal, candle and wgpu are"#);
 /// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum EngineChoice {
-    /// The fused engine for the device: `cpu` on a CPU, `cuda` on an NVIDIA GPU. Candle's operations
-    /// on other devices, and for networks that the fused engine has no kernels for.
+    /// The fused engine for the device: `cpu` on a CPU, `cuda` on an NVIDIA GPU, `metal` on Apple's.
+    /// Candle's operations for networks that the fused engine has no kernels for.
     #[default]
     Auto,
     /// The fused CPU engine.
     Cpu,
     /// The fused CUDA engine (with the feature `cuda`).
     Cuda,
+    /// The fused engine on Apple's GPU (with the feature `metal`).
+    Metal,
     /// Candle's operations, on any device (with the feature `candle`).
     Candle,
     /// Own kernels on what Vulkan, Direct3D 12 and Metal run (with the feature `wgpu`). `Auto` does not
@@ -87,22 +89,24 @@ pub enum DeviceChoice {
 
 impl EngineChoice {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Auto, Self::Cpu, Self::Cuda, Self::Candle, Self::Wgpu];
+    pub const ALL: [Self; 6] =
+        [Self::Auto, Self::Cpu, Self::Cuda, Self::Metal, Self::Candle, Self::Wgpu];
 
-    /// `auto`, `cpu`, `cuda`, `candle` or `wgpu`.
+    /// `auto`, `cpu`, `cuda`, `metal`, `candle` or `wgpu`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
+            Self::Metal => "metal",
             Self::Candle => "candle",
             Self::Wgpu => "wgpu",
         }
     }
 }
 
-named!(EngineChoice, "engine", "auto, cpu, cuda, candle and wgpu");
+named!(EngineChoice, "engine", "auto, cpu, cuda, metal, candle and wgpu");
 
 impl Dtype {
     /// All of them.
@@ -198,7 +202,7 @@ mod tests {
     #[test]
     fn names_are_read_as_they_are_written() {
         for (name, choice) in
-            ["auto", "cpu", "cuda", "candle", "wgpu"].into_iter().zip(EngineChoice::ALL)
+            ["auto", "cpu", "cuda", "metal", "candle", "wgpu"].into_iter().zip(EngineChoice::ALL)
         {
             assert_eq!((choice.to_string().as_str(), name.parse()), (name, Ok(choice)));
             assert_eq!(serde_json::to_string(&choice).unwrap(), format!("{name:?}"));

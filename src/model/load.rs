@@ -44,29 +44,28 @@ pub(super) fn engine(
     }
     let (target, note) = Target::open(load.device, load.engine)?;
     let mut notes: Vec<String> = note.into_iter().collect();
-    let engine = match load.engine {
-        EngineChoice::Cpu if !target.is_cpu() => {
-            return Err(refuse("the engine `cpu` runs on the CPU"));
+    let fused = match (load.engine, target.device()) {
+        (EngineChoice::Candle, _) => None,
+        (EngineChoice::Auto | EngineChoice::Cpu, Device::Cpu) => {
+            Some(cpu_engine(source, network, load))
         }
-        EngineChoice::Auto | EngineChoice::Cpu if target.is_cpu() => {
-            cpu_engine(source, network, load)?
+        (EngineChoice::Auto | EngineChoice::Cuda, Device::Cuda(_))
+        | (EngineChoice::Auto | EngineChoice::Metal, Device::Metal) => {
+            Some(target.fused(source, network, load))
         }
-        EngineChoice::Candle => target.candle(source, network, load)?,
-        EngineChoice::Auto | EngineChoice::Cpu | EngineChoice::Cuda | EngineChoice::Wgpu => {
-            match target.cuda(source, network, load)? {
-                Ok(engine) => engine,
-                Err(reason) if load.engine == EngineChoice::Auto => {
-                    notes.extend(reason.map(|reason| {
-                        format!("the network runs by Candle's operations: {reason}")
-                    }));
-                    target.candle(source, network, load)?
-                }
-                Err(reason) => {
-                    let reason = reason.unwrap_or_else(|| "it is not a CUDA device".to_owned());
-                    return Err(refuse(&reason));
-                }
-            }
+        (engine, device) => {
+            return Err(refuse(&format!("the engine `{engine}` does not run on {device}")));
         }
+    };
+    let engine = match fused {
+        None => target.candle(source, network, load)?,
+        Some(Err(Error::Engine(error @ EngineError::NoKernel { .. })))
+            if load.engine == EngineChoice::Auto =>
+        {
+            notes.push(format!("the network runs by Candle's operations: {error}"));
+            target.candle(source, network, load)?
+        }
+        Some(engine) => engine?,
     };
     let capabilities = engine.capabilities();
     if load.dtype != capabilities.dtype {

@@ -28,6 +28,7 @@ impl Target {
         let choice = match (choice, engine) {
             (DeviceChoice::Auto, EngineChoice::Cpu) => Device::Cpu.into(),
             (DeviceChoice::Auto, EngineChoice::Cuda) => Device::Cuda(0).into(),
+            (DeviceChoice::Auto, EngineChoice::Metal) => Device::Metal.into(),
             _ => choice,
         };
         let gpu = if cfg!(feature = "cuda") {
@@ -51,8 +52,12 @@ impl Target {
         }
     }
 
-    pub(super) fn is_cpu(&self) -> bool {
-        self.0.is_cpu()
+    pub(super) fn device(&self) -> Device {
+        match self.0.location() {
+            candle_core::DeviceLocation::Cpu => Device::Cpu,
+            candle_core::DeviceLocation::Cuda { gpu_id } => Device::Cuda(gpu_id),
+            candle_core::DeviceLocation::Metal { .. } => Device::Metal,
+        }
     }
 
     /// Candle's modules with the source's tensors, strictly.
@@ -70,39 +75,30 @@ impl Target {
         })
     }
 
-    /// The fused CUDA engine with the source's tensors, strictly. If it does not run here: the reason,
-    /// on a device where it could be expected.
-    #[cfg(feature = "cuda")]
-    pub(super) fn cuda(
+    /// The GPU's fused engine with the source's tensors, strictly.
+    pub(super) fn fused(
         &self,
         source: &Source,
         network: &Network,
         load: Load,
-    ) -> Result<Result<Arc<dyn Engine>, Option<String>>, Error> {
-        use crate::engine::{CudaEngine, EngineError};
-
-        let candle_core::Device::Cuda(device) = &self.0 else { return Ok(Err(None)) };
-        super::load::with_tensors(source, network, |tensors| {
-            match CudaEngine::new(network, tensors, device, load.dtype) {
-                Ok(engine) => Ok(Ok(Arc::new(engine) as Arc<dyn Engine>)),
-                Err(Error::Engine(error @ EngineError::NoKernel { .. })) => {
-                    Ok(Err(Some(error.to_string())))
-                }
-                Err(error) => Err(error),
+    ) -> Result<Arc<dyn Engine>, Error> {
+        super::load::with_tensors(source, network, |tensors| match &self.0 {
+            #[cfg(feature = "cuda")]
+            candle_core::Device::Cuda(device) => {
+                let engine = crate::engine::CudaEngine::new(network, tensors, device, load.dtype)?;
+                Ok(Arc::new(engine) as Arc<dyn Engine>)
+            }
+            #[cfg(all(feature = "metal", target_vendor = "apple"))]
+            device @ candle_core::Device::Metal(_) => {
+                let engine = crate::engine::MetalEngine::new(network, tensors, device, load.dtype)?;
+                Ok(Arc::new(engine) as Arc<dyn Engine>)
+            }
+            _ => {
+                let _ = tensors;
+                let reason = "it has no fused engine".to_owned();
+                Err(Error::Device { device: load.device.to_string(), reason })
             }
         })
-    }
-
-    /// Without the feature `cuda` there is no fused CUDA engine.
-    #[cfg(not(feature = "cuda"))]
-    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
-    pub(super) fn cuda(
-        &self,
-        _: &Source,
-        _: &Network,
-        _: Load,
-    ) -> Result<Result<Arc<dyn Engine>, Option<String>>, Error> {
-        Ok(Err(None))
     }
 }
 
@@ -141,6 +137,7 @@ impl Target {
     ) -> Result<(Self, Option<String>), Error> {
         let choice = match (choice, engine) {
             (DeviceChoice::Auto, EngineChoice::Cuda) => Device::Cuda(0).into(),
+            (DeviceChoice::Auto, EngineChoice::Metal) => Device::Metal.into(),
             _ => choice,
         };
         match choice {
@@ -153,8 +150,8 @@ impl Target {
         }
     }
 
-    pub(super) fn is_cpu(&self) -> bool {
-        true
+    pub(super) fn device(&self) -> Device {
+        Device::Cpu
     }
 
     pub(super) fn candle(
@@ -166,13 +163,8 @@ impl Target {
         Err(Error::NeedsCandle)
     }
 
-    pub(super) fn cuda(
-        &self,
-        _: &Source,
-        _: &Network,
-        _: Load,
-    ) -> Result<Result<Arc<dyn Engine>, Option<String>>, Error> {
-        Ok(Err(None))
+    pub(super) fn fused(&self, _: &Source, _: &Network, _: Load) -> Result<Arc<dyn Engine>, Error> {
+        Err(Error::NeedsCandle)
     }
 }
 

@@ -83,6 +83,7 @@ fn engines() -> impl TypedValueParser<Value = EngineChoice> {
     words(EngineChoice::ALL, EngineChoice::name, |engine| match engine {
         EngineChoice::Cpu => "Fused kernels for the CPU",
         EngineChoice::Cuda => "Fused kernels for NVIDIA GPUs",
+        EngineChoice::Metal => "Fused kernels for Apple's GPU",
         EngineChoice::Candle => "Candle's operations, one by one, on any device",
         EngineChoice::Wgpu => "Fused kernels for GPUs by Vulkan, Direct3D 12 or Metal",
         _ => "The fused kernels of the device, or else Candle's operations",
