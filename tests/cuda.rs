@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use effnet::engine::{CpuEngine, CpuOptions, CudaEngine, Dtype, Engine, Images};
+use effnet::Model;
+use effnet::engine::{CpuEngine, CpuOptions, CudaEngine, Dtype, Engine, EngineChoice, Images};
 use effnet::preprocess::Normalize;
 use effnet::weights::seeded;
-use effnet::{EngineChoice, Model};
 
 const NAME: &str = "efficientnet_b0";
 

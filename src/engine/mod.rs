@@ -82,6 +82,35 @@ pub trait Engine: Send + Sync + Debug {
         let _ = images;
         Ok(Vec::new())
     }
+
+    /// Runs `images` once, and gives what the device did for it, from the images in its memory to the
+    /// logits there. `None` if the engine does not measure that.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    fn device_work(&self, images: Images<'_>) -> Result<Option<DeviceWork>, EngineError> {
+        let _ = images;
+        Ok(None)
+    }
+}
+
+/// What a device did for a batch of images.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct DeviceWork {
+    /// How long it took, by the device's clock.
+    pub time: Duration,
+    /// The kernels.
+    pub launches: usize,
+    /// Bytes of its memory that the kernels read and wrote, if each value moved once a kernel.
+    pub bytes: usize,
+    /// Floating-point operations; a product and a sum are two.
+    pub flops: usize,
+    /// Bytes a second that its memory moves at most, if known.
+    pub most_bytes: Option<f64>,
+    /// Floating-point operations a second of products in the network's number type at most, if known.
+    pub most_flops: Option<f64>,
 }
 
 /// What an [`Engine`] is and what it can do.

@@ -4,8 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::{AsInput, Model};
 use crate::Error;
-use crate::engine::{Array, EngineError, Images, Outputs};
+use crate::engine::{Array, Device, EngineError, Images, Outputs};
 use crate::preprocess::Pixels;
+
+/// With fewer batches, how long the network waited for images says little.
+const FEW: usize = 8;
 
 impl Model {
     /// [`logits`](Self::logits) for many images in one batch. Decoding runs in parallel. An image
@@ -56,8 +59,21 @@ impl Model {
         I: AsInput + Send + Sync,
     {
         let prepare = |image: &I| self.preprocessor()?.pixels(image);
-        let infer = |prepared| self.infer(prepared, outputs, &result);
-        self.0.decoders.batches(images, batch_size, prepare, infer, each)
+        let mut batches = 0;
+        let infer = |prepared| {
+            batches += 1;
+            self.infer(prepared, outputs, &result)
+        };
+        let times = self.0.decoders.batches(images, batch_size, prepare, infer, each)?;
+        // On a CPU, decoding and the network share the cores: neither waits.
+        let is_cpu = self.engine().capabilities().device == Device::Cpu;
+        if let (false, Ok(preprocessor)) = (is_cpu || batches < FEW, self.preprocessor()) {
+            let [worked, waited] = times.map(|time| time.as_secs_f64());
+            let share = 100.0 * waited / (worked + waited);
+            preprocessor
+                .tell(|| format!("the network waited {share:.0}% of the time for decoded images"));
+        }
+        Ok(())
     }
 
     /// One result for each prepared image, the good ones in one batch.

@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -51,18 +52,25 @@ impl Decoders {
     /// Takes `items` in batches of `size` through `prepare` and `infer`, and hands each its result,
     /// in order, until `each` fails. While one batch is in the network, the next is taken and
     /// prepared; if the number of threads is limited, the two take turns. At most two batches are
-    /// in memory.
+    /// in memory. Gives how long `infer` worked, and how long it waited for its input.
     pub(super) fn batches<T: Send + Sync, P: Send, R, E>(
         &self,
         items: impl IntoIterator<Item = T>,
         size: usize,
         prepare: impl Fn(&T) -> P + Sync,
-        infer: impl Fn(Vec<P>) -> Vec<R>,
+        mut infer: impl FnMut(Vec<P>) -> Vec<R>,
         mut each: impl FnMut(T, R) -> Result<(), E>,
-    ) -> Result<(), E> {
+    ) -> Result<[Duration; 2], E> {
         let mut items = items.into_iter();
         let mut take = || items.by_ref().take(size.max(1)).collect::<Vec<T>>();
         let mut batch = take();
+        let (begin, mut worked) = (Instant::now(), Duration::ZERO);
+        let mut infer = |prepared| {
+            let begin = Instant::now();
+            let results = infer(prepared);
+            worked += begin.elapsed();
+            results
+        };
         let mut prepared = self.all(&batch, &prepare);
         while !batch.is_empty() {
             let next = take();
@@ -82,14 +90,13 @@ impl Decoders {
             prepared = prepared_next.unwrap_or_else(|| self.all(&next, &prepare));
             batch = next;
         }
-        Ok(())
+        Ok([worked, begin.elapsed().saturating_sub(worked)])
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-    use std::time::Duration;
 
     use super::*;
 

@@ -79,9 +79,28 @@ struct Figures {
     peak_share: Option<f64>,
     /// In 10^6 bytes, if the system reports it.
     max_rss_mb: Option<f64>,
+    /// On a GPU whose engine measures it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_work: Option<DeviceFigures>,
     /// Present if they were asked for, the longest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Vec<StepTime>>,
+}
+
+/// What the device does for one batch.
+#[derive(Debug, Serialize)]
+struct DeviceFigures {
+    /// By the device's clock, from the images in its memory to the logits there.
+    median_ms: f64,
+    images_per_s: f64,
+    launches: usize,
+    /// Traffic of its memory in 10^6 bytes, if each value moves once a kernel.
+    mb: f64,
+    gflop: f64,
+    /// Of what its memory moves at most.
+    memory_share: Option<f64>,
+    /// Of what its cores compute at most in the network's number type.
+    compute_share: Option<f64>,
 }
 
 /// A step of the network.
@@ -160,6 +179,7 @@ impl Bench {
             }
             _ => None,
         };
+        let device_work = self.device_work(&loaded, images)?;
         let steps = if self.profile { Some(self.steps(&loaded, images)?) } else { None };
         Ok(Figures {
             batch_size: shape[0],
@@ -176,6 +196,7 @@ impl Bench {
             gflops: round(gflops, 2),
             peak_share: peak.map(|peak| round(gflops / peak, 4)),
             max_rss_mb: memory::peak().map(|bytes| round(bytes as f64 / 1e6, 1)),
+            device_work,
             model,
             steps,
         })
@@ -188,7 +209,8 @@ impl Bench {
             let end = Instant::now() + time;
             while times.len() < PASSES || Instant::now() < end {
                 let start = Instant::now();
-                model.run(images, &["logits"])?;
+                // An output may stay on the device until it is asked for.
+                model.run(images, &["logits"])?.take("logits")?;
                 times.push(start.elapsed().as_secs_f64() * 1e3);
             }
             Ok(times)
@@ -197,6 +219,32 @@ impl Bench {
         let mut times = passes(self.seconds)?;
         times.sort_by(f64::total_cmp);
         Ok(times)
+    }
+
+    /// What the device does for a batch, if the engine measures it.
+    fn device_work(&self, model: &Model, images: Images<'_>) -> Result<Option<DeviceFigures>> {
+        let (mut passes, end) = (Vec::new(), Instant::now() + self.seconds);
+        while passes.len() < PASSES || Instant::now() < end {
+            match model.engine().device_work(images)? {
+                Some(work) => passes.push(work),
+                None => return Ok(None),
+            }
+        }
+        passes.sort_by_key(|work| work.time);
+        let work = passes[passes.len() / 2];
+        let seconds = work.time.as_secs_f64();
+        let share = |amount: usize, most: Option<f64>| {
+            most.map(|most| round(amount as f64 / seconds / most, 4))
+        };
+        Ok(Some(DeviceFigures {
+            median_ms: round(1e3 * seconds, 4),
+            images_per_s: round(images.shape()[0] as f64 / seconds, 1),
+            launches: work.launches,
+            mb: round(work.bytes as f64 / 1e6, 2),
+            gflop: round(work.flops as f64 / 1e9, 3),
+            memory_share: share(work.bytes, work.most_bytes),
+            compute_share: share(work.flops, work.most_flops),
+        }))
     }
 
     /// The network's steps, the longest first.
@@ -291,6 +339,23 @@ fn table(measured: &[Figures], out: &mut Stdout) -> std::io::Result<()> {
         ]
     }));
     out.write_table(&rows, &[1, 2, 3, 7, 8, 9, 10, 11, 12, 13, 14])?;
+    let on_device = |f: &Figures| f.device_work.as_ref().map(|work| device_row(&f.model, work));
+    let on_device: Vec<_> = measured.iter().filter_map(on_device).collect();
+    if !on_device.is_empty() {
+        let header = [
+            "ON THE DEVICE",
+            "MEDIAN MS",
+            "IMAGES/S",
+            "LAUNCHES",
+            "MB",
+            "OF MEMORY",
+            "GFLOP",
+            "OF CORES",
+        ];
+        writeln!(out)?;
+        let rows: Vec<_> = std::iter::once(header.map(str::to_owned)).chain(on_device).collect();
+        out.write_table(&rows, &[1, 2, 3, 4, 5, 6, 7])?;
+    }
     for figures in measured {
         let Some(steps) = &figures.steps else { continue };
         writeln!(out, "\n{}", figures.model)?;
@@ -302,6 +367,23 @@ fn table(measured: &[Figures], out: &mut Stdout) -> std::io::Result<()> {
         out.write_table(&rows, &[1, 2])?;
     }
     Ok(())
+}
+
+fn device_row(model: &str, work: &DeviceFigures) -> [String; 8] {
+    let share = |share: Option<f64>| match share {
+        Some(share) => format!("{:.0}%", share * 100.0),
+        None => "-".to_owned(),
+    };
+    [
+        model.to_owned(),
+        format!("{:.3}", work.median_ms),
+        format!("{:.0}", work.images_per_s),
+        work.launches.to_string(),
+        format!("{:.1}", work.mb),
+        share(work.memory_share),
+        format!("{:.2}", work.gflop),
+        share(work.compute_share),
+    ]
 }
 
 #[cfg(test)]

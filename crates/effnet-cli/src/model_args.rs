@@ -82,8 +82,9 @@ pub(super) struct LoadArgs {
 fn engines() -> impl TypedValueParser<Value = EngineChoice> {
     words(EngineChoice::ALL, EngineChoice::name, |engine| match engine {
         EngineChoice::Cpu => "Fused kernels for the CPU",
+        EngineChoice::Cuda => "Fused kernels for NVIDIA GPUs",
         EngineChoice::Candle => "Candle's operations, one by one, on any device",
-        _ => "Fused kernels on a CPU, Candle's operations on any other device",
+        _ => "The fused kernels of the device, or else Candle's operations",
     })
 }
 
@@ -91,6 +92,7 @@ fn engines() -> impl TypedValueParser<Value = EngineChoice> {
 fn dtypes() -> impl TypedValueParser<Value = Dtype> {
     words(Dtype::ALL, Dtype::name, |dtype| match dtype {
         Dtype::Bf16 => "bfloat16, summed in float32: faster, about 3 digits",
+        Dtype::F16 => "float16, summed in float32: on GPUs, about 3 digits",
         _ => "float32",
     })
 }

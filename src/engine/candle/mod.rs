@@ -72,6 +72,8 @@ impl CandleEngine {
             source: first_line(&error).into(),
         };
         let graph = network.graph();
+        // Candle has no products of bfloat16 on a CPU.
+        let dtype = if device.is_cpu() && dtype == Dtype::Bf16 { Dtype::F32 } else { dtype };
         let of_tensors = candle_dtype(dtype);
         let model = if device.is_cpu() && dtype == Dtype::F32 {
             let vb = var_builder(source, &graph.tensors(), of_tensors, device)?;

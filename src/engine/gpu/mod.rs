@@ -12,6 +12,7 @@ mod arena;
 mod cost;
 pub(super) mod cuda;
 mod kernel;
+mod layouts;
 mod pack;
 mod plan;
 #[cfg(test)]

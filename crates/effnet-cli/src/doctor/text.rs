@@ -90,7 +90,7 @@ fn cpu(cpu: &Cpu) -> Lines {
         ("name", cpu.name.text(String::clone)),
         ("features", or_none(&cpu.features)),
         ("kernels", isa),
-        ("machine runs", cpu.isas.join(", ")),
+        ("choices", cpu.isas.join(", ")),
         ("bf16 kernels", cpu.bf16_kernels.unwrap_or("none").to_owned()),
         ("physical cores", cpu.physical_cores.text(count)),
         ("logical cores", cpu.logical_cores.text(count)),

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use candle_core::cuda_backend::cudarc::driver::sys::{CUdevice_attribute, CUresult};
 use candle_core::cuda_backend::cudarc::driver::{
-    CudaModule, CudaSlice, CudaStream, DevicePtr, DriverError, sys::CUresult,
+    CudaContext, CudaModule, CudaSlice, CudaStream, DevicePtr, DriverError,
 };
 use candle_core::{CudaDevice, Tensor};
 
@@ -15,9 +16,10 @@ use crate::Error;
 use crate::arch::{Network, PadType, Tap};
 use crate::cuda::Text;
 use crate::engine::fuse::fuse;
-use crate::engine::gpu::{GpuError, Input, Layer, Plan, Shape, pack};
+use crate::engine::gpu::{Cost, GpuError, Input, Layer, Plan, Shape, pack};
 use crate::engine::{
-    Capabilities, Data, Device, Dtype, Engine, EngineError, Images, Output, Outputs, check_outputs,
+    Capabilities, Data, Device, DeviceWork, Dtype, Engine, EngineError, Images, Output, Outputs,
+    check_outputs,
 };
 use crate::weights::{TensorSource, WeightsError};
 
@@ -293,4 +295,44 @@ impl Engine for CudaEngine {
         let plan = self.send(&mut prepared, images, &["logits"])?;
         Ok(plan.profile(&self.streams[0]).map_err(driver)?)
     }
+
+    fn device_work(&self, images: Images<'_>) -> Result<Option<DeviceWork>, EngineError> {
+        let mut prepared = self.lock();
+        let plan = self.send(&mut prepared, images, &["logits"])?;
+        let [stream, _] = &self.streams;
+        let time = plan.timed(stream).map_err(driver)?;
+        let steps = &plan.plan.steps;
+        let cost: Cost = steps.iter().map(|step| step.kernel.cost(self.dtype.bytes())).sum();
+        let [most_bytes, most_flops] = limits(stream.context(), self.dtype);
+        let Cost { bytes, flops } = cost;
+        Ok(Some(DeviceWork { time, launches: steps.len(), bytes, flops, most_bytes, most_flops }))
+    }
+}
+
+/// Bytes a second of the device's memory, and operations a second of its products with sums in float32,
+/// if they are known.
+fn limits(context: &CudaContext, dtype: Dtype) -> [Option<f64>; 2] {
+    let attribute = |name| context.attribute(name).ok().filter(|value| *value > 0).map(f64::from);
+    let memory = || {
+        let kilohertz = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)?;
+        let bits = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH)?;
+        // Two transfers a clock.
+        Some(2.0 * kilohertz * 1e3 * bits / 8.0)
+    };
+    let products = || {
+        let kilohertz = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)?;
+        let processors = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+        // Operations a clock of a multiprocessor: in float32, and on its tensor cores.
+        let [floats, halves] = match context.compute_capability().ok()? {
+            (7, 5) => [128.0, 1024.0],
+            (8, 0) => [128.0, 2048.0],
+            (8, 6 | 9) | (12, _) => [256.0, 512.0],
+            (9, 0) => [256.0, 4096.0],
+            (10, _) => [256.0, 8192.0],
+            _ => return None,
+        };
+        let a_clock = if dtype == Dtype::F32 { floats } else { halves };
+        Some(kilohertz * 1e3 * processors * a_clock)
+    };
+    [memory(), products()]
 }

@@ -161,24 +161,29 @@ impl Prepared {
         }
     }
 
+    /// As [`run`](Self::run), and gives the device's time.
+    pub(super) fn timed(&mut self, stream: &Arc<CudaStream>) -> Result<Duration, DriverError> {
+        let [before, after] = [event(stream)?, event(stream)?];
+        before.record(stream)?;
+        self.run(stream)?;
+        after.record(stream)?;
+        elapsed(&before, &after)
+    }
+
     /// Runs the kernels one by one, and gives the time of each.
     pub(super) fn profile(
         &self,
         stream: &Arc<CudaStream>,
     ) -> Result<Vec<(String, Duration)>, DriverError> {
-        let event = || {
-            let event = stream.context().new_event(Some(CUevent_flags::CU_EVENT_DEFAULT))?;
-            event.record(stream)?;
-            Ok::<_, DriverError>(event)
-        };
-        let mut before = event()?;
+        let mut before = event(stream)?;
+        before.record(stream)?;
         let mut times = Vec::with_capacity(self.launches.len());
         for (at, step) in self.plan.steps.iter().enumerate() {
             self.launch(stream, at)?;
-            let after = event()?;
-            let seconds = f64::from(before.elapsed_ms(&after)?) / 1e3;
+            let after = event(stream)?;
+            after.record(stream)?;
             let name = format!("{} {}", step.path, self.launches[at].kernel);
-            times.push((name, Duration::from_secs_f64(seconds.max(0.0))));
+            times.push((name, elapsed(&before, &after)?));
             before = after;
         }
         Ok(times)
@@ -213,4 +218,14 @@ impl Prepared {
             )
         }
     }
+}
+
+/// An event that keeps the time.
+fn event(stream: &CudaStream) -> Result<CudaEvent, DriverError> {
+    stream.context().new_event(Some(CUevent_flags::CU_EVENT_DEFAULT))
+}
+
+fn elapsed(before: &CudaEvent, after: &CudaEvent) -> Result<Duration, DriverError> {
+    let seconds = f64::from(before.elapsed_ms(after)?) / 1e3;
+    Ok(Duration::from_secs_f64(seconds.max(0.0)))
 }
