@@ -1,7 +1,6 @@
 //! A folder that effnet keeps files in.
 
 use std::path::Path;
-#[cfg(any(test, feature = "cuda"))]
 use std::{fs, io};
 
 use effnet::unstable::{Replacement, file_name};
@@ -19,6 +18,10 @@ pub(super) struct Folder {
     pub(super) reason: Option<String>,
 }
 
+#[cfg_attr(
+    not(any(feature = "hub", feature = "cuda")),
+    allow(dead_code, reason = "without them effnet keeps nothing")
+)]
 impl Folder {
     pub(super) fn examine(path: &Path) -> Self {
         let there = path.ancestors().find(|folder| folder.symlink_metadata().is_ok());
@@ -44,8 +47,8 @@ impl Folder {
     }
 }
 
-#[cfg(any(test, feature = "cuda"))]
 /// The bytes of the files in a folder; 0 if there is no folder.
+#[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "kernels are compiled for CUDA"))]
 pub(super) fn bytes(folder: &Path) -> io::Result<u64> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
