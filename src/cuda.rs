@@ -257,8 +257,8 @@ fn gpu(number: usize) -> GpuFacts {
     };
     let usable = check_device(number);
     let free = || {
-        // Memory is counted by a context, which an unusable device may not have.
-        usable.clone()?;
+        // A context counts it, which a device that cannot be used may not have.
+        usable.as_ref().map_err(|_| "the GPU cannot be used".to_owned())?;
         let context = CudaContext::new(number).map_err(explain)?;
         Ok(context.mem_get_info().map_err(explain)?.0 as u64)
     };
