@@ -239,9 +239,91 @@ fn write(file: &Path, cubin: &[u8]) {
     let _ = keep();
 }
 
-/// Whether CUDA device `number` can be used; if not, why.
-pub(crate) fn check_device(number: usize) -> Result<(), String> {
-    let explain = |error: DriverError| match error.0 {
+/// What can be said about CUDA on this machine. What cannot be read is the reason for that.
+#[derive(Debug, Clone)]
+pub struct CudaFacts {
+    /// The CUDA version that this program was built for, such as `13.0`.
+    pub built_for: String,
+    /// The newest CUDA version that the driver runs programs of.
+    pub driver: Result<String, String>,
+    /// The version of the NVRTC that compiles effnet's kernels.
+    pub nvrtc: Result<String, String>,
+    /// The GPUs, by their numbers.
+    pub gpus: Result<Vec<GpuFacts>, String>,
+    /// The folder where compiled kernels are kept; `None` without a home.
+    pub kernels: Option<PathBuf>,
+}
+
+/// What can be said about a GPU.
+#[derive(Debug, Clone)]
+pub struct GpuFacts {
+    /// Its name.
+    pub name: Result<String, String>,
+    /// Its compute capability, such as `9.0`.
+    pub compute_capability: Result<String, String>,
+    /// Bytes of memory that nothing uses.
+    pub memory_free: Result<u64, String>,
+    /// Bytes of memory.
+    pub memory_total: Result<u64, String>,
+    /// Whether effnet can use it; if not, why.
+    pub usable: Result<(), String>,
+}
+
+/// What can be said about CUDA on this machine.
+pub fn facts() -> CudaFacts {
+    let gpus = || {
+        driver::init().map_err(explain)?;
+        let count = CudaContext::device_count().map_err(explain)?;
+        Ok((0..usize::try_from(count).unwrap_or_default()).map(gpu).collect())
+    };
+    CudaFacts {
+        built_for: dotted(driver_sys::CUDA_VERSION as i32),
+        driver: driver_version().map(dotted),
+        nvrtc: nvrtc_version()
+            .map(|(major, minor)| format!("{major}.{minor}"))
+            .map_err(|error| error.to_string()),
+        gpus: gpus(),
+        kernels: cache_folder(),
+    }
+}
+
+fn gpu(number: usize) -> GpuFacts {
+    use driver_sys::CUdevice_attribute as Attribute;
+
+    let device = i32::try_from(number).map_err(|error| error.to_string());
+    let device = device.and_then(|number| driver::device::get(number).map_err(explain));
+    let attribute = |attribute| {
+        // SAFETY: the driver gave the device.
+        unsafe { driver::device::get_attribute(device.clone()?, attribute) }.map_err(explain)
+    };
+    let capability = || {
+        let major = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+        let minor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+        Ok(format!("{major}.{minor}"))
+    };
+    let total = |device| {
+        // SAFETY: the driver gave the device.
+        unsafe { driver::device::total_mem(device) }.map_err(explain)
+    };
+    let usable = check_device(number);
+    let free = || {
+        // A context counts it, which a device that cannot be used may not have.
+        usable.as_ref().map_err(|_| "the GPU cannot be used".to_owned())?;
+        let context = CudaContext::new(number).map_err(explain)?;
+        Ok(context.mem_get_info().map_err(explain)?.0 as u64)
+    };
+    GpuFacts {
+        name: device.clone().and_then(|device| driver::device::get_name(device).map_err(explain)),
+        compute_capability: capability(),
+        memory_free: free(),
+        memory_total: device.clone().and_then(total).map(|bytes| bytes as u64),
+        usable,
+    }
+}
+
+/// What an error of the driver means.
+fn explain(error: DriverError) -> String {
+    match error.0 {
         driver_sys::CUresult::CUDA_ERROR_NO_DEVICE => "the machine has no NVIDIA GPU".to_owned(),
         driver_sys::CUresult::CUDA_ERROR_STUB_LIBRARY => {
             "no NVIDIA driver is installed: what the program has found is the toolkit's stub"
@@ -251,18 +333,32 @@ pub(crate) fn check_device(number: usize) -> Result<(), String> {
             "the NVIDIA driver's two halves have different versions: restart the machine".to_owned()
         }
         _ => format!("the NVIDIA driver says: {error}"),
-    };
-    driver::init().map_err(explain)?;
-    let (built, mut version) = (driver_sys::CUDA_VERSION as i32, 0);
+    }
+}
+
+/// The newest CUDA version that the driver runs programs of, as the driver writes it: 13000.
+fn driver_version() -> Result<i32, String> {
+    let mut version = 0;
     // SAFETY: the version is written before the return.
     unsafe { driver_sys::cuDriverGetVersion(&raw mut version) }.result().map_err(explain)?;
-    let text = |version: i32| format!("{}.{}", version / 1000, version % 1000 / 10);
+    Ok(version)
+}
+
+/// A version of CUDA as people write it.
+fn dotted(version: i32) -> String {
+    format!("{}.{}", version / 1000, version % 1000 / 10)
+}
+
+/// Whether CUDA device `number` can be used; if not, why.
+pub(crate) fn check_device(number: usize) -> Result<(), String> {
+    driver::init().map_err(explain)?;
+    let (built, version) = (driver_sys::CUDA_VERSION as i32, driver_version()?);
     // A driver runs all programs that were built for its major version.
     if version / 1000 < built / 1000 {
         return Err(format!(
             "the NVIDIA driver is for CUDA {}, and effnet was built for {}: update the driver",
-            text(version),
-            text(built)
+            dotted(version),
+            dotted(built)
         ));
     }
     let count = CudaContext::device_count().map_err(explain)?;

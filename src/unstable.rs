@@ -4,10 +4,13 @@
 use serde_json::Value;
 
 use crate::conventions::{self, ConvertError, MatchedConvention};
+use crate::engine::{Device, Isa};
 use crate::labels::LabelNames;
 use crate::pretrained::ModelConfig;
 use crate::weights::Checkpoint;
 
+#[cfg(feature = "cuda")]
+pub use crate::cuda::{CudaFacts, GpuFacts, facts as cuda_facts};
 pub use crate::replace::Replacement;
 pub use crate::text::{escape, file_name, is_obeyed};
 
@@ -35,4 +38,41 @@ pub fn folder_config(
     labels: Option<&LabelNames>,
 ) -> Result<Value, ConvertError> {
     conventions::folder_config(checkpoint, source, own, labels)
+}
+
+/// Whether this program can run networks on `device`.
+///
+/// # Errors
+/// Why not: a device that the program was not built for, or that does not answer.
+pub fn check_device(device: Device) -> Result<(), String> {
+    crate::model::check_device(device)
+}
+
+/// The threads that the engine `cpu` asks for by itself: one for each physical core that the process
+/// may use.
+pub fn cpu_threads() -> usize {
+    crate::engine::cpu_threads()
+}
+
+/// The bfloat16 kernels that go with those of `isa` on this machine; `None` without any.
+pub fn bf16_kernels(isa: Isa) -> Option<&'static str> {
+    isa.bf16()
+}
+
+/// What a hub is set to, without its token.
+#[cfg(feature = "hub")]
+#[derive(Debug, Clone)]
+pub struct HubSettings {
+    /// Where the hub is.
+    pub endpoint: String,
+    /// Whether it makes no request.
+    pub offline: bool,
+    /// Whether it has an access token.
+    pub has_token: bool,
+}
+
+/// What a hub is set to.
+#[cfg(feature = "hub")]
+pub fn hub_settings(builder: &crate::hub::HubBuilder) -> HubSettings {
+    builder.settings()
 }

@@ -15,6 +15,7 @@ mod outputs;
 #[cfg(feature = "candle")]
 pub use candle::CandleEngine;
 pub use choice::{Device, DeviceChoice, Dtype, EngineChoice};
+pub(crate) use cpu::cpu_threads;
 pub use cpu::{CpuEngine, CpuError, CpuMemory, CpuOptions, Isa};
 pub use error::EngineError;
 #[cfg(feature = "cuda")]

@@ -9,6 +9,7 @@ use super::env::{Env, Token};
 use super::progress::Silent;
 use super::url::Url;
 use super::{Hub, HubError, Progress};
+use crate::unstable::HubSettings;
 
 const ENDPOINT: &str = "https://huggingface.co";
 
@@ -168,6 +169,14 @@ impl HubBuilder {
     pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
         self.progress = progress;
         self
+    }
+
+    pub(crate) fn settings(&self) -> HubSettings {
+        HubSettings {
+            endpoint: self.endpoint.clone(),
+            offline: self.limits.offline,
+            has_token: self.token.is_some(),
+        }
     }
 
     /// The hub with these settings. Makes no request and touches no file.

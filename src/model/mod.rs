@@ -20,6 +20,7 @@ pub use builder::ModelBuilder;
 pub use described::Description;
 pub use input::{AsInput, Input};
 pub use preprocessor::Preprocessor;
+pub(crate) use target::check_device;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

@@ -102,6 +102,12 @@ impl Target {
     }
 }
 
+/// Whether networks can run on a device; if not, why.
+#[cfg(feature = "candle")]
+pub(crate) fn check_device(device: Device) -> Result<(), String> {
+    open(device).map(drop)
+}
+
 /// Opens a device, or says why not.
 #[cfg(feature = "candle")]
 fn open(device: Device) -> Result<candle_core::Device, String> {
@@ -142,11 +148,9 @@ impl Target {
         };
         match choice {
             DeviceChoice::Auto => Ok((Self, unused_gpu())),
-            DeviceChoice::On(Device::Cpu) => Ok((Self, None)),
-            DeviceChoice::On(device) => Err(Error::Device {
-                device: device.to_string(),
-                reason: "build effnet with the feature `cuda` or `metal`".to_owned(),
-            }),
+            DeviceChoice::On(device) => check_device(device)
+                .map(|()| (Self, None))
+                .map_err(|reason| Error::Device { device: device.to_string(), reason }),
         }
     }
 
@@ -165,6 +169,15 @@ impl Target {
 
     pub(super) fn fused(&self, _: &Source, _: &Network, _: Load) -> Result<Arc<dyn Engine>, Error> {
         Err(Error::NeedsCandle)
+    }
+}
+
+/// Whether networks can run on a device; if not, why.
+#[cfg(not(feature = "candle"))]
+pub(crate) fn check_device(device: Device) -> Result<(), String> {
+    match device {
+        Device::Cpu => Ok(()),
+        _ => Err("build effnet with the feature `cuda` or `metal`".to_owned()),
     }
 }
 

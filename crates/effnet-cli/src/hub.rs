@@ -39,7 +39,8 @@ pub(super) fn no_model(error: impl Into<HubError>) -> anyhow::Error {
 }
 
 impl CacheArgs {
-    fn builder(&self) -> Result<HubBuilder> {
+    /// The hub's settings, those of the environment included.
+    pub(super) fn builder(&self) -> Result<HubBuilder> {
         let mut builder = HubBuilder::from_env().map_err(no_model)?;
         if let Some(dir) = &self.cache_dir {
             builder = builder.cache_dir(dir);

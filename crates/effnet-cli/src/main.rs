@@ -6,6 +6,7 @@ mod bench;
 mod cache;
 mod classify;
 mod convert;
+mod doctor;
 mod dot;
 #[cfg(feature = "hub")]
 mod download;
@@ -56,6 +57,7 @@ enum Command {
     Convert(convert::Convert),
     Map(map::Map),
     Bench(bench::Bench),
+    Doctor(doctor::Doctor),
     #[cfg(feature = "hub")]
     Download(download::Download),
     #[cfg(feature = "hub")]
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
         Command::Convert(command) => command.run(),
         Command::Map(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         #[cfg(feature = "hub")]
         Command::Download(command) => command.run(),
         #[cfg(feature = "hub")]

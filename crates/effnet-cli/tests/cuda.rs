@@ -112,3 +112,46 @@ fn a_device_that_cannot_be_used_says_why() {
     let run = effnet(&["classify", COFFEE], &[]);
     assert!(run.notes.contains("note: the network runs on cuda:0"), "{}", run.notes);
 }
+
+#[test]
+#[ignore = "needs the stand-in: tests/gpu/stand-in/run"]
+fn the_doctor_tests_a_gpu_or_says_why_not() {
+    let doctor = |variables: &[(&str, &str)]| -> serde_json::Value {
+        let run = effnet(&["doctor", "--format", "json"], variables);
+        assert_eq!(run.notes, "");
+        serde_json::from_str(&run.out).unwrap()
+    };
+    let report = doctor(&[("EFFNET_STAND_IN_MEMORY", "2000000000")]);
+    let runtime = &report["devices"]["cuda"]["runtime"];
+    for key in ["built_for", "driver", "nvrtc", "gpus", "kernels", "kernels_bytes"] {
+        assert!(runtime[key].is_array() || runtime[key]["unknown"].is_null(), "{key}: {runtime}");
+    }
+    assert_eq!((&runtime["built_for"], &runtime["driver"]), (&"13.0".into(), &"13.0".into()));
+    let gpu = &runtime["gpus"][0];
+    assert_eq!((&gpu["device"], &gpu["name"]), (&"cuda:0".into(), &"stand-in".into()));
+    assert_eq!((&gpu["compute_capability"], &gpu["usable"]), (&"9.0".into(), &true.into()));
+    assert_eq!(gpu["memory_total_bytes"], 2_000_000_000u64);
+    assert!(gpu["memory_free_bytes"].as_u64() <= Some(2_000_000_000), "{gpu}");
+    let rows = report["self_test"]["rows"].as_array().unwrap();
+    let on_gpu = |engine: &str| -> Vec<&str> {
+        let rows = rows.iter().filter(|r| r["device"] == "cuda:0" && r["engine"] == engine);
+        rows.map(|row| row["result"].as_str().unwrap()).collect()
+    };
+    assert_eq!(on_gpu("cuda"), ["ok"; 3], "{report:#}");
+    // The stand-in does not compute Candle's kernels, and the test notices.
+    assert_eq!(on_gpu("candle"), ["failed"; 3], "{report:#}");
+    assert_eq!(report["self_test"]["ok"], false);
+
+    let cases = [
+        ("EFFNET_STAND_IN_NO_DEVICE", "1", "CUDA cannot be used: the machine has no NVIDIA GPU"),
+        ("EFFNET_STAND_IN_DRIVER", "12080", "cuda:0 cannot be used: the NVIDIA driver is for CUDA"),
+        ("EFFNET_STAND_IN_CAPABILITY", "61", "the GPU has compute capability 6.1"),
+    ];
+    for (variable, value, problem) in cases {
+        let report = doctor(&[(variable, value)]);
+        assert!(report["problems"].to_string().contains(problem), "{report:#}");
+        let rows = report["self_test"]["rows"].as_array().unwrap();
+        assert!(rows.iter().all(|row| row["device"] == "cpu"), "{report:#}");
+        assert_eq!(report["self_test"]["ok"], true);
+    }
+}

@@ -5,7 +5,7 @@ use std::fs;
 
 /// Physical cores that this process may use: at most what its CPU affinity and its cgroup's quota
 /// allow, with the hardware threads of a core counted once.
-pub(super) fn physical() -> usize {
+pub(crate) fn physical() -> usize {
     let allowed = std::thread::available_parallelism().map_or(1, usize::from);
     match siblings() {
         Some(cores) => cores.clamp(1, allowed),

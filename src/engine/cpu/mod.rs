@@ -43,6 +43,7 @@ mod simd;
 #[cfg(feature = "candle")]
 mod twins;
 
+pub(crate) use cores::physical as cpu_threads;
 pub use engine::{CpuEngine, CpuMemory, CpuOptions};
 pub use error::CpuError;
 pub use kernels::Isa;

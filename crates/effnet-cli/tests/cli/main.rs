@@ -6,6 +6,7 @@
 mod bench;
 mod classify;
 mod convert;
+mod doctor;
 mod faults;
 mod folders;
 mod models;

@@ -55,6 +55,8 @@ fn with_commands(check: impl Fn(&[&str])) {
         &["summary", "efficientnet_b0", "--format", "json"],
         &["summary", "efficientnet_b0", "--format", "svg"],
         &["summary", "efficientnet_b0", "--format", "dot"],
+        &["doctor"],
+        &["doctor", "--format", "json"],
         &["bench", "--seconds", "0.01"],
         &["bench", "--seconds", "0.01", "--format", "json"],
         &["--help"],

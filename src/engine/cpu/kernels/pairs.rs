@@ -8,7 +8,6 @@ use super::tile::Tile;
 #[derive(Debug)]
 pub(in super::super) struct PairKernelTable {
     /// The set's name in `docs/cpu-engine.md`.
-    #[cfg(test)]
     pub(super) name: &'static str,
     /// Like [`KernelTable::tiles`](super::KernelTable::tiles), over pairs.
     pub(in super::super) tiles: &'static [&'static [unsafe fn(&Tile<'_>)]],

@@ -54,6 +54,13 @@ impl Isa {
         Some((tiles.len(), tiles[0].len() * LANES))
     }
 
+    /// The name of the bfloat16 kernels that go with its own on this machine, if any.
+    pub(crate) fn bf16(self) -> Option<&'static str> {
+        // The table's names say of AMX and AVX-512 that theirs multiply pairs.
+        let name = KernelTable::pairs(self)?.name;
+        Some(name.trim_end_matches(" (pairs)").trim_end_matches(" pairs"))
+    }
+
     /// Those that this machine runs, fastest first.
     pub fn available() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|&isa| KernelTable::of(isa).is_some())
@@ -285,7 +292,6 @@ macro_rules! pair_kernels {
             }
 
             pub(super) static KERNELS: PairKernelTable = PairKernelTable {
-                #[cfg(test)]
                 name: $name,
                 tiles: &[$(kernels!(@row $m $n)),*],
                 narrow,
@@ -317,7 +323,6 @@ macro_rules! amx_kernels {
             }
 
             pub(super) static KERNELS: PairKernelTable = PairKernelTable {
-                #[cfg(test)]
                 name: "AMX (pairs)",
                 tiles: &[$(&[tile::<$m, 1>, tile::<$m, 2>, tile::<$m, 3>]),*],
                 narrow: $pairs::narrow,
