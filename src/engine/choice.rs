@@ -19,8 +19,8 @@ use crate::names::{UnknownName, as_string, named};
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum EngineChoice {
-    /// The fused engine for the device: `cpu` on a CPU, `cuda` on an NVIDIA GPU, `metal` on Apple's.
-    /// Candle's operations for networks that the fused engine has no kernels for.
+    /// The fused engine for the device: `cpu` on a CPU, `cuda` on an NVIDIA GPU. Candle's operations
+    /// on Apple's GPU, and for networks that the fused engine has no kernels for.
     #[default]
     Auto,
     /// The fused CPU engine.

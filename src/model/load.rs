@@ -45,14 +45,13 @@ pub(super) fn engine(
     let (target, note) = Target::open(load.device, load.engine)?;
     let mut notes: Vec<String> = note.into_iter().collect();
     let fused = match (load.engine, target.device()) {
-        (EngineChoice::Candle, _) => None,
+        // Metal's fused engine has not met a Mac yet: it runs where it is asked for.
+        (EngineChoice::Candle, _) | (EngineChoice::Auto, Device::Metal) => None,
         (EngineChoice::Auto | EngineChoice::Cpu, Device::Cpu) => {
             Some(cpu_engine(source, network, load))
         }
         (EngineChoice::Auto | EngineChoice::Cuda, Device::Cuda(_))
-        | (EngineChoice::Auto | EngineChoice::Metal, Device::Metal) => {
-            Some(target.fused(source, network, load))
-        }
+        | (EngineChoice::Metal, Device::Metal) => Some(target.fused(source, network, load)),
         (engine, device) => {
             return Err(refuse(&format!("the engine `{engine}` does not run on {device}")));
         }

@@ -86,9 +86,7 @@ impl<'a> File<'a> {
                     ended = true;
                     match chunk {
                         Some(chunk) => file.take(&kind, chunk, lenient)?,
-                        None if is_name(&kind, false) => return Err(TRUNCATED),
-                        // Pillow refuses it if it is lenient, but not if it is strict.
-                        None => break,
+                        None => return Err(TRUNCATED),
                     }
                 }
             }
