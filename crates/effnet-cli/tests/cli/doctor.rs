@@ -1,5 +1,6 @@
 //! `effnet doctor`: what it says, and that nothing odd in the environment stops it.
 
+#[cfg(all(feature = "hub", not(feature = "cuda")))]
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -41,6 +42,7 @@ fn problems(report: &Value) -> String {
 
 /// The paths of all keys, and the paths of facts that are unknown. In lists the keys of all objects
 /// are those of one.
+#[cfg(all(feature = "hub", not(feature = "cuda")))]
 fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>, unknown: &mut Vec<String>) {
     match value {
         Value::Object(object) if object.contains_key("unknown") => unknown.push(path.to_owned()),
@@ -59,6 +61,7 @@ fn keys(value: &Value, path: &str, found: &mut BTreeSet<String>, unknown: &mut V
 }
 
 /// The example of docs/command.md.
+#[cfg(all(feature = "hub", not(feature = "cuda")))]
 fn example() -> Value {
     let document = include_str!("../../../../docs/command.md");
     let section = document.split("\n## The doctor\n").nth(1).unwrap();
