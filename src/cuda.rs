@@ -22,7 +22,7 @@ use crate::replace::Replacement;
 const LEAST_CAPABILITY: (i32, i32) = (7, 5);
 
 /// The text of a module's kernels. It includes no headers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Text {
     /// What NVRTC's messages call it.
     pub(crate) name: &'static str,
@@ -52,8 +52,8 @@ impl From<nvrtc::NvrtcError> for CudaModuleError {
     }
 }
 
-/// Modules that this process has loaded, by device and content.
-type Modules = HashMap<(usize, String), Arc<CudaModule>>;
+/// Modules that this process has loaded, by device and text.
+type Modules = HashMap<(usize, Text), Arc<CudaModule>>;
 static LOADED: LazyLock<Mutex<Modules>> = LazyLock::new(Mutex::default);
 
 impl Text {
@@ -67,17 +67,17 @@ impl Text {
         &self,
         context: &Arc<CudaContext>,
     ) -> Result<Arc<CudaModule>, CudaModuleError> {
-        let capability = context.compute_capability()?;
-        let version = nvrtc_version()?;
-        let target = Target::of(capability, &known_capabilities());
-        let key = self.key(target, version);
+        // Each run of a layer asks for its module: nothing else comes before this.
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = (context.ordinal(), key);
+        let at = (context.ordinal(), *self);
         if let Some(module) = loaded.get(&at) {
             return Ok(Arc::clone(module));
         }
-        let folder = cache_folder();
-        let file = folder.as_ref().map(|folder| folder.join(format!("{}.cubin", at.1)));
+        let capability = context.compute_capability()?;
+        let version = nvrtc_version()?;
+        let target = Target::of(capability, &known_capabilities());
+        let name = format!("{}.cubin", self.key(target, version));
+        let file = cache_folder().map(|folder| folder.join(name));
         let cubin = match file.as_deref().and_then(read) {
             Some(cubin) => cubin,
             None => {

@@ -42,7 +42,14 @@ pub(super) fn engine(
     if of_wgpu {
         return Ok((wgpu_engine(source, network, load)?, Vec::new()));
     }
-    let (target, note) = Target::open(load.device, load.engine)?;
+    // An engine of one device needs no other words.
+    let device = match (load.device, load.engine) {
+        (DeviceChoice::Auto, EngineChoice::Cpu) => Device::Cpu.into(),
+        (DeviceChoice::Auto, EngineChoice::Cuda) => Device::Cuda(0).into(),
+        (DeviceChoice::Auto, EngineChoice::Metal) => Device::Metal.into(),
+        (device, _) => device,
+    };
+    let (target, note) = Target::open(device)?;
     let mut notes: Vec<String> = note.into_iter().collect();
     let fused = match (load.engine, target.device()) {
         // Metal's fused engine has not met a Mac yet: it runs where it is asked for.

@@ -6,7 +6,7 @@ use super::find::Source;
 use super::load::Load;
 use crate::Error;
 use crate::arch::Network;
-use crate::engine::{Device, DeviceChoice, Engine, EngineChoice};
+use crate::engine::{Device, DeviceChoice, Engine};
 
 /// Where a network runs.
 #[cfg(feature = "candle")]
@@ -20,17 +20,7 @@ impl Target {
     /// # Errors
     ///
     /// A device that this program was not built for, or that does not answer.
-    pub(super) fn open(
-        choice: DeviceChoice,
-        engine: EngineChoice,
-    ) -> Result<(Self, Option<String>), Error> {
-        // An engine of one device needs no other words.
-        let choice = match (choice, engine) {
-            (DeviceChoice::Auto, EngineChoice::Cpu) => Device::Cpu.into(),
-            (DeviceChoice::Auto, EngineChoice::Cuda) => Device::Cuda(0).into(),
-            (DeviceChoice::Auto, EngineChoice::Metal) => Device::Metal.into(),
-            _ => choice,
-        };
+    pub(super) fn open(choice: DeviceChoice) -> Result<(Self, Option<String>), Error> {
         let gpu = if cfg!(feature = "cuda") {
             Some(Device::Cuda(0))
         } else if cfg!(feature = "metal") {
@@ -137,15 +127,7 @@ pub(super) struct Target;
 
 #[cfg(not(feature = "candle"))]
 impl Target {
-    pub(super) fn open(
-        choice: DeviceChoice,
-        engine: EngineChoice,
-    ) -> Result<(Self, Option<String>), Error> {
-        let choice = match (choice, engine) {
-            (DeviceChoice::Auto, EngineChoice::Cuda) => Device::Cuda(0).into(),
-            (DeviceChoice::Auto, EngineChoice::Metal) => Device::Metal.into(),
-            _ => choice,
-        };
+    pub(super) fn open(choice: DeviceChoice) -> Result<(Self, Option<String>), Error> {
         match choice {
             DeviceChoice::Auto => Ok((Self, unused_gpu())),
             DeviceChoice::On(device) => check_device(device)

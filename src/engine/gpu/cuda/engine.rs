@@ -205,19 +205,21 @@ impl CudaEngine {
             return Ok(&mut prepared[0]);
         }
         prepared.truncate(PLANS - 1);
-        let plan = || Plan::new(&self.layers, &self.taps, self.pad_type, shape, self.dtype.bytes());
-        let memory = plan()?.arena + 3 * image_bytes;
-        let make = |plan| {
+        let element = self.dtype.bytes();
+        let plan = Plan::new(&self.layers, &self.taps, self.pad_type, shape, element)?;
+        let memory = plan.arena + 3 * image_bytes;
+        let plan = Arc::new(plan);
+        let make = || {
             let function = |name: &str| self.module.load_function(name);
-            let weights = Arc::clone(&self.addresses);
+            let (plan, weights) = (Arc::clone(&plan), Arc::clone(&self.addresses));
             Prepared::new(stream, (shape.clone(), plan), image_bytes, weights, function)
         };
-        let mut made = make(plan()?);
+        let mut made = make();
         if matches!(made, Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY))) {
             // What other shapes hold may be enough. It is free when the stream has come to it.
             prepared.clear();
             stream.synchronize().map_err(driver)?;
-            made = make(plan()?);
+            made = make();
         }
         let made = made.map_err(|error| match error.0 {
             CUresult::CUDA_ERROR_OUT_OF_MEMORY => {

@@ -22,7 +22,7 @@ const IN_FLIGHT: usize = 2;
 /// Everything that one shape of images needs on the device.
 pub(super) struct Prepared {
     pub(super) shape: Shape,
-    pub(super) plan: Plan,
+    pub(super) plan: Arc<Plan>,
     launches: Vec<Launch>,
     functions: Vec<CudaFunction>,
     /// Addresses of the weights.
@@ -61,7 +61,7 @@ impl Prepared {
     /// Memory and launches for `plan`, whose images take `image_bytes`. `function` looks kernels up.
     pub(super) fn new(
         stream: &Arc<CudaStream>,
-        (shape, plan): (Shape, Plan),
+        (shape, plan): (Shape, Arc<Plan>),
         image_bytes: usize,
         weights: Arc<[u64]>,
         mut function: impl FnMut(&str) -> Result<CudaFunction, DriverError>,
