@@ -39,8 +39,10 @@ pub enum ErrorKind {
     Model,
     /// The device.
     Device,
-    /// The system will not start the threads now; it may later.
+    /// The system will not start the threads now, or too many requests wait; it may work later.
     Overloaded,
+    /// An answer that was not ready in time.
+    Deadline,
     /// A fault of this library or of what it runs on.
     Internal,
 }

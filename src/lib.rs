@@ -25,9 +25,12 @@
 //! - [`weights`]: strict loading of checkpoints, [`pretrained`]: timm's table of them;
 //! - [`conventions`]: checkpoints of other libraries recognised, and converted between conventions;
 //! - [`engine`]: what runs a network; [`labels`]: the classes' names, top-k;
+//! - `batcher` (with the feature of that name): a queue in front of a model, for services;
 //! - `hub` (with the feature of that name): files from the Hugging Face hub.
 
 pub mod arch;
+#[cfg(feature = "batcher")]
+pub mod batcher;
 pub mod conventions;
 #[cfg(feature = "cuda")]
 mod cuda;

@@ -76,6 +76,16 @@ impl Model {
         Ok(())
     }
 
+    /// Applies `prepare` to every item on the threads that decode, and keeps their order.
+    #[cfg(feature = "batcher")]
+    pub(crate) fn on_decoders<T: Sync, P: Send>(
+        &self,
+        items: &[T],
+        prepare: impl Fn(&T) -> P + Sync,
+    ) -> Vec<P> {
+        self.0.decoders.all(items, prepare)
+    }
+
     /// One result for each prepared image, the good ones in one batch.
     fn infer<T>(
         &self,
@@ -94,7 +104,7 @@ impl Model {
 
     /// Outputs of each of the images. If a batch fails, not all its images need to: it runs in smaller
     /// ones. If the device has too little memory for it, so do all later batches.
-    fn arrays_of_each(
+    pub(crate) fn arrays_of_each(
         &self,
         pixels: &[&Pixels],
         outputs: &[&str],

@@ -124,40 +124,36 @@ impl Input<'_> {
         options: &DecodeOptions,
         transform: &EvalTransform,
     ) -> Result<Pixels, Error> {
-        let decode_error = |source| Error::Decode { image: self.name(), source };
-        let mode = transform.mode();
-        let decoded;
-        let image = match *self {
-            Self::Decoded(image) if image.mode() == mode => image,
-            Self::Decoded(image) => {
-                decoded = image.clone().convert(mode);
-                &decoded
-            }
-            Self::Path(path) => {
-                let bytes = read(path)?;
-                decoded = decode(&bytes, mode, options).map_err(decode_error)?;
-                &decoded
-            }
-            Self::Encoded(bytes) => {
-                decoded = decode(bytes, mode, options).map_err(decode_error)?;
-                &decoded
-            }
-            Self::Rgb(image) => {
-                let size_error = |source| Error::ImageSize { image: self.name(), source };
-                let data = image.as_raw().clone();
-                decoded = Image::new(ColorMode::Rgb, image.width(), image.height(), data)
-                    .map_err(size_error)?
-                    .convert(mode);
-                &decoded
-            }
-            Self::Image(image) => {
-                let size_error = |source| Error::ImageSize { image: self.name(), source };
-                decoded = Image::from_dynamic(image, mode).map_err(size_error)?;
-                &decoded
-            }
+        let image = self.decode(options, transform.mode())?;
+        let error = |source| Error::Transform { image: self.name(), source };
+        transform.pixels(&image).map_err(error)
+    }
+
+    /// The image in this mode.
+    pub(super) fn decode(
+        &self,
+        options: &DecodeOptions,
+        mode: ColorMode,
+    ) -> Result<Cow<'_, Image>, Error> {
+        let decode = |bytes: &[u8]| {
+            let error = |source| Error::Decode { image: self.name(), source };
+            decode(bytes, mode, options).map_err(error)
         };
-        let transform_error = |source| Error::Transform { image: self.name(), source };
-        transform.pixels(image).map_err(transform_error)
+        let size_error = |source| Error::ImageSize { image: self.name(), source };
+        let image = match *self {
+            Self::Decoded(image) if image.mode() == mode => return Ok(Cow::Borrowed(image)),
+            Self::Decoded(image) => image.clone().convert(mode),
+            Self::Path(path) => decode(&read(path)?)?,
+            Self::Encoded(bytes) => decode(bytes)?,
+            Self::Rgb(image) => {
+                let data = image.as_raw().clone();
+                Image::new(ColorMode::Rgb, image.width(), image.height(), data)
+                    .map_err(size_error)?
+                    .convert(mode)
+            }
+            Self::Image(image) => Image::from_dynamic(image, mode).map_err(size_error)?,
+        };
+        Ok(Cow::Owned(image))
     }
 }
 

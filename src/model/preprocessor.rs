@@ -3,7 +3,9 @@ use std::sync::Arc;
 
 use super::AsInput;
 use crate::Error;
-use crate::preprocess::{DecodeOptions, EvalTransform, Pixels, PreprocessConfig, TransformError};
+use crate::preprocess::{
+    DecodeOptions, EvalTransform, Image, Pixels, PreprocessConfig, TransformError,
+};
 use crate::pretrained::ResolvedPreprocessing;
 
 /// What prepares a model's images, without its network.
@@ -52,6 +54,15 @@ impl Preprocessor {
         let transform = transform(&values)
             .map_err(|source| Error::Preprocessing { model: model.to_owned(), source })?;
         Ok(Self { values, notes, transform, decode, listener })
+    }
+
+    /// An image in the network's channels, at its own size.
+    ///
+    /// # Errors
+    ///
+    /// An image that cannot be read.
+    pub fn decode(&self, image: impl AsInput) -> Result<Image, Error> {
+        Ok(image.as_input().decode(&self.decode, self.transform.mode())?.into_owned())
     }
 
     /// An image resized and cropped: (H, W, C) bytes.

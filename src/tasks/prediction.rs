@@ -4,6 +4,7 @@ use crate::labels::{LabelSet, Scored};
 
 /// One class that an image may belong to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Prediction {
     /// The class's index.
     pub index: usize,
@@ -48,6 +49,7 @@ impl Prediction {
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Record {
     /// The image's path, or what the caller calls it.
     pub image: String,
@@ -60,6 +62,7 @@ pub struct Record {
 
 /// Predictions or an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The most probable classes, best first.

@@ -1,0 +1,1 @@
+//! Connections: TLS, limits, and an orderly end.

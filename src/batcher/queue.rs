@@ -1,0 +1,142 @@
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tracing::Span;
+
+use super::request::Work;
+use super::{BatchError, Response};
+
+/// A request that waits.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) outputs: Vec<String>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) since: Instant,
+    /// The caller's span.
+    pub(super) span: Span,
+    /// Open as long as the job waits.
+    pub(super) waiting: Span,
+    pub(super) reply: oneshot::Sender<Result<Response, BatchError>>,
+}
+
+impl Job {
+    /// Whether somebody still waits for the answer.
+    pub(super) fn is_wanted(&self, now: Instant) -> bool {
+        !self.reply.is_closed() && self.deadline.is_none_or(|deadline| now < deadline)
+    }
+}
+
+/// Requests in the order of their arrival, at most `most`.
+#[derive(Debug)]
+pub(super) struct Queue {
+    most: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    is_closed: bool,
+}
+
+/// What a wait ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Requests are there.
+    Ready,
+    /// None came for as long as the caller was ready to wait.
+    Idle,
+    /// None is there, and none will come.
+    Closed,
+}
+
+impl Queue {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// The jobs are whole after a panic too.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().jobs.len()
+    }
+
+    /// Adds a job. `pace` is the time of one image; a job whose deadline would pass before its turn
+    /// is refused.
+    pub(super) fn push(&self, job: Job, pace: Duration) -> Result<(), BatchError> {
+        let now = Instant::now();
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(BatchError::Closed);
+        }
+        let is_late = |waiting: usize| match job.deadline {
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(now);
+                left.is_zero() || waiting > 0 && pace.saturating_mul(times(waiting + 1)) > left
+            }
+            None => false,
+        };
+        if state.jobs.len() >= self.most || is_late(state.jobs.len()) {
+            // Jobs that nobody waits for do not count.
+            state.jobs.retain(|job| job.is_wanted(now));
+        }
+        let waiting = state.jobs.len();
+        if waiting >= self.most || is_late(waiting) {
+            let retry_after = pace.saturating_mul(times(waiting + 1)).max(Duration::from_millis(1));
+            return Err(BatchError::Overloaded { waiting, retry_after });
+        }
+        state.jobs.push_back(job);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Waits for jobs: until there are `most`, or the first has waited for `delay`; at most `idle`
+    /// for the first, if given.
+    pub(super) fn wait(&self, most: usize, delay: Duration, idle: Option<Duration>) -> Wait {
+        let begin = Instant::now();
+        let mut state = self.lock();
+        loop {
+            let wait = match state.jobs.front() {
+                None if state.is_closed => return Wait::Closed,
+                None => idle.map(|idle| idle.saturating_sub(begin.elapsed())),
+                Some(_) if state.is_closed || state.jobs.len() >= most => return Wait::Ready,
+                Some(first) => Some(delay.saturating_sub(first.since.elapsed())),
+            };
+            if wait.is_some_and(|wait| wait.is_zero()) {
+                return if state.jobs.is_empty() { Wait::Idle } else { Wait::Ready };
+            }
+            state = match wait {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(wait) => {
+                    let woken = self.changed.wait_timeout(state, wait);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    /// The first jobs, at most `most`.
+    pub(super) fn take(&self, most: usize) -> Vec<Job> {
+        let mut state = self.lock();
+        let count = state.jobs.len().min(most);
+        state.jobs.drain(..count).collect()
+    }
+
+    /// Refuses all further jobs; those that wait stay.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_all();
+    }
+}
+
+fn times(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,306 @@
+//! The threads behind a batcher: one that decodes and runs in turns on a CPU; on another device
+//! one that decodes, and one that feeds the device.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tracing::{Span, info_span};
+
+use super::measure::measure;
+use super::queue::{Job, Wait};
+use super::request::Work;
+use super::{BatchError, Response, Shared, Timings};
+use crate::engine::{Array, Device, Images};
+use crate::preprocess::Pixels;
+use crate::{Error, Model};
+
+/// How long no request must come before the model is measured.
+const QUIET: Duration = Duration::from_millis(50);
+/// Requests after which it is measured although more are waiting.
+const BUSY: usize = 256;
+
+/// A job whose image is decoded.
+struct Ready {
+    job: Job,
+    input: Input,
+    timings: Timings,
+}
+
+enum Input {
+    Pixels(Pixels),
+    Normalized(Vec<f32>, [usize; 4]),
+}
+
+/// Starts the threads. The receiver's channel closes when the last of them has ended.
+pub(super) fn start(shared: &Arc<Shared>) -> Result<watch::Receiver<()>, BatchError> {
+    let (alive, ended) = watch::channel(());
+    let thread = |name: &str, work: Box<dyn FnOnce() + Send>| {
+        let builder = Builder::new().name(format!("effnet-{name}"));
+        builder.spawn(work).map(drop).map_err(BatchError::Thread)
+    };
+    let own = Arc::clone(shared);
+    if shared.model.engine().capabilities().device == Device::Cpu {
+        thread("batcher", Box::new(move || in_turns(&own, alive)))?;
+        return Ok(ended);
+    }
+    let (prepared, batches) = sync_channel::<Vec<Ready>>(1);
+    let runner = Arc::clone(shared);
+    let also_alive = alive.clone();
+    thread(
+        "batcher",
+        Box::new(move || {
+            let _alive = also_alive;
+            while let Ok(batch) = batches.recv() {
+                let (begin, images) = (Instant::now(), batch.len());
+                runner.infer(batch);
+                runner.pace.note(begin.elapsed(), images);
+            }
+        }),
+    )?;
+    thread(
+        "decoder",
+        Box::new(move || {
+            let _alive = alive;
+            let options = &own.options;
+            let (most, delay) = (options.max_batch_size, options.max_queue_delay);
+            while own.queue.wait(most, delay, None) == Wait::Ready {
+                let batch = own.prepare(own.queue.take(most));
+                if prepared.send(batch).is_err() {
+                    break;
+                }
+            }
+        }),
+    )?;
+    Ok(ended)
+}
+
+/// Decodes and runs what waits, in turns with the other models of this process.
+fn in_turns(shared: &Shared, alive: watch::Sender<()>) {
+    let _alive = alive;
+    let most = shared.options.max_batch_size;
+    let mut served = 0;
+    loop {
+        let is_measured = shared.forms_batches.get().is_some();
+        let delay =
+            if shared.forms_batches() { shared.options.max_queue_delay } else { Duration::ZERO };
+        let wait = shared.queue.wait(most, delay, if is_measured { None } else { Some(QUIET) });
+        let _turn = match wait {
+            Wait::Closed => return,
+            Wait::Ready | Wait::Idle => shared.options.turns.take(),
+        };
+        if !is_measured && (wait == Wait::Idle || served >= BUSY) {
+            // An engine that panics here panics with the first request too, which reports it.
+            let measured = catch_unwind(AssertUnwindSafe(|| measure(&shared.model, most)));
+            let (one, pays) = measured.unwrap_or_default();
+            shared.pace.note(one, 1);
+            shared.forms_batches.get_or_init(|| pays);
+        }
+        let jobs = shared.queue.take(most);
+        if jobs.is_empty() {
+            continue;
+        }
+        served += jobs.len();
+        let (begin, images) = (Instant::now(), jobs.len());
+        let batch = shared.prepare(jobs);
+        shared.infer(batch);
+        shared.pace.note(begin.elapsed(), images);
+    }
+}
+
+impl Shared {
+    /// Whether images that wait together go through the network together.
+    fn forms_batches(&self) -> bool {
+        self.forms_batches.get().copied().unwrap_or(false)
+    }
+
+    /// Decodes the images of the jobs in parallel; those that fail are answered.
+    fn prepare(&self, jobs: Vec<Job>) -> Vec<Ready> {
+        let now = Instant::now();
+        self.meters.waiting.set(self.queue.len() as f64);
+        let wanted = jobs.into_iter().filter_map(|job| self.still_wanted(job, now));
+        let mut jobs: Vec<Job> = wanted.collect();
+        jobs.iter_mut().for_each(|job| job.waiting = Span::none());
+        let decoded = self.model.on_decoders(&jobs, |job| {
+            let _caller = job.span.enter();
+            let queue = now.saturating_duration_since(job.since);
+            let mut timings = Timings { queue, ..Timings::default() };
+            let pixels = guarded(|| pixels(&self.model, &job.work, &mut timings));
+            (pixels, timings)
+        });
+        let mut ready = Vec::with_capacity(jobs.len());
+        for (mut job, (pixels, timings)) in jobs.into_iter().zip(decoded) {
+            self.meters.queue.record(timings.queue);
+            let work = std::mem::replace(&mut job.work, Work::Encoded(bytes::Bytes::new()));
+            let input = match (pixels, work) {
+                (Err(error), _) => {
+                    self.answer(job, Err(error));
+                    continue;
+                }
+                (Ok(Some(pixels)), _) => {
+                    self.meters.decode.record(timings.decode);
+                    self.meters.preprocess.record(timings.preprocess);
+                    Input::Pixels(pixels)
+                }
+                (Ok(None), Work::Normalized { values, shape }) => Input::Normalized(values, shape),
+                (Ok(None), _) => continue,
+            };
+            ready.push(Ready { job, input, timings });
+        }
+        ready
+    }
+
+    /// Runs what is prepared, and answers it.
+    fn infer(&self, batch: Vec<Ready>) {
+        let (mut images, mut tensors) = (Vec::new(), Vec::new());
+        for ready in batch {
+            match ready.input {
+                Input::Pixels(pixels) => images.push((ready.job, pixels, ready.timings)),
+                Input::Normalized(values, shape) => {
+                    tensors.push((ready.job, values, shape, ready.timings));
+                }
+            }
+        }
+        let together = if self.forms_batches() { images.len() } else { 1 };
+        let mut images = images.into_iter().peekable();
+        while images.peek().is_some() {
+            self.infer_images(images.by_ref().take(together).collect());
+        }
+        for (job, values, shape, timings) in tensors {
+            self.infer_tensor(job, &values, shape, timings);
+        }
+    }
+
+    /// One run of the network. If an image makes it panic, the others run again, one by one.
+    fn infer_images(&self, batch: Vec<(Job, Pixels, Timings)>) {
+        let begin = Instant::now();
+        let mut wanted = Vec::with_capacity(batch.len());
+        for (job, pixels, timings) in batch {
+            wanted.extend(self.still_wanted(job, begin).map(|job| (job, pixels, timings)));
+        }
+        let Some((first, ..)) = wanted.first() else { return };
+        let mut outputs: Vec<String> = Vec::new();
+        for output in wanted.iter().flat_map(|(job, ..)| &job.outputs) {
+            if !outputs.contains(output) {
+                outputs.push(output.clone());
+            }
+        }
+        let names: Vec<&str> = outputs.iter().map(String::as_str).collect();
+        let pixels: Vec<&Pixels> = wanted.iter().map(|(_, pixels, _)| pixels).collect();
+        let size = pixels.len();
+        let run = {
+            let _caller = first.span.enter();
+            let _infer = info_span!("infer", batch_size = size).entered();
+            guarded(|| Ok(self.model.arrays_of_each(&pixels, &names)))
+        };
+        let took = begin.elapsed();
+        match run {
+            Ok(results) => {
+                self.meters.infer.record(took);
+                self.meters.batch_size.record(size as f64);
+                for ((job, _, timings), result) in wanted.into_iter().zip(results) {
+                    let response = result.map_err(BatchError::Model).map(|arrays| Response {
+                        outputs: chosen(&arrays, &outputs, &job.outputs),
+                        timings: Timings { infer: took, ..timings },
+                        batch_size: size,
+                    });
+                    self.answer(job, response);
+                }
+            }
+            Err(_) if size > 1 => wanted.into_iter().for_each(|one| self.infer_images(vec![one])),
+            Err(error) => {
+                if let Some((job, ..)) = wanted.pop() {
+                    self.answer(job, Err(error));
+                }
+            }
+        }
+    }
+
+    fn infer_tensor(&self, job: Job, values: &[f32], shape: [usize; 4], timings: Timings) {
+        let begin = Instant::now();
+        let Some(job) = self.still_wanted(job, begin) else { return };
+        let run = {
+            let _caller = job.span.enter();
+            let _infer = info_span!("infer", batch_size = shape[0]).entered();
+            guarded(|| tensors(&self.model, values, shape, &job.outputs))
+        };
+        let took = begin.elapsed();
+        self.meters.infer.record(took);
+        self.meters.batch_size.record(shape[0] as f64);
+        let timings = Timings { infer: took, ..timings };
+        let response = run.map(|outputs| Response { outputs, timings, batch_size: shape[0] });
+        self.answer(job, response);
+    }
+
+    /// The job, if somebody still waits for it; else it is answered.
+    fn still_wanted(&self, job: Job, now: Instant) -> Option<Job> {
+        if job.is_wanted(now) {
+            return Some(job);
+        }
+        self.answer(job, Err(BatchError::Deadline));
+        None
+    }
+
+    fn answer(&self, job: Job, response: Result<Response, BatchError>) {
+        // A caller that has gone away needs no answer.
+        drop(job.reply.send(response));
+    }
+}
+
+/// Decodes, resizes and crops; `None` for images that need none of it.
+fn pixels(model: &Model, work: &Work, timings: &mut Timings) -> Result<Option<Pixels>, BatchError> {
+    let decoded;
+    let image = match work {
+        Work::Normalized { .. } => return Ok(None),
+        Work::Decoded(image) => image,
+        Work::Encoded(bytes) => {
+            let _decode = info_span!("decode", bytes = bytes.len()).entered();
+            let begin = Instant::now();
+            decoded = model.preprocessor()?.decode(bytes)?;
+            timings.decode = begin.elapsed();
+            &decoded
+        }
+    };
+    let _preprocess = info_span!("preprocess").entered();
+    let begin = Instant::now();
+    let pixels = model.preprocessor()?.pixels(image)?;
+    timings.preprocess = begin.elapsed();
+    Ok(Some(pixels))
+}
+
+/// Of the arrays with these names, those that one request asked for.
+fn chosen(arrays: &[Array], names: &[String], asked: &[String]) -> Vec<Array> {
+    let place = |output: &String| names.iter().position(|name| name == output);
+    asked.iter().filter_map(|output| Some(arrays[place(output)?].clone())).collect()
+}
+
+/// Runs the network on prepared images.
+fn tensors(
+    model: &Model,
+    values: &[f32],
+    shape: [usize; 4],
+    outputs: &[String],
+) -> Result<Vec<Array>, BatchError> {
+    let names: Vec<&str> = outputs.iter().map(String::as_str).collect();
+    let images = Images::new(values, shape).map_err(Error::from)?;
+    let mut run = model.run(images, &names)?;
+    let array = |name: &&str| Ok(run.take(name).map_err(Error::from)?);
+    names.iter().map(array).collect()
+}
+
+/// Calls `work`; a panic of it is an error.
+fn guarded<T>(work: impl FnOnce() -> Result<T, BatchError>) -> Result<T, BatchError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(BatchError::Panicked(text(&*panic))))
+}
+
+/// What a panic says.
+fn text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").to_owned()
+}
