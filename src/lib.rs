@@ -68,7 +68,7 @@ pub use tasks::{Classifier, Outcome, Prediction, Record};
 mod documents {
     #[doc = include_str!("../docs/extending.md")]
     mod extending {}
-    #[cfg(feature = "bundled")]
+    #[cfg(all(feature = "batcher", feature = "bundled"))]
     #[doc = include_str!("../docs/library.md")]
     mod library {}
 }
