@@ -70,3 +70,41 @@ pub enum Outcome {
     /// Why there are none.
     Error(String),
 }
+
+/// The embedding of one image, as JSON: like [`Record`], with `embedding` in place of `predictions`.
+///
+/// ```
+/// use effnet::{EmbeddingOutcome, EmbeddingRecord};
+/// let record = EmbeddingRecord {
+///     image: "a.jpg".into(),
+///     model: "efficientnet_b0.ra_in1k".into(),
+///     outcome: EmbeddingOutcome::Embedding(vec![0.5, 2.0]),
+/// };
+/// assert_eq!(
+///     serde_json::to_string(&record)?,
+///     r#"{"image":"a.jpg","model":"efficientnet_b0.ra_in1k","embedding":[0.5,2.0]}"#
+/// );
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EmbeddingRecord {
+    /// The image's path, or what the caller calls it.
+    pub image: String,
+    /// The model's name.
+    pub model: String,
+    /// `embedding` or `error`.
+    #[serde(flatten)]
+    pub outcome: EmbeddingOutcome,
+}
+
+/// An embedding or an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum EmbeddingOutcome {
+    /// The pooled features.
+    Embedding(Vec<f32>),
+    /// Why there are none.
+    Error(String),
+}
