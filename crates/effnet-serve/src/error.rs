@@ -186,3 +186,37 @@ impl IntoResponse for ApiError {
         self.with_body(ErrorBody::new(self.message.clone()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_read_what_they_can_do() {
+        for (message, says) in [
+            (
+                "image: the header announces 9x9 pixels, more than the limit of 9; raise \
+                 `Limits::max_pixels` if the file is to be trusted",
+                "image: the header announces 9x9 pixels, more than the limit of 9; send a smaller image",
+            ),
+            (
+                "m has one output: `ModelBuilder::activation` takes sigmoid",
+                "m has one output: `activation` of the model takes sigmoid",
+            ),
+            ("\"/srv/models/a.pth\": no such file", "\"a.pth\": no such file"),
+            (
+                "timm/b0 is on https://huggingface.co/timm/b0",
+                "timm/b0 is on https://huggingface.co/timm/b0",
+            ),
+            (
+                "m has no classifier; `Model::embed` returns them",
+                "m has no classifier; POST /embed returns them",
+            ),
+        ] {
+            assert_eq!(for_clients(message), says);
+        }
+        let files = [PathBuf::from("models/flowers.pth")];
+        let says = without_paths("models/flowers.pth: not a checkpoint", &files);
+        assert_eq!(says, "flowers.pth: not a checkpoint");
+    }
+}

@@ -90,18 +90,24 @@ impl Server {
 /// It can be served alone, or nested in another router:
 ///
 /// ```
-/// # #[cfg(feature = "bundled")] {
-/// # }
 /// use axum::Router;
+/// use axum::body::Body;
+/// use axum::http::{Request, StatusCode};
 /// use effnet::batcher::BatcherOptions;
 /// use effnet_serve::{Limits, ModelSpec, Models, Server, router};
+/// use tower::ServiceExt;
 ///
 /// # tokio::runtime::Runtime::new()?.block_on(async {
 /// let models = Models::new(BatcherOptions::default());
-/// models.add("lite0=test_efficientnet".parse::<ModelSpec>()?)?;
-/// let server = Server::new(models, Limits::default());
-/// let app: Router = Router::new().nest("/vision", router(&server));
-/// // axum::serve(listener, app).await?; POST /vision/classify
+/// let mut spec: ModelSpec = "tiny=test_efficientnet".parse()?;
+/// spec.weights = Some("seeded:0".into());
+/// models.add(spec)?;
+/// models.load_all().await?;
+/// let app = Router::new().nest("/vision", router(&Server::new(models, Limits::default())));
+///
+/// let coffee = std::fs::read("../../examples/images/coffee.png")?;
+/// let request = Request::post("/vision/classify?k=3").body(Body::from(coffee))?;
+/// assert_eq!(app.oneshot(request).await?.status(), StatusCode::OK);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -133,4 +139,31 @@ async fn no_method(method: Method, uri: Uri) -> ApiError {
 /// The answer to a request whose handler panicked. The panic's hook has logged what it says.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error::FAULT).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_one_request_is_its_answer() {
+        let routes = Router::new()
+            .route("/panics", get(async || -> &'static str { panic!("planted") }))
+            .route("/works", get(async || "works"));
+        let routes = guarded(routes).with_state(());
+        for (path, status, body) in [
+            ("/panics", 500, format!(r#"{{"error":"{}"}}"#, error::FAULT)),
+            ("/works", 200, "works".to_owned()),
+        ] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = routes.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status);
+            assert_eq!(to_bytes(response.into_body(), 1000).await.unwrap(), body);
+        }
+    }
 }

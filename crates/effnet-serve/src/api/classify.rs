@@ -1,6 +1,5 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
-use effnet::{Classifier, Record};
 
 use super::records::answer;
 use super::upload::{File, Form, Images, Upload};
@@ -49,6 +48,5 @@ pub(super) async fn classify(
     };
     let k = upload.asked.k.map_or(K, usize::from);
     let run = |image| batcher.classify(image, k);
-    Ok(answer(&server, upload, run, |name, result| Classifier::record(classifier, name, result))
-        .await)
+    Ok(answer(&server, upload, run, |name, result| classifier.record(name, result)).await)
 }

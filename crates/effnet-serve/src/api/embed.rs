@@ -1,6 +1,5 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
-use effnet::{EmbeddingRecord, Model};
 
 use super::records::answer;
 use super::upload::{File, Form, Images, Upload};
@@ -43,6 +42,5 @@ pub(super) async fn embed(
     let batcher = &loaded.batcher;
     let run = |image| batcher.embed(image);
     let model = batcher.model();
-    Ok(answer(&server, upload, run, |name, result| Model::embedding_record(model, name, result))
-        .await)
+    Ok(answer(&server, upload, run, |name, result| model.embedding_record(name, result)).await)
 }

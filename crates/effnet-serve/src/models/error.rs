@@ -42,7 +42,7 @@ pub enum LoadError {
     #[error("{error}")]
     Model {
         /// What is wrong.
-        error: Error,
+        error: Box<Error>,
         /// The server's files that the error may name.
         files: Vec<PathBuf>,
     },

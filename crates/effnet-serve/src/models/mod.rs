@@ -109,12 +109,9 @@ impl Models {
     ///
     /// # Errors
     ///
-    /// A model that does not exist.
+    /// A model that does not exist, or a name that a URL could not carry.
     pub fn add(&self, spec: ModelSpec) -> Result<String, LoadError> {
-        let name = match &spec.name {
-            Some(name) => name.clone(),
-            None => spec.own_name(&self.0.builder)?,
-        };
+        let name = spec.full_name(&self.0.builder)?;
         let mut table = self.table_mut();
         table.default.get_or_insert_with(|| name.clone());
         table.entries.entry(name.clone()).or_default().specs.push(spec);

@@ -118,9 +118,13 @@ impl ModelSpec {
         Ok(set(builder, &self.name, ModelBuilder::name))
     }
 
-    /// What the model is called if the spec does not say it. A folder's name is its last part:
+    /// What the model is called: the spec's name, or the model's own. A folder's is its last part, as
     /// clients need not know where the server has its files.
-    pub(super) fn own_name(&self, base: &ModelBuilder) -> Result<String, LoadError> {
+    pub(super) fn full_name(&self, base: &ModelBuilder) -> Result<String, LoadError> {
+        if let Some(name) = &self.name {
+            check_name(name)?;
+            return Ok(name.clone());
+        }
         let description = self.builder(base)?.describe();
         let name = description.map_err(|error| self.error(error))?.model;
         let named = self.model.as_deref().map(|model| ModelName::parse_os(model.as_os_str()));
@@ -141,7 +145,7 @@ impl ModelSpec {
         };
         let files = [self.model.as_ref(), weights, self.labels.as_ref()];
         LoadError::Model {
-            error: error.into(),
+            error: Box::new(error.into()),
             files: files.into_iter().flatten().cloned().collect(),
         }
     }
@@ -159,10 +163,13 @@ fn set<T: Clone>(
     }
 }
 
-/// Whether a URL, a metric and a log can carry `name` as it is.
-fn is_plain(name: &str) -> bool {
+/// Refuses a name that a URL, a metric or a log cannot carry as it is.
+fn check_name(name: &str) -> Result<(), NameError> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_word)
+    match name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(is_word) {
+        true => Ok(()),
+        false => Err(NameError(name.to_owned())),
+    }
 }
 
 impl FromStr for ModelSpec {
@@ -171,7 +178,7 @@ impl FromStr for ModelSpec {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let (name, model) = match text.split_once('=') {
             Some(("", _)) => return Err(NameError(String::new())),
-            Some((name, model)) if is_plain(name) => (Some(name), model),
+            Some((name, model)) if check_name(name).is_ok() => (Some(name), model),
             _ => (None, text),
         };
         let model = Some(model).filter(|model| !model.is_empty()).map(PathBuf::from);
@@ -181,7 +188,8 @@ impl FromStr for ModelSpec {
 
 fn name<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let name = String::deserialize(from)?;
-    if is_plain(&name) { Ok(Some(name)) } else { Err(D::Error::custom(NameError(name))) }
+    check_name(&name).map_err(D::Error::custom)?;
+    Ok(Some(name))
 }
 
 /// A value with a name.
