@@ -11,6 +11,7 @@ mod memory;
 mod spec;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -49,7 +50,6 @@ impl From<BatcherOptions> for ModelsOptions {
 
 /// A version of a model that answers. A request that has it finishes on it, whatever is loaded or
 /// unloaded meanwhile; its threads end with the last such request.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Loaded {
     /// Its name in every protocol.
@@ -60,6 +60,14 @@ pub struct Loaded {
     pub batcher: Batcher,
     /// Its share of the memory for models.
     _share: Option<Share>,
+}
+
+/// Without the weights.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut loaded = f.debug_struct("Loaded");
+        loaded.field("name", &self.name).field("version", &self.version).finish_non_exhaustive()
+    }
 }
 
 /// The models by name. It is cheap to clone.
@@ -181,7 +189,8 @@ impl Models {
                 None => None,
                 Some(budget) => {
                     let description = builder.clone().describe().map_err(|e| spec.error(e))?;
-                    let bytes = memory::needs(&description, batcher.max_batch_size);
+                    let most = batcher.max_batch_size;
+                    let bytes = memory::needs(&description, spec.engine, most);
                     Some(budget.share(name, bytes.map_err(|e| spec.error(e))?)?)
                 }
             };
@@ -213,7 +222,12 @@ impl Models {
                 // The last handle of a model frees its memory: not while others wait.
                 drop(table);
                 drop(old);
-                tracing::info!(model = name, versions = loaded.len(), "loaded");
+                for new in loaded {
+                    for note in &new.batcher.model().provenance().notes {
+                        tracing::info!(model = name, version = new.version, "{note}");
+                    }
+                    tracing::info!(model = name, version = new.version, "loaded");
+                }
             }
             Err(error) => {
                 entry.fail(error);

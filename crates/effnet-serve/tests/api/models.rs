@@ -222,17 +222,17 @@ async fn the_threads_of_a_swapped_model_end() {
 async fn a_load_over_the_budget_is_refused_before_anything_is_read() {
     let mut options = ModelsOptions::default();
     // Enough for two of them.
-    (options.max_memory, options.batcher.max_batch_size) = (Some(8_000_000), 1);
+    (options.max_memory, options.batcher.max_batch_size) = (Some(6_000_000), 1);
     let mut broken = spec("broken");
     broken.on_demand = true;
     let models = loaded(options, [spec("a"), spec("b"), broken]).await;
     let refused = models.load("broken").await.unwrap_err();
-    let LoadError::Memory { bytes, used, most: 8_000_000, .. } = refused else {
+    let LoadError::Memory { bytes, used, most: 6_000_000, .. } = refused else {
         panic!("{refused}")
     };
     assert_eq!(used, 2 * bytes);
     let says = refused.to_string();
-    let numbers = [bytes, used, 8_000_000].map(|bytes| format!("{:.1} MB", bytes as f64 / 1e6));
+    let numbers = [bytes, used, 6_000_000].map(|bytes| format!("{:.1} MB", bytes as f64 / 1e6));
     assert!(numbers.iter().all(|number| says.contains(number)), "{says}");
     assert_eq!(ApiError::from(refused).status, 409);
     // Both versions of a model that is loaded anew count.
