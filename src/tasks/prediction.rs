@@ -13,7 +13,7 @@ pub struct Prediction {
     /// Its name: `espresso`; absent if the model has no labels.
     pub label: Option<String>,
     /// In [0, 1]: softmax over all classes, or the sigmoid of `logit`; absent if the outputs are
-    /// not logits ([`ClassifierActivation::None`](crate::labels::ClassifierActivation::None)).
+    /// not logits (the activation `none`).
     pub probability: Option<f32>,
     /// The network's output; for class 0 of a network with one output, that output negated.
     pub logit: f32,
@@ -50,6 +50,7 @@ impl Prediction {
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(description = "The result for one image."))]
 pub struct Record {
     /// The image's path, or what the caller calls it.
     pub image: String,
@@ -88,6 +89,7 @@ pub enum Outcome {
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(description = "The embedding of one image."))]
 pub struct EmbeddingRecord {
     /// The image's path, or what the caller calls it.
     pub image: String,

@@ -60,7 +60,7 @@ fn recorder() -> Option<PrometheusHandle> {
     Some(handle)
 }
 
-/// `GET /metrics`
+/// What the process counts
 #[utoipa::path(get, path = "/metrics", tag = "server", responses(
     (status = 200, description = "Prometheus's text format", content_type = "text/plain", body = String),
     (status = 404, description = "The program has its own recorder", body = crate::openapi::ErrorBody),
