@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use effnet::Model;
 use effnet::batcher::{BatcherOptions, Request};
+use effnet::engine::{Capabilities, Engine, EngineError, Images, Outputs};
 use effnet_serve::{ApiError, Limits, LoadError, ModelSpec, ModelState, Models, ModelsOptions};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Gate, Running, TINY, builder, error, library, loaded, photograph, spec, write_weights,
+    Gate, Running, TINY, builder, error, library, loaded, photograph, spec, write_weights, zeros,
 };
 
 #[tokio::test]
@@ -216,6 +217,73 @@ async fn the_threads_of_a_swapped_model_end() {
     assert_eq!(predictions, library("tiny").classify(photograph("rocket.jpg"), 5).unwrap());
     drop(old);
     assert!(weak.upgrade().is_none());
+}
+
+/// Labels from a pipe keep a load waiting for as long as a test wants.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_model_is_loaded_the_others_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("labels");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (mut slow, mut next) = (spec("slow"), spec("next"));
+    (slow.labels, slow.on_demand, next.on_demand) = (Some(pipe.clone()), true, true);
+    let models = loaded(BatcherOptions::default(), [spec("tiny"), slow, next]).await;
+    let running = Running::with(models.clone(), Limits::default()).await;
+    let rocket = photograph("rocket.jpg");
+    let ask =
+        |model: &str| running.post(&format!("/embed?model={model}")).body(rocket.clone()).send();
+    let states = || -> Vec<ModelState> { models.status().iter().map(|one| one.state).collect() };
+    let load = |name: &'static str| {
+        let models = models.clone();
+        tokio::spawn(async move { models.load(name).await })
+    };
+    let first = load("slow");
+    while states() != [ModelState::Unloaded, ModelState::Loading, ModelState::Ready] {
+        tokio::task::yield_now().await;
+    }
+    let second = load("next");
+    assert_eq!(ask("tiny").await.unwrap().status(), 200);
+    let loading = ask("slow").await.unwrap();
+    assert_eq!(loading.headers()["retry-after"], "1");
+    let says = "model slow is still being loaded: try again".to_owned();
+    assert_eq!(error(loading).await, (503, says));
+    assert!(!second.is_finished(), "one load at a time");
+    let labels: Vec<String> = (0..1000).map(|class| format!("class {class}")).collect();
+    std::fs::write(&pipe, labels.join("\n")).unwrap();
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    assert_eq!(states(), [ModelState::Ready; 3]);
+    assert_eq!(ask("slow").await.unwrap().status(), 200);
+}
+
+/// An engine that panics when it is first looked at.
+#[derive(Debug, Default)]
+struct Stillborn(AtomicBool);
+
+impl Engine for Stillborn {
+    fn capabilities(&self) -> Capabilities {
+        assert!(self.0.swap(true, SeqCst), "planted");
+        Capabilities::new("stillborn")
+    }
+
+    fn run(&self, images: Images<'_>, outputs: &[&str]) -> Result<Outputs, EngineError> {
+        Ok(zeros(images, outputs))
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_load_fails_that_load_alone() {
+    let mut options = ModelsOptions::default();
+    options.builder = Model::builder().custom_engine(Stillborn::default());
+    let models = Models::new(options);
+    models.add(spec("a")).unwrap();
+    let failed = models.load_all().await.unwrap_err();
+    assert!(matches!(&failed, LoadError::Panicked { name } if name == "a"), "{failed}");
+    assert_eq!(models.status()[0].state, ModelState::Failed);
+    assert!(!models.is_ready());
+    models.load("a").await.unwrap();
+    assert!(models.is_ready());
 }
 
 #[tokio::test]
