@@ -24,12 +24,7 @@ export async function openCamera(add, complain) {
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
-    video.srcObject = stream;
-    dialog.showModal();
-    await video.play();
   } catch (error) {
-    stop(stream);
-    dialog.close();
     complain(PROBLEMS[error.name] ?? `The camera does not work: ${error.message}`);
     return;
   } finally {
@@ -44,17 +39,18 @@ export async function openCamera(add, complain) {
   on('camera-close', () => dialog.close());
   // Esc closes the dialog too.
   dialog.addEventListener('close', () => {
-    stop(stream);
+    for (const track of stream.getTracks()) track.stop();
     video.srcObject = null;
     closing.abort();
   }, { once: true });
-}
-
-function stop(stream) {
-  for (const track of stream?.getTracks() ?? []) track.stop();
+  video.srcObject = stream;
+  dialog.showModal();
 }
 
 async function picture(video) {
+  if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
+    await new Promise((resolve) => { video.addEventListener('loadeddata', resolve, { once: true }); });
+  }
   const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
   canvas.getContext('2d').drawImage(video, 0, 0);
   const blob = await canvas.convertToBlob({ type: 'image/jpeg', quality: 0.95 });

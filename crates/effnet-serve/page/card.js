@@ -22,7 +22,7 @@ export class Card {
   /** What the server said last; `null` before. Its `image` is the file's name. */
   record = null;
   /** `waiting`, `answered` or `failed`. */
-  state = 'waiting';
+  state;
   #asking = new AbortController();
 
   /** `changed` is called after each change of `state`; `remove` and `similar` when a button is pressed. */
@@ -39,6 +39,7 @@ export class Card {
       this.part(button).addEventListener('click', () => work(this));
       this.part(button).setAttribute('aria-describedby', this.nameId());
     }
+    this.#show('waiting', 'Waiting');
   }
 
   part(name) {
@@ -75,7 +76,7 @@ export class Card {
         const onBusy = (seconds) => this.#show('waiting', `The server is busy. The next try is in ${seconds.toFixed(0)} s.`);
         return askAbout(this.file, 'classify', settings, { signal, onBusy });
       });
-      const { predictions, model } = answer.json;
+      const { predictions, model } = answer.json ?? {};
       if (!Array.isArray(predictions) || !predictions.every(isPrediction)) {
         throw new Failure('The server’s answer has no predictions.');
       }

@@ -57,7 +57,7 @@ function showProgress() {
   const [waiting, failed] = [count('waiting'), count('failed')];
   byId('results').hidden = cards.length === 0;
   document.body.classList.toggle('has-images', cards.length > 0);
-  byId('progress').textContent = `${cards.length - waiting} of ${cards.length} answered${failed ? `, ${failed} failed` : ''}`;
+  byId('progress').textContent = `${cards.length - waiting} of ${cards.length} done${failed ? `, ${failed} failed` : ''}`;
   const isBusy = waiting > 0;
   for (const id of ['copy', 'json', 'csv']) byId(id).disabled = isBusy;
   if (wasBusy && !isBusy && cards.length > 0) announceAll(cards);

@@ -45,48 +45,48 @@ export function prose(text, tag = 'span') {
 }
 
 /** A name, its type, and what is said about it: of a property or a parameter. */
-export function field(api, name, schema, { isRequired = false, description, within = [] } = {}) {
+export function field(api, name, schema, { isRequired = false, description, shown = new Set() } = {}) {
   const target = resolve(api, schema);
   const about = description ?? schema.description ?? target.description;
-  const small = (text) => (text ? element('span', { className: 'type', textContent: text }) : null);
+  const small = [typeName(api, schema), isRequired ? 'required' : '', limits(target)].filter(Boolean).join(', ');
   return element('li', {},
     name === null ? null : element('code', { className: 'field', textContent: name }), ' ',
-    small(typeName(api, schema)), ' ', isRequired ? small('required') : null, ' ',
-    small(limits(target)), ' ',
+    element('span', { className: 'type', textContent: small }), ' ',
     about ? prose(about) : null,
-    inside(api, schema, within));
+    inside(api, schema, shown));
 }
 
 /** What a schema consists of, as a list; nothing for plain values. */
-export function inside(api, schema, within = []) {
+export function inside(api, schema, shown = new Set()) {
   if (schema?.$ref) {
-    // A type within itself is shown once.
-    if (within.includes(schema.$ref)) return null;
-    return inside(api, resolve(api, schema), [...within, schema.$ref]);
+    // A type is opened where it comes first; it may be within itself.
+    if (shown.has(schema.$ref)) return null;
+    shown.add(schema.$ref);
+    return inside(api, resolve(api, schema), shown);
   }
-  const rows = schema === undefined || schema === true ? [] : parts(api, schema, within);
+  const rows = schema === undefined || schema === true ? [] : parts(api, schema, shown);
   return rows.length === 0 ? null : element('ul', { className: 'schema' }, ...rows);
 }
 
-function parts(api, schema, within) {
+function parts(api, schema, shown) {
   const rows = Object.entries(schema.properties ?? {}).map(([name, property]) => (
-    field(api, name, property, { isRequired: schema.required?.includes(name), within })));
+    field(api, name, property, { isRequired: schema.required?.includes(name), shown })));
   for (const all of schema.allOf ?? []) {
-    const joined = inside(api, all, within);
+    const joined = inside(api, all, shown);
     rows.push(...(joined?.children ?? []));
   }
   const others = choices(schema).filter((each) => !isNull(each));
   if (others.length === 1) {
-    rows.push(...(inside(api, others[0], within)?.children ?? []));
+    rows.push(...(inside(api, others[0], shown)?.children ?? []));
   } else {
-    const isPlain = (each) => inside(api, each, within) === null && !resolve(api, each).description;
+    const isPlain = (each) => inside(api, each, new Set(shown)) === null && !resolve(api, each).description;
     if (!others.every(isPlain)) {
-      rows.push(...others.map((each) => element('li', {}, 'either ', ...field(api, null, each, { within }).childNodes)));
+      rows.push(...others.map((each) => element('li', {}, 'either ', ...field(api, null, each, { shown }).childNodes)));
     }
   }
-  if (schema.items) rows.push(...(inside(api, schema.items, within)?.children ?? []));
+  if (schema.items) rows.push(...(inside(api, schema.items, shown)?.children ?? []));
   const rest = schema.additionalProperties;
-  if (rest !== undefined && rest !== false) rows.push(field(api, 'any other name', rest, { within }));
+  if (rest !== undefined && rest !== false) rows.push(field(api, 'any other name', rest, { shown }));
   return rows;
 }
 

@@ -21,7 +21,7 @@ function embedding(card, model) {
 
 async function embed(file, model, signal) {
   const { json } = await inTurn(signal, () => askAbout(file, 'embed', { model }, { signal }));
-  const values = json.embedding;
+  const values = json?.embedding;
   if (!Array.isArray(values) || !values.every(Number.isFinite)) {
     throw new Failure('The server’s answer has no embedding.');
   }

@@ -120,7 +120,7 @@ test('thirty images, three of them broken', async () => {
   const files = Array.from({ length: 30 }, (_, i) => (i % 10 === 4 ? named(broken, `${i}.jpg`) : plain(`${i}.png`, i * 8, 255 - i * 8, 90)));
   await choose(page, files);
   assert.ok(most <= 4, `${most} requests at once`);
-  assert.equal(await page.locator('#progress').textContent(), '30 of 30 answered, 3 failed');
+  assert.equal(await page.locator('#progress').textContent(), '30 of 30 done, 3 failed');
   assert.equal(await page.getByRole('status').textContent(), '30 images: 27 answered, 3 failed.');
   assert.deepEqual(await texts(page, '.name'), files.map(({ name }) => name));
   const failed = page.locator('[data-state="failed"]');
@@ -291,14 +291,17 @@ test('with the keyboard alone', async () => {
   page.on('filechooser', () => {});
   /** Tabs to an element of this name, and checks that everything on the way shows its focus. */
   const tabTo = async (name) => {
+    const wanted = new RegExp(`^${name}$`);
     for (let i = 0; i < 40; i += 1) {
       await page.keyboard.press('Tab');
       const { text, outline } = await page.evaluate(() => {
         const element = document.activeElement;
+        // At the end, the focus leaves the page once.
+        if (element === document.body) return {};
         const style = getComputedStyle(element);
         return { text: element.labels?.[0]?.firstChild.textContent.trim() ?? element.textContent.trim(), outline: `${style.outlineStyle} ${style.outlineWidth}` };
       });
-      if (text === name) return;
+      if (wanted.test(text ?? '')) return;
       if (text) assert.equal(outline, 'solid 2px', `the focus on "${text}" is not seen`);
     }
     assert.fail(`"${name}" is not reached`);
@@ -318,7 +321,7 @@ test('with the keyboard alone', async () => {
   await tabTo('Similar');
   await page.keyboard.press('Enter');
   await page.locator('.neighbor').waitFor();
-  await tabTo('rocket.jpg');
+  await tabTo('rocket\\.jpg \\d\\.\\d{3}');
   await tabTo('Remove');
   await page.keyboard.press('Enter');
   assert.equal(await page.locator('.card').count(), 1);

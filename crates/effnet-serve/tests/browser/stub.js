@@ -65,8 +65,8 @@ export class Stub {
     this.openapi = openapi;
     /** What answers in place of the contract: from (request, response, body) to whether it did. */
     this.instead = async () => false;
-    this.under_way = 0;
-    this.most_under_way = 0;
+    this.underWay = 0;
+    this.mostUnderWay = 0;
     this.requests = [];
   }
 
@@ -104,9 +104,9 @@ export class Stub {
   }
 
   #count(response) {
-    this.under_way += 1;
-    this.most_under_way = Math.max(this.most_under_way, this.under_way);
-    response.on('close', () => { this.under_way -= 1; });
+    this.underWay += 1;
+    this.mostUnderWay = Math.max(this.mostUnderWay, this.underWay);
+    response.on('close', () => { this.underWay -= 1; });
   }
 
   async #get(response, path) {
