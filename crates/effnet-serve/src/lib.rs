@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 
 pub use error::ApiError;
+pub use kserve::grpc;
 pub use models::{Loaded, ModelSpec, Models};
 
 /// What all requests share. It is cheap to clone.
