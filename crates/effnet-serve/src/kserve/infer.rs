@@ -17,7 +17,7 @@ use futures_util::future::try_join_all;
 use super::metadata::{Made, Signature, Spec, names};
 use super::parameters::{Parameters, refuse_rest, take_count};
 use super::tensor::{Data, Output, Tensor, Values, sizes};
-use crate::{ApiError, Server};
+use crate::{ApiError, Loaded, Server};
 
 /// A request without its codec's own parameters.
 #[derive(Debug)]
@@ -64,9 +64,18 @@ const LABELS: usize = 5;
 /// Runs a request.
 pub(super) async fn infer(
     server: &Server,
-    mut request: InferRequest,
+    request: InferRequest,
 ) -> Result<InferResponse, ApiError> {
     let loaded = server.models().get(Some(&request.model), request.version.as_deref())?;
+    infer_on(&loaded, server.limits().max_images, request).await
+}
+
+/// Runs a request on its model; it may have `most` images.
+pub(super) async fn infer_on(
+    loaded: &Loaded,
+    most: usize,
+    mut request: InferRequest,
+) -> Result<InferResponse, ApiError> {
     let batcher = &loaded.batcher;
     let signature = Signature::of(batcher.model());
 
@@ -88,7 +97,6 @@ pub(super) async fn infer(
         ApiError::bad_request(format!("{inputs} inputs: a request has one, of {known}"))
     })?;
     check(&input, &signature.inputs, &loaded.name)?;
-    let most = server.limits().max_images;
     let images = input.shape.first().copied().unwrap_or_default();
     if !(1..=most).contains(&images) {
         return Err(ApiError::bad_request(format!(

@@ -2,7 +2,7 @@
 
 mod codec;
 mod convert;
-mod proto;
+pub(super) mod proto;
 mod status;
 
 use std::time::Instant;

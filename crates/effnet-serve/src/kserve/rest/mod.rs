@@ -1,7 +1,7 @@
 //! The protocol over HTTP.
 
 mod data;
-mod request;
+pub(super) mod request;
 mod response;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -55,9 +55,9 @@ pub(crate) fn routes() -> Router<Server> {
 
 /// The model that a path names.
 #[derive(Debug, Deserialize)]
-struct Named {
-    name: String,
-    version: Option<String>,
+pub(super) struct Named {
+    pub(super) name: String,
+    pub(super) version: Option<String>,
 }
 
 impl FromRequestParts<Server> for Named {
