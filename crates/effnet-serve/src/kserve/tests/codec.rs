@@ -19,7 +19,7 @@ use crate::kserve::rest::request::parse;
 /// Some bytes changed, inserted, removed or repeated.
 fn damaged(random: &mut Random, bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    for _ in 0..=random.below(4) {
+    for _ in 0..random.below(4) {
         let place = random.below(bytes.len() + 1);
         let end = (place + random.below(9)).min(bytes.len());
         match random.below(4) {
@@ -51,9 +51,13 @@ async fn damaged_requests_over_http() {
     let mut random = Random(7);
     let (mut read, mut refused) = (0, 0);
     for round in 0..30_000 {
-        let json = requests[round % requests.len()].to_string().into_bytes();
-        let length = (json.len() + random.below(3)).saturating_sub(1);
-        let body = damaged(&mut random, &[&json[..], &raw].concat());
+        let which = round % requests.len();
+        let mut body = requests[which].to_string().into_bytes();
+        let length = if random.below(4) > 0 { body.len() } else { random.below(2 * body.len()) };
+        if which == 0 {
+            body.extend(&raw);
+        }
+        let body = damaged(&mut random, &body);
         let mut headers = HeaderMap::new();
         if random.below(8) > 0 {
             headers.insert("inference-header-content-length", HeaderValue::from(length));
@@ -73,8 +77,8 @@ async fn damaged_requests_over_http() {
             assert!(!answer.status.is_server_error(), "{:?}", answer.body);
         }
     }
-    // Both ways are gone.
-    assert!(read > 100 && refused > 10_000, "{read} {refused}");
+    // Both ways were gone.
+    assert!(read > 3_000 && refused > 10_000, "{read} {refused}");
 }
 
 #[tokio::test]
