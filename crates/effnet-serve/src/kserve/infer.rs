@@ -17,7 +17,7 @@ use futures_util::future::try_join_all;
 use super::metadata::{Made, Signature, Spec, names};
 use super::parameters::{Parameters, refuse_rest, take_count};
 use super::tensor::{Data, Output, Tensor, Values, sizes};
-use crate::{ApiError, Loaded, Server};
+use crate::{ApiError, Server};
 
 /// A request without its codec's own parameters.
 #[derive(Debug)]
@@ -67,22 +67,22 @@ pub(super) async fn infer(
     request: InferRequest,
 ) -> Result<InferResponse, ApiError> {
     let loaded = server.models().get(Some(&request.model), request.version.as_deref())?;
-    infer_on(&loaded, server.limits().max_images, request).await
+    let outputs = infer_on(&loaded.batcher, server.limits().max_images, request).await?;
+    Ok(InferResponse { model: loaded.name.clone(), version: loaded.version.clone(), outputs })
 }
 
 /// Runs a request on its model; it may have `most` images.
 pub(super) async fn infer_on(
-    loaded: &Loaded,
+    batcher: &Batcher,
     most: usize,
     mut request: InferRequest,
-) -> Result<InferResponse, ApiError> {
-    let batcher = &loaded.batcher;
+) -> Result<Vec<Output>, ApiError> {
     let signature = Signature::of(batcher.model());
 
     let deadline = deadline(&mut request)?;
     let k = take_count(&mut request.parameters, "k", "the request")?;
     refuse_rest(&request.parameters, "the request", &["k", "timeout"])?;
-    let wanted = wanted(request.outputs, &signature, &loaded.name)?;
+    let wanted = wanted(request.outputs, &signature, &request.model)?;
     let has = |made| wanted.iter().any(|output| output.made == made);
     if k.is_some() && !has(Made::Labels) {
         return Err(ApiError::bad_request(
@@ -96,7 +96,7 @@ pub(super) async fn infer_on(
         let (inputs, known) = (inputs.len(), names(&signature.inputs));
         ApiError::bad_request(format!("{inputs} inputs: a request has one, of {known}"))
     })?;
-    check(&input, &signature.inputs, &loaded.name)?;
+    check(&input, &signature.inputs, &request.model)?;
     let images = input.shape.first().copied().unwrap_or_default();
     if !(1..=most).contains(&images) {
         return Err(ApiError::bad_request(format!(
@@ -113,12 +113,7 @@ pub(super) async fn infer_on(
         taps.push(PRE_LOGITS);
     }
     let rows = run(batcher, requests(input)?, &taps, deadline).await?;
-    let outputs = wanted.iter().map(|output| rows.output(output, batcher, k));
-    Ok(InferResponse {
-        model: loaded.name.clone(),
-        version: loaded.version.clone(),
-        outputs: outputs.collect::<Result<_, _>>()?,
-    })
+    wanted.iter().map(|output| rows.output(output, batcher, k)).collect()
 }
 
 /// The request's deadline, or an earlier one by its parameter `timeout`.

@@ -4,6 +4,7 @@ use effnet::Model;
 use effnet::labels::ClassifierActivation;
 
 use super::tensor::Datatype;
+use crate::Server;
 
 /// The protocol's name of what runs the models.
 pub(super) const PLATFORM: &str = "effnet";
@@ -133,6 +134,13 @@ impl Signature {
     pub(super) fn makes(&self, made: Made) -> bool {
         self.outputs.iter().any(|spec| spec.name == made.name())
     }
+}
+
+/// The versions of a model that answer.
+pub(super) fn versions(server: &Server, name: &str) -> Vec<String> {
+    let all = server.models().all();
+    let versions = all.iter().filter(|loaded| loaded.name == name);
+    versions.map(|loaded| loaded.version.clone()).collect()
 }
 
 /// The names in a list of tensors, for a message.

@@ -5,12 +5,15 @@ mod convert;
 pub(super) mod proto;
 mod status;
 
+use std::any::Any;
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
+use tower_http::catch_panic::CatchPanicLayer;
 
 pub(super) use codec::CountingCodec;
 use proto::health::health_server::{Health, HealthServer};
@@ -21,7 +24,7 @@ use proto::inference::grpc_inference_service_server::{
 use proto::inference::*;
 
 use super::infer::infer;
-use super::metadata::{EXTENSIONS, PLATFORM, SERVER, Signature};
+use super::metadata::{EXTENSIONS, PLATFORM, SERVER, Signature, versions};
 use super::{is_ready, repository};
 use crate::{ApiError, Server};
 
@@ -33,7 +36,17 @@ pub fn grpc(server: &Server) -> Router {
         .max_decoding_message_size(server.limits().max_body)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Deflate);
-    Routes::new(inference).add_service(HealthServer::new(service)).prepare().into_axum_router()
+    let routes = Routes::new(inference).add_service(HealthServer::new(service));
+    guarded(routes.prepare().into_axum_router())
+}
+
+/// Routes whose panics are answers: a panic would end all calls of its connection.
+fn guarded(routes: Router) -> Router {
+    let fault = |_: Box<dyn Any + Send>| {
+        let message = "a fault of the server stopped the work on this request";
+        Status::internal(message).into_http::<Body>()
+    };
+    routes.layer(CatchPanicLayer::custom(fault))
 }
 
 #[derive(Debug, Clone)]
@@ -42,7 +55,7 @@ struct Service(Server);
 type Answer<T> = Result<Response<T>, Status>;
 
 /// The latest version is asked for by an empty one.
-fn version(version: &str) -> Option<&str> {
+fn named(version: &str) -> Option<&str> {
     Some(version).filter(|version| !version.is_empty())
 }
 
@@ -58,7 +71,7 @@ impl GrpcInferenceService for Service {
 
     async fn model_ready(&self, request: Request<ModelReadyRequest>) -> Answer<ModelReadyResponse> {
         let asked = request.into_inner();
-        let found = self.0.models().get(Some(&asked.name), version(&asked.version));
+        let found = self.0.models().get(Some(&asked.name), named(&asked.version));
         Ok(Response::new(ModelReadyResponse { ready: found.is_ok() }))
     }
 
@@ -79,11 +92,11 @@ impl GrpcInferenceService for Service {
         request: Request<ModelMetadataRequest>,
     ) -> Answer<ModelMetadataResponse> {
         let asked = request.into_inner();
-        let loaded = self.0.models().get(Some(&asked.name), version(&asked.version))?;
+        let loaded = self.0.models().get(Some(&asked.name), named(&asked.version))?;
         let Signature { inputs, outputs } = Signature::of(loaded.batcher.model());
         Ok(Response::new(ModelMetadataResponse {
             name: loaded.name.clone(),
-            versions: vec![loaded.version.clone()],
+            versions: versions(&self.0, &loaded.name),
             platform: PLATFORM.to_owned(),
             inputs: convert::metadata(inputs),
             outputs: convert::metadata(outputs),
@@ -164,5 +177,25 @@ impl Health for Service {
         let status =
             if is_ready(&self.0) { ServingStatus::Serving } else { ServingStatus::NotServing };
         Ok(Response::new(HealthCheckResponse { status: status.into() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http;
+    use axum::routing::post;
+    use tonic::Code;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        let routes =
+            Router::new().route("/a/b", post(async || -> &'static str { panic!("planted") }));
+        let request = http::Request::post("/a/b").body(Body::empty()).unwrap();
+        let answer = guarded(routes).oneshot(request).await.unwrap();
+        let status = Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!((answer.status(), status.code()), (http::StatusCode::OK, Code::Internal));
     }
 }

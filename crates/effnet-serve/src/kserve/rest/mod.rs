@@ -20,7 +20,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
 use super::infer::infer;
-use super::metadata::{EXTENSIONS, PLATFORM, SERVER, Signature, Spec};
+use super::metadata::{EXTENSIONS, PLATFORM, SERVER, Signature, Spec, versions};
 use super::parameters::Parameters;
 use super::{is_ready, repository};
 use crate::{ApiError, Server};
@@ -110,7 +110,7 @@ async fn model_metadata(
     let tensors = |specs: &[Spec]| specs.iter().map(tensor).collect::<Vec<_>>();
     Ok(Json(json!({
         "name": loaded.name,
-        "versions": [loaded.version],
+        "versions": versions(&server, &loaded.name),
         "platform": PLATFORM,
         "inputs": tensors(&inputs),
         "outputs": tensors(&outputs),

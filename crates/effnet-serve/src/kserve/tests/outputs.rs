@@ -9,19 +9,18 @@ use effnet::labels::{ClassifierActivation, LabelNames};
 use serde_json::json;
 
 use super::noise;
-use crate::kserve::infer::{InferRequest, InferResponse, Requested, infer_on};
+use crate::ApiError;
+use crate::kserve::infer::{InferRequest, Requested, infer_on};
 use crate::kserve::metadata::{Signature, names};
 use crate::kserve::parameters::Parameters;
-use crate::kserve::tensor::{Header, Values};
-use crate::{ApiError, Loaded};
+use crate::kserve::tensor::{Header, Output, Values};
 
-fn load(builder: effnet::ModelBuilder) -> Loaded {
+fn start(builder: effnet::ModelBuilder) -> Batcher {
     let model = builder.weights("seeded:0").build().unwrap();
-    let batcher = Batcher::new(&model, BatcherOptions::default()).unwrap();
-    Loaded { name: "m".to_owned(), version: "1".to_owned(), batcher }
+    Batcher::new(&model, BatcherOptions::default()).unwrap()
 }
 
-async fn ask(loaded: &Loaded, outputs: &[(&str, Parameters)]) -> Result<InferResponse, ApiError> {
+async fn ask(batcher: &Batcher, outputs: &[(&str, Parameters)]) -> Result<Vec<Output>, ApiError> {
     let image = &noise(1, 8, 8)[0];
     let pixels = Bytes::copy_from_slice(image.data());
     let header = Header::new("pixels".to_owned(), "UINT8", &[1, 8, 8, 3], 1)?;
@@ -37,26 +36,26 @@ async fn ask(loaded: &Loaded, outputs: &[(&str, Parameters)]) -> Result<InferRes
         outputs: outputs.iter().map(requested).collect(),
         deadline: Instant::now() + Duration::from_secs(60),
     };
-    infer_on(loaded, 1, request).await
+    infer_on(batcher, 1, request).await
 }
 
 fn classes(count: usize) -> Parameters {
     serde_json::from_value(json!({ "classification": count })).unwrap()
 }
 
-fn given(loaded: &Loaded) -> String {
-    names(&Signature::of(loaded.batcher.model()).outputs)
+fn given(batcher: &Batcher) -> String {
+    names(&Signature::of(batcher.model()).outputs)
 }
 
 #[tokio::test]
 async fn features_without_classes() {
-    let loaded = load(Model::builder().model("mobilenetv3_small_050").num_classes(0));
-    assert_eq!(given(&loaded), "embedding");
-    let answer = ask(&loaded, &[]).await.unwrap();
+    let batcher = start(Model::builder().model("mobilenetv3_small_050").num_classes(0));
+    assert_eq!(given(&batcher), "embedding");
+    let answer = ask(&batcher, &[]).await.unwrap();
     // The width that the metadata tells is the one that the network gives.
-    let features = Signature::of(loaded.batcher.model()).outputs[0].shape[1];
-    assert_eq!(answer.outputs[0].sizes(), [1, features]);
-    let error = ask(&loaded, &[("logits", Parameters::new())]).await.unwrap_err();
+    let features = Signature::of(batcher.model()).outputs[0].shape[1];
+    assert_eq!(answer[0].sizes(), [1, features]);
+    let error = ask(&batcher, &[("logits", Parameters::new())]).await.unwrap_err();
     assert_eq!(error.message, "no output \"logits\": m has embedding");
 }
 
@@ -64,29 +63,29 @@ async fn features_without_classes() {
 async fn one_output_is_two_classes() {
     let labels = LabelNames::parse("cat\ndog").unwrap();
     let builder = Model::builder().model("mobilenetv3_small_050").num_classes(1).labels(labels);
-    let loaded = load(builder);
-    let classifier = loaded.batcher.classifier().unwrap();
-    let answer = ask(&loaded, &[]).await.unwrap();
-    let shapes: Vec<_> = answer.outputs.iter().map(|output| output.sizes()).collect();
+    let batcher = start(builder);
+    let classifier = batcher.classifier().unwrap();
+    let answer = ask(&batcher, &[]).await.unwrap();
+    let shapes: Vec<_> = answer.iter().map(|output| output.sizes()).collect();
     assert_eq!(shapes[..3], [vec![1, 1], vec![1, 2], vec![1, 2]]);
     let image = &noise(1, 8, 8)[0];
-    assert_eq!(answer.outputs[1].values, Values::Fp32(classifier.probabilities(image).unwrap()));
+    assert_eq!(answer[1].values, Values::Fp32(classifier.probabilities(image).unwrap()));
     let best = classifier.classify(image, 2).unwrap();
-    let answer = ask(&loaded, &[("logits", classes(2))]).await.unwrap();
+    let answer = ask(&batcher, &[("logits", classes(2))]).await.unwrap();
     let text = |best: &effnet::Prediction| {
         format!("{}:{}:{}", best.logit, best.index, best.label.as_ref().unwrap())
     };
-    assert_eq!(answer.outputs[0].values, Values::Text(best.iter().map(text).collect()));
+    assert_eq!(answer[0].values, Values::Text(best.iter().map(text).collect()));
 }
 
 #[tokio::test]
 async fn classes_without_names_or_probabilities() {
     let builder = Model::builder().model("mobilenetv3_small_050").num_classes(3);
-    let loaded = load(builder.activation(ClassifierActivation::None));
-    assert_eq!(given(&loaded), "logits, embedding");
-    let answer = ask(&loaded, &[("logits", classes(9))]).await.unwrap();
-    assert_eq!(answer.outputs[0].sizes(), [1, 3]);
-    let best = loaded.batcher.classifier().unwrap().classify(&noise(1, 8, 8)[0], 3).unwrap();
+    let batcher = start(builder.activation(ClassifierActivation::None));
+    assert_eq!(given(&batcher), "logits, embedding");
+    let answer = ask(&batcher, &[("logits", classes(9))]).await.unwrap();
+    assert_eq!(answer[0].sizes(), [1, 3]);
+    let best = batcher.classifier().unwrap().classify(&noise(1, 8, 8)[0], 3).unwrap();
     let text = |best: &effnet::Prediction| format!("{}:{}", best.logit, best.index);
-    assert_eq!(answer.outputs[0].values, Values::Text(best.iter().map(text).collect()));
+    assert_eq!(answer[0].values, Values::Text(best.iter().map(text).collect()));
 }

@@ -24,7 +24,6 @@ NO_IMAGE = ("422", "StatusCode.INVALID_ARGUMENT")
 MISSING = ("404", "StatusCode.NOT_FOUND")
 NO_CONFIG = ("404", "StatusCode.UNIMPLEMENTED")
 LATE = ("504", "StatusCode.DEADLINE_EXCEEDED")
-UNLOADED = ("503", "StatusCode.UNAVAILABLE")
 
 
 class Client:
@@ -236,7 +235,7 @@ async def repository(client, expected):
     await client.call("unload_model", model)
     assert (await index())[model] == "UNAVAILABLE"
     assert not await client.call("is_model_ready", model)
-    await client.fails(UNLOADED, model, "infer", model, image)
+    await client.fails(MISSING, model, "infer", model, image)
     await client.call("load_model", model)
     assert await client.call("is_model_ready", model)
     result = await client.call("infer", model, image)
