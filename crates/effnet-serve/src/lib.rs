@@ -22,6 +22,7 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use error::ApiError;
+pub use kserve::grpc;
 pub use models::{
     LoadError, Loaded, ModelSpec, ModelState, ModelStatus, Models, ModelsOptions, NameError,
 };
