@@ -9,6 +9,7 @@ use effnet::batcher::{BatcherOptions, Request};
 use effnet::engine::{Capabilities, Engine, EngineError, Images, Outputs};
 use effnet_serve::{ApiError, Limits, LoadError, ModelSpec, ModelState, Models, ModelsOptions};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::support::{
     Gate, Running, TINY, builder, error, library, loaded, photograph, spec, write_weights, zeros,
@@ -164,13 +165,13 @@ async fn a_swap_under_load_loses_no_request_and_gives_no_wrong_answer() {
     let (running, answers) = (Arc::new(running), Arc::new(answers));
     // How many loads have begun and have ended.
     let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let is_over = Arc::new(AtomicBool::new(false));
+    let (answered, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let clients: Vec<_> = (0..4)
         .map(|_| {
             let (running, answers, rocket) =
                 (Arc::clone(&running), Arc::clone(&answers), rocket.clone());
             let (begun, ended) = (Arc::clone(&begun), Arc::clone(&ended));
-            let is_over = Arc::clone(&is_over);
+            let (answered, is_over) = (Arc::clone(&answered), Arc::clone(&is_over));
             tokio::spawn(async move {
                 let mut seen = [0, 0];
                 while !is_over.load(SeqCst) {
@@ -184,6 +185,7 @@ async fn a_swap_under_load_loses_no_request_and_gives_no_wrong_answer() {
                     let right = (first..=last).find(|load| answers[load % 2] == answer);
                     let right = right.unwrap_or_else(|| panic!("{first} to {last}: {answer}"));
                     seen[right % 2] += 1;
+                    answered.fetch_add(1, SeqCst);
                 }
                 seen
             })
@@ -195,7 +197,11 @@ async fn a_swap_under_load_loses_no_request_and_gives_no_wrong_answer() {
         let new = running.server.models().load("tiny").await.unwrap();
         assert_eq!(new[0].version, (load + 1).to_string());
         ended.fetch_add(1, SeqCst);
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        // Twice as many answers as clients: one at least was asked for after the load.
+        let enough = answered.load(SeqCst) + 8;
+        while answered.load(SeqCst) < enough && !clients.iter().any(JoinHandle::is_finished) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
     is_over.store(true, SeqCst);
     let mut seen = [0, 0];
