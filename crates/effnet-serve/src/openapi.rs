@@ -49,7 +49,7 @@ pub(crate) enum EmbeddingRecords {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "effnet", description = "EfficientNet-family image classifiers", license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
-    servers((url = "./")),
+    servers((url = ".")),
     tags(
         (name = "images", description = "Classes and embeddings of images"),
         (name = "server", description = "The server and its models"),
@@ -61,7 +61,7 @@ pub(crate) enum EmbeddingRecords {
 )]
 struct Own;
 
-/// The whole description. Further parts of the server merge theirs here.
+/// The whole description. Other parts of the server `merge` theirs into it here.
 fn document() -> utoipa::openapi::OpenApi {
     Own::openapi()
 }

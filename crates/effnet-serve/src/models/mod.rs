@@ -113,7 +113,7 @@ impl Models {
 
     /// Adds a model without loading it, and returns its name. The first is the default; a name that
     /// is there already gets one more version. Without a name in the spec, this finds the model's
-    /// own, which may mean to read its configuration from the hub.
+    /// own: it reads the model's configuration, from the hub if need be, and blocks meanwhile.
     ///
     /// # Errors
     ///

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use effnet::Model;
 use effnet::batcher::{BatcherOptions, Request};
 use effnet::engine::{Capabilities, Engine, EngineError, Images, Outputs};
 use effnet_serve::{ApiError, Limits, LoadError, ModelSpec, ModelState, Models, ModelsOptions};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::support::{
     Gate, Running, TINY, builder, error, library, loaded, photograph, spec, write_weights, zeros,
@@ -163,13 +165,13 @@ async fn a_swap_under_load_loses_no_request_and_gives_no_wrong_answer() {
     let (running, answers) = (Arc::new(running), Arc::new(answers));
     // How many loads have begun and have ended.
     let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let is_over = Arc::new(AtomicBool::new(false));
+    let (answered, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let clients: Vec<_> = (0..4)
         .map(|_| {
             let (running, answers, rocket) =
                 (Arc::clone(&running), Arc::clone(&answers), rocket.clone());
             let (begun, ended) = (Arc::clone(&begun), Arc::clone(&ended));
-            let is_over = Arc::clone(&is_over);
+            let (answered, is_over) = (Arc::clone(&answered), Arc::clone(&is_over));
             tokio::spawn(async move {
                 let mut seen = [0, 0];
                 while !is_over.load(SeqCst) {
@@ -183,6 +185,7 @@ async fn a_swap_under_load_loses_no_request_and_gives_no_wrong_answer() {
                     let right = (first..=last).find(|load| answers[load % 2] == answer);
                     let right = right.unwrap_or_else(|| panic!("{first} to {last}: {answer}"));
                     seen[right % 2] += 1;
+                    answered.fetch_add(1, SeqCst);
                 }
                 seen
             })
@@ -194,7 +197,11 @@ async fn a_swap_under_load_loses_no_request_and_gives_no_wrong_answer() {
         let new = running.server.models().load("tiny").await.unwrap();
         assert_eq!(new[0].version, (load + 1).to_string());
         ended.fetch_add(1, SeqCst);
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        // Twice as many answers as clients: one at least was asked for after the load.
+        let enough = answered.load(SeqCst) + 8;
+        while answered.load(SeqCst) < enough && !clients.iter().any(JoinHandle::is_finished) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
     is_over.store(true, SeqCst);
     let mut seen = [0, 0];
@@ -326,22 +333,47 @@ async fn a_folder_gives_a_name_without_its_path() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_answers_what_waits_and_takes_no_more() {
-    let models = loaded(BatcherOptions::default(), [spec("tiny")]).await;
-    let running = Running::with(models.clone(), Limits::default()).await;
+    let gate = Gate::default();
+    let running = Arc::new(Running::of_engine(gate.clone(), |_, _| ()).await);
+    let models = running.server.models();
     let ready = async || running.get("/health/ready").send().await.unwrap().status().as_u16();
+    let ask = || {
+        let running = Arc::clone(&running);
+        let rocket = photograph("rocket.jpg");
+        tokio::spawn(async move { running.post("/classify").body(rocket).send().await.unwrap() })
+    };
     assert_eq!(ready().await, 200);
     models.begin_drain();
     assert_eq!(ready().await, 503);
-    let rocket = photograph("rocket.jpg");
-    let ask = || running.post("/classify").body(rocket.clone()).send();
-    assert_eq!(ask().await.unwrap().status(), 200);
-    models.drain().await;
-    let refused = ask().await.unwrap();
+    // Requests are still taken: one is in the engine, the other waits.
+    let first = ask();
+    gate.is_reached().await;
+    let second = ask();
+    while models.get(None, None).unwrap().batcher.waiting() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let drained = tokio::spawn({
+        let models = models.clone();
+        async move { models.drain().await }
+    });
+    let refused = loop {
+        let answer = tokio::time::timeout(Duration::from_millis(100), ask()).await;
+        // A request that comes before the drain has begun waits like the two others.
+        if let Ok(answer) = answer {
+            break answer.unwrap();
+        }
+    };
     assert_eq!(refused.headers()["retry-after"], "1");
     assert_eq!(error(refused).await.0, 503);
-    assert!(matches!(models.load("tiny").await.unwrap_err(), LoadError::Draining));
+    assert!(!drained.is_finished());
+    gate.open();
+    drained.await.unwrap();
+    for answer in [first, second] {
+        assert_eq!(answer.await.unwrap().status(), 200);
+    }
+    assert!(matches!(models.load("mock").await.unwrap_err(), LoadError::Draining));
     assert_eq!(running.get("/health/live").send().await.unwrap().status(), 200);
 }
 
