@@ -90,9 +90,12 @@ async function loadModels() {
   }
   notice(null);
   const ready = all.filter(({ state }) => state === 'ready');
-  const names = ready.map(({ name }) => name);
-  select.replaceChildren(...ready.map(({ name, classes }) => (
-    element('option', { value: name, textContent: classes ? `${name} (${classes} classes)` : name }))));
+  // A model may be there in several versions; a question without one is answered by the latest.
+  const names = [...new Set(ready.map(({ name }) => name))];
+  select.replaceChildren(...names.map((name) => {
+    const { classes } = ready.findLast((each) => each.name === name);
+    return element('option', { value: name, textContent: classes ? `${name} (${classes} classes)` : name });
+  }));
   const wanted = names.includes(model) ? model : ready.find((each) => each.default)?.name ?? names[0] ?? null;
   select.disabled = wanted === null;
   if (wanted === null) select.append(element('option', { textContent: 'none is ready' }));
