@@ -152,9 +152,9 @@ test('thirty images, three of them broken', async () => {
 test('an error in words, for a file that is no image', async () => {
   const page = await openImages(server);
   await choose(page, [broken]);
-  assert.match(await card(page, 'broken.jpg').locator('.state').textContent(), /image/);
+  assert.match(await card(page, 'broken.jpg').locator('.state').textContent(), /^not an image/);
   assert.equal(await page.locator('.no-picture').textContent(), 'JPG');
-  assert.match(await page.getByRole('status').textContent(), /^broken\.jpg: .*image/);
+  assert.match(await page.getByRole('status').textContent(), /^broken\.jpg: not an image/);
   await accessible(page);
 });
 
