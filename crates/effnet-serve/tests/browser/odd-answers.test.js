@@ -211,9 +211,12 @@ test('models: only those that are ready, and those that become it', async () => 
   const names = () => page.locator('#model option').evaluateAll((options) => options.map(({ value }) => value));
   assert.deepEqual(await names(), ['tf_efficientnet_lite0.in1k', 'tiny'], 'one for all versions of a model');
   await page.getByLabel('Model').selectOption('tiny');
+  await page.evaluate(() => document.dispatchEvent(new DragEvent('drop', { dataTransfer: new DataTransfer() })));
+  await page.getByRole('alert').waitFor();
   server.stub.models = MODELS.map((model) => ({ ...model, state: 'ready' }));
   await page.locator('#model option[value=late]').waitFor({ state: 'attached' });
   assert.equal(await page.getByLabel('Model').inputValue(), 'tiny');
+  assert.equal(await page.getByRole('alert').isVisible(), true, 'what was said about something else stays');
 });
 
 test('no models yet: images wait for one', async () => {
