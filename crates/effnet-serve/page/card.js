@@ -85,9 +85,11 @@ export class Card {
       this.#show('answered', '');
     } catch (error) {
       if (signal.aborted) return;
-      this.record = { image: this.name, model: settings.model, error: inWords(error) };
+      // The server calls an image without a name `image`; the card has the name above.
+      const words = inWords(error).replace(/^image: /, '');
+      this.record = { image: this.name, model: settings.model, error: `${this.name}: ${words}` };
       this.#showAnswers([], null);
-      this.#show('failed', this.record.error);
+      this.#show('failed', words);
     }
   }
 
@@ -134,7 +136,7 @@ export function announceAll(cards) {
   if (cards.length === 1) {
     const [{ name, record }] = cards;
     const best = record.predictions?.[0];
-    announce(`${name}: ${best ? `${className(best)}, ${score(best)}` : record.error ?? 'no classes'}`);
+    announce(record.error ?? `${name}: ${best ? `${className(best)}, ${score(best)}` : 'no classes'}`);
   } else {
     announce(`${cards.length} images: ${cards.length - failed} answered, ${failed} failed.`);
   }

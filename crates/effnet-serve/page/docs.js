@@ -3,7 +3,7 @@
 import { byId, copy, element } from './dom.js';
 import { showKeyField } from './key.js';
 import { Failure, ask } from './requests.js';
-import { field, inside, prose, resolve, sample, typeName } from './schema.js';
+import { field, fileField, inside, prose, resolve, sample, typeName } from './schema.js';
 import { rawBody, tryIt } from './try.js';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete', 'head', 'options'];
@@ -95,7 +95,7 @@ function curls(api, { method, path, operation }) {
     ...(wantsKey ? ['-H', '"Authorization: Bearer $KEY"'] : []),
   ];
   const body = (type, schema) => {
-    if (type === 'multipart/form-data') return ['-F', 'image=@image.jpg'];
+    if (type === 'multipart/form-data') return ['-F', `${fileField(api, schema)}=@image.jpg`];
     if (/json/.test(type)) return ['-H', quoted(`Content-Type: ${type}`), '-d', quoted(JSON.stringify(sample(api, schema)))];
     return ['-H', quoted('Content-Type: application/octet-stream'), '--data-binary', '@image.jpg'];
   };

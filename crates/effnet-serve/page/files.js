@@ -1,7 +1,7 @@
 // Files from what was dropped or pasted.
 
 /** The endings of the images that are taken from a folder; a file that is dropped itself is always taken. */
-const IMAGE = /^[^.].*\.(jpe?g|jpe|jfif|jif|jfi|mpo|pjpeg|pjp|a?png|webp|gif|bmp|dib|tiff?|p[bgpn]m|qoi|ico|cur|tga|jp2|j2[kc]|jpc|jpf|jpx)$/i;
+const IMAGE = /^[^.].*\.(jpe?g|jpe|jfif|jif|jfi|mpo|pjpeg|pjp|a?png|webp|gif|bmp|dib|tiff?|p[bfgpn]m|qoi|ico|cur|tga|icb|vda|vst|jp2|j2[kc]|jpc|jpf|jpx)$/i;
 
 /** The files of a drop, with those in its folders. Their names have the folder's in front. */
 export async function dropped(transfer) {

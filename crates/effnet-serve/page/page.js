@@ -76,6 +76,7 @@ function notice(text) {
 
 /** Milliseconds until the models are asked for again, while some are loading or none is there. */
 const MODELS_AGAIN = 2000;
+let areUnknown = false;
 
 async function loadModels() {
   const select = byId('model');
@@ -84,15 +85,20 @@ async function loadModels() {
     ({ json: all } = await ask('models'));
     if (!Array.isArray(all)) throw new Failure('The server’s answer is no list of models.');
   } catch (error) {
+    areUnknown = true;
     notice(`The models are unknown, and images wait: ${inWords(error)}`);
     setTimeout(loadModels, MODELS_AGAIN);
     return;
   }
-  notice(null);
+  if (areUnknown) notice(null);
+  areUnknown = false;
   const ready = all.filter(({ state }) => state === 'ready');
-  const names = ready.map(({ name }) => name);
-  select.replaceChildren(...ready.map(({ name, classes }) => (
-    element('option', { value: name, textContent: classes ? `${name} (${classes} classes)` : name }))));
+  // A model may be there in several versions; a question without one is answered by the latest.
+  const names = [...new Set(ready.map(({ name }) => name))];
+  select.replaceChildren(...names.map((name) => {
+    const { classes } = ready.findLast((each) => each.name === name);
+    return element('option', { value: name, textContent: classes ? `${name} (${classes} classes)` : name });
+  }));
   const wanted = names.includes(model) ? model : ready.find((each) => each.default)?.name ?? names[0] ?? null;
   select.disabled = wanted === null;
   if (wanted === null) select.append(element('option', { textContent: 'none is ready' }));

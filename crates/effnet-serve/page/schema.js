@@ -38,21 +38,36 @@ function limits(schema) {
   return rows.filter(([, value]) => value !== undefined).map(([name, value]) => `${name} ${value}`).join(', ');
 }
 
-/** Text with `code` in it. */
+const isBinary = (schema) => (schema.items ?? schema).format === 'binary';
+
+/** The name of a form's field for files. */
+export function fileField(api, schema) {
+  const properties = Object.entries(resolve(api, schema).properties ?? {});
+  return properties.find(([, property]) => isBinary(resolve(api, property)))?.[0] ?? 'file';
+}
+
+/** What is said about a schema, in short: the first paragraph. */
+function about(api, schema) {
+  const [only, ...more] = choices(schema).filter((each) => !isNull(each));
+  const inner = only && more.length === 0 ? about(api, only) : undefined;
+  return (schema.description ?? inner ?? resolve(api, schema).description)?.split(/\n\s*\n/)[0];
+}
+
+/** Text with `code` in it. The targets of Rust's links are left out. */
 export function prose(text, tag = 'span') {
-  const parts = (text ?? '').split('`');
+  const parts = (text ?? '').replace(/\[([^\]]+)\]\([^)]*\)|\[(`[^\]]+`)\]/g, '$1$2').split('`');
   return element(tag, {}, ...parts.map((part, i) => (i % 2 === 1 ? element('code', { textContent: part }) : part)));
 }
 
 /** A name, its type, and what is said about it: of a property or a parameter. */
 export function field(api, name, schema, { isRequired = false, description, shown = new Set() } = {}) {
   const target = resolve(api, schema);
-  const about = description ?? schema.description ?? target.description;
+  const said = description ?? about(api, schema);
   const small = [typeName(api, schema), isRequired ? 'required' : '', limits(target)].filter(Boolean).join(', ');
   return element('li', {},
     name === null ? null : element('code', { className: 'field', textContent: name }), ' ',
     element('span', { className: 'type', textContent: small }), ' ',
-    about ? prose(about) : null,
+    said ? prose(said) : null,
     inside(api, schema, shown));
 }
 
@@ -101,7 +116,8 @@ export function sample(api, schema, depth = 0) {
   const type = [target.type].flat().find((each) => each !== 'null');
   if (type === 'array') return depth > 4 ? [] : [sample(api, target.items ?? {}, depth + 1)];
   if (type === 'object' || target.properties) {
-    const names = target.required?.length ? target.required : Object.keys(target.properties ?? {});
+    // Properties that may be left out may exclude each other.
+    const names = target.required?.length ? target.required : Object.keys(target.properties ?? {}).slice(0, 1);
     const entries = depth > 4 ? [] : names.map((name) => [name, sample(api, target.properties?.[name] ?? {}, depth + 1)]);
     return Object.fromEntries(entries);
   }

@@ -27,8 +27,9 @@ test('every operation, with its parameters, bodies and responses', async () => {
   for (const word of ['k (query)', 'model (query)', 'multipart/form-data', 'application/json', 'predictions', 'logit', 'probability']) {
     assert.ok(text.includes(word), word);
   }
-  assert.equal((await page.locator('#api').textContent()).includes('[object'), false);
-  assert.equal((await page.locator('#api').textContent()).includes('undefined'), false);
+  if (server.stub) assert.ok(text.includes('As Record has it, and k in [0, 1].'), text);
+  const all = await page.locator('#api').textContent();
+  for (const word of ['[object', 'undefined', '```', 'crate::', '](']) assert.equal(all.includes(word), false, word);
   await accessible(page);
 });
 
@@ -43,7 +44,7 @@ test('curl lines, to copy', async () => {
   assert.equal((await page.evaluate(() => navigator.clipboard.readText())).replace(/ -H "[^"]*"/, ''), wanted);
   const lines = await page.locator('#post-classify .curl code').allTextContents();
   assert.ok(lines.some((each) => each.includes('--data-binary @image.jpg')), lines.join('\n'));
-  assert.ok(lines.some((each) => each.includes('-F image=@image.jpg')), lines.join('\n'));
+  assert.ok(lines.some((each) => /-F \w+=@image\.jpg/.test(each)), lines.join('\n'));
 });
 
 test('trying a GET', async () => {
@@ -61,15 +62,15 @@ test('trying POST /classify with a file', async () => {
   const page = await openDocs();
   const classify = page.locator('#post-classify');
   await classify.getByLabel('k', { exact: true }).fill('2');
-  await classify.getByLabel('file').setInputFiles([coffee]);
+  await classify.getByLabel('file', { exact: true }).setInputFiles([coffee]);
   await classify.getByRole('button', { name: 'Send' }).click();
   const answer = JSON.parse(await classify.locator('pre').textContent());
   assert.equal(answer.predictions.length, 2);
   assert.equal(answer.predictions[0].label, 'espresso');
   assert.match(await classify.locator('.output > p').first().textContent(), /Server-Timing: .*infer/);
-  await classify.getByLabel('file').setInputFiles([broken]);
+  await classify.getByLabel('file', { exact: true }).setInputFiles([broken]);
   await classify.getByRole('button', { name: 'Send' }).click();
-  await classify.getByText('422').last().waitFor();
+  await classify.locator('.output > p').filter({ hasText: /^422/ }).waitFor();
   assert.match(await classify.locator('pre').textContent(), /"error"/);
 });
 

@@ -1,6 +1,7 @@
 // What only a stub does: a server that is busy, slow, wants a key, or answers nonsense.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { afterEach, test } from 'node:test';
 
 import { broken, coffee, named, plain, rocket } from './images.js';
@@ -166,6 +167,16 @@ test('names are text: of files, of classes and of models', async () => {
   assert.equal(await page.locator('.timing > div').count(), 1);
 });
 
+test('CSV: commas, quotes and line ends in names', async () => {
+  classifyWith((_, response) => json(response, 200, { image: 'image', model: 'm', predictions: [{ index: 1, synset: null, label: 'a "b", c', probability: 0.25, logit: 1.5 }] }));
+  const page = await openImages(server);
+  await choose(page, [named(coffee, 'x,y.png')]);
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Download CSV' }).click();
+  const [, line] = (await readFile(await (await download).path(), 'utf8')).split('\n');
+  assert.equal(line, '"x,y.png",m,1,1,,"a ""b"", c",0.25,1.5,');
+});
+
 test('another model: its classes, and its embeddings', async () => {
   const page = await openImages(server);
   await choose(page, [coffee, rocket]);
@@ -195,13 +206,17 @@ test('embeddings that fail', async () => {
 });
 
 test('models: only those that are ready, and those that become it', async () => {
+  server.stub.models = [...MODELS, { ...MODELS[1], version: '2' }];
   const page = await openImages(server);
   const names = () => page.locator('#model option').evaluateAll((options) => options.map(({ value }) => value));
-  assert.deepEqual(await names(), ['tf_efficientnet_lite0.in1k', 'tiny']);
+  assert.deepEqual(await names(), ['tf_efficientnet_lite0.in1k', 'tiny'], 'one for all versions of a model');
   await page.getByLabel('Model').selectOption('tiny');
+  await page.evaluate(() => document.dispatchEvent(new DragEvent('drop', { dataTransfer: new DataTransfer() })));
+  await page.getByRole('alert').waitFor();
   server.stub.models = MODELS.map((model) => ({ ...model, state: 'ready' }));
   await page.locator('#model option[value=late]').waitFor({ state: 'attached' });
   assert.equal(await page.getByLabel('Model').inputValue(), 'tiny');
+  assert.equal(await page.getByRole('alert').isVisible(), true, 'what was said about something else stays');
 });
 
 test('no models yet: images wait for one', async () => {
@@ -253,6 +268,15 @@ test('the documentation: a document that is missing, or no document', async () =
     assert.match(await page.getByRole('alert').textContent(), /^The documentation cannot be shown: .*openapi\.json/);
     await accessible(page);
   }
+});
+
+test('the documentation shows an answer of 503 as it is', async () => {
+  server.stub.instead = async (_, response, path) => path === '/health/ready' && json(response, 503, { error: 'not yet' }, { 'retry-after': '0' });
+  const page = await open(`${server.address}/docs`);
+  await page.locator('#get-health-ready').getByRole('button', { name: 'Send' }).click();
+  await page.locator('#get-health-ready pre').waitFor();
+  assert.match(await page.locator('#get-health-ready .output > p').textContent(), /^503 Service Unavailable/);
+  assert.equal(asked('/health/ready').length, 1);
 });
 
 test('the documentation with a key', async () => {

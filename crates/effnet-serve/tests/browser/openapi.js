@@ -68,7 +68,7 @@ export const openapi = {
         type: 'object',
         required: ['index', 'logit'],
         properties: {
-          index: { type: 'integer', format: 'uint', description: 'The class’s index', minimum: 0 },
+          index: { type: 'integer', format: 'uint', description: 'As [`Record`](crate::Record) has it, and [`k`] in [0, 1].\n\n```\nlet code = 1;\n```', minimum: 0 },
           label: { type: ['string', 'null'] },
           probability: { type: ['number', 'null'], format: 'float' },
           logit: { type: 'number', format: 'float' },
