@@ -16,7 +16,7 @@ use futures_util::future::try_join_all;
 
 use super::metadata::{Made, Signature, Spec, names};
 use super::parameters::{Parameters, refuse_rest, take_count};
-use super::tensor::{Data, Output, Tensor, Values, sizes};
+use super::tensor::{Data, Output, Tensor, Values, sizes, too_many_images};
 use crate::{ApiError, Server};
 
 /// A request without its codec's own parameters.
@@ -98,11 +98,11 @@ pub(super) async fn infer_on(
     })?;
     check(&input, &signature.inputs, &request.model)?;
     let images = input.shape.first().copied().unwrap_or_default();
-    if !(1..=most).contains(&images) {
-        return Err(ApiError::bad_request(format!(
-            "input {:?}: {images} images; a request may have 1 to {most}",
-            input.name
-        )));
+    if images == 0 {
+        return Err(ApiError::bad_request(format!("input {:?}: it has no images", input.name)));
+    }
+    if images > most {
+        return Err(too_many_images(&input.name, images, most));
     }
 
     let mut taps = Vec::new();

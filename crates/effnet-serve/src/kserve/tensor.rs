@@ -1,5 +1,6 @@
 //! Tensors as the codecs give them to the model, and as it gives them back.
 
+use axum::http::StatusCode;
 use bytes::{BufMut, Bytes};
 
 use crate::ApiError;
@@ -104,9 +105,7 @@ impl Header {
             return Err(refused(format!("shape {} has too many elements", sizes(shape))));
         };
         if datatype == Datatype::Bytes && elements > max_images {
-            return Err(refused(format!(
-                "{elements} images; a request may have {max_images}: send more requests"
-            )));
+            return Err(too_many_images(&name, elements, max_images));
         }
         Ok(Self { name, datatype, shape: dims, elements })
     }
@@ -208,6 +207,13 @@ impl Header {
         }
         Ok(elements)
     }
+}
+
+/// More images than a request may have.
+pub(super) fn too_many_images(input: &str, images: usize, most: usize) -> ApiError {
+    let message =
+        format!("input {input:?}: {images} images; a request may have {most}: send more requests");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
 /// No tensor here has more dimensions than N, C, H and W.
