@@ -3,11 +3,17 @@
 //! [`router`] gives the HTTP side as an axum router, to be served alone or nested in another.
 
 mod api;
+#[cfg(feature = "command")]
+pub mod command;
 mod error;
+mod guard;
 mod kserve;
 mod listen;
 mod models;
 mod page;
+#[cfg(feature = "command")]
+pub mod settings;
+mod telemetry;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +21,10 @@ use std::time::{Duration, Instant};
 use axum::Router;
 
 pub use error::ApiError;
-pub use models::{Loaded, ModelSpec, Models};
+pub use guard::{Guard, GuardOptions, Keys, KeysError, Rate};
+pub use listen::{ListenOptions, TlsError, serve, tls};
+pub use models::{LoadError, Loaded, ModelSpec, Models};
+pub use telemetry::{Log, LogError, LogFormat, LogOptions, traced};
 
 /// What all requests share. It is cheap to clone.
 #[derive(Debug, Clone)]

@@ -110,7 +110,10 @@ impl Models {
             _ => {
                 let names: Vec<&str> = loaded.keys().map(String::as_str).collect();
                 let name = name.unwrap_or_default();
-                Err(ApiError::not_found(format!("no model {name:?}: there are {}", names.join(", "))))
+                Err(ApiError::not_found(format!(
+                    "no model {name:?}: there are {}",
+                    names.join(", ")
+                )))
             }
         }
     }
