@@ -220,10 +220,10 @@ impl Args for Flags {
             })
             .after_help(StyledStr::from(format!(
                 "Each option with a value is also a variable of the environment, such as \
-             {PREFIX}MAX_BODY for --max-body\n(values of a repeated option are separated by \
-             commas), and a key of the file. An option beats a variable,\na variable the file. \
-             Nothing is ever fetched for a request: images come in its body."
-            )))
+             {PREFIX}MAX_BODY for --max-body (the values of a repeated option with commas between \
+             them), and a key of the file. An option beats a variable, a variable the file. Nothing \
+             is ever fetched for a request: images come in its body."
+        )))
     }
 
     fn augment_args_for_update(command: Command) -> Command {

@@ -278,6 +278,10 @@ impl fmt::Display for Raw {
     /// As TOML.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // Numbers as numbers; those with a leading zero are none.
+            Self::Text(text) if text.parse::<u32>().is_ok_and(|n| n.to_string() == *text) => {
+                f.write_str(text)
+            }
             Self::Text(text) => toml::Value::from(text.as_str()).fmt(f),
             Self::Table(table) => toml::Value::from(table.clone()).fmt(f),
         }

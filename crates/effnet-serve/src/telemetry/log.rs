@@ -7,10 +7,12 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use metrics::counter;
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry};
 
 /// Lines that may wait to be written; further ones are lost.
@@ -113,11 +115,7 @@ impl Log {
         // Of other crates only what goes wrong is of interest to who runs a server.
         let others = options.level.min(LevelFilter::WARN);
         let filter = Targets::new().with_target("effnet", options.level).with_default(others);
-        let layer = fmt::layer().with_writer(lines.clone()).with_ansi(ansi);
-        let layer = match options.format {
-            LogFormat::Text => layer.with_target(false).boxed(),
-            LogFormat::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
-        };
+        let layer = layer(options.format, lines.clone(), ansi);
         let registry = Registry::default().with(layer.with_filter(filter));
         #[cfg(feature = "otlp")]
         let (registry, export) = {
@@ -146,6 +144,23 @@ impl Drop for Log {
             export.end();
         }
         self.lines.flush();
+    }
+}
+
+/// Writes events in this form.
+pub(super) fn layer<S, W>(
+    format: LogFormat,
+    lines: W,
+    ansi: bool,
+) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let layer = fmt::layer().with_writer(lines).with_ansi(ansi);
+    match format {
+        LogFormat::Text => layer.with_target(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
     }
 }
 

@@ -9,3 +9,6 @@ mod trace;
 pub use self::log::{Log, LogError, LogFormat, LogOptions};
 pub use self::requests::traced;
 pub(crate) use self::requests::{note_key, note_model};
+
+#[cfg(test)]
+mod tests;
