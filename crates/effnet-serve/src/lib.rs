@@ -23,8 +23,9 @@ use axum::Router;
 pub use error::ApiError;
 pub use guard::{Guard, GuardOptions, Keys, KeysError, Rate};
 pub use listen::{ListenOptions, TlsError, serve, tls};
-pub use models::{LoadError, Loaded, ModelSpec, Models};
 pub use telemetry::{Log, LogError, LogFormat, LogOptions, traced};
+pub use kserve::grpc;
+pub use models::{Loaded, ModelSpec, Models};
 
 /// What all requests share. It is cheap to clone.
 #[derive(Debug, Clone)]
