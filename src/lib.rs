@@ -61,7 +61,7 @@ pub use {candle_core, candle_nn};
 pub use error::{Error, ErrorKind};
 pub use model::{AsInput, Description, Input, Model, ModelBuilder, Preprocessor, Provenance};
 pub use names::UnknownName;
-pub use tasks::{Classifier, Outcome, Prediction, Record};
+pub use tasks::{Classifier, EmbeddingOutcome, EmbeddingRecord, Outcome, Prediction, Record};
 
 /// The documents whose Rust blocks are tests.
 #[cfg(doctest)]

@@ -104,17 +104,20 @@ fn anyhow_is_for_the_command() {
 
 #[test]
 fn a_file_is_one_room() {
-    let crates = ["crates/effnet-cli/src", "crates/test-hub/src"].map(sources_under);
+    let crates = ["crates/effnet-cli/src", "crates/effnet-serve/src", "crates/test-hub/src"]
+        .map(sources_under);
     for (path, code) in sources().into_iter().chain(crates.into_iter().flatten()) {
         let lines = code.lines().count();
         assert!(lines <= 450, "{} has {lines} lines: split it", path.display());
     }
 }
 
-/// Errors name the library's setters; the command replaces them with its options.
+/// Errors name the library's setters; the command replaces them with its options, and the server
+/// with words of HTTP.
 #[test]
-fn errors_name_settings_that_the_command_has_as_options() {
-    let settings = include_str!("../crates/effnet-cli/src/settings.rs");
+fn errors_name_settings_that_the_command_and_the_server_have() {
+    let command = include_str!("../crates/effnet-cli/src/settings.rs");
+    let server = include_str!("../crates/effnet-serve/src/error.rs");
     let mut broken = Vec::new();
     for (path, code) in &sources() {
         for line in lines_with(code, &[" --", "`"]) {
@@ -124,14 +127,18 @@ fn errors_name_settings_that_the_command_has_as_options() {
             let unknown = line.split('`').skip(1).step_by(2).any(|name| {
                 let is_setting =
                     ["Builder::", "Limits::", "Options::"].iter().any(|t| name.contains(t));
-                is_setting && !settings.contains(&format!("`{name}`"))
+                let name = format!("`{name}`");
+                is_setting && !(command.contains(&name) && server.contains(&name))
             });
             if option || unknown {
                 broken.push(format!("{}: {}", path.display(), line.trim()));
             }
         }
     }
-    assert!(broken.is_empty(), "name settings, and their options in settings.rs: {broken:#?}");
+    assert!(
+        broken.is_empty(),
+        "name settings, and what stands for them in settings.rs and error.rs: {broken:#?}"
+    );
 }
 
 /// The documents whose links and examples are checked.

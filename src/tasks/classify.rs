@@ -1,3 +1,4 @@
+use std::fmt::Display;
 use std::ops::Deref;
 
 use super::{Outcome, Prediction, Record};
@@ -142,12 +143,12 @@ impl Classifier {
         Ok(scored.into_iter().map(|s| Prediction::new(s, s.index + positive, labels)).collect())
     }
 
-    /// The JSON form of a result.
+    /// The JSON form of a result. The error may be the caller's own.
     #[must_use]
     pub fn record(
         &self,
         image: impl Into<String>,
-        result: Result<Vec<Prediction>, Error>,
+        result: Result<Vec<Prediction>, impl Display>,
     ) -> Record {
         let outcome = match result {
             Ok(predictions) => Outcome::Predictions(predictions),

@@ -1,5 +1,8 @@
 //! Embeddings: the pooled features that a classifier reads.
 
+use std::fmt::Display;
+
+use super::{EmbeddingOutcome, EmbeddingRecord};
 use crate::Error;
 use crate::model::{AsInput, Model, only};
 
@@ -41,5 +44,20 @@ impl Model {
         I: AsInput + Send + Sync,
     {
         self.each(images, batch_size, &[OUTPUT], only, each)
+    }
+
+    /// The JSON form of an embedding. The error may be the caller's own.
+    #[must_use]
+    pub fn embedding_record(
+        &self,
+        image: impl Into<String>,
+        result: Result<Vec<f32>, impl Display>,
+    ) -> EmbeddingRecord {
+        let outcome = match result {
+            Ok(embedding) => EmbeddingOutcome::Embedding(embedding),
+            Err(error) => EmbeddingOutcome::Error(error.to_string()),
+        };
+        let model = self.provenance().model.clone();
+        EmbeddingRecord { image: image.into(), model, outcome }
     }
 }

@@ -5,4 +5,4 @@ mod embed;
 mod prediction;
 
 pub use classify::Classifier;
-pub use prediction::{Outcome, Prediction, Record};
+pub use prediction::{EmbeddingOutcome, EmbeddingRecord, Outcome, Prediction, Record};

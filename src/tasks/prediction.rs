@@ -13,7 +13,7 @@ pub struct Prediction {
     /// Its name: `espresso`; absent if the model has no labels.
     pub label: Option<String>,
     /// In [0, 1]: softmax over all classes, or the sigmoid of `logit`; absent if the outputs are
-    /// not logits ([`ClassifierActivation::None`](crate::labels::ClassifierActivation::None)).
+    /// not logits (the activation `none`).
     pub probability: Option<f32>,
     /// The network's output; for class 0 of a network with one output, that output negated.
     pub logit: f32,
@@ -50,6 +50,7 @@ impl Prediction {
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(description = "The result for one image."))]
 pub struct Record {
     /// The image's path, or what the caller calls it.
     pub image: String,
@@ -67,6 +68,45 @@ pub struct Record {
 pub enum Outcome {
     /// The most probable classes, best first.
     Predictions(Vec<Prediction>),
+    /// Why there are none.
+    Error(String),
+}
+
+/// The embedding of one image, as JSON: like [`Record`], with `embedding` in place of `predictions`.
+///
+/// ```
+/// use effnet::{EmbeddingOutcome, EmbeddingRecord};
+/// let record = EmbeddingRecord {
+///     image: "a.jpg".into(),
+///     model: "efficientnet_b0.ra_in1k".into(),
+///     outcome: EmbeddingOutcome::Embedding(vec![0.5, 2.0]),
+/// };
+/// assert_eq!(
+///     serde_json::to_string(&record)?,
+///     r#"{"image":"a.jpg","model":"efficientnet_b0.ra_in1k","embedding":[0.5,2.0]}"#
+/// );
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(description = "The embedding of one image."))]
+pub struct EmbeddingRecord {
+    /// The image's path, or what the caller calls it.
+    pub image: String,
+    /// The model's name.
+    pub model: String,
+    /// `embedding` or `error`.
+    #[serde(flatten)]
+    pub outcome: EmbeddingOutcome,
+}
+
+/// An embedding or an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum EmbeddingOutcome {
+    /// The pooled features.
+    Embedding(Vec<f32>),
     /// Why there are none.
     Error(String),
 }

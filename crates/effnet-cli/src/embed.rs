@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use effnet::unstable::file_name;
 use effnet::weights::{NamedTensor, Values, write_safetensors};
+use effnet::{EmbeddingOutcome, EmbeddingRecord};
 use serde::Serialize;
 
 use super::found::ImageArgs;
@@ -54,29 +55,22 @@ enum Format {
 
 /// The result of one image.
 #[derive(Debug, Serialize)]
-struct Record<'a> {
-    image: String,
-    model: &'a str,
+struct Embedded {
     #[serde(flatten)]
-    outcome: Outcome,
+    record: EmbeddingRecord,
+    /// The columns of CSV that an error leaves empty.
     #[serde(skip)]
     features: usize,
 }
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    Embedding(Vec<f32>),
-    Error(String),
-}
-
-impl Row for Record<'_> {
+impl Row for Embedded {
     fn csv(&self) -> Vec<Vec<String>> {
-        let (error, values) = match &self.outcome {
-            Outcome::Error(error) => (&**error, vec![String::new(); self.features]),
-            Outcome::Embedding(row) => ("", row.iter().map(f32::to_string).collect()),
+        let EmbeddingRecord { image, model, outcome } = &self.record;
+        let (error, values) = match outcome {
+            EmbeddingOutcome::Error(error) => (&**error, vec![String::new(); self.features]),
+            EmbeddingOutcome::Embedding(row) => ("", row.iter().map(f32::to_string).collect()),
         };
-        let start = [&*self.image, self.model, error].map(str::to_owned);
+        let start = [&**image, &**model, error].map(str::to_owned);
         vec![start.into_iter().chain(values).collect()]
     }
 }
@@ -88,20 +82,16 @@ impl Embed {
         let options = self.decode.options();
         let loaded = self.model.load(|b| self.preprocessing.apply(b.decode_options(options)))?;
         loaded.preprocessor().map_err(|e| NoModel(e.to_string()))?;
-        let model = &*loaded.provenance().model;
         let features = loaded.network().num_features;
         let mut writer = target.begin(features)?;
         let mut done = Status::All;
         let mut answer = |image: String, result: Result<Vec<f32>, String>| {
-            let outcome = match result {
-                Ok(embedding) => Outcome::Embedding(embedding),
-                Err(error) => {
-                    done = Status::Some;
-                    complain(&format!("error: {error}"));
-                    Outcome::Error(settings::as_options(&error))
-                }
-            };
-            writer.write(Record { image, model, outcome, features })
+            let result = result.map_err(|error| {
+                done = Status::Some;
+                complain(&format!("error: {error}"));
+                settings::as_options(&error)
+            });
+            writer.write(Embedded { record: loaded.embedding_record(image, result), features })
         };
         let mut images = 0;
         let batch_size = self.batch_size.into();
@@ -164,14 +154,14 @@ enum Writer {
 }
 
 impl Writer {
-    fn write(&mut self, record: Record<'_>) -> Result<()> {
+    fn write(&mut self, embedded: Embedded) -> Result<()> {
         match self {
-            Self::Rows(rows) => rows.write(&record)?,
+            Self::Rows(rows) => rows.write(&embedded)?,
             Self::Safetensors { images, values, .. } => {
-                if let Outcome::Embedding(row) = &record.outcome {
+                if let EmbeddingOutcome::Embedding(row) = &embedded.record.outcome {
                     values.extend_from_slice(row);
                 }
-                images.push(record.image);
+                images.push(embedded.record.image);
             }
         }
         Ok(())

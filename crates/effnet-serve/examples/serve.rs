@@ -29,9 +29,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     for name in names {
         let mut spec = ModelSpec::default();
-        spec.model = name;
-        models.load(&spec)?;
+        spec.model = name.map(Into::into);
+        models.add(spec)?;
     }
+    models.load_all().await?;
     let server = Server::new(models, Limits::default());
 
     let (http, rpc) = (TcpListener::bind(http).await?, TcpListener::bind(rpc).await?);

@@ -130,3 +130,41 @@ impl ServerCertVerifier for Own {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::net::TcpListener;
+    use tokio::task::spawn_blocking;
+
+    use super::*;
+    use crate::listen::{ListenOptions, serve, tls};
+
+    #[tokio::test]
+    async fn only_its_own_certificate_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: String| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let make = || rcgen::generate_simple_self_signed(["example.org".to_owned()]).unwrap();
+        let (own, other) = (make(), make());
+        let (certificate, key) =
+            (file("own.pem", own.cert.pem()), file("key.pem", own.signing_key.serialize_pem()));
+        let other = file("other.pem", other.cert.pem());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/health/ready", get(|| async {}));
+        let options =
+            ListenOptions { tls: Some(tls(&certificate, &key).unwrap()), ..Default::default() };
+        tokio::spawn(serve(vec![(listener, router)], options, std::future::pending()));
+        let ask = |certificate: Option<std::path::PathBuf>| {
+            spawn_blocking(move || ask(address, certificate.as_deref()))
+        };
+        assert_eq!(ask(Some(certificate)).await.unwrap().unwrap(), "HTTP/1.1 200 OK");
+        assert!(ask(Some(other)).await.unwrap().is_err());
+        assert_ne!(ask(None).await.unwrap().unwrap_or_default(), "HTTP/1.1 200 OK");
+    }
+}

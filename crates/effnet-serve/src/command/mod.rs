@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use axum::Router;
+use effnet::ModelBuilder;
 use effnet::batcher::BatcherOptions;
 use futures_util::FutureExt;
 use tokio::net::TcpListener;
@@ -24,7 +24,7 @@ use crate::listen::{ListenOptions, TlsError, serve, tls};
 use crate::models::LoadError;
 use crate::settings::{Settings, SettingsError, unknown_variables};
 use crate::telemetry::{Log, LogError, LogOptions, traced};
-use crate::{Limits, ModelSpec, Models, Server, router};
+use crate::{Limits, ModelSpec, Models, ModelsOptions, Server, grpc, router};
 
 /// Why a server ended, or did not begin.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,7 @@ pub fn run(settings: &Settings) -> Result<(), CommandError> {
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(CommandError::Start)?;
     // What exports traces needs the runtime.
     let log = runtime.block_on(async { Log::start(&settings.log_options()) })?;
+    log_panics();
     let result = runtime.block_on(until_the_end(settings, &log, begin));
     if let (Err(error), Some(_)) = (&result, &settings.log_file) {
         error!(%error, "the server has failed");
@@ -98,12 +99,16 @@ async fn until_the_end(settings: &Settings, log: &Log, begin: Instant) -> Result
         warn!("{name} in the environment is not a setting");
     }
     let mut signals = Signals::new().map_err(CommandError::Start)?;
-    let server = Server::new(Models::new(settings.batcher_options()), settings.limits());
+    let found = settings.clone();
+    // It may read from the hub.
+    let models = spawn_blocking(move || models(&found)).await;
+    let models = models.map_err(io::Error::other).map_err(CommandError::Start)??;
+    let server = Server::new(models.clone(), settings.limits());
     let guard = Guard::new(settings.guard_options(keys.clone()));
     let http = bind(settings.bind, "bind").await?;
     let mut sides = vec![(http, router(&server))];
-    if let (Some(address), Some(router)) = (settings.grpc_bind, grpc(&server)) {
-        sides.push((bind(address, "grpc-bind").await?, router));
+    if let Some(address) = settings.grpc_bind {
+        sides.push((bind(address, "grpc-bind").await?, grpc(&server)));
     }
     for (side, (listener, _)) in ["http", "grpc"].iter().zip(&sides) {
         let address = listener.local_addr().map_err(CommandError::Start)?;
@@ -123,8 +128,9 @@ async fn until_the_end(settings: &Settings, log: &Log, begin: Instant) -> Result
             signal = signals.end(keys.as_deref(), log) => {
                 info!(signal, grace = ?settings.grace.0, "ending: answering what has come");
             }
-            Err(error) = load(&server, settings, begin) => drop(failed.set(error)),
+            Err(error) = load(&models, begin) => drop(failed.set(error)),
         }
+        models.begin_drain();
         drop(stop);
         signals.end(keys.as_deref(), log).await;
     };
@@ -132,9 +138,7 @@ async fn until_the_end(settings: &Settings, log: &Log, begin: Instant) -> Result
         // Dropping the sender is the sign.
         let cut = serve(sides.collect(), listen, stopped.map(drop)).await;
         if cut == 0 {
-            for loaded in server.models().all() {
-                loaded.batcher.shutdown().await;
-            }
+            models.drain().await;
         }
         cut
     };
@@ -149,39 +153,38 @@ async fn until_the_end(settings: &Settings, log: &Log, begin: Instant) -> Result
     }
 }
 
-/// The gRPC side, if there is one.
-fn grpc(_: &Server) -> Option<Router> {
-    None
-}
-
 async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, CommandError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|error| CommandError::Bind { address, key, error })
 }
 
-/// Loads the models, one after the other, while the server answers already.
-async fn load(server: &Server, settings: &Settings, begin: Instant) -> Result<(), LoadError> {
+/// The models by name, not loaded yet.
+fn models(settings: &Settings) -> Result<Models, LoadError> {
+    let models = Models::new(settings.models_options());
     let mut specs = settings.model.clone();
     if specs.is_empty() {
         specs.push(ModelSpec::default());
     }
-    for spec in &mut specs {
-        spec.threads = settings.threads.map(Into::into);
+    for mut spec in specs {
+        spec.max_pixels.get_or_insert(settings.max_pixels.get() as u64);
+        models.add(spec)?;
     }
-    for spec in specs {
-        let server = server.clone();
-        let loaded = spawn_blocking(move || server.models().load(&spec)).await;
-        match loaded {
-            Ok(loaded) => {
-                let loaded = loaded?;
-                info!(model = loaded.name, version = loaded.version, "ready");
-            }
-            // Only a panic ends the thread.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-    }
-    info!(after = ?begin.elapsed(), "all models are ready");
+    Ok(models)
+}
+
+/// Loads the models while the server answers already.
+async fn load(models: &Models, begin: Instant) -> Result<(), LoadError> {
+    models.load_all().await?;
+    info!(after = ?begin.elapsed(), "ready");
     Ok(())
+}
+
+/// Has panics logged, with the request that they end.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        error!(place, panic = panic.payload_as_str(), "a fault of the program: a panic");
+    }));
 }
 
 impl Settings {
@@ -216,13 +219,17 @@ impl Settings {
         }
     }
 
-    fn batcher_options(&self) -> BatcherOptions {
-        let mut options = BatcherOptions::default();
-        options.max_batch_size = self.max_batch_size.get();
-        options.max_queue_size = self.max_queue_size.get();
-        options.max_queue_delay = self.max_queue_delay;
-        options.batching = self.batching;
-        options
+    fn models_options(&self) -> ModelsOptions {
+        let mut batcher = BatcherOptions::default();
+        batcher.max_batch_size = self.max_batch_size.get();
+        batcher.max_queue_size = self.max_queue_size.get();
+        batcher.max_queue_delay = self.max_queue_delay;
+        batcher.batching = self.batching;
+        let mut builder = ModelBuilder::default().on_note(|note| warn!("{note}"));
+        if let Some(threads) = self.threads {
+            builder = builder.threads(threads.get());
+        }
+        ModelsOptions { builder, batcher, max_memory: self.max_memory.map(|size| size.0 as u64) }
     }
 
     fn limits(&self) -> Limits {

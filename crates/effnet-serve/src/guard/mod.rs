@@ -154,25 +154,16 @@ impl Inner {
 }
 
 /// Whether a request is one of gRPC, which has its own form of errors.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
 /// An error as the client's protocol has it.
-pub(crate) fn refusal(error: ApiError, is_grpc: bool) -> Response {
+fn refusal(error: ApiError, is_grpc: bool) -> Response {
     let status = error.status;
     if is_grpc {
-        let code = match status {
-            StatusCode::UNAUTHORIZED => tonic::Code::Unauthenticated,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYLOAD_TOO_LARGE => {
-                tonic::Code::ResourceExhausted
-            }
-            StatusCode::REQUEST_TIMEOUT => tonic::Code::DeadlineExceeded,
-            StatusCode::SERVICE_UNAVAILABLE => tonic::Code::Unavailable,
-            _ => tonic::Code::Internal,
-        };
-        return tonic::Status::new(code, error.message).into_http();
+        return tonic::Status::from(error).into_http();
     }
     let mut response = error.into_response();
     let headers = response.headers_mut();

@@ -49,5 +49,5 @@ pub(crate) use rest::routes;
 
 /// Whether the server takes requests.
 fn is_ready(server: &Server) -> bool {
-    !server.models().all().is_empty()
+    server.models().is_ready()
 }

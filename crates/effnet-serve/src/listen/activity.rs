@@ -10,7 +10,7 @@ use super::{ListenOptions, Phase};
 /// How long a connection without a request stays when others wait for its place.
 const CROWDED: Duration = Duration::from_secs(1);
 /// How long an HTTP/1 connection without a request stays at the end: a request may be on its way.
-const LINGER: Duration = Duration::from_millis(250);
+const LINGER: Duration = Duration::from_millis(500);
 
 /// What happens on a connection.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use axum::http::HeaderValue;
 use effnet::batcher::Batching;
 use toml::Table;
 
-use crate::{LogFormat, ModelSpec, Rate};
+use crate::{LogFormat, ModelSpec, NameError, Rate};
 
 /// A value as it was given.
 #[derive(Debug, Clone, PartialEq)]
@@ -249,28 +249,16 @@ impl Parse for Endpoint {
 
 impl Parse for ModelSpec {
     fn parse(text: &str) -> Result<Self, String> {
-        let (name, model) = match text.split_once('=') {
-            Some((name, model)) => (Some(name), model),
-            None => (None, text),
-        };
-        if name == Some("") || model.is_empty() {
-            return Err("is not MODEL or NAME=MODEL".to_owned());
+        let wrong = |why: &str| format!("is not MODEL or NAME=MODEL: {why}");
+        let spec: Self = text.parse().map_err(|error: NameError| wrong(&error.to_string()))?;
+        match spec.model {
+            Some(_) => Ok(spec),
+            None => Err(wrong("the model is missing")),
         }
-        Ok(Self { name: name.map(str::to_owned), model: Some(model.into()), ..Self::default() })
     }
 
     fn parse_table(table: &Table) -> Result<Self, String> {
-        let mut spec = Self::default();
-        for (key, value) in table {
-            let text = || value.as_str().ok_or_else(|| format!("{key} must be a string"));
-            match &**key {
-                "name" => spec.name = Some(text()?.to_owned()),
-                "model" => spec.model = Some(text()?.into()),
-                "weights" => spec.weights = Some(std::ffi::OsString::from(text()?).into()),
-                _ => return Err(format!("unknown key {key}: there are name, model, weights")),
-            }
-        }
-        Ok(spec)
+        table.clone().try_into().map_err(|error: toml::de::Error| error.message().to_owned())
     }
 }
 

@@ -1,6 +1,5 @@
 //! A span and a line of the log for every request.
 
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -11,23 +10,19 @@ use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use futures_util::FutureExt;
 use hyper::body::{Body as _, Frame, SizeHint};
 use std::net::SocketAddr;
 use tracing::field::{Empty, display};
-use tracing::{Instrument, Span, debug, error, error_span, info};
+use tracing::{Instrument, Span, debug, error_span, info};
 
 use super::trace::{TraceParent, new_trace, request_id};
-use crate::ApiError;
-use crate::guard::{is_grpc, refusal};
 
 const REQUEST_ID: &str = "x-request-id";
 /// Routes that are asked again and again without anything happening.
 const QUIET: [&str; 5] =
     ["/health/live", "/health/ready", "/metrics", "/v2/health/live", "/v2/health/ready"];
 
-/// Gives every request of a router an id, a span and a line in the log. A panic becomes an answer
-/// with status 500.
+/// Gives every request of a router an id, a span and a line in the log.
 #[must_use]
 pub fn traced(router: Router) -> Router {
     router.layer(from_fn(trace))
@@ -46,8 +41,7 @@ pub(crate) fn note_key(name: &str) {
 async fn trace(request: Request, next: Next) -> Response {
     let since = Instant::now();
     let headers = request.headers();
-    let (id, is_grpc) = (request_id(headers), is_grpc(headers));
-    let parent = TraceParent::of(headers);
+    let (id, parent) = (request_id(headers), TraceParent::of(headers));
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     let is_quiet = QUIET.contains(&route);
     // Whatever is logged at all says of which request it is.
@@ -71,14 +65,7 @@ async fn trace(request: Request, next: Next) -> Response {
     let trace = exported.or(parent.map(|parent| parent.trace)).unwrap_or_else(new_trace);
     span.record("trace_id", display(format_args!("{trace:032x}")));
 
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
-    let mut response = answer.await.unwrap_or_else(|panic| {
-        let what = panic.downcast_ref::<&str>().copied();
-        let what = what.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        span.in_scope(|| error!(panic = what.unwrap_or_default(), "a request failed in panic"));
-        let message = "a fault of the server stopped the work on this request";
-        refusal(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message), is_grpc)
-    });
+    let mut response = next.run(request).instrument(span.clone()).await;
     response.headers_mut().insert(REQUEST_ID, id);
     let status = response.status();
     let grpc_status = grpc_status(response.headers());

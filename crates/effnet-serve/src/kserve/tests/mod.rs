@@ -32,7 +32,10 @@ fn server() -> &'static Server {
             weights: Some("seeded:0".into()),
             ..ModelSpec::default()
         };
-        models.load(&spec).unwrap();
+        models.add(spec).unwrap();
+        // A thread of a runtime cannot wait for another runtime.
+        let load = || tokio::runtime::Runtime::new().unwrap().block_on(models.load_all()).unwrap();
+        std::thread::scope(|scope| scope.spawn(load).join().unwrap());
         Server::new(models, Limits { max_body: 8 << 20, max_images: 4, ..Limits::default() })
     })
 }
