@@ -24,6 +24,8 @@ mod output;
 mod preprocess;
 mod preprocessing;
 mod rows;
+#[cfg(feature = "serve")]
+mod serve;
 mod settings;
 mod summary;
 mod svg;
@@ -58,6 +60,8 @@ enum Command {
     Map(map::Map),
     Bench(bench::Bench),
     Doctor(doctor::Doctor),
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
     #[cfg(feature = "hub")]
     Download(download::Download),
     #[cfg(feature = "hub")]
@@ -78,8 +82,17 @@ enum Status {
 #[error("{0}")]
 struct NoModel(String);
 
+/// Marks an error as one of the arguments, or of a file that they name: exit code 2.
+#[cfg(feature = "serve")]
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
 /// Exit code if some inputs failed, or the output could not be written.
 const SOME_FAILED: u8 = 1;
+/// Exit code if the arguments, or a file that they name, say what cannot be obeyed.
+#[cfg(feature = "serve")]
+const USAGE: u8 = 2;
 /// Exit code if there is no model, because of its name, files or weights.
 const NO_MODEL: u8 = 3;
 
@@ -100,6 +113,8 @@ fn main() -> ExitCode {
         Command::Map(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Doctor(command) => command.run(),
+        #[cfg(feature = "serve")]
+        Command::Serve(command) => command.run(),
         #[cfg(feature = "hub")]
         Command::Download(command) => command.run(),
         #[cfg(feature = "hub")]
@@ -111,10 +126,18 @@ fn main() -> ExitCode {
         Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("error: {}", in_one(&error)));
-            let no_model = error.downcast_ref::<NoModel>().is_some();
-            ExitCode::from(if no_model { NO_MODEL } else { SOME_FAILED })
+            ExitCode::from(code(&error))
         }
     }
+}
+
+/// The exit code of a run that failed as a whole.
+fn code(error: &anyhow::Error) -> u8 {
+    #[cfg(feature = "serve")]
+    if error.is::<Usage>() {
+        return USAGE;
+    }
+    if error.is::<NoModel>() { NO_MODEL } else { SOME_FAILED }
 }
 
 /// Answers arguments that are not a command: help, the version, or what is wrong.

@@ -3,13 +3,19 @@
 //! [`router`] gives the HTTP side as an axum router, to be served alone or nested in another.
 
 mod api;
+#[cfg(feature = "command")]
+pub mod command;
 mod error;
+mod guard;
 mod kserve;
 mod listen;
 mod meters;
 mod models;
 mod openapi;
 mod page;
+#[cfg(feature = "command")]
+pub mod settings;
+mod telemetry;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -22,10 +28,13 @@ use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use error::ApiError;
+pub use guard::{Guard, GuardOptions, Keys, KeysError, Rate};
 pub use kserve::grpc;
+pub use listen::{ListenOptions, TlsError, serve, tls};
 pub use models::{
     LoadError, Loaded, ModelSpec, ModelState, ModelStatus, Models, ModelsOptions, NameError,
 };
+pub use telemetry::{Log, LogError, LogFormat, LogOptions, traced};
 
 /// What all requests share. It is cheap to clone.
 #[derive(Debug, Clone)]

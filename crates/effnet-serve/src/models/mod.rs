@@ -27,6 +27,7 @@ pub use spec::{ModelSpec, NameError};
 
 use self::entry::Entry;
 use self::memory::{Budget, Share};
+use crate::telemetry::note_model;
 use crate::{ApiError, meters};
 
 /// What all models share.
@@ -260,6 +261,7 @@ impl Models {
         let Some(name) = name.or(table.default.as_deref()) else {
             return Err(ApiError::not_found("the server was started without models"));
         };
+        note_model(name);
         table.entry(name)?.get(name, version)
     }
 

@@ -9,9 +9,11 @@ use tonic::{Code, Status};
 use crate::ApiError;
 
 /// The code for each HTTP status that an [`ApiError`] has; others are internal.
-const CODES: [(StatusCode, Code); 9] = [
+const CODES: [(StatusCode, Code); 11] = [
     (StatusCode::BAD_REQUEST, Code::InvalidArgument),
+    (StatusCode::UNAUTHORIZED, Code::Unauthenticated),
     (StatusCode::NOT_FOUND, Code::NotFound),
+    (StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded),
     (StatusCode::CONFLICT, Code::FailedPrecondition),
     // Not RESOURCE_EXHAUSTED, after which clients may send the same again.
     (StatusCode::PAYLOAD_TOO_LARGE, Code::InvalidArgument),

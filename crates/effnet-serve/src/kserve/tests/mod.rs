@@ -33,9 +33,8 @@ fn server() -> &'static Server {
             ..ModelSpec::default()
         };
         models.add(spec).unwrap();
-        // On a runtime of its own: tests that share the server have one each.
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let load = || runtime.block_on(models.load_all()).unwrap();
+        // A thread of a runtime cannot wait for another runtime.
+        let load = || tokio::runtime::Runtime::new().unwrap().block_on(models.load_all()).unwrap();
         std::thread::scope(|scope| scope.spawn(load).join().unwrap());
         Server::new(models, Limits { max_body: 8 << 20, max_images: 4, ..Limits::default() })
     })
