@@ -124,7 +124,8 @@ async fn run(
     body: Body,
 ) -> Result<Response, ApiError> {
     let deadline = server.deadline();
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING) {
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    if let Some(encoding) = encoding.filter(|encoding| *encoding != "identity") {
         return Err(ApiError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             format!("Content-Encoding {encoding:?}: only gzip and deflate are understood"),

@@ -386,6 +386,8 @@ async fn bodies_that_are_too_large_or_no_bodies() {
     assert!(answer.error().contains("the body cannot be read"), "{}", answer.error());
     let answer = post(&path, &encoded("br"), "{}").await;
     assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let answer = post(&path, &encoded("identity"), "{}").await;
+    assert!(answer.error().contains("missing field `inputs`"), "{}", answer.error());
     // An error is not compressed: clients do not expect it.
     let accepts = [("accept-encoding", "gzip, deflate".to_owned())];
     let answer = post(&path, &accepts, " ".repeat(2000)).await;
