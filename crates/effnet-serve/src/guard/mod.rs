@@ -16,13 +16,13 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use self::body::{Bodies, Fault, Guarded};
 pub use self::keys::{Keys, KeysError, Rate};
-use crate::ApiError;
 use crate::telemetry::note_key;
+use crate::{ApiError, page};
 
 /// Answers that web pages of other origins may read beside the body.
 const EXPOSED: [&str; 4] =
     ["inference-header-content-length", "retry-after", "server-timing", "x-request-id"];
-/// Paths that need no key: what watches over the server has none.
+/// Paths that need no key, besides the pages, which ask for it: what watches over the server has none.
 const OPEN: [&str; 4] = ["/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"];
 
 /// Bodies of the largest size that may be worked on at once.
@@ -115,6 +115,7 @@ impl Inner {
         let (body, fault) = Guarded::new(body, &parts, *max_body, *body_timeout, &self.bodies);
         if let Some(keys) = keys
             && !OPEN.contains(&parts.uri.path())
+            && !page::has(parts.uri.path())
         {
             let key = keys.find(&parts.headers)?;
             note_key(&key.name);

@@ -12,7 +12,7 @@ const GOOD: &str = "correct-horse-battery-staple";
 
 fn router() -> Router {
     Router::new()
-        .route("/", get(|headers: HeaderMap| async move { format!("{}", headers.len()) }))
+        .route("/models", get(|headers: HeaderMap| async move { format!("{}", headers.len()) }))
         .route("/health/live", get(|| async {}))
         .route("/echo", post(|body: axum::body::Bytes| async move { body }))
 }
@@ -53,7 +53,7 @@ async fn only_keys_of_the_file_come_in() {
         [("x-api-key", GOOD)],
         [("authorization", "Bearer 0123456789abcdef")],
     ] {
-        let (status, _, seen) = send(&router, ask("/", &headers)).await;
+        let (status, _, seen) = send(&router, ask("/models", &headers)).await;
         // The key itself goes no further.
         assert_eq!((status, &*seen), (StatusCode::OK, "0"), "{headers:?}");
     }
@@ -69,12 +69,16 @@ async fn only_keys_of_the_file_come_in() {
         &[("authorization", "Bearer")],
         &[("authorization", "Bearer\u{a0}")],
     ] {
-        let (status, answer, body) = send(&router, ask("/", headers)).await;
+        let (status, answer, body) = send(&router, ask("/models", headers)).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{headers:?}");
         assert_eq!(answer[header::WWW_AUTHENTICATE], "Bearer");
         assert!(body.starts_with("{\"error\":\"") && !body.contains(GOOD), "{body}");
     }
     assert_eq!(send(&router, ask("/health/live", &[])).await.0, StatusCode::OK);
+    // The pages come in without a key, because they ask for it.
+    for path in ["/", "/docs", "/page/page.js"] {
+        assert_eq!(send(&router, ask(path, &[])).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
     // Paths are compared as they are: no other spelling of an open one leads elsewhere.
     for path in ["/health/live/", "/health/live/../..", "//health/live", "/health/liv%65"] {
         assert_eq!(send(&router, ask(path, &[])).await.0, StatusCode::UNAUTHORIZED, "{path}");
@@ -84,7 +88,7 @@ async fn only_keys_of_the_file_come_in() {
 #[tokio::test]
 async fn grpc_is_refused_in_its_own_form() {
     let router = with_keys(GOOD, None);
-    let request = ask("/", &[("content-type", "application/grpc+proto")]);
+    let request = ask("/models", &[("content-type", "application/grpc+proto")]);
     let (status, headers, _) = send(&router, request).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(headers["grpc-status"], "16");
@@ -95,7 +99,7 @@ async fn grpc_is_refused_in_its_own_form() {
 async fn a_key_has_its_rate() {
     let rate = Rate { per_second: 0.01, burst: NonZeroU32::new(2).unwrap() };
     let router = with_keys(&format!("a:{GOOD}\nb:another-one"), Some(rate));
-    let first = || ask("/", &[("x-api-key", GOOD)]);
+    let first = || ask("/models", &[("x-api-key", GOOD)]);
     for _ in 0..2 {
         assert_eq!(send(&router, first()).await.0, StatusCode::OK);
     }
@@ -104,9 +108,9 @@ async fn a_key_has_its_rate() {
     let wait: u64 = headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
     assert!((1..=100).contains(&wait), "{wait}");
     // The other key's requests are its own, and health is asked by who has none.
-    assert_eq!(send(&router, ask("/", &[("x-api-key", "another-one")])).await.0, StatusCode::OK);
+    assert_eq!(send(&router, ask("/models", &[("x-api-key", "another-one")])).await.0, StatusCode::OK);
     assert_eq!(send(&router, ask("/health/live", &[])).await.0, StatusCode::OK);
-    let grpc = ask("/", &[("x-api-key", GOOD), ("content-type", "application/grpc")]);
+    let grpc = ask("/models", &[("x-api-key", GOOD), ("content-type", "application/grpc")]);
     assert_eq!(send(&router, grpc).await.1["grpc-status"], "8");
 }
 
@@ -163,7 +167,7 @@ async fn other_origins_are_let_in_by_name() {
     };
     let preflight = || {
         let mut request = ask(
-            "/",
+            "/models",
             &[
                 ("origin", "https://a.example"),
                 ("access-control-request-method", "POST"),

@@ -58,6 +58,11 @@ const fn file(path: &'static str, content_type: &'static str, content: &'static 
     File { path, content_type, content }
 }
 
+/// Whether this is the path of a page, or of a file that pages load.
+pub(crate) fn has(path: &str) -> bool {
+    path == "/" || FILES.iter().any(|file| file.path == path)
+}
+
 pub(crate) fn routes() -> Router<Server> {
     let router = Router::new().route("/", get(home));
     FILES.iter().fold(router, |router, file| {
