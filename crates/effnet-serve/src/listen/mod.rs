@@ -99,6 +99,7 @@ pub async fn serve(
             "the limit of open files allows fewer connections than asked for: raise it (ulimit -n)"
         );
     }
+    info!(max_connections = most, "taking connections");
     let shared = Arc::new(Shared {
         places: Arc::new(Semaphore::new(most)),
         phase: watch::Sender::new(Phase::Open),
