@@ -1,6 +1,6 @@
 //! Asks a running server whether it is ready: what a container's health check does.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -75,12 +75,9 @@ fn exchange(mut stream: impl Read + Write, address: SocketAddr) -> io::Result<St
     let request =
         format!("GET /health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
-    let mut line = Vec::new();
-    let mut bytes = stream.take(200).bytes();
-    while let Some(byte) = bytes.next().transpose()?.filter(|byte| *byte != b'\r') {
-        line.push(byte);
-    }
-    Ok(String::from_utf8_lossy(&line).into_owned())
+    let mut line = String::new();
+    BufReader::new(stream.take(200)).read_line(&mut line)?;
+    Ok(line.trim_end().to_owned())
 }
 
 /// Takes the one certificate that the server has, whatever names are in it: the address is this

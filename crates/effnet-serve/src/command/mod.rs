@@ -148,7 +148,10 @@ async fn until_the_end(settings: &Settings, log: &Log, begin: Instant) -> Result
     };
     match (failed.into_inner(), cut) {
         (Some(error), _) => Err(error.into()),
-        (None, 0) => Ok(info!("ended: every request is answered")),
+        (None, 0) => {
+            info!("ended: every request is answered");
+            Ok(())
+        }
         (None, cut) => Err(CommandError::Unanswered(cut)),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tracing::{error, info};
+use tracing::error;
 
 use crate::guard::Keys;
 use crate::telemetry::Log;
@@ -62,6 +62,8 @@ impl Signals {
 
 #[cfg(unix)]
 fn reload(keys: Option<&Keys>, log: &Log) {
+    use tracing::info;
+
     log.reopen();
     match keys.map(Keys::reload) {
         Some(Ok(keys)) => info!(keys, "SIGHUP: the keys are read again"),

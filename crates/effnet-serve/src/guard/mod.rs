@@ -73,7 +73,6 @@ impl Guard {
     }
 
     /// Puts the guard before a router.
-    #[must_use]
     pub fn protect(&self, router: Router) -> Router {
         let router = router.layer(from_fn_with_state(Arc::clone(&self.0), admit));
         match cors(&self.0.options.cors) {

@@ -102,9 +102,6 @@ where
             }
             Event::Phase => {
                 (now, entered) = (*phase.borrow_and_update(), Instant::now());
-                if now == Phase::Cut {
-                    return;
-                }
                 // HTTP/2 says which requests it still takes.
                 if now == Phase::Closing && activity.is_http2() && closed.is_none() {
                     connection.as_mut().graceful_shutdown();

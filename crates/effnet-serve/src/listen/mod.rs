@@ -99,6 +99,7 @@ pub async fn serve(
             "the limit of open files allows fewer connections than asked for: raise it (ulimit -n)"
         );
     }
+    info!(max_connections = most, "taking connections");
     let shared = Arc::new(Shared {
         places: Arc::new(Semaphore::new(most)),
         phase: watch::Sender::new(Phase::Open),
@@ -149,12 +150,13 @@ impl Side {
                 }
             }
         }
-        // What the system has accepted by now may carry requests.
+        // What the system has accepted by now may carry requests. The runtime may not know it yet.
+        let Ok(listener) = listener.into_std() else { return };
         while let Ok(place) = Arc::clone(&self.shared.places).try_acquire_owned() {
-            let next = std::pin::pin!(listener.accept());
-            match futures_util::FutureExt::now_or_never(next) {
-                Some(Ok((stream, _))) => self.begin(stream, place),
-                _ => break,
+            let Ok((stream, _)) = listener.accept() else { return };
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                self.begin(stream, place);
             }
         }
     }
@@ -173,7 +175,11 @@ impl Side {
         let (shared, router) = (Arc::clone(&self.shared), self.router.clone());
         let alive = self.alive.clone();
         tokio::spawn(async move {
-            connection::run(stream, router, &shared).await;
+            let mut phase = shared.phase.subscribe();
+            tokio::select! {
+                () = connection::run(stream, router, &shared) => {}
+                _ = phase.wait_for(|phase| *phase == Phase::Cut) => {}
+            }
             drop((place, alive));
         });
     }

@@ -71,7 +71,7 @@ fn options_variables_and_keys_are_one_table() {
         assert_eq!(format!("{environment:?}"), option, "{variable}");
         assert_eq!(format!("{file:?}"), option, "{key} in the file");
     }
-    let mut command = Flags::augment_args(Command::new("serve"));
+    let mut command = Flags::augment_args(Command::new("serve").term_width(0));
     let help = command.render_long_help().to_string();
     let options = command.get_arguments().filter(|arg| !["help"].contains(&arg.get_id().as_str()));
     // Beside the table there are --config, --print-config and --check.

@@ -91,7 +91,7 @@ impl Parse for Duration {
         match unit {
             "us" => Ok(Self::from_micros(number)),
             "ms" => Ok(Self::from_millis(number)),
-            "s" => Some(number).map(Self::from_secs).ok_or_else(wrong),
+            "s" => Ok(Self::from_secs(number)),
             "m" => number.checked_mul(60).map(Self::from_secs).ok_or_else(wrong),
             "h" => number.checked_mul(3600).map(Self::from_secs).ok_or_else(wrong),
             _ => Err(wrong()),

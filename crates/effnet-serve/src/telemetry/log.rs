@@ -276,9 +276,9 @@ fn write_lines(messages: &Receiver<Message>, mut target: impl Target) {
                 text.insert(0, b'\n');
             }
             let written = write(&mut target, &text);
-            let rest = &text[written..];
-            is_torn = written > 0 && text[written - 1] != b'\n' || written == 0 && is_torn;
-            lost(rest.iter().filter(|byte| **byte == b'\n').count());
+            let whole = text[..written].iter().filter(|byte| **byte == b'\n').count();
+            lost(lines - whole.saturating_sub(is_torn.into()));
+            is_torn = text[..written].last().map_or(is_torn, |last| *last != b'\n');
             text.clear();
         }
         match next {

@@ -75,3 +75,54 @@ pub(super) fn join(span: &Span, parent: Option<&TraceParent>, headers: &HeaderMa
     let context = context.span().span_context().clone();
     context.is_valid().then(|| u128::from_be_bytes(context.trace_id().to_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::{Body, Bytes};
+    use axum::extract::Request;
+    use axum::routing::{get, post};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+    use tower::ServiceExt;
+    use tracing_subscriber::Registry;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+    use crate::listen::{ListenOptions, serve};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn spans_reach_the_collector_in_the_trace_of_the_caller() {
+        let (sender, mut exported) = mpsc::unbounded_channel();
+        let collect = move |body: Bytes| {
+            sender.send(body).unwrap();
+            // An empty message, uncompressed.
+            async { ([("content-type", "application/grpc"), ("grpc-status", "0")], [0; 5]) }
+        };
+        let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let collector = Router::new().route(path, post(collect));
+        tokio::spawn(serve(
+            vec![(listener, collector)],
+            ListenOptions::default(),
+            std::future::pending(),
+        ));
+
+        let export = Export::start(&endpoint).unwrap();
+        let log = tracing::subscriber::set_default(Registry::default().with(export.layer()));
+        let app = super::super::traced(Router::new().route("/seven", get(|| async { "7" })));
+        let trace = 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128;
+        let request = Request::get("/seven")
+            .header("traceparent", format!("00-{trace:032x}-00f067aa0ba902b7-01"))
+            .header("tracestate", "vendor=opaque-value");
+        drop(app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap());
+        drop(log);
+        tokio::task::spawn_blocking(|| export.end()).await.unwrap();
+        let spans = exported.recv().await.unwrap();
+        for part in [&trace.to_be_bytes()[..], b"request", b"/seven", b"vendor=opaque-value"] {
+            let is_there = spans.windows(part.len()).any(|bytes| bytes == part);
+            assert!(is_there, "{part:?} in {spans:?}");
+        }
+    }
+}

@@ -23,7 +23,6 @@ const QUIET: [&str; 5] =
     ["/health/live", "/health/ready", "/metrics", "/v2/health/live", "/v2/health/ready"];
 
 /// Gives every request of a router an id, a span and a line in the log.
-#[must_use]
 pub fn traced(router: Router) -> Router {
     router.layer(from_fn(trace))
 }
