@@ -114,7 +114,7 @@ impl Inner {
         let (body, fault) = Guarded::new(body, &parts, *max_body, *body_timeout, &self.bodies);
         if let Some(keys) = keys
             && !OPEN.contains(&parts.uri.path())
-            && !page::has(parts.uri.path())
+            && !page::is_page(parts.uri.path())
         {
             let key = keys.find(&parts.headers)?;
             note_key(&key.name);

@@ -59,7 +59,7 @@ const fn file(path: &'static str, content_type: &'static str, content: &'static 
 }
 
 /// Whether this is the path of a page, or of a file that pages load.
-pub(crate) fn has(path: &str) -> bool {
+pub(crate) fn is_page(path: &str) -> bool {
     path == "/" || FILES.iter().any(|file| file.path == path)
 }
 
