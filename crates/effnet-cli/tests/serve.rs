@@ -1,6 +1,6 @@
 //! `effnet serve`, the program: signals, exit codes, files that it reads and writes.
 #![cfg(all(unix, feature = "serve", feature = "bundled"))]
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
