@@ -99,12 +99,12 @@ def throughput():
     for _ in range(OPTIONS.rounds):
         for kind in kinds:
             with server(kind, OPTIONS.threads, OPTIONS.onnx) as (address, process):
-                seen = load(address, OPTIONS.photos, "--connections", "16", "--seconds", "10")
+                seen = load(address, OPTIONS.photos, "--connections", "32", "--seconds", "10")
                 p50, _, p99, _ = seen["answers"]["200"]["p50_p90_p99_max_ms"]
                 rows[kind].append((seen["images_per_second"], p50, p99, memory(process)))
                 if kind == "effnet":
                     alone = load(address, OPTIONS.photos, "--library", "100")
-                    bounds.append(1000 / (bench() + alone["pixels_p50_ms"] / OPTIONS.threads))
+                    bounds.append(1000 / (bench() + alone["pixels_on_all_cores_ms"]))
         begin = time.monotonic()
         command = [EFFNET, "classify", "--format", "csv", "--threads", str(OPTIONS.threads), OPTIONS.photos]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -127,7 +127,7 @@ def latency():
 
 
 def capacity(address):
-    return load(address, OPTIONS.photos, "--connections", "16", "--seconds", "8")["images_per_second"]
+    return load(address, OPTIONS.photos, "--connections", "32", "--seconds", "8")["images_per_second"]
 
 
 def overload():

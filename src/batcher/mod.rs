@@ -20,10 +20,10 @@
 //! | `effnet_infer_seconds`, `effnet_batch_size` | of each run of the network |
 
 mod error;
-mod measure;
 mod meters;
 mod queue;
 mod request;
+mod trial;
 mod turns;
 mod worker;
 
@@ -34,7 +34,7 @@ pub use error::BatchError;
 pub use request::{Request, Response, Timings};
 pub use turns::Turns;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
@@ -43,6 +43,7 @@ use tracing::{Span, info_span};
 
 use self::meters::{Meters, Pace};
 use self::queue::{Job, Queue};
+use self::trial::Trial;
 use crate::engine::{Device, EngineError};
 use crate::{Classifier, Error, Model, Prediction};
 
@@ -52,11 +53,11 @@ use crate::{Classifier, Error, Model, Prediction};
 pub struct BatcherOptions {
     /// The most requests that wait; further ones are refused. 256 by default.
     pub max_queue_size: usize,
-    /// The most images that are decoded, and that may go through the network, together. 8 by
+    /// The most images that are decoded, and that may go through the network, together. 16 by
     /// default.
     pub max_batch_size: usize,
-    /// How long a request waits for others to join it. It never waits if images are not faster
-    /// together. 2 ms by default.
+    /// How long a request waits for others to join it, if images are known to be faster together.
+    /// 2 ms by default.
     pub max_queue_delay: Duration,
     /// Whether images that wait go through the network together.
     pub batching: Batching,
@@ -68,7 +69,7 @@ impl Default for BatcherOptions {
     fn default() -> Self {
         Self {
             max_queue_size: 256,
-            max_batch_size: 8,
+            max_batch_size: 16,
             max_queue_delay: Duration::from_millis(2),
             batching: Batching::Auto,
             turns: Turns::default(),
@@ -79,8 +80,8 @@ impl Default for BatcherOptions {
 /// Whether images go through the network together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Batching {
-    /// If they are faster together: on a CPU by a short measurement, in the first quiet moment and
-    /// at the latest after 256 requests, and one by one until then; always on other devices.
+    /// If they are faster together: on a CPU, the first turns with `max_batch_size` images are done
+    /// either way and timed; always on other devices.
     #[default]
     Auto,
     /// Always.
@@ -129,8 +130,8 @@ struct Shared {
     queue: Queue,
     pace: Pace,
     meters: Meters,
-    /// Whether images go through the network together, once that is known.
-    forms_batches: OnceLock<bool>,
+    /// Whether images go through the network together.
+    trial: Trial,
     /// The outputs that the network has.
     outputs: Vec<String>,
 }
@@ -149,16 +150,16 @@ impl Batcher {
     /// Threads that do not start.
     pub fn new(model: &Model, options: BatcherOptions) -> Result<Self, BatchError> {
         let on_cpu = model.engine().capabilities().device == Device::Cpu;
-        let forms_batches = match options.batching {
-            Batching::Auto if on_cpu && options.max_batch_size > 1 => OnceLock::new(),
-            Batching::Always | Batching::Auto => OnceLock::from(options.max_batch_size > 1),
-            Batching::Never => OnceLock::from(false),
+        let trial = match options.batching {
+            Batching::Auto if on_cpu && options.max_batch_size > 1 => Trial::default(),
+            Batching::Always | Batching::Auto => Trial::ended(options.max_batch_size > 1),
+            Batching::Never => Trial::ended(false),
         };
         let shared = Arc::new(Shared {
             queue: Queue::new(options.max_queue_size.max(1)),
             pace: Pace::default(),
             meters: Meters::new(&model.provenance().model),
-            forms_batches,
+            trial,
             outputs: model.network().graph().outputs(),
             classifier: Classifier::new(model.clone()).ok(),
             options: BatcherOptions { max_batch_size: options.max_batch_size.max(1), ..options },
@@ -183,7 +184,7 @@ impl Batcher {
     /// Whether images that wait go through the network together; `None` while that is unknown.
     #[must_use]
     pub fn forms_batches(&self) -> Option<bool> {
-        self.0.shared.forms_batches.get().copied()
+        self.0.shared.trial.result()
     }
 
     /// Requests that wait.

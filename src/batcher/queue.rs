@@ -48,8 +48,6 @@ struct State {
 pub(super) enum Wait {
     /// Requests are there.
     Ready,
-    /// None came for as long as the caller was ready to wait.
-    Idle,
     /// None is there, and none will come.
     Closed,
 }
@@ -76,10 +74,13 @@ impl Queue {
         if state.is_closed {
             return Err(BatchError::Closed);
         }
+        if job.deadline.is_some_and(|deadline| deadline <= now) {
+            return Err(BatchError::Deadline);
+        }
         let is_late = |waiting: usize| match job.deadline {
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(now);
-                left.is_zero() || waiting > 0 && pace.saturating_mul(times(waiting + 1)) > left
+                waiting > 0 && pace.saturating_mul(times(waiting + 1)) > left
             }
             None => false,
         };
@@ -98,28 +99,23 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for jobs: until there are `most`, or the first has waited for `delay`; at most `idle`
-    /// for the first, if given.
-    pub(super) fn wait(&self, most: usize, delay: Duration, idle: Option<Duration>) -> Wait {
-        let begin = Instant::now();
+    /// Waits for jobs: until there are `most`, or the first has waited for `delay`.
+    pub(super) fn wait(&self, most: usize, delay: Duration) -> Wait {
         let mut state = self.lock();
         loop {
-            let wait = match state.jobs.front() {
-                None if state.is_closed => return Wait::Closed,
-                None => idle.map(|idle| idle.saturating_sub(begin.elapsed())),
-                Some(_) if state.is_closed || state.jobs.len() >= most => return Wait::Ready,
-                Some(first) => Some(delay.saturating_sub(first.since.elapsed())),
-            };
-            if wait.is_some_and(|wait| wait.is_zero()) {
-                return if state.jobs.is_empty() { Wait::Idle } else { Wait::Ready };
-            }
-            state = match wait {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(wait) => {
-                    let woken = self.changed.wait_timeout(state, wait);
-                    woken.unwrap_or_else(PoisonError::into_inner).0
+            let Some(first) = state.jobs.front() else {
+                if state.is_closed {
+                    return Wait::Closed;
                 }
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
             };
+            let left = delay.saturating_sub(first.since.elapsed());
+            if left.is_zero() || state.is_closed || state.jobs.len() >= most {
+                return Wait::Ready;
+            }
+            let woken = self.changed.wait_timeout(state, left);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -11,18 +11,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::{Span, info_span};
 
-use super::measure::measure;
 use super::queue::{Job, Wait};
 use super::request::Work;
 use super::{BatchError, Response, Shared, Timings};
 use crate::engine::{Array, Device, Images};
 use crate::preprocess::Pixels;
 use crate::{Error, Model};
-
-/// How long no request must come before the model is measured.
-const QUIET: Duration = Duration::from_millis(50);
-/// Requests after which it is measured although more are waiting.
-const BUSY: usize = 256;
 
 /// A job whose image is decoded.
 struct Ready {
@@ -57,7 +51,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<watch::Receiver<()>, BatchEr
             let _alive = also_alive;
             while let Ok(batch) = batches.recv() {
                 let (begin, images) = (Instant::now(), batch.len());
-                runner.infer(batch);
+                runner.infer(batch, runner.trial.is_together(false));
                 runner.pace.note(begin.elapsed(), images);
             }
         }),
@@ -68,7 +62,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<watch::Receiver<()>, BatchEr
             let _alive = alive;
             let options = &own.options;
             let (most, delay) = (options.max_batch_size, options.max_queue_delay);
-            while own.queue.wait(most, delay, None) == Wait::Ready {
+            while own.queue.wait(most, delay) == Wait::Ready {
                 let batch = own.prepare(own.queue.take(most));
                 if prepared.send(batch).is_err() {
                     break;
@@ -83,41 +77,27 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<watch::Receiver<()>, BatchEr
 fn in_turns(shared: &Shared, alive: watch::Sender<()>) {
     let _alive = alive;
     let most = shared.options.max_batch_size;
-    let mut served = 0;
     loop {
-        let is_measured = shared.forms_batches.get().is_some();
-        let delay =
-            if shared.forms_batches() { shared.options.max_queue_delay } else { Duration::ZERO };
-        let wait = shared.queue.wait(most, delay, if is_measured { None } else { Some(QUIET) });
-        let _turn = match wait {
-            Wait::Closed => return,
-            Wait::Ready | Wait::Idle => shared.options.turns.take(),
-        };
-        if !is_measured && (wait == Wait::Idle || served >= BUSY) {
-            // An engine that panics here panics with the first request too, which reports it.
-            let measured = catch_unwind(AssertUnwindSafe(|| measure(&shared.model, most)));
-            let (one, pays) = measured.unwrap_or_default();
-            shared.pace.note(one, 1);
-            shared.forms_batches.get_or_init(|| pays);
+        let pays = shared.trial.result() == Some(true);
+        let delay = if pays { shared.options.max_queue_delay } else { Duration::ZERO };
+        if shared.queue.wait(most, delay) == Wait::Closed {
+            return;
         }
+        let _turn = shared.options.turns.take();
         let jobs = shared.queue.take(most);
-        if jobs.is_empty() {
-            continue;
-        }
-        served += jobs.len();
         let (begin, images) = (Instant::now(), jobs.len());
+        let is_together = shared.trial.is_together(images == most);
         let batch = shared.prepare(jobs);
-        shared.infer(batch);
+        let is_full = batch.len() == most;
+        shared.infer(batch, is_together);
+        if is_full {
+            shared.trial.note(is_together, begin.elapsed());
+        }
         shared.pace.note(begin.elapsed(), images);
     }
 }
 
 impl Shared {
-    /// Whether images that wait together go through the network together.
-    fn forms_batches(&self) -> bool {
-        self.forms_batches.get().copied().unwrap_or(false)
-    }
-
     /// Decodes the images of the jobs in parallel; those that fail are answered.
     fn prepare(&self, jobs: Vec<Job>) -> Vec<Ready> {
         let now = Instant::now();
@@ -154,8 +134,8 @@ impl Shared {
         ready
     }
 
-    /// Runs what is prepared, and answers it.
-    fn infer(&self, batch: Vec<Ready>) {
+    /// Runs what is prepared, together or one by one, and answers it.
+    fn infer(&self, batch: Vec<Ready>, is_together: bool) {
         let (mut images, mut tensors) = (Vec::new(), Vec::new());
         for ready in batch {
             match ready.input {
@@ -165,7 +145,7 @@ impl Shared {
                 }
             }
         }
-        let together = if self.forms_batches() { images.len() } else { 1 };
+        let together = if is_together { images.len() } else { 1 };
         let mut images = images.into_iter().peekable();
         while images.peek().is_some() {
             self.infer_images(images.by_ref().take(together).collect());

@@ -108,7 +108,10 @@ async fn a_key_has_its_rate() {
     let wait: u64 = headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
     assert!((1..=100).contains(&wait), "{wait}");
     // The other key's requests are its own, and health is asked by who has none.
-    assert_eq!(send(&router, ask("/models", &[("x-api-key", "another-one")])).await.0, StatusCode::OK);
+    assert_eq!(
+        send(&router, ask("/models", &[("x-api-key", "another-one")])).await.0,
+        StatusCode::OK
+    );
     assert_eq!(send(&router, ask("/health/live", &[])).await.0, StatusCode::OK);
     let grpc = ask("/models", &[("x-api-key", GOOD), ("content-type", "application/grpc")]);
     assert_eq!(send(&router, grpc).await.1["grpc-status"], "8");

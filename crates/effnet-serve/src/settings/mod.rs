@@ -103,7 +103,7 @@ settings! {
         /// Most memory that models may take together; no limit if absent.
         max_memory: Option<Size>, "SIZE", "";
         /// Most images that go through a network together.
-        max_batch_size: NonZeroUsize, "N", "8";
+        max_batch_size: NonZeroUsize, "N", "16";
         /// Most images that wait for a model; further ones are refused with status 429.
         max_queue_size: NonZeroUsize, "N", "256";
         /// How long an image waits for others to join it, if images are faster together.
