@@ -227,7 +227,7 @@ impl Batcher {
                 in_time.map_err(|_| BatchError::Deadline)?
             }
         };
-        // Only a thread that has panicked drops a job without an answer.
+        // Only a thread that ends by a fault drops a job without an answer.
         answer.unwrap_or(Err(BatchError::Closed))
     }
 

@@ -66,7 +66,7 @@ impl Queue {
         self.lock().jobs.len()
     }
 
-    /// Adds a job. `pace` is the time of one image; a job whose deadline would pass before its turn
+    /// Adds a job. `pace` is the time of one job; a job whose deadline would pass before its turn
     /// is refused.
     pub(super) fn push(&self, job: Job, pace: Duration) -> Result<(), BatchError> {
         let now = Instant::now();
@@ -124,6 +124,12 @@ impl Queue {
         let mut state = self.lock();
         let count = state.jobs.len().min(most);
         state.jobs.drain(..count).collect()
+    }
+
+    /// Refuses all further jobs, and drops those that wait.
+    pub(super) fn end(&self) {
+        self.close();
+        self.lock().jobs.clear();
     }
 
     /// Refuses all further jobs; those that wait stay.

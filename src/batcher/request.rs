@@ -94,7 +94,7 @@ pub struct Response {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timings {
-    /// Waiting for earlier requests.
+    /// Waiting for other requests, before and after decoding.
     pub queue: Duration,
     /// Decoding the image.
     pub decode: Duration,

@@ -252,6 +252,21 @@ async fn threads_end_with_the_last_handle() {
 }
 
 #[tokio::test]
+async fn times_add_up_to_the_wait() {
+    let mock = Mock::new(Device::Cpu, [0, 5]);
+    let batcher = mock.batcher(never());
+    let begin = Instant::now();
+    let all = futures((0..4).map(|level| batcher.run(grey(level)))).await;
+    let took = begin.elapsed();
+    for (place, response) in all.into_iter().enumerate() {
+        let Timings { queue, decode, preprocess, infer } = response.unwrap().timings;
+        let five = Duration::from_millis(5);
+        assert!(infer >= five && queue >= five * u32::try_from(place).unwrap(), "{queue:?}");
+        assert!(queue + decode + preprocess + infer <= took);
+    }
+}
+
+#[tokio::test]
 async fn a_panic_fails_its_own_request_only() {
     for device in [Device::Cpu, Device::Cuda(0)] {
         let mock = Mock::new(device, [0, 0]);
@@ -276,8 +291,11 @@ async fn what_is_wrong_with_a_request_is_said() {
     assert!(Request::normalized(vec![0.0; 5], [1, 3, 2, 2]).is_err());
     assert!(mock.batches().is_empty());
     let two = Request::normalized([vec![0.25; 12], vec![0.5; 12]].concat(), [2, 3, 2, 2]).unwrap();
-    let response = batcher.run(two).await.unwrap();
-    assert_eq!((response.batch_size, &response.outputs[0].data[..]), (2, &[0.25, 0.5][..]));
+    let twice = two.outputs(["logits", "logits"]);
+    let response = batcher.run(twice).await.unwrap();
+    assert_eq!((response.batch_size, &response.outputs[1].data[..]), (2, &[0.25, 0.5][..]));
+    let [logits, again] = &response.outputs[..] else { panic!("two outputs were asked for") };
+    assert_eq!(logits, again);
 }
 
 #[tokio::test]

@@ -30,40 +30,51 @@ enum Input {
     Normalized(Vec<f32>, [usize; 4]),
 }
 
+/// Held by each thread. When one ends, whatever the reason, nobody waits in vain.
+struct Alive {
+    shared: Arc<Shared>,
+    _channel: watch::Sender<()>,
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.shared.queue.end();
+    }
+}
+
 /// Starts the threads. The receiver's channel closes when the last of them has ended.
 pub(super) fn start(shared: &Arc<Shared>) -> Result<watch::Receiver<()>, BatchError> {
-    let (alive, ended) = watch::channel(());
+    let (channel, ended) = watch::channel(());
     let thread = |name: &str, work: Box<dyn FnOnce() + Send>| {
         let builder = Builder::new().name(format!("effnet-{name}"));
         builder.spawn(work).map(drop).map_err(BatchError::Thread)
     };
-    let own = Arc::clone(shared);
+    let alive = || Alive { shared: Arc::clone(shared), _channel: channel.clone() };
+    let own = alive();
     if shared.model.engine().capabilities().device == Device::Cpu {
-        thread("batcher", Box::new(move || in_turns(&own, alive)))?;
+        thread("batcher", Box::new(move || in_turns(&own.shared)))?;
         return Ok(ended);
     }
     let (prepared, batches) = sync_channel::<Vec<Ready>>(1);
-    let runner = Arc::clone(shared);
-    let also_alive = alive.clone();
+    let runner = alive();
     thread(
         "batcher",
         Box::new(move || {
-            let _alive = also_alive;
+            let shared = &runner.shared;
             while let Ok(batch) = batches.recv() {
-                let (begin, images) = (Instant::now(), batch.len());
-                runner.infer(batch, runner.trial.is_together(false));
-                runner.pace.note(begin.elapsed(), images);
+                let (begin, requests) = (Instant::now(), batch.len());
+                shared.infer(batch, shared.trial.is_together(false));
+                shared.pace.note(begin.elapsed(), requests);
             }
         }),
     )?;
     thread(
         "decoder",
         Box::new(move || {
-            let _alive = alive;
-            let options = &own.options;
-            let (most, delay) = (options.max_batch_size, options.max_queue_delay);
-            while own.queue.wait(most, delay) == Wait::Ready {
-                let batch = own.prepare(own.queue.take(most));
+            let shared = &own.shared;
+            let (most, delay) = (shared.options.max_batch_size, shared.options.max_queue_delay);
+            while shared.queue.wait(most, delay) == Wait::Ready {
+                let batch = shared.prepare(shared.queue.take(most));
                 if prepared.send(batch).is_err() {
                     break;
                 }
@@ -74,8 +85,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<watch::Receiver<()>, BatchEr
 }
 
 /// Decodes and runs what waits, in turns with the other models of this process.
-fn in_turns(shared: &Shared, alive: watch::Sender<()>) {
-    let _alive = alive;
+fn in_turns(shared: &Shared) {
     let most = shared.options.max_batch_size;
     loop {
         let pays = shared.trial.result() == Some(true);
@@ -85,15 +95,15 @@ fn in_turns(shared: &Shared, alive: watch::Sender<()>) {
         }
         let _turn = shared.options.turns.take();
         let jobs = shared.queue.take(most);
-        let (begin, images) = (Instant::now(), jobs.len());
-        let is_together = shared.trial.is_together(images == most);
+        let (begin, requests) = (Instant::now(), jobs.len());
+        let is_together = shared.trial.is_together(requests == most);
         let batch = shared.prepare(jobs);
         let is_full = batch.len() == most;
         shared.infer(batch, is_together);
         if is_full {
             shared.trial.note(is_together, begin.elapsed());
         }
-        shared.pace.note(begin.elapsed(), images);
+        shared.pace.note(begin.elapsed(), requests);
     }
 }
 
@@ -107,14 +117,12 @@ impl Shared {
         jobs.iter_mut().for_each(|job| job.waiting = Span::none());
         let decoded = self.model.on_decoders(&jobs, |job| {
             let _caller = job.span.enter();
-            let queue = now.saturating_duration_since(job.since);
-            let mut timings = Timings { queue, ..Timings::default() };
+            let mut timings = Timings::default();
             let pixels = guarded(|| pixels(&self.model, &job.work, &mut timings));
             (pixels, timings)
         });
         let mut ready = Vec::with_capacity(jobs.len());
         for (mut job, (pixels, timings)) in jobs.into_iter().zip(decoded) {
-            self.meters.queue.record(timings.queue);
             let work = std::mem::replace(&mut job.work, Work::Encoded(bytes::Bytes::new()));
             let input = match (pixels, work) {
                 (Err(error), _) => {
@@ -163,12 +171,7 @@ impl Shared {
             wanted.extend(self.still_wanted(job, begin).map(|job| (job, pixels, timings)));
         }
         let Some((first, ..)) = wanted.first() else { return };
-        let mut outputs: Vec<String> = Vec::new();
-        for output in wanted.iter().flat_map(|(job, ..)| &job.outputs) {
-            if !outputs.contains(output) {
-                outputs.push(output.clone());
-            }
-        }
+        let outputs = distinct(wanted.iter().flat_map(|(job, ..)| &job.outputs));
         let names: Vec<&str> = outputs.iter().map(String::as_str).collect();
         let pixels: Vec<&Pixels> = wanted.iter().map(|(_, pixels, _)| pixels).collect();
         let size = pixels.len();
@@ -183,9 +186,10 @@ impl Shared {
                 self.meters.infer.record(took);
                 self.meters.batch_size.record(size as f64);
                 for ((job, _, timings), result) in wanted.into_iter().zip(results) {
+                    let timings = self.timings(&job, timings, begin, took);
                     let response = result.map_err(BatchError::Model).map(|arrays| Response {
                         outputs: chosen(&arrays, &outputs, &job.outputs),
-                        timings: Timings { infer: took, ..timings },
+                        timings,
                         batch_size: size,
                     });
                     self.answer(job, response);
@@ -211,9 +215,17 @@ impl Shared {
         let took = begin.elapsed();
         self.meters.infer.record(took);
         self.meters.batch_size.record(shape[0] as f64);
-        let timings = Timings { infer: took, ..timings };
+        let timings = self.timings(&job, timings, begin, took);
         let response = run.map(|outputs| Response { outputs, timings, batch_size: shape[0] });
         self.answer(job, response);
+    }
+
+    /// A job's timings, with the network's, which began at `begin`.
+    fn timings(&self, job: &Job, so_far: Timings, begin: Instant, infer: Duration) -> Timings {
+        let worked = so_far.decode + so_far.preprocess;
+        let queue = begin.saturating_duration_since(job.since).saturating_sub(worked);
+        self.meters.queue.record(queue);
+        Timings { queue, infer, ..so_far }
     }
 
     /// The job, if somebody still waits for it; else it is answered.
@@ -265,11 +277,24 @@ fn tensors(
     shape: [usize; 4],
     outputs: &[String],
 ) -> Result<Vec<Array>, BatchError> {
-    let names: Vec<&str> = outputs.iter().map(String::as_str).collect();
+    let distinct = distinct(outputs);
+    let names: Vec<&str> = distinct.iter().map(String::as_str).collect();
     let images = Images::new(values, shape).map_err(Error::from)?;
     let mut run = model.run(images, &names)?;
     let array = |name: &&str| Ok(run.take(name).map_err(Error::from)?);
-    names.iter().map(array).collect()
+    let arrays: Vec<Array> = names.iter().map(array).collect::<Result<_, BatchError>>()?;
+    Ok(chosen(&arrays, &distinct, outputs))
+}
+
+/// Each name once.
+fn distinct<'a>(names: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    let mut distinct: Vec<String> = Vec::new();
+    for name in names {
+        if !distinct.contains(name) {
+            distinct.push(name.clone());
+        }
+    }
+    distinct
 }
 
 /// Calls `work`; a panic of it is an error.

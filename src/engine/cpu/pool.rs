@@ -14,6 +14,8 @@ use std::thread::{Builder, JoinHandle};
 
 /// Rounds of waiting before a thread yields its core.
 const SPINS: usize = 2_000;
+/// Rounds without work between two offers of the core to other threads.
+const YIELD_EVERY: usize = 200;
 /// Rounds without work before a thread sleeps: about 100 µs, or a few small layers.
 const IDLE_SPINS: usize = 20_000;
 
@@ -192,6 +194,10 @@ impl Shared {
             while !news(last) && spins < IDLE_SPINS {
                 std::hint::spin_loop();
                 spins += 1;
+                // The caller's next thread, such as one that sends an answer, may need this core.
+                if spins > SPINS && spins % YIELD_EVERY == 0 {
+                    std::thread::yield_now();
+                }
             }
             if !news(last) {
                 let mut sleeping = self.sleeping.lock().unwrap_or_else(PoisonError::into_inner);
