@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::models::LoadError;
 use crate::openapi::ErrorBody;
 
-/// What clients are told of a panic.
+/// What clients are told of a panic, and of what never happens.
 pub(crate) const FAULT: &str = "a fault of the server stopped the work on this request";
 
 /// What errors of the library advise, and what a client of HTTP or the server's configuration has
@@ -99,6 +99,11 @@ impl ApiError {
     /// The request itself is wrong.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// The work on the request panicked, or did what it never should; the log may say more.
+    pub(crate) fn fault() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, FAULT)
     }
 
     /// What the request names does not exist.

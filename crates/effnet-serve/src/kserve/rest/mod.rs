@@ -136,8 +136,7 @@ async fn run(
     let is_large = body.len() > LARGE;
     let parse = move || request::parse(&headers, &body, named, max_images, deadline);
     let request::Parsed { id, request, binary } = if is_large {
-        let fault = |error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}"));
-        tokio::task::spawn_blocking(parse).await.map_err(fault)??
+        tokio::task::spawn_blocking(parse).await.map_err(|_| ApiError::fault())??
     } else {
         parse()?
     };

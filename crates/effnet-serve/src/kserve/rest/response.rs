@@ -74,10 +74,7 @@ pub(super) fn write(
         });
     }
     let json = Json { model_name: &answer.model, model_version: &answer.version, id, outputs };
-    let mut body = serde_json::to_vec(&json).map_err(|error| {
-        let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
-        ApiError::new(status, format!("the answer's JSON: {error}"))
-    })?;
+    let mut body = serde_json::to_vec(&json).map_err(|_| ApiError::fault())?;
     let length = HeaderValue::from(body.len());
     let media_type = if is_binary { "application/octet-stream" } else { "application/json" };
     body.extend(bytes);
