@@ -236,9 +236,6 @@ async fn run(
     taps: &[&str],
     deadline: Instant,
 ) -> Result<Rows, ApiError> {
-    if deadline <= Instant::now() {
-        return Err(BatchError::Deadline.into());
-    }
     let count = requests.len();
     let answers = requests.into_iter().enumerate().map(|(place, request)| async move {
         let request = request.outputs(taps.iter().copied()).deadline(deadline);
