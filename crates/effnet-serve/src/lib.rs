@@ -7,6 +7,7 @@ mod api;
 pub mod command;
 mod error;
 mod guard;
+mod in_order;
 mod kserve;
 mod listen;
 mod meters;

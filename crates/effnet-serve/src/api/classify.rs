@@ -48,5 +48,5 @@ pub(super) async fn classify(
     };
     let k = upload.asked.k.map_or(K, usize::from);
     let run = |image| batcher.classify(image, k);
-    Ok(answer(&server, upload, run, |name, result| classifier.record(name, result)).await)
+    Ok(answer(&server, batcher, upload, run, |name, result| classifier.record(name, result)).await)
 }

@@ -42,5 +42,6 @@ pub(super) async fn embed(
     let batcher = &loaded.batcher;
     let run = |image| batcher.embed(image);
     let model = batcher.model();
-    Ok(answer(&server, upload, run, |name, result| model.embedding_record(name, result)).await)
+    Ok(answer(&server, batcher, upload, run, |name, result| model.embedding_record(name, result))
+        .await)
 }
