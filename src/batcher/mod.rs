@@ -155,14 +155,19 @@ impl Batcher {
             Batching::Always | Batching::Auto => Trial::ended(options.max_batch_size > 1),
             Batching::Never => Trial::ended(false),
         };
+        let options = BatcherOptions {
+            max_queue_size: options.max_queue_size.max(1),
+            max_batch_size: options.max_batch_size.max(1),
+            ..options
+        };
         let shared = Arc::new(Shared {
-            queue: Queue::new(options.max_queue_size.max(1)),
+            queue: Queue::new(options.max_queue_size),
             pace: Pace::default(),
             meters: Meters::new(&model.provenance().model),
             trial,
             outputs: model.network().graph().outputs(),
             classifier: Classifier::new(model.clone()).ok(),
-            options: BatcherOptions { max_batch_size: options.max_batch_size.max(1), ..options },
+            options,
             model: model.clone(),
         });
         let ended = worker::start(&shared)?;
@@ -179,6 +184,12 @@ impl Batcher {
     #[must_use]
     pub fn classifier(&self) -> Option<&Classifier> {
         self.0.shared.classifier.as_ref()
+    }
+
+    /// The settings; sizes of 0 are 1.
+    #[must_use]
+    pub fn options(&self) -> &BatcherOptions {
+        &self.0.shared.options
     }
 
     /// Whether images that wait go through the network together; `None` while that is unknown.

@@ -4,7 +4,7 @@ import { byId, copy, element } from './dom.js';
 import { showKeyField } from './key.js';
 import { Failure, ask } from './requests.js';
 import { field, fileField, inside, prose, resolve, sample, typeName } from './schema.js';
-import { rawBody, tryIt } from './try.js';
+import { isFile, rawBody, tryIt } from './try.js';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete', 'head', 'options'];
 
@@ -94,13 +94,14 @@ function curls(api, { method, path, operation }) {
     'curl', ...(['get', 'post'].includes(method) ? [] : ['-X', method.toUpperCase()]),
     ...(wantsKey ? ['-H', '"Authorization: Bearer $KEY"'] : []),
   ];
-  const body = (type, schema) => {
+  const body = (type, { schema, example }) => {
     if (type === 'multipart/form-data') return ['-F', `${fileField(api, schema)}=@image.jpg`];
-    if (/json/.test(type)) return ['-H', quoted(`Content-Type: ${type}`), '-d', quoted(JSON.stringify(sample(api, schema)))];
+    if (/json/.test(type)) return ['-H', quoted(`Content-Type: ${type}`), '-d', quoted(JSON.stringify(example ?? sample(api, schema)))];
+    if (!isFile(type, schema)) return null;
     return ['-H', quoted('Content-Type: application/octet-stream'), '--data-binary', '@image.jpg'];
   };
   const content = Object.entries(operation.requestBody?.content ?? {});
-  const ends = content.length > 0 ? content.map(([type, { schema }]) => body(type, schema))
+  const ends = content.length > 0 ? content.map(([type, each]) => body(type, each)).filter(Boolean)
     : [method === 'post' ? ['-X', 'POST'] : []];
   const lines = new Set(ends.map((end) => [...start, ...end, quoted(url)].join(' ')));
   return Array.from(lines, (line) => {

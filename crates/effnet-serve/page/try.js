@@ -7,9 +7,12 @@ const LONGEST = 20_000;
 
 const isRaw = (type) => type === 'application/octet-stream' || type === '*/*' || type.startsWith('image/');
 
+/** Whether a kind of body is a file's bytes. Bytes without a schema are more than that, as the operation says. */
+export const isFile = (type, schema) => isRaw(type) && schema !== undefined;
+
 /** The type of a body that is a file's bytes, if the operation takes one. */
 export function rawBody(operation) {
-  return Object.keys(operation.requestBody?.content ?? {}).find(isRaw);
+  return Object.entries(operation.requestBody?.content ?? {}).find(([type, { schema }]) => isFile(type, schema))?.[0];
 }
 
 /** A form that sends `operation`, of `method` and `path`. */

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::models::LoadError;
 use crate::openapi::ErrorBody;
 
-/// What clients are told of a panic.
+/// What clients are told of a panic, and of what never happens.
 pub(crate) const FAULT: &str = "a fault of the server stopped the work on this request";
 
 /// What errors of the library advise, and what a client of HTTP or the server's configuration has
@@ -27,15 +27,15 @@ const SETTINGS: [(&str, &str); 20] = [
     ("`DecodeOptions::lenient`", "`lenient` of the model"),
     ("`ModelBuilder::model(folder)`", "`model` with the folder"),
     ("`ModelBuilder::weights`", "`weights` of the model"),
-    ("`ModelBuilder::num_classes`", "`num_classes` of the model"),
+    ("`ModelBuilder::num_classes`", "`num-classes` of the model"),
     ("`ModelBuilder::labels`", "`labels` of the model"),
     ("`ModelBuilder::activation`", "`activation` of the model"),
-    ("`ModelBuilder::crop_mode`", "`crop_mode` of the model"),
-    ("`ModelBuilder::crop_pct`", "`crop_pct` of the model"),
+    ("`ModelBuilder::crop_mode`", "`crop-mode` of the model"),
+    ("`ModelBuilder::crop_pct`", "`crop-pct` of the model"),
     ("`ModelBuilder::interpolation`", "`interpolation` of the model"),
     ("`ModelBuilder::mean`", "`mean` of the model"),
     ("`ModelBuilder::std`", "`std` of the model"),
-    ("`Limits::max_pixels`", "`max_pixels` of the model"),
+    ("`Limits::max_pixels`", "`max-pixels` of the model"),
     ("`Limits::max_alloc`", "the memory for decoding"),
     ("`Model::embed` returns them", "POST /embed returns them"),
     ("`Model::run` takes tensors", "POST /v2/models/MODEL/infer takes tensors"),
@@ -99,6 +99,11 @@ impl ApiError {
     /// The request itself is wrong.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// The work on the request panicked, or did what it never should; the log may say more.
+    pub(crate) fn fault() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, FAULT)
     }
 
     /// What the request names does not exist.

@@ -7,6 +7,7 @@ mod api;
 pub mod command;
 mod error;
 mod guard;
+mod in_order;
 mod kserve;
 mod listen;
 mod meters;
@@ -148,7 +149,7 @@ async fn no_method(method: Method, uri: Uri) -> ApiError {
 
 /// The answer to a request whose handler panicked. The panic's hook has logged what it says.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error::FAULT).into_response()
+    ApiError::fault().into_response()
 }
 
 #[cfg(test)]

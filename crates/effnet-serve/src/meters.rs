@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tonic::{Code, Status};
 
 use crate::ApiError;
 
@@ -39,6 +40,8 @@ fn recorder() -> Option<PrometheusHandle> {
     let handle = builder.and_then(PrometheusBuilder::install_recorder).ok()?;
     metrics::describe_counter!("effnet_http_requests_total", "HTTP requests by route and status");
     metrics::describe_histogram!("effnet_http_request_seconds", "Time to the head of an answer");
+    metrics::describe_counter!("effnet_grpc_requests_total", "gRPC calls by method and code");
+    metrics::describe_histogram!("effnet_grpc_request_seconds", "Time to the head of an answer");
     metrics::describe_counter!("effnet_requests_total", "Images by model and outcome");
     metrics::describe_gauge!("effnet_queue_length", "Images that wait for a model");
     metrics::describe_histogram!("effnet_queue_seconds", "Time that an image waits");
@@ -87,6 +90,21 @@ pub(crate) async fn count(request: Request, next: Next) -> Response {
     metrics::counter!("effnet_http_requests_total", "method" => method, "route" => route.clone(), "status" => status).increment(1);
     metrics::histogram!("effnet_http_request_seconds", "method" => method, "route" => route)
         .record(begin.elapsed());
+    response
+}
+
+/// Counts a call by its method and its code. An answer here is one message, so what went wrong is
+/// in its head.
+pub(crate) async fn count_grpc(request: Request, next: Next) -> Response {
+    let begin = Instant::now();
+    let path = request.uri().path().trim_start_matches('/').to_owned();
+    let response = next.run(request).await;
+    let code = Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+    // Clients can invent methods, which must not become labels. All of those have this code, and
+    // nothing else has.
+    let method = if code == Code::Unimplemented { "other".to_owned() } else { path };
+    metrics::counter!("effnet_grpc_requests_total", "method" => method.clone(), "code" => format!("{code:?}")).increment(1);
+    metrics::histogram!("effnet_grpc_request_seconds", "method" => method).record(begin.elapsed());
     response
 }
 

@@ -8,6 +8,11 @@ use effnet::{EmbeddingRecord, Record};
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
+use crate::kserve;
+
+/// An image for examples: four pixels as PNG, in base64.
+pub(crate) const IMAGE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEElEQVR42mM4UWEDRAwQCgArzgXxOHtC1QAAAABJRU5ErkJggg==";
+
 /// Why there is no answer. An error about a request's only image is the record of that image.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ErrorBody {
@@ -61,9 +66,9 @@ pub(crate) enum EmbeddingRecords {
 )]
 struct Own;
 
-/// The whole description. Other parts of the server `merge` theirs into it here.
+/// The whole description.
 fn document() -> utoipa::openapi::OpenApi {
-    Own::openapi()
+    Own::openapi().merge_from(kserve::document())
 }
 
 /// This description

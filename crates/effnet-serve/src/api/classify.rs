@@ -17,11 +17,12 @@ const K: usize = 5;
 #[utoipa::path(post, path = "/classify", tag = "images",
     params(
         ("k" = Option<usize>, Query, minimum = 1, description = "How many classes to name; 5 if absent"),
-        ("model" = Option<String>, Query, description = "The model; the default if absent"),
+        ("model" = Option<String>, Query, description = "The model; the default if absent", example = "tf_efficientnet_lite0.in1k"),
     ),
     request_body(description = "An image's file, a form of files, or JSON with base64", content(
         (File = "application/octet-stream"), (File = "image/*"),
-        (Form = "multipart/form-data"), (Images = "application/json"),
+        (Form = "multipart/form-data"),
+        (Images = "application/json", example = json!({ "image": crate::openapi::IMAGE, "k": 3 })),
     )),
     responses(
         (status = 200, description = "A record, or a list of them", body = Records),
@@ -48,5 +49,5 @@ pub(super) async fn classify(
     };
     let k = upload.asked.k.map_or(K, usize::from);
     let run = |image| batcher.classify(image, k);
-    Ok(answer(&server, upload, run, |name, result| classifier.record(name, result)).await)
+    Ok(answer(&server, batcher, upload, run, |name, result| classifier.record(name, result)).await)
 }

@@ -13,11 +13,12 @@ use crate::{ApiError, Server};
 /// refused.
 #[utoipa::path(post, path = "/embed", tag = "images",
     params(
-        ("model" = Option<String>, Query, description = "The model; the default if absent"),
+        ("model" = Option<String>, Query, description = "The model; the default if absent", example = "tf_efficientnet_lite0.in1k"),
     ),
     request_body(description = "An image's file, a form of files, or JSON with base64", content(
         (File = "application/octet-stream"), (File = "image/*"),
-        (Form = "multipart/form-data"), (Images = "application/json"),
+        (Form = "multipart/form-data"),
+        (Images = "application/json", example = json!({ "image": crate::openapi::IMAGE })),
     )),
     responses(
         (status = 200, description = "A record, or a list of them", body = EmbeddingRecords),
@@ -42,5 +43,6 @@ pub(super) async fn embed(
     let batcher = &loaded.batcher;
     let run = |image| batcher.embed(image);
     let model = batcher.model();
-    Ok(answer(&server, upload, run, |name, result| model.embedding_record(name, result)).await)
+    Ok(answer(&server, batcher, upload, run, |name, result| model.embedding_record(name, result))
+        .await)
 }

@@ -1,22 +1,28 @@
 //! From an upload to the records of its images.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use effnet::batcher::{BatchError, Request, Timings};
-use futures_util::future::join_all;
+use effnet::ErrorKind;
+use effnet::batcher::{BatchError, Batcher, Request, Timings};
+use futures_util::StreamExt;
 use serde::Serialize;
 
 use super::upload::Upload;
+use crate::in_order::in_order;
 use crate::{ApiError, Server};
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Gives all images of an upload to `run` at once, and answers with what `record` makes of each.
+/// Gives the images of an upload to `run`, as many at once as [`in_order`] allows, and answers with
+/// what `record` makes of each. If the first is refused because too many wait, so is the request; a
+/// later one's refusal is in its record.
 pub(super) async fn answer<T, R, F>(
     server: &Server,
+    batcher: &Batcher,
     upload: Upload,
     run: impl Fn(Request) -> F,
     record: impl Fn(String, Result<T, String>) -> R,
@@ -29,26 +35,32 @@ where
     let (names, requests): (Vec<_>, Vec<_>) = upload
         .images
         .into_iter()
-        .map(|image| (image.name, run(Request::encoded(image.bytes).deadline(deadline))))
+        .map(|image| (image.name, Request::encoded(image.bytes).deadline(deadline)))
         .unzip();
+    let mut answers = pin!(in_order(batcher, requests.into_iter().map(run)));
     let mut sum: Option<Timings> = None;
     let mut failure = None;
-    let results = join_all(requests).await.into_iter().zip(names).map(|(result, name)| {
+    let mut records: Vec<R> = Vec::with_capacity(names.len());
+    for name in names {
+        let Some(result) = answers.next().await else { break };
         let result = match result {
             Ok((outcome, timings)) => {
                 add(sum.get_or_insert_default(), timings);
                 Ok(outcome)
             }
             Err(error) => {
+                let is_refused = error.kind() == ErrorKind::Overloaded;
                 let error = ApiError::from(error);
+                if is_refused && upload.is_list && records.is_empty() {
+                    return error.into_response();
+                }
                 let message = error.message.clone();
                 failure = Some(error);
                 Err(message)
             }
         };
-        record(name, result)
-    });
-    let mut records: Vec<R> = results.collect();
+        records.push(record(name, result));
+    }
     let mut response = match (upload.is_list, failure) {
         (true, _) => Json(records).into_response(),
         (false, None) => Json(records.pop()).into_response(),

@@ -61,6 +61,7 @@ pub(crate) struct Images {
 #[serde(untagged, expecting = "expected base64, or an object with `data` (base64) and `name`")]
 pub(crate) enum EncodedImage {
     /// The file in standard base64.
+    #[schema(format = Byte)]
     Data(String),
     /// The same with a name.
     Named(NamedImage),
@@ -73,7 +74,7 @@ pub(crate) struct NamedImage {
     /// What the record calls the image; `image` if absent.
     name: Option<String>,
     /// The file in standard base64.
-    #[schema(content_encoding = "base64")]
+    #[schema(format = Byte)]
     data: String,
 }
 

@@ -5,6 +5,7 @@
 //!        -> logits, pre_logits of all images -> logits, probabilities, labels, embedding
 //! ```
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,11 +13,12 @@ use effnet::batcher::{BatchError, Batcher, Request, Response};
 use effnet::labels::top_k;
 use effnet::preprocess::{ColorMode, Image};
 use effnet::{Error, ErrorKind, Prediction};
-use futures_util::future::try_join_all;
+use futures_util::StreamExt;
 
 use super::metadata::{Made, Signature, Spec, names};
 use super::parameters::{Parameters, refuse_rest, take_count};
 use super::tensor::{Data, Output, Tensor, Values, sizes, too_many_images};
+use crate::in_order::in_order;
 use crate::{ApiError, Server};
 
 /// A request without its codec's own parameters.
@@ -229,23 +231,21 @@ struct Rows {
     embedding: Vec<f32>,
 }
 
-/// Runs all requests. The first error is the answer.
+/// Runs all requests, as many at once as [`in_order`] allows. The first error is the answer.
 async fn run(
     batcher: &Batcher,
     requests: Vec<Request>,
     taps: &[&str],
     deadline: Instant,
 ) -> Result<Rows, ApiError> {
-    if deadline <= Instant::now() {
-        return Err(BatchError::Deadline.into());
-    }
     let count = requests.len();
-    let answers = requests.into_iter().enumerate().map(|(place, request)| async move {
-        let request = request.outputs(taps.iter().copied()).deadline(deadline);
-        batcher.run(request).await.map_err(|error| placed(error, place, count))
-    });
+    let runs = requests
+        .into_iter()
+        .map(|request| batcher.run(request.outputs(taps.iter().copied()).deadline(deadline)));
+    let mut answers = pin!(in_order(batcher, runs).enumerate());
     let mut rows = Rows::default();
-    for Response { outputs, .. } in try_join_all(answers).await? {
+    while let Some((place, answer)) = answers.next().await {
+        let Response { outputs, .. } = answer.map_err(|error| placed(error, place, count))?;
         rows.images += outputs.first().and_then(|array| array.shape.first()).unwrap_or(&0);
         for (tap, array) in taps.iter().zip(outputs) {
             finite(tap, &array.data)?;

@@ -43,4 +43,4 @@ mod tensor;
 mod tests;
 
 pub use grpc::grpc;
-pub(crate) use rest::routes;
+pub(crate) use rest::{document, routes};

@@ -1,14 +1,17 @@
 //! The models that there are, and their coming and going: Triton's model repository extension.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::parameters::{Parameters, refuse_rest, take_bool};
 use crate::{ApiError, ModelState, ModelStatus, Server};
 
 /// A model in the index.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = IndexEntry)]
 pub(super) struct Entry {
     pub(super) name: String,
+    /// Empty if none answers.
     pub(super) version: String,
     /// By Triton's names: `READY`, `LOADING`, `UNAVAILABLE`.
     pub(super) state: &'static str,

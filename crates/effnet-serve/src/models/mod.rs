@@ -72,8 +72,14 @@ impl fmt::Debug for Loaded {
 }
 
 /// The models by name. It is cheap to clone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Models(Arc<Inner>);
+
+impl Default for Models {
+    fn default() -> Self {
+        Self::new(ModelsOptions::default())
+    }
+}
 
 #[derive(Debug, Default)]
 struct Inner {

@@ -15,7 +15,8 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::LoadError;
 
-/// A model to serve: `-m MODEL`, `-m NAME=MODEL`, or a table `[[model]]` of the configuration.
+/// A model to serve: `-m MODEL`, `-m NAME=MODEL`, or a table `[[model]]` of the configuration, whose
+/// keys are these fields with `-` for `_`.
 ///
 /// ```
 /// use effnet_serve::ModelSpec;
@@ -27,7 +28,7 @@ use super::LoadError;
 /// # Ok::<(), effnet_serve::NameError>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct ModelSpec {
     /// What requests call it; the model's full name if absent. Models of the same name are its
@@ -257,17 +258,17 @@ mod tests {
     #[test]
     fn a_table_sets_what_the_command_sets() {
         let spec = read(serde_json::json!({
-            "name": "flowers", "model": "efficientnet_b0", "weights": "seeded:3", "num_classes": 5,
+            "name": "flowers", "model": "efficientnet_b0", "weights": "seeded:3", "num-classes": 5,
             "labels": "names.txt", "activation": "sigmoid", "device": "cpu", "engine": "cpu",
-            "dtype": "bf16", "train_size": true, "img_size": 96, "crop_pct": 0.9,
-            "crop_mode": "squash", "interpolation": "nearest", "mean": 0, "std": [0.5, 0.5, 0.5],
-            "exif_orientation": true, "lenient": true, "max_pixels": 1000, "on_demand": true
+            "dtype": "bf16", "train-size": true, "img-size": 96, "crop-pct": 0.9,
+            "crop-mode": "squash", "interpolation": "nearest", "mean": 0, "std": [0.5, 0.5, 0.5],
+            "exif-orientation": true, "lenient": true, "max-pixels": 1000, "on-demand": true
         }))
         .unwrap();
         assert_eq!((spec.weights, spec.img_size), (Some(WeightsFrom::Seeded(3)), Some([96, 96])));
         assert_eq!((spec.mean, spec.std), (Some(vec![0.0]), Some(vec![0.5; 3])));
         assert_eq!(spec.crop_mode, Some(CropMode::Squash));
-        let sides = read(serde_json::json!({ "img_size": [96, 128] })).unwrap().img_size;
+        let sides = read(serde_json::json!({ "img-size": [96, 128] })).unwrap().img_size;
         assert_eq!(sides, Some([96, 128]));
     }
 
@@ -276,11 +277,12 @@ mod tests {
         for (table, says) in [
             (serde_json::json!({ "modle": "a" }), "unknown field `modle`"),
             (serde_json::json!({ "name": "a/b" }), r#""a/b" is not a name for a model"#),
-            (serde_json::json!({ "img_size": "x" }), "expected a side in pixels"),
+            (serde_json::json!({ "img-size": "x" }), "expected a side in pixels"),
             (serde_json::json!({ "mean": "x" }), "one number per channel"),
-            (serde_json::json!({ "crop_mode": "fit" }), "center, squash, border"),
+            (serde_json::json!({ "crop-mode": "fit" }), "center, squash, border"),
             (serde_json::json!({ "activation": "relu" }), "relu"),
             (serde_json::json!({ "device": "tpu" }), "tpu"),
+            (serde_json::json!({ "crop_pct": 0.9 }), "unknown field `crop_pct`, expected one of"),
         ] {
             let error = read(table).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

@@ -82,6 +82,20 @@ fn options_variables_and_keys_are_one_table() {
 }
 
 #[test]
+fn all_keys_of_the_file_are_written_alike() {
+    // The error lists the keys of a model.
+    let unknown = settings(&[], &[], Some("[[model]]\nx = 1")).unwrap_err();
+    let keys: Vec<_> = unknown.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+    assert!(keys.contains(&"num-classes".to_owned()) && keys.len() > 15, "{unknown}");
+    for key in keys.into_iter().chain(TABLE.iter().map(Setting::key)) {
+        assert!(key.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase()), "{key}");
+    }
+    let file = "[[model]]\nmodel = \"a\"\nnum-classes = 5\non-demand = true";
+    let model = settings(&[], &[], Some(file)).unwrap().model.remove(0);
+    assert_eq!((model.num_classes, model.on_demand), (Some(5), true));
+}
+
+#[test]
 fn an_option_beats_a_variable_beats_the_file_beats_the_default() {
     let (file, environment) =
         ("max-images = 2\nlog = \"json\"", [("EFFNET_SERVE_MAX_IMAGES", "3")]);
@@ -139,6 +153,8 @@ fn errors_say_where_and_what() {
     says(file("log = {}"), &["serve.toml:1: log = must not be a table"]);
     says(file("bind = \n"), &["serve.toml:1:"]);
     says(file("[[model]]\nmodel = \"a\"\n[[model]]\nmodle = \"b\""), &["serve.toml:3:", "modle"]);
+    says(file("max_body = \"1MiB\""), &["serve.toml:1: unknown key max_body: is it max-body?"]);
+    says(file("[[model]]\nimg_size = 9"), &["serve.toml:1: model = unknown field `img_size`"]);
     let missing = Flags { config: Some("no/such.toml".into()), ..Flags::default() };
     let error = missing.settings().unwrap_err().to_string();
     assert!(error.contains("no/such.toml"), "{error}");

@@ -73,6 +73,37 @@ async fn every_form_and_every_batch_give_the_librarys_json() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn more_images_than_the_queue_holds_are_answered_in_order() {
+    let library = library("tiny");
+    let files: Vec<&str> = IMAGES.into_iter().cycle().take(11).collect();
+    let broken = 5;
+    for (queue, batch) in [(1, 16), (3, 2), (2, 4)] {
+        let mut options = BatcherOptions::default();
+        (options.max_queue_size, options.max_batch_size) = (queue, batch);
+        let running = Running::with(loaded(options, [spec("tiny")]).await, Limits::default()).await;
+        let images = files.iter().enumerate().map(|(place, file)| {
+            let bytes = if place == broken { b"text".to_vec() } else { photograph(file) };
+            json!({ "name": format!("{place} {file}"), "data": base64(&bytes) })
+        });
+        let body = json!({ "images": images.collect::<Vec<_>>() });
+        let answer = running.post("/classify?k=3").json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let records: Vec<effnet::Record> = answer.json().await.unwrap();
+        assert_eq!(records.len(), files.len());
+        for (place, (record, file)) in records.iter().zip(&files).enumerate() {
+            assert_eq!(record.image, format!("{place} {file}"));
+            match &record.outcome {
+                effnet::Outcome::Error(_) => assert_eq!(place, broken),
+                effnet::Outcome::Predictions(found) => {
+                    assert_ne!(place, broken);
+                    assert_eq!(found, &library.classify(photograph(file), 3).unwrap());
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn settings_come_from_the_query_the_form_or_the_json() {
     let running = Running::tiny().await;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use effnet::engine::{Capabilities, Engine, EngineError, Images, Outputs};
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -38,8 +40,49 @@ async fn what_does_not_fit_into_the_queue_is_refused_with_a_time_to_come_back() 
     let (status, says) = error(refused).await;
     assert_eq!(status, 429);
     assert!(says.starts_with("1 requests are waiting"), "{says}");
+    // Many images are refused with their first.
+    let many = running.post("/classify").json(&json!({ "images": ["AA==", "AA=="] })).send().await;
+    let many = many.unwrap();
+    assert!(many.headers().contains_key("retry-after"));
+    assert_eq!(error(many).await, (429, says));
     gate.open();
     assert_eq!((first.await.unwrap(), second.await.unwrap()), (200, 200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_image_that_does_not_fit_is_refused_alone() {
+    let gate = Gate::default();
+    let running = Running::of_engine(gate.clone(), |options, _| {
+        (options.batcher.max_queue_size, options.batcher.max_batch_size) = (2, 2);
+    })
+    .await;
+    let running = Arc::new(running);
+    let ask = |images: usize| {
+        let running = Arc::clone(&running);
+        tokio::spawn(async move {
+            let body = json!({ "images": vec![STANDARD.encode(photograph("coffee.png")); images] });
+            let answer = running.post("/classify?k=1").json(&body).send().await.unwrap();
+            (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+        })
+    };
+    let first = ask(1);
+    gate.is_reached().await;
+    let loaded = running.server.models().get(None, None).unwrap();
+    let waiting = async |count| {
+        while loaded.batcher.waiting() < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let second = ask(1);
+    waiting(1).await;
+    let two = ask(2);
+    waiting(2).await;
+    gate.open();
+    assert_eq!((first.await.unwrap().0, second.await.unwrap().0), (200, 200));
+    let (status, two) = two.await.unwrap();
+    assert_eq!(status, 200, "{two}");
+    assert!(two[0]["predictions"].is_array(), "{two}");
+    assert!(two[1]["error"].as_str().unwrap().starts_with("2 requests are waiting"), "{two}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

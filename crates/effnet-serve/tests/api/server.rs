@@ -52,6 +52,7 @@ async fn openapi_describes_every_route_and_every_kind_of_body() {
     let running = Running::tiny().await;
     let description = running.json("/openapi.json").await;
     assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
+    let mut ids = std::collections::BTreeSet::new();
     let paths: Vec<&str> = description["paths"].as_object().unwrap().keys().map(|k| &**k).collect();
     for path in [
         "/classify",
@@ -62,11 +63,29 @@ async fn openapi_describes_every_route_and_every_kind_of_body() {
         "/health/ready",
         "/metrics",
         "/openapi.json",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/{name}",
+        "/v2/models/{name}/ready",
+        "/v2/models/{name}/infer",
+        "/v2/models/{name}/versions/{version}",
+        "/v2/models/{name}/versions/{version}/ready",
+        "/v2/models/{name}/versions/{version}/infer",
+        "/v2/repository/index",
+        "/v2/repository/models/{name}/load",
+        "/v2/repository/models/{name}/unload",
     ] {
         assert!(paths.contains(&path), "{path}: {paths:?}");
         // What is described is there.
         let method = if description["paths"][path].get("post").is_some() { "post" } else { "get" };
-        let request = if method == "post" { running.post(path) } else { running.get(path) };
+        let operation = &description["paths"][path][method];
+        assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{path}");
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let named = parameters.filter(|each| each["in"] == "path").count();
+        assert_eq!(named, path.matches('{').count(), "{path}");
+        let filled = path.replace("{name}", "tiny").replace("{version}", "1");
+        let request = if method == "post" { running.post(&filled) } else { running.get(&filled) };
         assert!(!matches!(request.send().await.unwrap().status().as_u16(), 404 | 405), "{path}");
     }
     for path in ["/classify", "/embed"] {

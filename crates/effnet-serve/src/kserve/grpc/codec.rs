@@ -8,6 +8,8 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
+use crate::ApiError;
+
 /// The most fields of a message. An empty message inside another has two bytes, and takes two
 /// hundred when it is read: a body within its limit would take gigabytes.
 const MAX_FIELDS: usize = 1 << 14;
@@ -60,7 +62,7 @@ impl<U: Message + Default> Decoder for CountingDecoder<U> {
         // Tonic's buffer is one piece.
         let message = buffer.chunk();
         if message.len() < buffer.remaining() {
-            return Err(Status::internal("the message is in pieces"));
+            return Err(ApiError::fault().into());
         }
         let mut left = MAX_FIELDS;
         if count(message, &mut left, 0).is_none() {

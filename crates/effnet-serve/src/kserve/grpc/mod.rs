@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
+use axum::middleware::from_fn;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
@@ -26,7 +27,7 @@ use proto::inference::*;
 use super::infer::infer;
 use super::metadata::{EXTENSIONS, PLATFORM, SERVER, Signature, versions};
 use super::repository;
-use crate::{ApiError, Server};
+use crate::{ApiError, Server, meters};
 
 /// The gRPC side: the Open Inference Protocol and gRPC's health checks, as an axum router for a
 /// listener that speaks HTTP/2.
@@ -40,13 +41,11 @@ pub fn grpc(server: &Server) -> Router {
     guarded(routes.prepare().into_axum_router())
 }
 
-/// Routes whose panics are answers: a panic would end all calls of its connection.
+/// Routes whose panics are answers, as a panic would end all calls of its connection, and whose
+/// calls are counted.
 fn guarded(routes: Router) -> Router {
-    let fault = |_: Box<dyn Any + Send>| {
-        let message = "a fault of the server stopped the work on this request";
-        Status::internal(message).into_http::<Body>()
-    };
-    routes.layer(CatchPanicLayer::custom(fault))
+    let fault = |_: Box<dyn Any + Send>| Status::from(ApiError::fault()).into_http::<Body>();
+    routes.layer(CatchPanicLayer::custom(fault)).layer(from_fn(meters::count_grpc))
 }
 
 #[derive(Debug, Clone)]
@@ -200,5 +199,6 @@ mod tests {
         let answer = guarded(routes).oneshot(request).await.unwrap();
         let status = Status::from_header_map(answer.headers()).unwrap();
         assert_eq!((answer.status(), status.code()), (http::StatusCode::OK, Code::Internal));
+        assert_eq!(status.message(), crate::error::FAULT);
     }
 }

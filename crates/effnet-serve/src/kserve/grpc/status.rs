@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use crate::ApiError;
 
 /// The code for each HTTP status that an [`ApiError`] has; others are internal.
-const CODES: [(StatusCode, Code); 11] = [
+const CODES: [(StatusCode, Code); 10] = [
     (StatusCode::BAD_REQUEST, Code::InvalidArgument),
     (StatusCode::UNAUTHORIZED, Code::Unauthenticated),
     (StatusCode::NOT_FOUND, Code::NotFound),
@@ -19,7 +19,6 @@ const CODES: [(StatusCode, Code); 11] = [
     (StatusCode::PAYLOAD_TOO_LARGE, Code::InvalidArgument),
     (StatusCode::UNPROCESSABLE_ENTITY, Code::InvalidArgument),
     (StatusCode::TOO_MANY_REQUESTS, Code::ResourceExhausted),
-    (StatusCode::NOT_IMPLEMENTED, Code::Unimplemented),
     (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable),
     (StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded),
 ];

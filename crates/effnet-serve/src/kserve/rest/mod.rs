@@ -1,9 +1,13 @@
 //! The protocol over HTTP.
 
+mod about;
 mod data;
+mod openapi;
+mod repository;
 pub(super) mod request;
 mod response;
 
+use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, State};
@@ -11,18 +15,16 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, Request, StatusCode, Version, header};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use tower::ServiceBuilder;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
+pub(crate) use openapi::document;
+
 use super::infer::infer;
-use super::metadata::{EXTENSIONS, PLATFORM, SERVER, Signature, Spec, versions};
-use super::parameters::Parameters;
-use super::repository;
+use crate::openapi::ErrorBody;
 use crate::{ApiError, Server};
 
 /// Bodies above this size are parsed away from the threads that serve connections.
@@ -41,16 +43,16 @@ pub(crate) fn routes() -> Router<Server> {
         .route("/v2/models/{name}/infer", post(run))
         .route("/v2/models/{name}/versions/{version}/infer", post(run))
         .layer(compression)
-        .route("/v2", get(server_metadata))
-        .route("/v2/health/live", get(live))
-        .route("/v2/health/ready", get(ready))
-        .route("/v2/models/{name}", get(model_metadata))
-        .route("/v2/models/{name}/ready", get(model_ready))
-        .route("/v2/models/{name}/versions/{version}", get(model_metadata))
-        .route("/v2/models/{name}/versions/{version}/ready", get(model_ready))
-        .route("/v2/repository/index", post(index))
-        .route("/v2/repository/models/{name}/load", post(load))
-        .route("/v2/repository/models/{name}/unload", post(unload))
+        .route("/v2", get(about::server_metadata))
+        .route("/v2/health/live", get(about::live))
+        .route("/v2/health/ready", get(about::ready))
+        .route("/v2/models/{name}", get(about::model_metadata))
+        .route("/v2/models/{name}/ready", get(about::model_ready))
+        .route("/v2/models/{name}/versions/{version}", get(about::model_metadata))
+        .route("/v2/models/{name}/versions/{version}/ready", get(about::model_ready))
+        .route("/v2/repository/index", post(repository::index))
+        .route("/v2/repository/models/{name}/load", post(repository::load))
+        .route("/v2/repository/models/{name}/unload", post(repository::unload))
 }
 
 /// The model that a path names.
@@ -70,53 +72,41 @@ impl FromRequestParts<Server> for Named {
     }
 }
 
-async fn live() -> Json<Value> {
-    Json(json!({ "live": true }))
-}
-
-async fn ready(State(server): State<Server>) -> (StatusCode, Json<Value>) {
-    let ready = server.models().is_ready();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": ready })))
-}
-
-async fn server_metadata() -> Json<Value> {
-    let (name, version) = SERVER;
-    Json(json!({ "name": name, "version": version, "extensions": EXTENSIONS }))
-}
-
-async fn model_ready(
-    State(server): State<Server>,
-    Named { name, version }: Named,
-) -> Result<Json<Value>, ApiError> {
-    let loaded = server.models().get(Some(&name), version.as_deref())?;
-    Ok(Json(json!({ "name": loaded.name, "ready": true })))
-}
-
-async fn model_metadata(
-    State(server): State<Server>,
-    Named { name, version }: Named,
-) -> Result<Json<Value>, ApiError> {
-    let loaded = server.models().get(Some(&name), version.as_deref())?;
-    let Signature { inputs, outputs } = Signature::of(loaded.batcher.model());
-    let tensor = |spec: &Spec| {
-        json!({
-            "name": spec.name,
-            "datatype": spec.datatype.name(),
-            "shape": spec.shape,
-            "parameters": { "description": spec.description },
-        })
-    };
-    let tensors = |specs: &[Spec]| specs.iter().map(tensor).collect::<Vec<_>>();
-    Ok(Json(json!({
-        "name": loaded.name,
-        "versions": versions(&server, &loaded.name),
-        "platform": PLATFORM,
-        "inputs": tensors(&inputs),
-        "outputs": tensors(&outputs),
-    })))
-}
-
+/// Run a model on images
+///
+/// The body is JSON. With the binary extension, bytes of tensors follow the JSON, and the header
+/// `Inference-Header-Content-Length` says how long the JSON is: an input has the parameter
+/// `binary_data_size` in place of `data`, and its bytes come in the order of the inputs. An output
+/// with the parameter `binary_data`, or all with the request's `binary_data_output`, is answered
+/// the same way. Numbers are little-endian; each element of BYTES follows its length in 4 bytes.
+#[utoipa::path(post, path = "/v2/models/{name}/infer", tag = "inference", operation_id = "v2_infer",
+    params(
+        ("name" = String, Path, description = "The model", example = "tf_efficientnet_lite0.in1k"),
+        ("Inference-Header-Content-Length" = Option<usize>, Header, description = "The length of the JSON, if bytes follow it"),
+    ),
+    request_body(description = "JSON, or JSON and after it bytes of tensors", content(
+        (request::Json<'_> = "application/json", example = json!({
+            "inputs": [{
+                "name": "image", "datatype": "BYTES", "shape": [1], "data": [crate::openapi::IMAGE],
+            }],
+            "outputs": [{ "name": "probabilities", "parameters": { "classification": 3 } }],
+        })),
+        ("application/octet-stream"),
+    )),
+    responses(
+        (status = 200, description = "The outputs: JSON, or JSON and after it bytes of tensors",
+            content((response::Json<'_> = "application/json"), ("application/octet-stream")),
+            headers(("Inference-Header-Content-Length" = usize, description = "The length of the JSON, if bytes follow it"))),
+        (status = 400, description = "A request that is not as described here", body = ErrorBody),
+        (status = 404, description = "No such model or version", body = ErrorBody),
+        (status = 413, description = "Too many bytes, images or pixels", body = ErrorBody),
+        (status = 415, description = "An encoding that is not gzip or deflate", body = ErrorBody),
+        (status = 422, description = "Not an image", body = ErrorBody),
+        (status = 429, description = "Too many requests wait; see Retry-After", body = ErrorBody),
+        (status = 500, description = "A fault of the server", body = ErrorBody),
+        (status = 503, description = "The model is not ready; see Retry-After", body = ErrorBody),
+        (status = 504, description = "Not ready in time", body = ErrorBody),
+    ))]
 async fn run(
     State(server): State<Server>,
     named: Named,
@@ -136,8 +126,7 @@ async fn run(
     let is_large = body.len() > LARGE;
     let parse = move || request::parse(&headers, &body, named, max_images, deadline);
     let request::Parsed { id, request, binary } = if is_large {
-        let fault = |error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}"));
-        tokio::task::spawn_blocking(parse).await.map_err(fault)??
+        tokio::task::spawn_blocking(parse).await.map_err(|_| ApiError::fault())??
     } else {
         parse()?
     };
@@ -161,57 +150,4 @@ async fn read(body: Body, most: usize) -> Result<Bytes, ApiError> {
             false => ApiError::bad_request(format!("the body cannot be read: {error}")),
         }
     })
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct IndexRequest {
-    ready: bool,
-}
-
-async fn index(
-    State(server): State<Server>,
-    body: Body,
-) -> Result<Json<Vec<repository::Entry>>, ApiError> {
-    let request: IndexRequest = small(&server, body).await?;
-    Ok(Json(repository::index(&server, request.ready)))
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct RepositoryRequest {
-    parameters: Parameters,
-}
-
-async fn load(
-    State(server): State<Server>,
-    Named { name, .. }: Named,
-    body: Body,
-) -> Result<StatusCode, ApiError> {
-    let request: RepositoryRequest = small(&server, body).await?;
-    repository::load(&server, &name, request.parameters).await?;
-    Ok(StatusCode::OK)
-}
-
-async fn unload(
-    State(server): State<Server>,
-    Named { name, .. }: Named,
-    body: Body,
-) -> Result<StatusCode, ApiError> {
-    let request: RepositoryRequest = small(&server, body).await?;
-    repository::unload(&server, &name, request.parameters).await?;
-    Ok(StatusCode::OK)
-}
-
-/// A request that may be left out.
-async fn small<T: Default + serde::de::DeserializeOwned>(
-    server: &Server,
-    body: Body,
-) -> Result<T, ApiError> {
-    let body = read(body, server.limits().max_body).await?;
-    if body.is_empty() {
-        return Ok(T::default());
-    }
-    serde_json::from_slice(&body)
-        .map_err(|error| ApiError::bad_request(format!("the request's JSON: {error}")))
 }

@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{Named, data};
 use crate::ApiError;
@@ -41,34 +42,62 @@ impl Binary {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// A request for inference.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = InferenceRequest)]
 #[serde(deny_unknown_fields)]
-struct Json<'a> {
+pub(super) struct Json<'a> {
+    /// The answer has it too.
     id: Option<String>,
-    /// KServe's client repeats here what the path says.
+    /// What the path says, as KServe's client repeats it.
     model_name: Option<String>,
+    /// `k`: how many `labels`; `timeout`: microseconds until the answer must be there;
+    /// `binary_data_output`: whether outputs are bytes after the JSON.
+    #[schema(value_type = Option<Object>)]
     parameters: Option<Parameters>,
+    /// One of the model's inputs.
     #[serde(borrow)]
+    #[schema(min_items = 1, max_items = 1)]
     inputs: Vec<Input<'a>>,
+    /// All of the model's outputs if absent.
     outputs: Option<Vec<Output>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// An input of a request.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = InferenceInput)]
 #[serde(deny_unknown_fields)]
 struct Input<'a> {
+    /// `image`, `pixels` or `input`.
+    #[schema(pattern = "^(image|pixels|input)$")]
     name: String,
+    /// `BYTES` for `image`, `UINT8` for `pixels`, `FP32` for `input`.
     #[serde(borrow)]
+    #[schema(value_type = String, pattern = "^(BYTES|UINT8|FP32)$")]
     datatype: Cow<'a, str>,
+    /// The images, and for `pixels` and `input` their sizes.
+    #[schema(min_items = 1, max_items = 4)]
     shape: Vec<i64>,
+    /// `binary_data_size`: how many bytes after the JSON are the input's.
+    #[schema(value_type = Option<Object>)]
     parameters: Option<Parameters>,
+    /// The elements, in one list or in lists within lists; `BYTES` in base64.
     #[serde(borrow)]
+    #[schema(value_type = Option<Vec<serde_json::Value>>)]
     data: Option<&'a RawValue>,
 }
 
-#[derive(Debug, Deserialize)]
+/// An output that a request asks for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = InferenceOutput)]
 #[serde(deny_unknown_fields)]
 struct Output {
+    /// `logits`, `probabilities`, `labels` or `embedding`.
+    #[schema(pattern = "^(logits|probabilities|labels|embedding)$")]
     name: String,
+    /// `classification`: in place of `logits` or `probabilities`, so many of the best classes;
+    /// `binary_data`: whether it is bytes after the JSON.
+    #[schema(value_type = Option<Object>)]
     parameters: Option<Parameters>,
 }
 

@@ -4,38 +4,53 @@ use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::request::{Binary, HEADER_LENGTH};
 use crate::ApiError;
 use crate::kserve::infer::InferResponse;
 use crate::kserve::tensor::Values;
 
-#[derive(Debug, Serialize)]
-struct Json<'a> {
+/// The outputs of a model.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InferenceResponse)]
+pub(super) struct Json<'a> {
     model_name: &'a str,
     model_version: &'a str,
+    /// What the request has.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     outputs: Vec<Output<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+/// An output of a model.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OutputTensor)]
 struct Output<'a> {
     name: &'static str,
+    /// `FP32` or `BYTES`.
     datatype: &'static str,
+    /// The images, and the elements of each.
+    #[schema(value_type = Vec<usize>)]
     shape: &'a [usize],
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<Parameters>,
+    /// The elements in one list; absent if they are bytes after the JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<List<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+/// What is said about an output.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OutputParameters)]
 struct Parameters {
+    /// How many bytes after the JSON are the output's.
     binary_data_size: usize,
 }
 
-#[derive(Debug, Serialize)]
+/// Numbers, or texts.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OutputData)]
 #[serde(untagged)]
 enum List<'a> {
     Fp32(&'a [f32]),
@@ -74,10 +89,7 @@ pub(super) fn write(
         });
     }
     let json = Json { model_name: &answer.model, model_version: &answer.version, id, outputs };
-    let mut body = serde_json::to_vec(&json).map_err(|error| {
-        let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
-        ApiError::new(status, format!("the answer's JSON: {error}"))
-    })?;
+    let mut body = serde_json::to_vec(&json).map_err(|_| ApiError::fault())?;
     let length = HeaderValue::from(body.len());
     let media_type = if is_binary { "application/octet-stream" } else { "application/json" };
     body.extend(bytes);

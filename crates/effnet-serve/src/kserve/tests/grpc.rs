@@ -8,6 +8,7 @@ use bytes::Bytes;
 use effnet::engine::Images;
 use tonic::codec::CompressionEncoding;
 use tonic::{Code, Request};
+use tower::ServiceExt;
 
 use super::{
     FILES, MODEL, bits, byte_strings, classifier, file, little_endian, model, noise, server,
@@ -309,4 +310,28 @@ async fn health_metadata_and_repository() {
     }
     let asked = HealthCheckRequest { service: "other".to_owned() };
     assert_eq!(health.check(asked).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_method_and_code() {
+    let mut client = client();
+    client.server_live(Request::new(ServerLiveRequest {})).await.unwrap();
+    let unknown = ModelMetadataRequest { name: "counted".to_owned(), version: String::new() };
+    client.model_metadata(Request::new(unknown)).await.unwrap_err();
+    for path in ["/inference.GRPCInferenceService/Invented", "/invented", "/"] {
+        let call = axum::http::Request::post(path).header("content-type", "application/grpc");
+        let call = call.body(axum::body::Body::empty()).unwrap();
+        let answer = grpc(server()).oneshot(call).await.unwrap();
+        assert_eq!(answer.headers()["grpc-status"], "12", "{path}");
+    }
+    let text = crate::meters::install().unwrap().render();
+    for line in [
+        r#"effnet_grpc_requests_total{method="inference.GRPCInferenceService/ServerLive",code="Ok"} "#,
+        r#"effnet_grpc_requests_total{method="inference.GRPCInferenceService/ModelMetadata",code="NotFound"} "#,
+        r#"effnet_grpc_requests_total{method="other",code="Unimplemented"} "#,
+        r#"effnet_grpc_request_seconds_count{method="inference.GRPCInferenceService/ServerLive"} "#,
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(!text.to_lowercase().contains("invented"), "a client can invent labels:\n{text}");
 }

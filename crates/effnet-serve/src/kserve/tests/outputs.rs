@@ -21,9 +21,17 @@ fn start(builder: effnet::ModelBuilder) -> Batcher {
 }
 
 async fn ask(batcher: &Batcher, outputs: &[(&str, Parameters)]) -> Result<Vec<Output>, ApiError> {
-    let image = &noise(1, 8, 8)[0];
-    let pixels = Bytes::copy_from_slice(image.data());
-    let header = Header::new("pixels".to_owned(), "UINT8", &[1, 8, 8, 3], 1)?;
+    ask_many(batcher, 1, outputs).await
+}
+
+async fn ask_many(
+    batcher: &Batcher,
+    images: usize,
+    outputs: &[(&str, Parameters)],
+) -> Result<Vec<Output>, ApiError> {
+    let pixels: Bytes =
+        noise(images, 8, 8).iter().flat_map(|image| image.data().to_vec()).collect();
+    let header = Header::new("pixels".to_owned(), "UINT8", &[images as i64, 8, 8, 3], images)?;
     let requested = |(name, parameters): &(&str, Parameters)| Requested {
         name: (*name).to_owned(),
         parameters: parameters.clone(),
@@ -36,7 +44,7 @@ async fn ask(batcher: &Batcher, outputs: &[(&str, Parameters)]) -> Result<Vec<Ou
         outputs: outputs.iter().map(requested).collect(),
         deadline: Instant::now() + Duration::from_secs(60),
     };
-    infer_on(batcher, 1, request).await
+    infer_on(batcher, images, request).await
 }
 
 fn classes(count: usize) -> Parameters {
@@ -57,6 +65,18 @@ async fn features_without_classes() {
     assert_eq!(answer[0].sizes(), [1, features]);
     let error = ask(&batcher, &[("logits", Parameters::new())]).await.unwrap_err();
     assert_eq!(error.message, "no output \"logits\": m has embedding");
+}
+
+#[tokio::test]
+async fn more_images_than_the_queue_holds() {
+    let model = Model::builder().model("test_efficientnet").weights("seeded:0").build().unwrap();
+    let mut options = BatcherOptions::default();
+    options.max_queue_size = 2;
+    let batcher = Batcher::new(&model, options).unwrap();
+    let answer = ask_many(&batcher, 9, &[("logits", Parameters::new())]).await.unwrap();
+    let rows: Vec<f32> =
+        noise(9, 8, 8).iter().flat_map(|image| model.logits(image).unwrap()).collect();
+    assert_eq!(answer[0].values, Values::Fp32(rows));
 }
 
 #[tokio::test]
