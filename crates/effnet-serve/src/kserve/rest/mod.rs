@@ -4,6 +4,8 @@ mod data;
 pub(super) mod request;
 mod response;
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, State};
@@ -11,7 +13,9 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, Request, StatusCode, Version, header};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
+use bytes::BytesMut;
+use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::ServiceBuilder;
@@ -21,8 +25,9 @@ use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
 use super::infer::infer;
 use super::metadata::{EXTENSIONS, PLATFORM, SERVER, Signature, Spec, versions};
-use super::parameters::Parameters;
+use super::parameters::{self, Parameters};
 use super::repository;
+use crate::guard::{self, Account};
 use crate::{ApiError, Server};
 
 /// Bodies above this size are parsed away from the threads that serve connections.
@@ -120,10 +125,10 @@ async fn model_metadata(
 async fn run(
     State(server): State<Server>,
     named: Named,
+    account: Option<Extension<Arc<Account>>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let deadline = server.deadline();
     let encoding = headers.get(header::CONTENT_ENCODING);
     if let Some(encoding) = encoding.filter(|encoding| *encoding != "identity") {
         return Err(ApiError::new(
@@ -131,7 +136,8 @@ async fn run(
             format!("Content-Encoding {encoding:?}: only gzip and deflate are understood"),
         ));
     }
-    let body = read(body, server.limits().max_body).await?;
+    let body = read(body, server.limits().max_body, account.as_deref()).await?;
+    let deadline = server.deadline();
     let max_images = server.limits().max_images;
     let is_large = body.len() > LARGE;
     let parse = move || request::parse(&headers, &body, named, max_images, deadline);
@@ -145,21 +151,32 @@ async fn run(
     response::write(&answer, id.as_deref(), &binary)
 }
 
-/// A body of at most this many bytes, after decompression.
-async fn read(body: Body, most: usize) -> Result<Bytes, ApiError> {
+/// A body of at most this many bytes, after decompression. All of them count in its account.
+async fn read(body: Body, most: usize, account: Option<&Arc<Account>>) -> Result<Bytes, ApiError> {
     let too_large = || {
         let message = format!("the body has more than {most} bytes: send fewer images a request");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     };
-    if body.size_hint().lower() > most as u64 {
+    let announced = body.size_hint().lower();
+    if announced > most as u64 {
         return Err(too_large());
     }
-    axum::body::to_bytes(body, most).await.map_err(|error| {
-        let error = error.into_inner();
-        match error.is::<http_body_util::LengthLimitError>() {
-            true => too_large(),
-            false => ApiError::bad_request(format!("the body cannot be read: {error}")),
+    let (mut bytes, mut body) = (BytesMut::new(), body.into_data_stream());
+    while let Some(piece) = body.next().await {
+        let wrong = |error| ApiError::bad_request(format!("the body cannot be read: {error}"));
+        let piece = piece.map_err(wrong)?;
+        if piece.len() > most - bytes.len() {
+            return Err(too_large());
         }
+        if let Some(account) = account {
+            account.hold(bytes.len() + piece.len()).map_err(|_| guard::crowded())?;
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    let bytes = bytes.freeze();
+    Ok(match account {
+        Some(account) => account.keep(bytes),
+        None => bytes,
     })
 }
 
@@ -180,7 +197,8 @@ async fn index(
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct RepositoryRequest {
-    parameters: Parameters,
+    #[serde(deserialize_with = "parameters::read")]
+    parameters: Option<Parameters>,
 }
 
 async fn load(
@@ -189,7 +207,7 @@ async fn load(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let request: RepositoryRequest = small(&server, body).await?;
-    repository::load(&server, &name, request.parameters).await?;
+    repository::load(&server, &name, request.parameters.unwrap_or_default()).await?;
     Ok(StatusCode::OK)
 }
 
@@ -199,7 +217,7 @@ async fn unload(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     let request: RepositoryRequest = small(&server, body).await?;
-    repository::unload(&server, &name, request.parameters).await?;
+    repository::unload(&server, &name, request.parameters.unwrap_or_default()).await?;
     Ok(StatusCode::OK)
 }
 
@@ -208,7 +226,7 @@ async fn small<T: Default + serde::de::DeserializeOwned>(
     server: &Server,
     body: Body,
 ) -> Result<T, ApiError> {
-    let body = read(body, server.limits().max_body).await?;
+    let body = read(body, server.limits().max_body, None).await?;
     if body.is_empty() {
         return Ok(T::default());
     }

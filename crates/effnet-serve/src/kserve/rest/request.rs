@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{Named, data};
 use crate::ApiError;
 use crate::kserve::infer::{InferRequest, Requested};
-use crate::kserve::parameters::{Parameter, Parameters, refuse_rest, take_bool};
+use crate::kserve::parameters::{Parameter, Parameters, read, refuse_rest, take_bool};
 use crate::kserve::tensor::{Header, Tensor};
 
 /// The length of the JSON, if bytes follow it; in answers too.
@@ -47,6 +47,7 @@ struct Json<'a> {
     id: Option<String>,
     /// KServe's client repeats here what the path says.
     model_name: Option<String>,
+    #[serde(default, deserialize_with = "read")]
     parameters: Option<Parameters>,
     #[serde(borrow)]
     inputs: Vec<Input<'a>>,
@@ -60,6 +61,7 @@ struct Input<'a> {
     #[serde(borrow)]
     datatype: Cow<'a, str>,
     shape: Vec<i64>,
+    #[serde(default, deserialize_with = "read")]
     parameters: Option<Parameters>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
@@ -69,6 +71,7 @@ struct Input<'a> {
 #[serde(deny_unknown_fields)]
 struct Output {
     name: String,
+    #[serde(default, deserialize_with = "read")]
     parameters: Option<Parameters>,
 }
 
