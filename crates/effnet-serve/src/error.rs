@@ -78,6 +78,18 @@ fn without_paths(message: &str, files: &[PathBuf]) -> String {
     message
 }
 
+/// The most bytes of a message: what it quotes may be as long as a body.
+const LONGEST: usize = 2048;
+
+/// A message, or a part of it, that is not too long.
+pub(crate) fn clipped(mut message: String) -> String {
+    if message.len() > LONGEST {
+        message.truncate(message.floor_char_boundary(LONGEST));
+        message.push_str("...");
+    }
+    message
+}
+
 /// Why a request has no answer: a status, and one line that says what was wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -93,7 +105,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error of this status.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), retry_after: None }
+        Self { status, message: clipped(message.into()), retry_after: None }
     }
 
     /// The request itself is wrong.

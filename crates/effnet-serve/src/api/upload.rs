@@ -1,6 +1,8 @@
 //! The body of a request: images with names, and what is asked of them.
 
+use std::fmt;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::multipart::MultipartError;
@@ -10,8 +12,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::error::clipped;
+use crate::guard::Account;
 use crate::{ApiError, Limits, Server};
 
 /// What an image is called that has no name.
@@ -43,12 +49,13 @@ pub(super) struct Asked {
 /// A JSON body: `image` or `images`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Images {
+pub(crate) struct Images<'a> {
     /// One image; the answer is one record.
     image: Option<EncodedImage>,
     /// Many images; the answer is a list of records.
-    #[schema(min_items = 1)]
-    images: Option<Vec<EncodedImage>>,
+    #[schema(value_type = Option<Vec<EncodedImage>>, min_items = 1)]
+    #[serde(borrow)]
+    images: Option<&'a RawValue>,
     /// How many classes to name; 5 if absent.
     #[schema(value_type = Option<usize>, minimum = 1)]
     k: Option<NonZeroUsize>,
@@ -119,22 +126,29 @@ impl Upload {
         if length.is_some_and(|length| length > limits.max_body as u64) {
             return Err(too_large(limits));
         }
+        let account = request.extensions().get::<Arc<Account>>().cloned();
         let content_type = request.headers().get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        match content_type.split(';').next().unwrap_or_default().trim() {
+        let mut upload = match content_type.split(';').next().unwrap_or_default().trim() {
             kind if kind.eq_ignore_ascii_case("multipart/form-data") => {
-                Self::of_form(limits, asked, request).await
+                Self::of_form(limits, asked, request).await?
             }
             kind if kind.eq_ignore_ascii_case("application/json") => {
                 let body = read(limits, request.into_body()).await?;
-                Self::of_json(limits, asked, &body)
+                Self::of_json(limits, asked, &body)?
             }
             _ => {
                 let bytes = read(limits, request.into_body()).await?;
                 let images = vec![Named { name: UNNAMED.to_owned(), bytes }];
-                Ok(Self { images, is_list: false, asked })
+                Self { images, is_list: false, asked }
+            }
+        };
+        if let Some(account) = &account {
+            for Named { bytes, .. } in &mut upload.images {
+                *bytes = account.keep(std::mem::take(bytes));
             }
         }
+        Ok(upload)
     }
 
     async fn of_form(
@@ -151,8 +165,8 @@ impl Upload {
         let mut images = Vec::new();
         while let Some(part) = form.next_field().await.map_err(failed)? {
             let Some(name) = part.file_name() else {
-                let key = part.name().unwrap_or_default().to_owned();
-                let value = part.text().await.map_err(failed)?;
+                let key = clipped(part.name().unwrap_or_default().to_owned());
+                let value = clipped(part.text().await.map_err(failed)?);
                 asked.set("the form (an image's part needs a file name)", &key, value)?;
                 continue;
             };
@@ -169,15 +183,23 @@ impl Upload {
     }
 
     fn of_json(limits: &Limits, asked: Asked, body: &[u8]) -> Result<Self, ApiError> {
-        let body: Images = serde_json::from_slice(body)
-            .map_err(|error| ApiError::bad_request(format!("the JSON body: {error}")))?;
+        let broken = |error| ApiError::bad_request(format!("the JSON body: {error}"));
+        let body: Images<'_> = serde_json::from_slice(body).map_err(broken)?;
         let mut asked = asked;
         asked.set_k("the JSON body", body.k)?;
         asked.set_model("the JSON body", body.model)?;
         let (images, is_list) = match (body.image, body.images) {
             (Some(image), None) => (vec![image.decode("image")?], false),
-            (None, Some(images)) if !images.is_empty() => {
+            (None, Some(list)) => {
+                let mut json = serde_json::Deserializer::from_str(list.get());
+                let images = List { most: limits.max_images }.deserialize(&mut json);
+                let images = images.map_err(|error| {
+                    ApiError::bad_request(format!("the JSON body: images: {error}"))
+                })?;
                 check_count(limits, images.len())?;
+                if images.is_empty() {
+                    return Err(no_image());
+                }
                 let images = images.into_iter().enumerate();
                 let images = images.map(|(at, image)| image.decode(&format!("images[{at}]")));
                 (images.collect::<Result<_, _>>()?, true)
@@ -187,13 +209,45 @@ impl Upload {
                     "the JSON body has `image` and `images`: give one of them",
                 ));
             }
-            (None, _) => {
-                return Err(ApiError::bad_request(
-                    "the JSON body has no image: give `image` (base64) or `images` (a list)",
-                ));
-            }
+            (None, None) => return Err(no_image()),
         };
         Ok(Self { images, is_list, asked })
+    }
+}
+
+fn no_image() -> ApiError {
+    ApiError::bad_request("the JSON body has no image: give `image` (base64) or `images` (a list)")
+}
+
+/// Reads a list of images: of a longer one, one more than `most`, and the rest unseen. An empty
+/// image has three bytes, and takes many times as much when it is read.
+struct List {
+    most: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for List {
+    type Value = Vec<EncodedImage>;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for List {
+    type Value = Vec<EncodedImage>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of images")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut images = Vec::new();
+        while images.len() <= self.most {
+            let Some(image) = list.next_element()? else { return Ok(images) };
+            images.push(image);
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(images)
     }
 }
 
@@ -280,4 +334,21 @@ fn too_large(limits: &Limits) -> ApiError {
         limits.max_body
     );
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, says)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_list_that_is_too_long_little_is_kept() {
+        let read = |text: &str| {
+            List { most: 2 }.deserialize(&mut serde_json::Deserializer::from_str(text))
+        };
+        let list = format!("[{}\"\"]", "\"\",".repeat(1000));
+        for (text, count) in [("[]", 0), (r#"["",""]"#, 2), (&*list, 3)] {
+            assert_eq!(read(text).unwrap().len(), count, "{text}");
+        }
+        assert!(read("[\"\",\"\",\"\",]").is_err());
+    }
 }

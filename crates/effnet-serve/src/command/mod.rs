@@ -11,7 +11,7 @@ use std::time::Instant;
 use effnet::ModelBuilder;
 use effnet::batcher::BatcherOptions;
 use futures_util::FutureExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -105,10 +105,10 @@ async fn until_the_end(settings: &Settings, log: &Log, begin: Instant) -> Result
     let models = models.map_err(io::Error::other).map_err(CommandError::Start)??;
     let server = Server::new(models.clone(), settings.limits());
     let guard = Guard::new(settings.guard_options(keys.clone()));
-    let http = bind(settings.bind, "bind").await?;
+    let http = bind(settings.bind, "bind")?;
     let mut sides = vec![(http, router(&server))];
     if let Some(address) = settings.grpc_bind {
-        sides.push((bind(address, "grpc-bind").await?, grpc(&server)));
+        sides.push((bind(address, "grpc-bind")?, grpc(&server)));
     }
     for (side, (listener, _)) in ["http", "grpc"].iter().zip(&sides) {
         let address = listener.local_addr().map_err(CommandError::Start)?;
@@ -156,9 +156,24 @@ async fn until_the_end(settings: &Settings, log: &Log, begin: Instant) -> Result
     }
 }
 
-async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, CommandError> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| CommandError::Bind { address, key, error })
+/// Connections that the system holds until they are accepted. One too many tries again a second
+/// later.
+const BACKLOG: u32 = 4096;
+
+fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, CommandError> {
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // A server that takes the place of another has its address at once. On Windows this would
+        // take it from a server that runs.
+        #[cfg(not(windows))]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| CommandError::Bind { address, key, error })
 }
 
 /// The models by name, not loaded yet.
@@ -252,5 +267,23 @@ impl Settings {
             timeout = ?self.timeout.0,
             "limits"
         );
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_that_come_at_once_are_held() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), "bind").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut streams = Vec::new();
+        // Nobody accepts them.
+        for _ in 0..500 {
+            streams.push(TcpStream::connect(address).await.unwrap());
+        }
     }
 }

@@ -35,7 +35,7 @@ impl Bodies {
 
 /// Why a body was not read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     #[error("the body is too large")]
     TooLarge,
     #[error("the body comes too slowly")]
@@ -46,8 +46,9 @@ pub(super) enum Fault {
 
 /// What happened to a body, and its share of all bodies' bytes until the request is answered.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(crate) struct Account {
     bodies: Arc<Bodies>,
+    /// What came, or what it unpacks to if that is more.
     bytes: AtomicUsize,
     fault: OnceLock<Fault>,
 }
@@ -57,14 +58,36 @@ impl Account {
         self.fault.get().copied()
     }
 
-    fn add(&self, bytes: usize, most: usize) -> Result<(), Fault> {
-        let all = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let together = self.bodies.now.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        match () {
-            () if all > most => Err(Fault::TooLarge),
-            () if together > self.bodies.most => Err(Fault::Crowded),
-            () => Ok(()),
+    /// Counts the first `bytes` of the body, as they came or unpacked. How many these may be is for
+    /// others to say.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<(), Fault> {
+        let more = bytes.saturating_sub(self.bytes.fetch_max(bytes, Ordering::Relaxed));
+        let together = self.bodies.now.fetch_add(more, Ordering::Relaxed) + more;
+        match together > self.bodies.most {
+            true => Err(self.fail(Fault::Crowded)),
+            false => Ok(()),
         }
+    }
+
+    /// The same bytes, which count until all parts of them are dropped: work that waits is not
+    /// dropped at once when its client vanishes.
+    pub(crate) fn keep(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Kept { bytes, _account: Arc::clone(self) })
+    }
+
+    fn fail(&self, fault: Fault) -> Fault {
+        *self.fault.get_or_init(|| fault)
+    }
+}
+
+struct Kept {
+    bytes: Bytes,
+    _account: Arc<Account>,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -86,6 +109,8 @@ pub(super) struct Guarded {
     timer: Option<Pin<Box<Sleep>>>,
     /// Bytes of the present piece.
     piece: usize,
+    /// Bytes that came.
+    bytes: usize,
     account: Arc<Account>,
 }
 
@@ -111,6 +136,7 @@ impl Guarded {
             pace,
             timer: None,
             piece: 0,
+            bytes: 0,
             account: Arc::clone(&account),
         };
         (guarded, account)
@@ -121,9 +147,8 @@ impl Guarded {
         self.body.as_ref().map_or(0, |body| body.size_hint().lower())
     }
 
-    fn fail(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let _ = self.account.fault.set(fault);
-        Poll::Ready(Some(Err(axum::Error::new(fault))))
+    fn fail(&self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Poll::Ready(Some(Err(axum::Error::new(self.account.fail(fault)))))
     }
 }
 
@@ -152,7 +177,11 @@ impl hyper::body::Body for Guarded {
             return Poll::Ready(frame);
         };
         let bytes = frame.data_ref().map_or(0, Bytes::len);
-        if let Err(fault) = this.account.add(bytes, this.max_body) {
+        this.bytes += bytes;
+        if this.bytes > this.max_body {
+            return self.fail(Fault::TooLarge);
+        }
+        if let Err(fault) = this.account.hold(this.bytes) {
             return self.fail(fault);
         }
         this.piece += bytes;

@@ -14,6 +14,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
+pub(crate) use self::body::Account;
 use self::body::{Bodies, Fault, Guarded};
 pub use self::keys::{Keys, KeysError, Rate};
 use crate::telemetry::note_key;
@@ -126,6 +127,7 @@ impl Inner {
         if body.announced() > *max_body as u64 {
             return Err(self.too_large());
         }
+        parts.extensions.insert(Arc::clone(&fault));
         let response = next.run(Request::from_parts(parts, Body::new(body))).await;
         match fault.get() {
             None => Ok(response),
@@ -135,13 +137,7 @@ impl Inner {
                 let message = format!("less than 16 KiB of the body came in {seconds} s");
                 Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, message))
             }
-            Some(Fault::Crowded) => Err(ApiError {
-                retry_after: Some(Duration::from_secs(1)),
-                ..ApiError::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "the bodies of all requests together are too large now: try again",
-                )
-            }),
+            Some(Fault::Crowded) => Err(crowded()),
         }
     }
 
@@ -151,6 +147,13 @@ impl Inner {
             format!("the body is larger than {most} bytes: send less, or in more requests");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     }
+}
+
+/// Why a body that is no larger than others is refused.
+pub(crate) fn crowded() -> ApiError {
+    let says = "the bodies of all requests together are too large now: try again";
+    let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, says);
+    ApiError { retry_after: Some(Duration::from_secs(1)), ..error }
 }
 
 /// Whether a request is one of gRPC, which has its own form of errors.

@@ -2,6 +2,7 @@ use std::fs;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use axum::Extension;
 use axum::routing::{get, post};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -278,5 +279,27 @@ async fn all_bodies_together_have_a_size() {
     for answer in held {
         assert_eq!(answer.await.unwrap().unwrap().status(), StatusCode::OK);
     }
+    assert_eq!(send(&router, full()).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_body_counts_until_it_is_dropped() {
+    let options = GuardOptions { max_body: 1000, ..GuardOptions::default() };
+    let (keep, mut kept) = tokio::sync::mpsc::channel(2 * TOGETHER);
+    let keeps = |Extension(account): Extension<Arc<Account>>, body: axum::body::Bytes| async move {
+        keep.send(account.keep(body)).await.unwrap();
+    };
+    let router = Guard::new(options).protect(Router::new().route("/echo", post(keeps)));
+    let full = || upload(Body::from(vec![7; 1000]));
+    for _ in 0..TOGETHER {
+        assert_eq!(send(&router, full()).await.0, StatusCode::OK);
+    }
+    assert_eq!(send(&router, full()).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let one = kept.recv().await.unwrap();
+    assert_eq!(one, vec![7; 1000]);
+    let part = one.slice(..1);
+    drop(one);
+    assert_eq!(send(&router, full()).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    drop(part);
     assert_eq!(send(&router, full()).await.0, StatusCode::OK);
 }

@@ -67,6 +67,40 @@ impl<'de> Deserialize<'de> for Parameter {
     }
 }
 
+/// The most parameters of one owner: nobody knows so many.
+const MOST: usize = 64;
+
+/// Reads parameters from JSON, and does not keep more than anybody could know.
+pub(super) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Parameters>, D::Error> {
+    struct Visitor;
+
+    impl<'de> de::Visitor<'de> for Visitor {
+        type Value = Option<Parameters>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of parameters")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut parameters = Parameters::new();
+            while let Some((name, value)) = map.next_entry()? {
+                if parameters.len() == MOST {
+                    let says = format!("more than {MOST} parameters");
+                    return Err(de::Error::custom(says));
+                }
+                parameters.insert(name, value);
+            }
+            Ok(Some(parameters))
+        }
+    }
+
+    from.deserialize_any(Visitor)
+}
+
 /// Takes a whole number of at least 1. `owner` is whose parameter it is, for the message.
 pub(super) fn take_count(
     parameters: &mut Parameters,

@@ -9,6 +9,8 @@ use super::{ListenOptions, Phase};
 
 /// How long a connection without a request stays when others wait for its place.
 const CROWDED: Duration = Duration::from_secs(1);
+/// The bytes of answers that must be taken in the time for them.
+const PIECE: usize = 16 << 10;
 /// How long an HTTP/1 connection without a request stays at the end: a request may be on its way.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -21,8 +23,12 @@ struct State {
     http2: bool,
     /// Requests whose answers are not handed over yet.
     requests: usize,
-    /// Pieces of answers that are handed over and not asked for more.
+    /// Answers of which the client has to take something before it gets more.
     owed: usize,
+    /// Bytes that went out since the present wait for the client began.
+    written: usize,
+    /// Since when the system takes no more bytes.
+    stuck: Option<Instant>,
     /// Whether something came that is not a request yet.
     begun: bool,
     /// When the present wait began.
@@ -42,7 +48,16 @@ impl Activity {
     /// A connection from which a request is expected.
     pub(super) fn new() -> Self {
         let since = Instant::now();
-        Self(Mutex::new(State { http2: false, requests: 0, owed: 0, begun: true, since }))
+        let state = State {
+            http2: false,
+            requests: 0,
+            owed: 0,
+            written: 0,
+            stuck: None,
+            begun: true,
+            since,
+        };
+        Self(Mutex::new(state))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -58,12 +73,20 @@ impl Activity {
         }
     }
 
-    /// Bytes went out.
-    pub(super) fn wrote(&self) {
+    /// Bytes went out. Few of them say nothing: HTTP/2 answers pings too.
+    pub(super) fn wrote(&self, bytes: usize) {
         let mut state = self.state();
-        if state.owed > 0 {
+        state.stuck = None;
+        state.written += bytes;
+        if state.owed > 0 && state.written >= PIECE {
             state.since = Instant::now();
+            state.written = 0;
         }
+    }
+
+    /// The system takes no more bytes for now.
+    pub(super) fn stuck(&self) {
+        self.state().stuck.get_or_insert_with(Instant::now);
     }
 
     /// A request's head is there.
@@ -81,14 +104,17 @@ impl Activity {
         state.since = Instant::now();
     }
 
-    /// A piece of an answer is handed over.
+    /// The head of an answer or a piece of it is handed over.
     pub(super) fn owes(&self) {
         let mut state = self.state();
+        if state.owed == 0 {
+            state.since = Instant::now();
+            state.written = 0;
+        }
         state.owed += 1;
-        state.since = Instant::now();
     }
 
-    /// The piece is taken: the next one is asked for.
+    /// It is taken: the next piece is asked for.
     pub(super) fn paid(&self) {
         self.state().owed -= 1;
     }
@@ -106,6 +132,9 @@ impl Activity {
         entered: Instant,
     ) -> Option<(Instant, Due)> {
         let state = self.state();
+        if let Some(stuck) = state.stuck {
+            return Some((stuck + options.body_timeout, Due::Drop));
+        }
         if state.owed > 0 {
             return Some((state.since + options.body_timeout, Due::Drop));
         }

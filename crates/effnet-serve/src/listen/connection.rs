@@ -27,6 +27,10 @@ use super::activity::{Activity, Due};
 use super::io::Watched;
 use super::{Phase, Shared};
 
+/// The most bytes of a request's head in HTTP/1, and of what is read ahead. All connections may have
+/// them at once, before anybody has shown a key. HTTP/2 takes heads of 16 KiB.
+const HEAD: usize = 64 << 10;
+
 /// Serves a connection until its end.
 pub(super) async fn run(stream: TcpStream, router: Router, shared: &Arc<Shared>) {
     // Answers are written whole; waiting to fill a packet only delays them.
@@ -61,6 +65,7 @@ where
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http2().timer(TokioTimer::new());
+    builder.http1().max_buf_size(HEAD);
     let mut connection = pin!(builder.serve_connection(io, service));
 
     let options = &shared.options;
@@ -125,7 +130,8 @@ async fn answer(
     if version < Version::HTTP_2 && *taken.shared.phase.borrow() >= Phase::Closing {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|body| Answer { body, taken, owes: false }))
+    taken.activity.owes();
+    Ok(response.map(|body| Answer { body, taken, owes: true }))
 }
 
 /// A request without an answer.
@@ -153,7 +159,7 @@ impl Drop for Taken {
 struct Answer {
     body: Body,
     taken: Taken,
-    /// Whether the last piece may still be on its way.
+    /// Whether the head or the last piece may still be on its way.
     owes: bool,
 }
 

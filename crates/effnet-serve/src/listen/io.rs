@@ -30,11 +30,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S> Watched<S> {
-    fn wrote(&self, result: Result<usize>) -> Poll<Result<usize>> {
-        if result.as_ref().is_ok_and(|bytes| *bytes > 0) {
-            self.activity.wrote();
+    fn wrote(&self, result: Poll<Result<usize>>) -> Poll<Result<usize>> {
+        match &result {
+            Poll::Pending => self.activity.stuck(),
+            Poll::Ready(Ok(bytes)) => self.activity.wrote(*bytes),
+            Poll::Ready(Err(_)) => {}
         }
-        Poll::Ready(result)
+        result
     }
 }
 
@@ -44,7 +46,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<Result<usize>> {
-        let result = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.wrote(result)
     }
 
@@ -53,7 +55,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         context: &mut Context<'_>,
         bytes: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        let result = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, bytes));
+        let result = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
         self.wrote(result)
     }
 
@@ -62,7 +64,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let result = Pin::new(&mut self.stream).poll_flush(context);
+        match &result {
+            Poll::Pending => self.activity.stuck(),
+            Poll::Ready(_) => self.activity.wrote(0),
+        }
+        result
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {

@@ -38,7 +38,7 @@ pub struct ListenOptions {
     pub max_connections: usize,
     /// The time for the head of a request, and for the handshake of TLS. 10 s by default.
     pub header_timeout: Duration,
-    /// The time in which some of an answer must be taken. 10 s by default.
+    /// The time in which 16 KiB of an answer, or all of it, must be taken. 10 s by default.
     pub body_timeout: Duration,
     /// The time that a connection may stay open without a request. 75 s by default.
     pub idle_timeout: Duration,

@@ -6,7 +6,7 @@ use axum::http::Request;
 use axum::routing::{get, post};
 use http_body_util::BodyExt;
 use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -323,6 +323,65 @@ async fn an_answer_that_nobody_reads_ends_its_connection() {
     let response = client.send_request(request).await.unwrap();
     given_up.recv().await.unwrap().await.unwrap();
     drop((response, stream));
+    assert_eq!(server.end().await, 0);
+}
+
+#[tokio::test]
+async fn an_answer_in_one_piece_that_nobody_reads_ends_its_connection() {
+    /// Tells when the answer's bytes are given up.
+    struct Told(Vec<u8>, Option<oneshot::Sender<()>>);
+    impl AsRef<[u8]> for Told {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let _ = self.1.take().unwrap().send(());
+        }
+    }
+    let (told, mut given_up) = mpsc::channel(2);
+    let large = move || async move {
+        let (sender, receiver) = oneshot::channel();
+        told.send(receiver).await.unwrap();
+        axum::body::Bytes::from_owner(Told(vec![0; 64 << 20], Some(sender)))
+    };
+    let router = Router::new().route("/", get(large));
+    let server = Running::start(router, ListenOptions { body_timeout: SHORT, ..patient() }).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    given_up.recv().await.unwrap().await.unwrap();
+    drop(stream);
+    assert_eq!(server.end().await, 0);
+}
+
+#[tokio::test]
+async fn pings_do_not_keep_an_answer_that_has_no_window() {
+    let options = ListenOptions { body_timeout: 5 * SHORT, ..patient() };
+    let server = Running::start(hello(), options).await;
+    let io = TokioIo::new(server.connect().await);
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.timer(TokioTimer::new()).keep_alive_interval(SHORT / 2).initial_stream_window_size(0);
+    let (mut client, connection) = builder.handshake(io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::get("http://a/").body(Body::empty()).unwrap();
+    let response = client.send_request(request).await.unwrap();
+    let _ = connection.await.unwrap();
+    drop(response);
+    assert_eq!(server.end().await, 0);
+}
+
+#[tokio::test]
+async fn heads_have_a_size() {
+    let server = Running::start(hello(), patient()).await;
+    for (length, status) in [(60_000, "200 OK"), (70_000, "431 Request Header Fields Too Large")] {
+        let mut stream = server.connect().await;
+        let field = "x".repeat(length);
+        let head = format!("GET / HTTP/1.1\r\nConnection: close\r\nX: {field}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let text = ends(&mut stream).await;
+        assert!(text.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{length}: {text}");
+    }
     assert_eq!(server.end().await, 0);
 }
 

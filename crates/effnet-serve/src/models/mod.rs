@@ -27,6 +27,7 @@ pub use spec::{ModelSpec, NameError};
 
 use self::entry::Entry;
 use self::memory::{Budget, Share};
+use crate::error::clipped;
 use crate::telemetry::note_model;
 use crate::{ApiError, meters};
 
@@ -267,8 +268,10 @@ impl Models {
         let Some(name) = name.or(table.default.as_deref()) else {
             return Err(ApiError::not_found("the server was started without models"));
         };
+        let entry = table.entry(name)?;
+        // Clients can invent names, which must not fill the log.
         note_model(name);
-        table.entry(name)?.get(name, version)
+        entry.get(name, version)
     }
 
     /// The versions of all models that answer, by name and version.
@@ -311,7 +314,8 @@ impl Models {
 
 impl Table {
     fn unknown(&self, name: &str) -> LoadError {
-        LoadError::Unknown { name: name.to_owned(), known: self.entries.keys().cloned().collect() }
+        let known = self.entries.keys().cloned().collect();
+        LoadError::Unknown { name: clipped(name.to_owned()), known }
     }
 
     fn entry(&self, name: &str) -> Result<&Entry, LoadError> {
@@ -323,5 +327,41 @@ impl Table {
             return Err(self.unknown(name));
         }
         Ok(self.entries.entry(name.to_owned()).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    /// Takes what is logged.
+    struct Lines(Sender<String>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(String::from_utf8_lossy(bytes).into_owned()).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_model_has_is_not_logged() {
+        let (sender, lines) = channel();
+        let log = tracing_subscriber::fmt().with_writer(move || Lines(sender.clone())).finish();
+        tracing::subscriber::with_default(log, || {
+            let span = tracing::error_span!("request", model = tracing::field::Empty);
+            let _entered = span.enter();
+            Models::default().get(Some("invented"), None).unwrap_err();
+            tracing::info!("answered");
+        });
+        let text: String = lines.try_iter().collect();
+        assert!(text.contains("answered") && !text.contains("invented"), "{text}");
     }
 }

@@ -122,13 +122,13 @@ settings! {
         tls_key: Option<PathBuf>, "FILE", "";
     }
     "Limits" {
-        /// Most bytes of a request's body.
+        /// Most bytes of a request's body; those of all requests together may have 16 times as many.
         max_body: Size, "SIZE", "32MiB";
         /// Most images of a request.
         max_images: NonZeroUsize, "N", "64";
         /// Most pixels of an image; a larger one is not decoded.
         max_pixels: NonZeroUsize, "N", "178956970";
-        /// When an answer must be there, from the arrival of its request.
+        /// Time for an answer, once its request has come.
         timeout: Timeout, "TIME", "30s";
         /// Most connections at once, both sides together.
         max_connections: NonZeroUsize, "N", "4096";
@@ -222,7 +222,7 @@ impl Args for Flags {
                 "Each option with a value is also a variable of the environment, such as \
              {PREFIX}MAX_BODY for --max-body (the values of a repeated option with commas between \
              them), and a key of the file. An option beats a variable, a variable the file. Nothing \
-             is ever fetched for a request: images come in its body."
+             is ever fetched for an image: images come in bodies of requests."
         )))
     }
 

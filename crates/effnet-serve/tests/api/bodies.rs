@@ -238,3 +238,20 @@ fn headless() -> effnet_serve::ModelSpec {
     spec.num_classes = Some(0);
     spec
 }
+
+#[tokio::test]
+async fn what_an_error_quotes_is_short() {
+    let running = Running::tiny().await;
+    let long = "\0".repeat(100_000);
+    for request in [
+        running.post("/classify").json(&json!({ "image": "", "model": long })),
+        running.post("/classify").multipart(Form::new().text("model", long.clone())),
+        running.post("/classify").multipart(Form::new().text("k", long.clone())),
+        running.post("/classify").json(&json!({ (long.clone()): "" })),
+    ] {
+        let response = request.send().await.unwrap();
+        assert!(response.status().is_client_error());
+        let body = response.bytes().await.unwrap();
+        assert!(body.len() < 20_000, "{} bytes", body.len());
+    }
+}

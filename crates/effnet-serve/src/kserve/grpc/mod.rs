@@ -6,11 +6,13 @@ pub(super) mod proto;
 mod status;
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
 use axum::middleware::from_fn;
+use prost::Message;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
@@ -27,6 +29,7 @@ use proto::inference::*;
 use super::infer::infer;
 use super::metadata::{EXTENSIONS, PLATFORM, SERVER, Signature, versions};
 use super::repository;
+use crate::guard::{self, Account};
 use crate::{ApiError, Server, meters};
 
 /// The gRPC side: the Open Inference Protocol and gRPC's health checks, as an axum router for a
@@ -107,7 +110,15 @@ impl GrpcInferenceService for Service {
             Some(timeout) => self.0.deadline().min(Instant::now() + timeout),
             None => self.0.deadline(),
         };
+        // Its bytes were counted as they came, which may be compressed.
+        let account = request.extensions().get::<Arc<Account>>().cloned();
         let mut request = request.into_inner();
+        if let Some(account) = &account {
+            account.hold(request.encoded_len()).map_err(|_| guard::crowded())?;
+            for bytes in &mut request.raw_input_contents {
+                *bytes = account.keep(std::mem::take(bytes));
+            }
+        }
         let id = std::mem::take(&mut request.id);
         let is_raw = !request.raw_input_contents.is_empty();
         let request = convert::request(request, self.0.limits().max_images, deadline)?;

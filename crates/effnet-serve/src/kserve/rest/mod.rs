@@ -7,7 +7,8 @@ mod repository;
 pub(super) mod request;
 mod response;
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, State};
@@ -15,6 +16,9 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, Request, StatusCode, Version, header};
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
+use bytes::BytesMut;
+use futures_util::StreamExt;
 use serde::Deserialize;
 use tower::ServiceBuilder;
 use tower_http::CompressionLevel;
@@ -24,6 +28,7 @@ use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 pub(crate) use openapi::document;
 
 use super::infer::infer;
+use crate::guard::{self, Account};
 use crate::openapi::ErrorBody;
 use crate::{ApiError, Server};
 
@@ -110,10 +115,10 @@ impl FromRequestParts<Server> for Named {
 async fn run(
     State(server): State<Server>,
     named: Named,
+    account: Option<Extension<Arc<Account>>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let deadline = server.deadline();
     let encoding = headers.get(header::CONTENT_ENCODING);
     if let Some(encoding) = encoding.filter(|encoding| *encoding != "identity") {
         return Err(ApiError::new(
@@ -121,7 +126,8 @@ async fn run(
             format!("Content-Encoding {encoding:?}: only gzip and deflate are understood"),
         ));
     }
-    let body = read(body, server.limits().max_body).await?;
+    let body = read(body, server.limits().max_body, account.as_deref()).await?;
+    let deadline = server.deadline();
     let max_images = server.limits().max_images;
     let is_large = body.len() > LARGE;
     let parse = move || request::parse(&headers, &body, named, max_images, deadline);
@@ -134,20 +140,31 @@ async fn run(
     response::write(&answer, id.as_deref(), &binary)
 }
 
-/// A body of at most this many bytes, after decompression.
-async fn read(body: Body, most: usize) -> Result<Bytes, ApiError> {
+/// A body of at most this many bytes, after decompression. All of them count in its account.
+async fn read(body: Body, most: usize, account: Option<&Arc<Account>>) -> Result<Bytes, ApiError> {
     let too_large = || {
         let message = format!("the body has more than {most} bytes: send fewer images a request");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     };
-    if body.size_hint().lower() > most as u64 {
+    let announced = body.size_hint().lower();
+    if announced > most as u64 {
         return Err(too_large());
     }
-    axum::body::to_bytes(body, most).await.map_err(|error| {
-        let error = error.into_inner();
-        match error.is::<http_body_util::LengthLimitError>() {
-            true => too_large(),
-            false => ApiError::bad_request(format!("the body cannot be read: {error}")),
+    let (mut bytes, mut body) = (BytesMut::new(), body.into_data_stream());
+    while let Some(piece) = body.next().await {
+        let wrong = |error| ApiError::bad_request(format!("the body cannot be read: {error}"));
+        let piece = piece.map_err(wrong)?;
+        if piece.len() > most - bytes.len() {
+            return Err(too_large());
         }
+        if let Some(account) = account {
+            account.hold(bytes.len() + piece.len()).map_err(|_| guard::crowded())?;
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    let bytes = bytes.freeze();
+    Ok(match account {
+        Some(account) => account.keep(bytes),
+        None => bytes,
     })
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Named, read};
-use crate::kserve::parameters::Parameters;
+use crate::kserve::parameters::{self, Parameters};
 use crate::kserve::repository::{self, Entry};
 use crate::openapi::ErrorBody;
 use crate::{ApiError, Server};
@@ -27,6 +27,7 @@ pub(super) struct IndexRequest {
 pub(super) struct RepositoryRequest {
     /// Loading has none; unloading has `unload_dependents`, true or false, which changes nothing.
     #[schema(value_type = Option<Object>)]
+    #[serde(default, deserialize_with = "parameters::read")]
     parameters: Option<Parameters>,
 }
 
@@ -101,7 +102,7 @@ async fn small<T: Default + serde::de::DeserializeOwned>(
     server: &Server,
     body: Body,
 ) -> Result<T, ApiError> {
-    let body = read(body, server.limits().max_body).await?;
+    let body = read(body, server.limits().max_body, None).await?;
     if body.is_empty() {
         return Ok(T::default());
     }

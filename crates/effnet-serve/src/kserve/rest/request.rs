@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::{Named, data};
 use crate::ApiError;
 use crate::kserve::infer::{InferRequest, Requested};
-use crate::kserve::parameters::{Parameter, Parameters, refuse_rest, take_bool};
+use crate::kserve::parameters::{Parameter, Parameters, read, refuse_rest, take_bool};
 use crate::kserve::tensor::{Header, Tensor};
 
 /// The length of the JSON, if bytes follow it; in answers too.
@@ -54,6 +54,7 @@ pub(super) struct Json<'a> {
     /// `k`: how many `labels`; `timeout`: microseconds until the answer must be there;
     /// `binary_data_output`: whether outputs are bytes after the JSON.
     #[schema(value_type = Option<Object>)]
+    #[serde(default, deserialize_with = "read")]
     parameters: Option<Parameters>,
     /// One of the model's inputs.
     #[serde(borrow)]
@@ -80,6 +81,7 @@ struct Input<'a> {
     shape: Vec<i64>,
     /// `binary_data_size`: how many bytes after the JSON are the input's.
     #[schema(value_type = Option<Object>)]
+    #[serde(default, deserialize_with = "read")]
     parameters: Option<Parameters>,
     /// The elements, in one list or in lists within lists; `BYTES` in base64.
     #[serde(borrow)]
@@ -98,6 +100,7 @@ struct Output {
     /// `classification`: in place of `logits` or `probabilities`, so many of the best classes;
     /// `binary_data`: whether it is bytes after the JSON.
     #[schema(value_type = Option<Object>)]
+    #[serde(default, deserialize_with = "read")]
     parameters: Option<Parameters>,
 }
 

@@ -22,6 +22,7 @@ use crate::kserve::grpc::proto::inference::model_infer_request::{
     InferInputTensor, InferRequestedOutputTensor,
 };
 use crate::kserve::grpc::proto::inference::*;
+use crate::{Guard, GuardOptions};
 
 type Client = GrpcInferenceServiceClient<Router>;
 
@@ -334,4 +335,15 @@ async fn calls_are_counted_by_method_and_code() {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
     assert!(!text.to_lowercase().contains("invented"), "a client can invent labels:\n{text}");
+}
+
+#[tokio::test]
+async fn what_unpacks_to_much_counts_with_the_bodies_of_all_requests() {
+    let asked = request(vec![tensor("image", "BYTES", &[1])], vec![Bytes::from(vec![0; 100_000])]);
+    let options = GuardOptions { max_body: 1000, ..GuardOptions::default() };
+    let router = Guard::new(options).protect(grpc(server()));
+    let mut client = Client::new(router).send_compressed(CompressionEncoding::Gzip);
+    let status = client.model_infer(asked).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    assert!(status.message().contains("the bodies of all requests"), "{status}");
 }

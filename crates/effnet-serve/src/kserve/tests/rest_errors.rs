@@ -5,13 +5,16 @@
 
 use std::io::Write;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
-use super::{MODEL, byte_strings, file, infer, post};
+use super::{MODEL, byte_strings, file, infer, post, server};
+use crate::{Guard, GuardOptions};
 
 /// A request with this input, and with these bytes after the JSON.
 async fn refused(case: &str, input: Value, raw: &[u8], expected: &str) {
@@ -405,4 +408,38 @@ async fn the_repository_says_what_it_does_not_do() {
     let answer = post("/v2/repository/index", &[], r#"{"redy":true}"#).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert!(answer.error().contains("unknown field `redy`"));
+}
+
+#[tokio::test]
+async fn what_unpacks_to_much_counts_with_the_bodies_of_all_requests() {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(&vec![b' '; 100_000]).unwrap();
+    let body = gzip.finish().unwrap();
+    assert!(body.len() < 1000);
+    // All bodies together have 16 times as much.
+    let options = GuardOptions { max_body: 1000, ..GuardOptions::default() };
+    let router = Guard::new(options).protect(crate::router(server()));
+    let request = Request::post(format!("/v2/models/{MODEL}/infer"));
+    let request = request.header("content-encoding", "gzip").body(Body::from(body)).unwrap();
+    let answer = router.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.headers()["retry-after"], "1");
+}
+
+#[tokio::test]
+async fn parameters_without_end() {
+    let many: serde_json::Map<String, Value> =
+        (0..100_000).map(|number| (number.to_string(), json!(1))).collect();
+    let answer = infer(&json!({ "inputs": [], "parameters": many }), &[]).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.error().contains("more than 64 parameters"), "{}", answer.error());
+}
+
+#[tokio::test]
+async fn what_an_error_quotes_is_short() {
+    let name = "\0".repeat(100_000);
+    let input = json!({ "name": name, "datatype": "FP64", "shape": [1], "data": [1] });
+    let answer = infer(&json!({ "inputs": [input] }), &[]).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.body.len() < 5000, "{} bytes", answer.body.len());
 }
