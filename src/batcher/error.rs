@@ -9,10 +9,10 @@ pub enum BatchError {
     /// The image or the model.
     #[error(transparent)]
     Model(#[from] Error),
-    /// Too many requests wait, or so many that this one's deadline would pass first.
-    #[error("{waiting} requests are waiting; try again in {:.1} s", retry_after.as_secs_f64())]
+    /// Too many images wait, or so many that this one's deadline would pass first.
+    #[error("{waiting} images are waiting; try again in {:.1} s", retry_after.as_secs_f64())]
     Overloaded {
-        /// Requests that wait.
+        /// Images that wait.
         waiting: usize,
         /// When those that wait will be done, as far as is known.
         retry_after: Duration,

@@ -89,21 +89,21 @@ fn word(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// The time that a request takes, from the latest runs.
+/// The time that an image takes, from the latest runs.
 #[derive(Debug, Default)]
 pub(super) struct Pace(AtomicU64);
 
 impl Pace {
-    /// Takes into account that `requests` took `time`.
-    pub(super) fn note(&self, time: Duration, requests: usize) {
+    /// Takes into account that `images` took `time`.
+    pub(super) fn note(&self, time: Duration, images: usize) {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let new = nanos(time) / u64::try_from(requests.max(1)).unwrap_or(u64::MAX);
+        let new = nanos(time) / u64::try_from(images.max(1)).unwrap_or(u64::MAX);
         let old = self.0.load(Relaxed);
         let mean = if old == 0 { new } else { old - old / 8 + new / 8 };
         self.0.store(mean, Relaxed);
     }
 
-    /// The time of one request; 0 before the first.
+    /// The time of one image; 0 before the first.
     pub(super) fn get(&self) -> Duration {
         Duration::from_nanos(self.0.load(Relaxed))
     }

@@ -15,7 +15,7 @@
 //! | meter | |
 //! | --- | --- |
 //! | `effnet_requests_total` | answers, by `outcome`: `ok`, the kind of the error, or `cancelled` |
-//! | `effnet_queue_length` | requests that wait |
+//! | `effnet_queue_length` | images that wait |
 //! | `effnet_queue_seconds`, `effnet_decode_seconds`, `effnet_preprocess_seconds` | of each image |
 //! | `effnet_infer_seconds`, `effnet_batch_size` | of each run of the network |
 
@@ -51,7 +51,8 @@ use crate::{Classifier, Error, Model, Prediction};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BatcherOptions {
-    /// The most requests that wait; further ones are refused. 256 by default.
+    /// The most images that wait; requests with more are refused, unless nothing else waits. 256 by
+    /// default.
     pub max_queue_size: usize,
     /// The most images that are decoded, and that may go through the network, together. 16 by
     /// default.
@@ -198,10 +199,10 @@ impl Batcher {
         self.0.shared.trial.result()
     }
 
-    /// Requests that wait.
+    /// Images that wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.0.shared.queue.len()
+        self.0.shared.queue.images()
     }
 
     /// Runs a request. If the future is dropped, work on it that has not begun is skipped.
@@ -230,7 +231,7 @@ impl Batcher {
         let waiting = info_span!(parent: &span, "queue");
         let job = Job { work, outputs, deadline, since, span, waiting, reply };
         shared.queue.push(job, shared.pace.get())?;
-        shared.meters.waiting.set(shared.queue.len() as f64);
+        shared.meters.waiting.set(shared.queue.images() as f64);
         let answer = match deadline {
             None => answer.await,
             Some(deadline) => {

@@ -23,13 +23,21 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// How many images it has.
+    pub(super) fn images(&self) -> usize {
+        match self.work {
+            Work::Encoded(_) | Work::Decoded(_) => 1,
+            Work::Normalized { shape, .. } => shape[0],
+        }
+    }
+
     /// Whether somebody still waits for the answer.
     pub(super) fn is_wanted(&self, now: Instant) -> bool {
         !self.reply.is_closed() && self.deadline.is_none_or(|deadline| now < deadline)
     }
 }
 
-/// Requests in the order of their arrival, at most `most`.
+/// Requests in the order of their arrival, with at most `most` images, or a single request with more.
 #[derive(Debug)]
 pub(super) struct Queue {
     most: usize,
@@ -52,6 +60,12 @@ pub(super) enum Wait {
     Closed,
 }
 
+impl State {
+    fn images(&self) -> usize {
+        self.jobs.iter().map(Job::images).sum()
+    }
+}
+
 impl Queue {
     pub(super) fn new(most: usize) -> Self {
         Self { most, state: Mutex::default(), changed: Condvar::new() }
@@ -62,11 +76,12 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.lock().jobs.len()
+    /// Images that wait.
+    pub(super) fn images(&self) -> usize {
+        self.lock().images()
     }
 
-    /// Adds a job. `pace` is the time of one job; a job whose deadline would pass before its turn
+    /// Adds a job. `pace` is the time of one image; a job whose deadline would pass before its turn
     /// is refused.
     pub(super) fn push(&self, job: Job, pace: Duration) -> Result<(), BatchError> {
         let now = Instant::now();
@@ -77,20 +92,19 @@ impl Queue {
         if job.deadline.is_some_and(|deadline| deadline <= now) {
             return Err(BatchError::Deadline);
         }
-        let is_late = |waiting: usize| match job.deadline {
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(now);
-                waiting > 0 && pace.saturating_mul(times(waiting + 1)) > left
-            }
-            None => false,
+        let time = |waiting: usize| pace.saturating_mul(times(waiting + job.images()));
+        let is_refused = |waiting: usize| {
+            let is_late = |deadline| now + time(waiting) > deadline;
+            let is_full = waiting + job.images() > self.most;
+            waiting > 0 && (is_full || job.deadline.is_some_and(is_late))
         };
-        if state.jobs.len() >= self.most || is_late(state.jobs.len()) {
+        if is_refused(state.images()) {
             // Jobs that nobody waits for do not count.
             state.jobs.retain(|job| job.is_wanted(now));
         }
-        let waiting = state.jobs.len();
-        if waiting >= self.most || is_late(waiting) {
-            let retry_after = pace.saturating_mul(times(waiting + 1)).max(Duration::from_millis(1));
+        let waiting = state.images();
+        if is_refused(waiting) {
+            let retry_after = time(waiting).max(Duration::from_millis(1));
             return Err(BatchError::Overloaded { waiting, retry_after });
         }
         state.jobs.push_back(job);
@@ -99,7 +113,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for jobs: until there are `most`, or the first has waited for `delay`.
+    /// Waits for jobs: until there are `most` images, or the first has waited for `delay`.
     pub(super) fn wait(&self, most: usize, delay: Duration) -> Wait {
         let mut state = self.lock();
         loop {
@@ -111,7 +125,7 @@ impl Queue {
                 continue;
             };
             let left = delay.saturating_sub(first.since.elapsed());
-            if left.is_zero() || state.is_closed || state.jobs.len() >= most {
+            if left.is_zero() || state.is_closed || state.images() >= most {
                 return Wait::Ready;
             }
             let woken = self.changed.wait_timeout(state, left);
@@ -119,11 +133,18 @@ impl Queue {
         }
     }
 
-    /// The first jobs, at most `most`.
+    /// The first job, and those after it that make at most `most` images together.
     pub(super) fn take(&self, most: usize) -> Vec<Job> {
         let mut state = self.lock();
-        let count = state.jobs.len().min(most);
-        state.jobs.drain(..count).collect()
+        let (mut jobs, mut images) = (Vec::new(), 0);
+        while let Some(next) = state.jobs.front().map(Job::images) {
+            if !jobs.is_empty() && images + next > most {
+                break;
+            }
+            images += next;
+            jobs.extend(state.jobs.pop_front());
+        }
+        jobs
     }
 
     /// Refuses all further jobs, and drops those that wait.

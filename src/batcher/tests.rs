@@ -183,6 +183,24 @@ async fn a_full_queue_refuses_and_says_when_to_try_again() {
 }
 
 #[tokio::test]
+async fn the_queue_counts_images() {
+    let mock = Mock::new(Device::Cpu, [0, 0]);
+    let batcher = mock.batcher(BatcherOptions { max_queue_size: 4, max_batch_size: 3, ..never() });
+    let tensor =
+        |images: usize| Request::normalized(vec![0.5; images * 12], [images, 3, 2, 2]).unwrap();
+    let first = at_the_gate(&mock, &batcher).await;
+    let others = [begun(batcher.run(tensor(3))).await, begun(batcher.run(tensor(1))).await];
+    assert_eq!(batcher.waiting(), 4);
+    assert_eq!(batcher.run(grey(1)).await.unwrap_err().kind(), ErrorKind::Overloaded);
+    mock.open(true);
+    assert!(first.await.is_ok());
+    assert!(futures(others.into_iter()).await.iter().all(Result::is_ok));
+    // More than the queue holds is taken if nothing else waits.
+    assert_eq!(batcher.run(tensor(9)).await.unwrap().batch_size, 9);
+    assert_eq!(batcher.0.shared.queue.images(), 0);
+}
+
+#[tokio::test]
 async fn work_that_nobody_waits_for_is_skipped() {
     let mock = Mock::new(Device::Cpu, [0, 0]);
     let batcher = mock.batcher(BatcherOptions { max_queue_size: 2, ..never() });

@@ -62,9 +62,10 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<watch::Receiver<()>, BatchEr
         Box::new(move || {
             let shared = &runner.shared;
             while let Ok(batch) = batches.recv() {
-                let (begin, requests) = (Instant::now(), batch.len());
+                let begin = Instant::now();
+                let images = batch.iter().map(|ready| ready.job.images()).sum();
                 shared.infer(batch, shared.trial.is_together(false));
-                shared.pace.note(begin.elapsed(), requests);
+                shared.pace.note(begin.elapsed(), images);
             }
         }),
     )?;
@@ -95,15 +96,15 @@ fn in_turns(shared: &Shared) {
         }
         let _turn = shared.options.turns.take();
         let jobs = shared.queue.take(most);
-        let (begin, requests) = (Instant::now(), jobs.len());
-        let is_together = shared.trial.is_together(requests == most);
+        let (begin, images) = (Instant::now(), jobs.iter().map(Job::images).sum());
+        let is_together = shared.trial.is_together(images == most);
         let batch = shared.prepare(jobs);
         let is_full = batch.len() == most;
         shared.infer(batch, is_together);
         if is_full {
             shared.trial.note(is_together, begin.elapsed());
         }
-        shared.pace.note(begin.elapsed(), requests);
+        shared.pace.note(begin.elapsed(), images);
     }
 }
 
@@ -111,7 +112,7 @@ impl Shared {
     /// Decodes the images of the jobs in parallel; those that fail are answered.
     fn prepare(&self, jobs: Vec<Job>) -> Vec<Ready> {
         let now = Instant::now();
-        self.meters.waiting.set(self.queue.len() as f64);
+        self.meters.waiting.set(self.queue.images() as f64);
         let wanted = jobs.into_iter().filter_map(|job| self.still_wanted(job, now));
         let mut jobs: Vec<Job> = wanted.collect();
         jobs.iter_mut().for_each(|job| job.waiting = Span::none());

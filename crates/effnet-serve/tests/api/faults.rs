@@ -39,7 +39,7 @@ async fn what_does_not_fit_into_the_queue_is_refused_with_a_time_to_come_back() 
     assert!(refused.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
     let (status, says) = error(refused).await;
     assert_eq!(status, 429);
-    assert!(says.starts_with("1 requests are waiting"), "{says}");
+    assert!(says.starts_with("1 images are waiting"), "{says}");
     // Many images are refused with their first.
     let many = running.post("/classify").json(&json!({ "images": ["AA==", "AA=="] })).send().await;
     let many = many.unwrap();
@@ -82,7 +82,7 @@ async fn a_later_image_that_does_not_fit_is_refused_alone() {
     let (status, two) = two.await.unwrap();
     assert_eq!(status, 200, "{two}");
     assert!(two[0]["predictions"].is_array(), "{two}");
-    assert!(two[1]["error"].as_str().unwrap().starts_with("2 requests are waiting"), "{two}");
+    assert!(two[1]["error"].as_str().unwrap().starts_with("2 images are waiting"), "{two}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
