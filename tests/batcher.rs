@@ -66,8 +66,10 @@ async fn every_way_in_gives_the_bits_of_the_library_in_any_batch() {
     }
 }
 
+type Named = Vec<(String, Option<String>)>;
+
 /// Collects the names of spans with those of their parents.
-struct Names(Arc<Mutex<Vec<(String, Option<String>)>>>);
+struct Names(Arc<Mutex<Named>>);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Names {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
