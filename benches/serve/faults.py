@@ -139,8 +139,7 @@ def lengths_that_lie(server, right):
         answer = b""
         # A server that has answered may have ended the connection.
         try:
-            stream.sendall(post + fields.encode() + b"\r\n\r\n" + sent)
-            stream.shutdown(socket.SHUT_WR)
+            stream.sendall(post + b"Connection: close\r\n" + fields.encode() + b"\r\n\r\n" + sent)
         except OSError:
             pass
         try:
