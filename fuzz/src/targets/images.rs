@@ -35,19 +35,23 @@ fn image(bytes: &[u8]) {
     }
 }
 
-/// Whether these are a PNG with a chunk whose name is ASCII but not letters. As in Pillow, strict
-/// reading ends there, and lenient reading takes it for a chunk, which must be whole, and goes on.
+/// Whether these hold a PNG, as an ICO may, with a chunk whose name is ASCII but not letters. As in
+/// Pillow, strict reading ends there, and lenient reading takes it for a chunk, which must be whole,
+/// and goes on.
 fn has_odd_name(bytes: &[u8]) -> bool {
-    let Some(mut rest) = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n") else { return false };
-    while let Some((&[a, b, c, d, ref name @ ..], after)) = rest.split_first_chunk::<8>() {
-        let letters = name.iter().all(u8::is_ascii_alphabetic);
-        if !letters || name == b"IEND" {
-            return !letters && name.is_ascii();
+    const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+    let begins = bytes.windows(SIGNATURE.len()).enumerate().filter(|(_, at)| *at == SIGNATURE);
+    begins.map(|(at, _)| &bytes[at + SIGNATURE.len()..]).any(|mut rest| {
+        while let Some((&[a, b, c, d, ref name @ ..], after)) = rest.split_first_chunk::<8>() {
+            let letters = name.iter().all(u8::is_ascii_alphabetic);
+            if !letters || name == b"IEND" {
+                return !letters && name.is_ascii();
+            }
+            let length = u32::from_be_bytes([a, b, c, d]) as usize;
+            rest = after.get(length.saturating_add(4)..).unwrap_or_default();
         }
-        let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        rest = after.get(length.saturating_add(4)..).unwrap_or_default();
-    }
-    false
+        false
+    })
 }
 
 fn one(
