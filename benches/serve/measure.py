@@ -5,7 +5,7 @@
     measure.py overload PHOTOS [--seconds 60]                       twice what the server can do, on 64 connections
     measure.py soak PHOTOS [--seconds 3600]                         80% of what it can do, a tenth of the images broken
 
-PHOTOS is a folder of JPEGs. Programs are those of `cargo build --release --workspace --examples`. `--onnx` is what
+PHOTOS is a folder of JPEGs. Programs are those of `cargo build --release --bins --examples`. `--onnx` is what
 `service.py export` wrote; run this file with the Python that has requirements.txt then.
 """
 
