@@ -4,7 +4,7 @@
 //! callers -> queue (bounded) -> decode, resize in parallel -> network -> each caller's answer
 //! ```
 //!
-//! A [`Batcher`] belongs in front of a [`Model`](crate::Model) that a service shares between its
+//! A [`Batcher`] belongs in front of a [`Model`] that a service shares between its
 //! requests. It refuses what it cannot do in time, skips what nobody waits for any more, and never
 //! has more threads at work than the model was given. Its threads are its own: it needs a Tokio
 //! runtime with a timer only for the futures of its callers.
