@@ -46,18 +46,9 @@ def clients_that_vanish_in_mid_body(server, right):
 @fault("--header-timeout", "2s")
 def slow_heads(server, right):
     streams = [server.connect() for _ in range(500)]
-    begin, slowest = time.monotonic(), 0.0
     for stream in streams:
         stream.sendall(b"POST /classify HTTP/1.1\r\nX: ")
-    while time.monotonic() - begin < 4:
-        for stream in streams:
-            try:
-                stream.sendall(b"x")
-            except OSError:
-                pass
-        slowest = max(slowest, one_answer_in(server, right, 1))
-        time.sleep(0.2)
-    return closed(streams) + f"; others waited {slowest:.2f} s at most"
+    return trickle(server, right, streams)
 
 
 @fault("--body-timeout", "2s")
@@ -65,6 +56,11 @@ def slow_bodies(server, right):
     streams = [server.connect() for _ in range(500)]
     for stream in streams:
         stream.sendall(HEAD.format("/classify", 100_000).encode())
+    return trickle(server, right, streams)
+
+
+def trickle(server, right, streams):
+    """Sends a byte on each stream every 0.2 s, longer than the server bears it."""
     begin, slowest = time.monotonic(), 0.0
     while time.monotonic() - begin < 4:
         for stream in streams:

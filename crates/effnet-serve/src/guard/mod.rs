@@ -149,7 +149,7 @@ impl Inner {
     }
 }
 
-/// Why a body that is no larger than others is refused.
+/// Why a body within its own limit is refused.
 pub(crate) fn crowded() -> ApiError {
     let says = "the bodies of all requests together are too large now: try again";
     let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, says);

@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for Parameter {
     }
 }
 
-/// The most parameters of one owner: nobody knows so many.
+/// The most parameters of one owner: there are far fewer names.
 const MOST: usize = 64;
 
 /// Reads parameters from JSON, and does not keep more than anybody could know.

@@ -37,7 +37,7 @@ impl Budget {
         Self { most, used: Arc::default() }
     }
 
-    /// A share of so many bytes. Only one thread may ask at a time.
+    /// A share of this many bytes. Only one thread may ask at a time.
     pub(super) fn share(&self, name: &str, bytes: u64) -> Result<Share, LoadError> {
         let used = self.used.load(SeqCst);
         if used.saturating_add(bytes) > self.most {

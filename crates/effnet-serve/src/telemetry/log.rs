@@ -58,7 +58,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Why there is no log.
+/// Why the log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {

@@ -97,7 +97,7 @@ struct Output {
     /// `logits`, `probabilities`, `labels` or `embedding`.
     #[schema(pattern = "^(logits|probabilities|labels|embedding)$")]
     name: String,
-    /// `classification`: in place of `logits` or `probabilities`, so many of the best classes;
+    /// `classification`: how many of the best classes to give in place of all `logits` or `probabilities`;
     /// `binary_data`: whether it is bytes after the JSON.
     #[schema(value_type = Option<Object>)]
     #[serde(default, deserialize_with = "read")]
