@@ -188,6 +188,14 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Something that was named as an image, and why it is none that can be read.
+    #[error("{image}: {reason}")]
+    Unreadable {
+        /// What it is called.
+        image: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// An image that cannot be decoded.
     #[error("{image}: {source}")]
     Decode {
@@ -233,6 +241,7 @@ impl Error {
             }
             | Self::Engine(EngineError::Cpu(CpuError::TooLarge { .. })) => ErrorKind::TooLarge,
             Self::Read { .. }
+            | Self::Unreadable { .. }
             | Self::Decode { .. }
             | Self::ImageSize { .. }
             | Self::Transform { .. } => ErrorKind::Image,

@@ -24,6 +24,7 @@
 //! - [`arch`]: the architectures as data, `models`: as Candle modules (with the feature `candle`);
 //! - [`weights`]: strict loading of checkpoints, [`pretrained`]: timm's table of them;
 //! - [`conventions`]: checkpoints of other libraries recognised, and converted between conventions;
+//! - `sources` (with the feature of that name): images of folders, lists, archives and tables, any number of them;
 //! - [`engine`]: what runs a network; [`labels`]: the classes' names, top-k;
 //! - `batcher` (with the feature of that name): a queue in front of a model, for services;
 //! - `hub` (with the feature of that name): files from the Hugging Face hub.
@@ -46,6 +47,8 @@ mod names;
 pub mod preprocess;
 pub mod pretrained;
 mod replace;
+#[cfg(feature = "sources")]
+pub mod sources;
 pub mod summary;
 mod tasks;
 mod text;

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +25,31 @@ pub enum Input<'a> {
     Rgb(&'a RgbImage),
     /// A decoded image.
     Decoded(&'a Image),
+    /// The bytes of a file, and what errors call it.
+    Named {
+        /// The name.
+        name: &'a str,
+        /// The bytes.
+        bytes: &'a [u8],
+    },
+    /// A part of a file.
+    Part {
+        /// What errors call it.
+        name: &'a str,
+        /// The file.
+        path: &'a Path,
+        /// Where the image begins, in bytes.
+        offset: u64,
+        /// How many bytes it has.
+        len: u64,
+    },
+    /// Something that cannot be read, in place of an image.
+    Unreadable {
+        /// What errors call it.
+        name: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
 }
 
 /// Anything that can be an image: a path (`str`, `Path`, ...), a file's bytes (`[u8]`, `Vec<u8>`,
@@ -112,6 +137,9 @@ impl Input<'_> {
     pub(super) fn name(&self) -> String {
         match self {
             Self::Path(path) => file_name(path),
+            Self::Named { name, .. } | Self::Part { name, .. } | Self::Unreadable { name, .. } => {
+                (*name).to_owned()
+            }
             Self::Encoded(_) | Self::Image(_) | Self::Rgb(_) | Self::Decoded(_) => {
                 "image".to_owned()
             }
@@ -144,7 +172,15 @@ impl Input<'_> {
             Self::Decoded(image) if image.mode() == mode => return Ok(Cow::Borrowed(image)),
             Self::Decoded(image) => image.clone().convert(mode),
             Self::Path(path) => decode(&read(path)?)?,
-            Self::Encoded(bytes) => decode(bytes)?,
+            Self::Encoded(bytes) | Self::Named { bytes, .. } => decode(bytes)?,
+            Self::Part { path, offset, len, .. } => {
+                let error = |source| Error::Read { image: self.name(), source };
+                decode(&read_part(path, offset, len).map_err(error)?)?
+            }
+            Self::Unreadable { name, reason } => {
+                let (image, reason) = (name.to_owned(), reason.to_owned());
+                return Err(Error::Unreadable { image, reason });
+            }
             Self::Rgb(image) => {
                 let data = image.as_raw().clone();
                 Image::new(ColorMode::Rgb, image.width(), image.height(), data)
@@ -160,16 +196,30 @@ impl Input<'_> {
 /// Larger files are not useful images, and are not read into memory.
 const MAX_FILE: u64 = 1 << 30;
 
+fn read_part(path: &Path, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+    if len > MAX_FILE {
+        return Err(io::Error::other("it is larger than 1 GiB"));
+    }
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(len).read_to_end(&mut bytes)?;
+    if (bytes.len() as u64) < len {
+        return Err(io::Error::other("the file that it is in has become shorter"));
+    }
+    Ok(bytes)
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let error = |source| Error::Read { image: file_name(path), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(error)?;
     if file.metadata().map_err(error)?.is_dir() {
-        return Err(error(std::io::Error::other("this is a folder, not an image")));
+        return Err(error(io::Error::other("this is a folder, not an image")));
     }
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(error)?;
     if bytes.len() as u64 > MAX_FILE {
-        return Err(error(std::io::Error::other("the file is larger than 1 GiB")));
+        return Err(error(io::Error::other("the file is larger than 1 GiB")));
     }
     Ok(bytes)
 }

@@ -1,20 +1,26 @@
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use effnet::labels::ClassifierActivation;
+use effnet::preprocess::DecodeOptions;
 use effnet::pretrained::read_labels;
+use effnet::sources::{Sample, Sources};
 use effnet::{Classifier, Model, Outcome, Prediction, Record};
 
-use super::found::ImageArgs;
-use super::images::{DecodeArgs, Image};
+use super::decoding::DecodeArgs;
+use super::long_run::LongRun;
 use super::model_args::ModelArgs;
 use super::output::{complain, is_one_terminal, stdout, width};
 use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
+use super::sinks::{COLUMNS, FileForm, LayoutArgs};
+use super::sources::{SourceArgs, tell_passed_over};
 use super::table::{align, bar, printable, widest};
-use super::{NoModel, Status, settings};
+use super::{NoModel, Status, Usage, settings};
 
 /// Name what images show
 ///
@@ -22,13 +28,24 @@ use super::{NoModel, Status, settings};
 #[derive(Debug, Args)]
 pub(super) struct Classify {
     #[command(flatten)]
-    images: ImageArgs,
+    images: SourceArgs,
     /// How many classes to name
     #[arg(short = 'k', long, default_value_t = 5, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     top_k: u32,
-    /// Form of the output
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    /// Form of the output; if absent, a table, or what the ending of FILE says
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// File to write, when all images are done; until then, the rows are in FILE.journal
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Go on with the run that FILE.journal is of, if there is one
+    #[arg(long, requires = "output")]
+    resume: bool,
+    /// Do part I of N of the images, I from 1: `effnet merge` joins the files
+    #[arg(long, value_name = "I/N", requires = "output")]
+    shard: Option<Shard>,
+    #[command(flatten)]
+    layout: LayoutArgs,
     /// Images that go through the network together
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch_size: u16,
@@ -61,15 +78,61 @@ enum Format {
     Jsonl,
     /// One line per prediction: image, model, rank, index, synset, label, probability, logit, error
     Csv,
+    /// The columns of CSV, compressed; with --output
+    Parquet,
 }
 
-/// The columns of CSV.
-const COLUMNS: [&str; 9] =
-    ["image", "model", "rank", "index", "synset", "label", "probability", "logit", "error"];
+impl Format {
+    /// The form of a file.
+    fn of_file(self) -> Option<FileForm> {
+        Some(match self {
+            Self::Table => return None,
+            Self::Json => FileForm::Rows(Form::Json),
+            Self::Jsonl => FileForm::Rows(Form::Jsonl),
+            Self::Csv => FileForm::Rows(Form::Csv),
+            Self::Parquet => FileForm::Parquet,
+        })
+    }
+}
+
+/// Part `index` of `count`, from 1.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shard {
+    pub(super) index: u64,
+    pub(super) count: u64,
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(index, count)| {
+            Some(Self { index: index.parse().ok()?, count: count.parse().ok()? })
+        });
+        match numbers {
+            Some(shard) if (1..=shard.count).contains(&shard.index) => Ok(shard),
+            _ => Err(format!("`{text}` is not I/N with I from 1 to N, such as 2/8")),
+        }
+    }
+}
 
 impl Classify {
     pub(super) fn run(self) -> Result<Status> {
-        let found = self.images.find();
+        let form = match (&self.output, self.format) {
+            (None, None) => Ok(Format::Table),
+            (None, Some(Format::Parquet)) => {
+                return Err(Usage("--format parquet goes with --output FILE".to_owned()).into());
+            }
+            (None, Some(format)) => Ok(format),
+            (Some(path), None) => Err(FileForm::of(path)?),
+            (Some(_), Some(format)) => Err(format.of_file().ok_or_else(|| {
+                Usage("--format table is for standard output: leave out --output".to_owned())
+            })?),
+        };
+        match form {
+            Ok(_) => self.layout.check_stdout()?,
+            Err(form) => self.layout.check(form)?,
+        }
         let options = self.decode.options();
         let labels = self.labels.as_deref().map(read_labels).transpose();
         let labels = labels.map_err(|e| NoModel(format!("--labels: {e}")))?;
@@ -88,34 +151,98 @@ impl Classify {
         if self.verbose {
             explain(&classifier);
         }
-        let name = &classifier.provenance().model;
-        let mut writer = Writer::begin(self.format, stdout())?;
+        let run = Run { classifier: &classifier, batch_size: self.batch_size, k: self.top_k };
+        match (form, self.output) {
+            (Err(form), Some(output)) => LongRun {
+                output,
+                form,
+                layout: self.layout,
+                resume: self.resume,
+                shard: self.shard.unwrap_or(Shard { index: 1, count: 1 }),
+                settings: settings_of(&classifier, &options),
+            }
+            .run(&run, &self.images),
+            (Err(_), None) => Ok(Status::All),
+            (Ok(format), _) => run.to_stdout(format, &self.images),
+        }
+    }
+}
+
+/// A classifier at work.
+pub(super) struct Run<'a> {
+    pub(super) classifier: &'a Classifier,
+    batch_size: u16,
+    k: u32,
+}
+
+impl Run<'_> {
+    /// How many classes a row names.
+    pub(super) fn top_k(&self) -> usize {
+        (self.k as usize).min(self.classifier.num_classes().max(2))
+    }
+
+    /// timm's descriptions of the classes; none if the model has no labels.
+    pub(super) fn descriptions(&self) -> Vec<String> {
+        let Some(labels) = self.classifier.labels() else { return Vec::new() };
+        let labels = (0..).map_while(|index| labels.get(index));
+        labels.map(|label| label.lemmas.to_owned()).collect()
+    }
+
+    /// Hands over the record of each image.
+    pub(super) fn each(
+        &self,
+        sources: &mut Sources,
+        mut answer: impl FnMut(Sample, Record) -> Result<()>,
+    ) -> Result<Status> {
         let mut done = Status::All;
-        let mut answer = |mut record: Record| {
+        let (batch_size, k) = (self.batch_size.into(), self.k as usize);
+        self.classifier.classify_each(&mut *sources, batch_size, k, |sample: Sample, result| {
+            let mut record = self.classifier.record(&*sample.name, result);
             if let Outcome::Error(error) = &mut record.outcome {
                 done = Status::Some;
                 *error = settings::as_options(error);
-                if !is_one_terminal() {
-                    complain(&format!("error: {error}"));
-                }
+            }
+            answer(sample, record)
+        })?;
+        tell_passed_over(sources);
+        Ok(done)
+    }
+
+    fn to_stdout(&self, format: Format, images: &SourceArgs) -> Result<Status> {
+        let mut writer = Writer::begin(format, stdout())?;
+        let done = self.each(&mut images.open(), |_, record| {
+            if let Outcome::Error(error) = &record.outcome
+                && !is_one_terminal()
+            {
+                complain(&format!("error: {error}"));
             }
             writer.write(&record)
-        };
-        let mut images = 0;
-        let (batch_size, k) = (self.batch_size.into(), self.top_k as usize);
-        classifier.classify_each(&found.images, batch_size, k, |image: &Image, result| {
-            for failed in found.failed_before(images) {
-                answer(failed.record(name))?;
-            }
-            images += 1;
-            answer(classifier.record(image.name(), result))
         })?;
-        for failed in found.failed_before(images) {
-            answer(failed.record(name))?;
-        }
         writer.finish()?;
         Ok(done)
     }
+}
+
+/// What rows depend on besides the model's name and the images: a run goes on only with the same.
+fn settings_of(classifier: &Classifier, decode: &DecodeOptions) -> BTreeMap<String, String> {
+    let from = classifier.provenance();
+    let values = &from.preprocessing;
+    let settings = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("weights", classifier.weights_digest().map_or(from.weights.to_string(), str::to_owned)),
+        ("engine", format!("{} on {}", from.engine.engine, from.engine.device)),
+        ("dtype", format!("{:?}", classifier.engine().capabilities().dtype)),
+        ("pipeline", values.pipeline.to_string()),
+        ("input_size", format!("{:?}", values.input_size.value)),
+        ("interpolation", values.interpolation.value.to_string()),
+        ("crop_pct", values.crop_pct.value.to_string()),
+        ("crop_mode", values.crop_mode.value.to_string()),
+        ("mean", format!("{:?}", values.mean.value)),
+        ("std", format!("{:?}", values.std.value)),
+        ("activation", from.activation.value.to_string()),
+        ("decode", format!("{decode:?}")),
+    ];
+    settings.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
 /// Says where everything comes from.
@@ -151,7 +278,7 @@ impl<W: Write> Writer<W> {
             Format::Table => return Ok(Self::Table { out, is_first: true, width: width() }),
             Format::Json => Form::Json,
             Format::Jsonl => Form::Jsonl,
-            Format::Csv => Form::Csv,
+            Format::Csv | Format::Parquet => Form::Csv,
         };
         Ok(Self::Rows(Rows::begin(form, out, &COLUMNS.map(str::to_owned))?))
     }

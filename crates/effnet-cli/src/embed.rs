@@ -1,20 +1,27 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+#[cfg(feature = "parquet")]
+use anyhow::Context;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use effnet::unstable::file_name;
+use effnet::sources::Sample;
+#[cfg(feature = "parquet")]
+use effnet::unstable::{Replacement, file_name};
 use effnet::weights::{NamedTensor, Values, write_safetensors};
 use effnet::{EmbeddingOutcome, EmbeddingRecord};
 use serde::Serialize;
 
-use super::found::ImageArgs;
-use super::images::{DecodeArgs, Image};
+use super::decoding::DecodeArgs;
 use super::model_args::ModelArgs;
 use super::output::{Output, complain};
 use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
-use super::{NoModel, Status, settings};
+use super::sinks::npy::Npy;
+#[cfg(feature = "parquet")]
+use super::sinks::parquet::Embeddings;
+use super::sources::{SourceArgs, tell_passed_over};
+use super::{NoModel, Status, Usage, settings};
 
 /// Write the pooled features of images: embeddings
 ///
@@ -23,10 +30,13 @@ use super::{NoModel, Status, settings};
 #[derive(Debug, Args)]
 pub(super) struct Embed {
     #[command(flatten)]
-    images: ImageArgs,
-    /// Form of the output
-    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
-    format: Format,
+    images: SourceArgs,
+    /// Form of the output; if absent, what the ending of FILE says, or jsonl
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Divide each vector by its length, so that products of two are cosines
+    #[arg(long)]
+    normalize: bool,
     /// File to write; standard output if absent
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -49,9 +59,24 @@ enum Format {
     Jsonl,
     /// One line per image: image,model,error, then one column per feature
     Csv,
-    /// `embeddings` (N, F) f32, the images' names as JSON in the metadata; nothing if an image fails
+    /// `embeddings` (N, F) f32, the images' names as JSON in the metadata; with --output
     Safetensors,
+    /// NumPy's matrix (N, F) f32, the images' names in FILE.txt; with --output
+    Npy,
+    /// One row per image: image, model, embedding, error; with --output
+    Parquet,
 }
+
+/// The endings of files.
+const ENDINGS: [(&str, Format); 7] = [
+    ("json", Format::Json),
+    ("jsonl", Format::Jsonl),
+    ("ndjson", Format::Jsonl),
+    ("csv", Format::Csv),
+    ("safetensors", Format::Safetensors),
+    ("npy", Format::Npy),
+    ("parquet", Format::Parquet),
+];
 
 /// The result of one image.
 #[derive(Debug, Serialize)]
@@ -78,7 +103,6 @@ impl Row for Embedded {
 impl Embed {
     pub(super) fn run(self) -> Result<Status> {
         let target = Target::open(self.format, self.output)?;
-        let found = self.images.find();
         let options = self.decode.options();
         let loaded = self.model.load(|b| self.preprocessing.apply(b.decode_options(options)))?;
         loaded.preprocessor().map_err(|e| NoModel(e.to_string()))?;
@@ -86,6 +110,7 @@ impl Embed {
         let mut writer = target.begin(features)?;
         let mut done = Status::All;
         let mut answer = |image: String, result: Result<Vec<f32>, String>| {
+            let result = result.map(|row| if self.normalize { normalized(row) } else { row });
             let result = result.map_err(|error| {
                 done = Status::Some;
                 complain(&format!("error: {error}"));
@@ -93,37 +118,54 @@ impl Embed {
             });
             writer.write(Embedded { record: loaded.embedding_record(image, result), features })
         };
-        let mut images = 0;
-        let batch_size = self.batch_size.into();
-        loaded.embed_each(&found.images, batch_size, |image: &Image, result| {
-            for failed in found.failed_before(images) {
-                answer(failed.name().to_owned(), Err(failed.error()))?;
-            }
-            images += 1;
-            answer(image.name(), result.map_err(|error| error.to_string()))
+        let mut images = self.images.open();
+        loaded.embed_each(&mut images, self.batch_size.into(), |image: Sample, result| {
+            answer(image.name, result.map_err(|error| error.to_string()))
         })?;
-        for failed in found.failed_before(images) {
-            answer(failed.name().to_owned(), Err(failed.error()))?;
-        }
-        writer.finish(done, features)?;
+        tell_passed_over(&images);
+        writer.finish(features)?;
         Ok(done)
     }
+}
+
+/// A vector of length 1 in the same direction.
+fn normalized(mut row: Vec<f32>) -> Vec<f32> {
+    let length = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        row.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
+    }
+    row
 }
 
 /// Where embeddings go.
 enum Target {
     Rows(Form, Output),
-    Safetensors(PathBuf),
+    File(Format, PathBuf),
 }
 
 impl Target {
-    fn open(format: Format, path: Option<PathBuf>) -> Result<Self> {
+    fn open(format: Option<Format>, path: Option<PathBuf>) -> Result<Self> {
+        let by_ending = |path: &Path| {
+            let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+            ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, format)| *format)
+        };
+        let format = format.or_else(|| by_ending(path.as_deref()?)).unwrap_or(Format::Jsonl);
         let form = match (format, path) {
-            (Format::Safetensors, Some(path)) => return Ok(Self::Safetensors(path)),
-            (Format::Safetensors, None) => bail!("--format safetensors goes with --output FILE"),
             (Format::Json, path) => (Form::Json, path),
             (Format::Jsonl, path) => (Form::Jsonl, path),
             (Format::Csv, path) => (Form::Csv, path),
+            #[cfg(not(feature = "parquet"))]
+            (Format::Parquet, _) => {
+                bail!(Usage("this program was built without the feature `parquet`".to_owned()))
+            }
+            (format, Some(path)) => return Ok(Self::File(format, path)),
+            (Format::Npy, None) => bail!(Usage("--format npy goes with --output FILE".to_owned())),
+            (Format::Parquet, None) => {
+                bail!(Usage("--format parquet goes with --output FILE".to_owned()))
+            }
+            (Format::Safetensors, None) => {
+                bail!(Usage("--format safetensors goes with --output FILE".to_owned()))
+            }
         };
         Ok(Self::Rows(form.0, Output::open(form.1.as_deref())?))
     }
@@ -135,7 +177,13 @@ impl Target {
                 let columns: Vec<_> = columns.chain((0..features).map(|i| i.to_string())).collect();
                 Writer::Rows(Rows::begin(form, out, &columns)?)
             }
-            Self::Safetensors(path) => {
+            Self::File(Format::Npy, path) => Writer::Npy(Npy::begin(&path, features)?),
+            #[cfg(feature = "parquet")]
+            Self::File(Format::Parquet, path) => {
+                let out = Replacement::begin(&path).with_context(|| file_name(&path))?;
+                Writer::Parquet(path, Box::new(Embeddings::begin(out)?))
+            }
+            Self::File(_, path) => {
                 Writer::Safetensors { path, images: Vec::new(), values: Vec::new() }
             }
         })
@@ -145,7 +193,11 @@ impl Target {
 /// Writes embeddings.
 enum Writer {
     Rows(Rows<Output>),
-    /// Everything is written at the end.
+    /// Images that fail are left out.
+    Npy(Npy),
+    #[cfg(feature = "parquet")]
+    Parquet(PathBuf, Box<Embeddings<Replacement>>),
+    /// Images that fail are left out, and everything is written at the end.
     Safetensors {
         path: PathBuf,
         images: Vec<String>,
@@ -155,24 +207,28 @@ enum Writer {
 
 impl Writer {
     fn write(&mut self, embedded: Embedded) -> Result<()> {
-        match self {
-            Self::Rows(rows) => rows.write(&embedded)?,
-            Self::Safetensors { images, values, .. } => {
-                if let EmbeddingOutcome::Embedding(row) = &embedded.record.outcome {
-                    values.extend_from_slice(row);
-                }
+        let record = &embedded.record;
+        match (self, &record.outcome) {
+            (Self::Rows(rows), _) => rows.write(&embedded)?,
+            #[cfg(feature = "parquet")]
+            (Self::Parquet(_, writer), _) => writer.write(record)?,
+            (_, EmbeddingOutcome::Error(_)) => {}
+            (Self::Npy(npy), EmbeddingOutcome::Embedding(row)) => npy.write(&record.image, row)?,
+            (Self::Safetensors { images, values, .. }, EmbeddingOutcome::Embedding(row)) => {
+                values.extend_from_slice(row);
                 images.push(embedded.record.image);
             }
         }
         Ok(())
     }
 
-    fn finish(self, done: Status, features: usize) -> Result<()> {
+    fn finish(self, features: usize) -> Result<()> {
         match self {
             Self::Rows(rows) => rows.finish()?.finish(),
-            Self::Safetensors { path, .. } if done == Status::Some => {
-                complain(&format!("error: {} is not written", file_name(&path)));
-                Ok(())
+            Self::Npy(npy) => npy.finish(),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(path, writer) => {
+                writer.finish()?.finish().with_context(|| file_name(&path))
             }
             Self::Safetensors { path, images, values } => {
                 let tensor = NamedTensor {

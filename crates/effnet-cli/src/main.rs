@@ -6,27 +6,33 @@ mod bench;
 mod cache;
 mod classify;
 mod convert;
+mod decoding;
 mod doctor;
 mod dot;
 #[cfg(feature = "hub")]
 mod download;
 mod embed;
 mod forward;
-mod found;
 #[cfg(feature = "hub")]
 mod hub;
-mod images;
+mod journal;
+mod long_run;
 mod map;
 mod memory;
+mod merge;
 mod model_args;
 mod models;
 mod output;
 mod preprocess;
 mod preprocessing;
+mod progress;
 mod rows;
 #[cfg(feature = "serve")]
 mod serve;
 mod settings;
+mod similar;
+mod sinks;
+mod sources;
 mod summary;
 mod svg;
 mod table;
@@ -52,6 +58,8 @@ struct Cli {
 enum Command {
     Classify(classify::Classify),
     Embed(embed::Embed),
+    Similar(similar::Similar),
+    Merge(merge::Merge),
     Models(models::Models),
     Preprocess(preprocess::Preprocess),
     Forward(forward::Forward),
@@ -83,7 +91,6 @@ enum Status {
 struct NoModel(String);
 
 /// Marks an error as one of the arguments, or of a file that they name: exit code 2.
-#[cfg(feature = "serve")]
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
@@ -91,7 +98,6 @@ struct Usage(String);
 /// Exit code if some inputs failed, or the output could not be written.
 const SOME_FAILED: u8 = 1;
 /// Exit code if the arguments, or a file that they name, say what cannot be obeyed.
-#[cfg(feature = "serve")]
 const USAGE: u8 = 2;
 /// Exit code if there is no model, because of its name, files or weights.
 const NO_MODEL: u8 = 3;
@@ -105,6 +111,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Classify(command) => command.run(),
         Command::Embed(command) => command.run(),
+        Command::Similar(command) => command.run(),
+        Command::Merge(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Preprocess(command) => command.run(),
         Command::Forward(command) => command.run(),
@@ -133,7 +141,6 @@ fn main() -> ExitCode {
 
 /// The exit code of a run that failed as a whole.
 fn code(error: &anyhow::Error) -> u8 {
-    #[cfg(feature = "serve")]
     if error.is::<Usage>() {
         return USAGE;
     }

@@ -7,11 +7,11 @@ use effnet::unstable::file_name;
 use effnet::weights::{NamedTensor, Values, write_safetensors};
 
 use super::Status;
-use super::found::ImageArgs;
-use super::images::DecodeArgs;
+use super::decoding::DecodeArgs;
 use super::model_args::ModelArgs;
 use super::output::complain;
 use super::preprocessing::PreprocessingArgs;
+use super::sources::{SourceArgs, tell_passed_over};
 
 /// Write images as a network would see them
 ///
@@ -20,7 +20,7 @@ use super::preprocessing::PreprocessingArgs;
 #[derive(Debug, Args)]
 pub(super) struct Preprocess {
     #[command(flatten)]
-    images: ImageArgs,
+    images: SourceArgs,
     /// File to write
     #[arg(short, long, value_name = "FILE.safetensors")]
     output: PathBuf,
@@ -34,8 +34,6 @@ pub(super) struct Preprocess {
 
 impl Preprocess {
     pub(super) fn run(self) -> Result<Status> {
-        let found = self.images.find();
-        let images = &found.images;
         let options = self.decode.options();
         let preprocessor =
             self.model.preprocessor(|b| self.preprocessing.apply(b.decode_options(options)))?;
@@ -43,13 +41,12 @@ impl Preprocess {
         let (channels, height, width) = transform.config().input_size;
         let (mut pixels, mut input) = (Vec::new(), Vec::new());
         let mut done = Status::All;
-        for failed in found.failed() {
-            done = Status::Some;
-            complain(&format!("error: {}", failed.error()));
-        }
-        for image in images {
-            match preprocessor.pixels(image) {
+        let mut n = 0;
+        let mut images = self.images.open();
+        for image in &mut images {
+            match preprocessor.pixels(&image) {
                 Ok(image) => {
+                    n += 1;
                     let start = input.len();
                     input.resize(start + transform.input_len(), 0.0);
                     transform.normalize(&image, &mut input[start..])?;
@@ -61,11 +58,11 @@ impl Preprocess {
                 }
             }
         }
+        tell_passed_over(&images);
         if done == Status::Some {
             complain(&format!("error: {} is not written", file_name(&self.output)));
             return Ok(done);
         }
-        let n = images.len();
         let tensors = [
             NamedTensor {
                 name: "pixels",

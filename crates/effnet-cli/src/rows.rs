@@ -12,7 +12,7 @@ pub(super) trait Row: Serialize {
 }
 
 /// The format of rows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Json,
     Jsonl,
@@ -45,21 +45,26 @@ impl<W: Write> Rows<W> {
 
     /// Writes a row at once, so that it can be seen, and a reader that went away is noticed.
     pub(super) fn write(&mut self, row: &impl Row) -> Result<()> {
+        self.add(row)?;
+        match self {
+            Self::Json { out, .. } | Self::Jsonl { out } => out.flush()?,
+            Self::Csv(csv) => csv.flush()?,
+        }
+        Ok(())
+    }
+
+    /// Adds a row, which may be written later.
+    pub(super) fn add(&mut self, row: &impl Row) -> Result<()> {
         match self {
             Self::Json { out, is_first } => {
                 out.write_all(if std::mem::replace(is_first, false) { b"\n" } else { b",\n" })?;
                 serde_json::to_writer(&mut *out, row).map_err(std::io::Error::from)?;
-                out.flush()?;
             }
             Self::Jsonl { out } => {
                 serde_json::to_writer(&mut *out, row).map_err(std::io::Error::from)?;
                 writeln!(out)?;
-                out.flush()?;
             }
-            Self::Csv(csv) => {
-                row.csv().iter().try_for_each(|line| csv.write_record(line))?;
-                csv.flush()?;
-            }
+            Self::Csv(csv) => row.csv().iter().try_for_each(|line| csv.write_record(line))?,
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The library's errors name its own settings; users of the command have options instead.
 
 /// What errors of the library name, and what the command has instead.
-const OPTIONS: [(&str, &str); 19] = [
+const OPTIONS: [(&str, &str); 21] = [
     ("`Limits::max_pixels`", "--max-pixels"),
     ("raise `Limits::max_alloc` if the file is to be trusted", "make the image smaller"),
     ("`DecodeOptions::lenient`", "--lenient"),
@@ -21,6 +21,8 @@ const OPTIONS: [(&str, &str); 19] = [
     ("write the file alone, with `Conversion::write`", "convert it without --folder"),
     ("`HubBuilder::cache_dir`", "--cache-dir"),
     ("`HubBuilder::offline`", "--offline"),
+    ("`SourceOptions::image_column`", "--image-column"),
+    ("`SourceOptions::label_column`", "--label-column"),
 ];
 
 /// A message with the command's options in place of the library's settings.

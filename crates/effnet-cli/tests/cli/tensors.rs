@@ -150,7 +150,7 @@ fn embed_writes_pooled_features() {
     assert_eq!(file.read_f32("embeddings").unwrap()[expected.len()..], row(&lines[1]));
     let images = format!("[{COFFEE:?},{chelsea:?}]");
     assert_eq!(file.metadata().get("images"), Some(&images));
-    assert_eq!(embed(&["--format", "safetensors"]).code, 1);
+    assert_eq!(embed(&["--format", "safetensors"]).code, 2);
 
     // An image that fails keeps its place.
     let text = fixture("text.jpg");
