@@ -10,13 +10,8 @@ const PRECISION: usize = 8;
 pub(super) fn float(value: f32) -> String {
     let size = value.abs();
     if value != 0.0 && size.is_finite() && !(1e-4..1e16).contains(&size) {
-        let text = format!("{value:e}");
-        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, exponent) = match exponent.strip_prefix('-') {
-            Some(exponent) => ('-', exponent),
-            None => ('+', exponent),
-        };
-        return format!("{digits}e{sign}{exponent:0>2}");
+        let text = exponential(value, fraction(value));
+        return text.replace(".e", "e");
     }
     if size.is_nan() { "nan".to_owned() } else { format!("{value:?}") }
 }
@@ -28,16 +23,9 @@ pub(super) fn floats(values: &[f32]) -> String {
     let scientific = most >= 1e8 || (most > 0.0 && (least < 1e-4 || most / least > 1000.0));
     let texts: Vec<String> = match scientific {
         true => {
-            let shortest: Vec<(String, i32)> =
-                values.iter().map(|value| mantissa(*value)).collect();
-            let digits = shortest.iter().map(|(m, _)| m.len() - 1 - m.find('.').unwrap_or(0)).max();
-            let digits = digits.unwrap_or(0);
-            let exponent = |e: i32| format!("{}{:02}", if e < 0 { '-' } else { '+' }, e.abs());
-            let text = |(m, e): &(String, i32)| {
-                let fraction = m.len() - 1 - m.find('.').unwrap_or(0);
-                format!("{m}{}e{}", "0".repeat(digits - fraction), exponent(*e))
-            };
-            shortest.iter().map(text).collect()
+            // As many digits as the number needs that needs most.
+            let digits = values.iter().map(|value| fraction(*value)).max().unwrap_or(0);
+            values.iter().map(|value| exponential(*value, digits)).collect()
         }
         false => {
             let texts: Vec<String> = values.iter().map(|value| positional(*value)).collect();
@@ -107,17 +95,23 @@ pub(super) fn json_text(text: &str) -> String {
     json
 }
 
-/// The digits of a number with an exponent, at most [`PRECISION`] after the point.
-fn mantissa(value: f32) -> (String, i32) {
-    let shortest = format!("{value:e}");
-    let cut = format!("{value:.PRECISION$e}");
-    let text = if shortest.len() <= cut.len() { shortest } else { cut };
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let digits = match digits.contains('.') {
-        true => digits.trim_end_matches('0').to_owned(),
-        false => format!("{digits}."),
+/// How many digits after the point a number with an exponent needs, at most [`PRECISION`].
+fn fraction(value: f32) -> usize {
+    let text = format!("{value:e}");
+    let digits = text.split_once('e').map_or(&*text, |(digits, _)| digits);
+    digits.split_once('.').map_or(0, |(_, fraction)| fraction.len()).min(PRECISION)
+}
+
+/// A number with an exponent and this many digits after the point.
+fn exponential(value: f32, digits: usize) -> String {
+    let text = format!("{value:.digits$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let point = if digits == 0 { "." } else { "" };
+    let (sign, exponent) = match exponent.strip_prefix('-') {
+        Some(exponent) => ('-', exponent),
+        None => ('+', exponent),
     };
-    (digits, exponent.parse().unwrap_or(0))
+    format!("{mantissa}{point}e{sign}{exponent:0>2}")
 }
 
 /// A number without an exponent, at most [`PRECISION`] digits after the point.
