@@ -29,8 +29,12 @@ pub(super) struct RepoCache {
 }
 
 impl RepoCache {
+    /// The folders of `org/name`, or of the dataset `datasets/org/name`.
     pub(super) fn new(root: &Path, repo: &str) -> Self {
-        let repo = Repo::new(repo.to_owned(), RepoType::Model);
+        let repo = match repo.strip_prefix("datasets/") {
+            Some(dataset) => Repo::new(dataset.to_owned(), RepoType::Dataset),
+            None => Repo::new(repo.to_owned(), RepoType::Model),
+        };
         let folder = root.join(repo.folder_name());
         Self { root: root.to_owned(), repo, folder }
     }

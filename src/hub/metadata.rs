@@ -87,7 +87,12 @@ pub(super) fn is_commit(text: &str) -> bool {
 }
 
 /// The error for an answer that is neither 2xx nor 3xx.
-fn refusal(client: &Client, target: Target<'_>, url: &Url, answer: &Response<Body>) -> HubError {
+pub(super) fn refusal(
+    client: &Client,
+    target: Target<'_>,
+    url: &Url,
+    answer: &Response<Body>,
+) -> HubError {
     let repo = target.repo.to_owned();
     let endpoint = client.endpoint().to_owned();
     let with_token = client.has_token();

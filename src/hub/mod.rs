@@ -20,6 +20,7 @@
 mod builder;
 mod cache;
 mod client;
+mod dataset;
 mod env;
 mod error;
 mod inventory;

@@ -155,10 +155,21 @@ impl Hub {
         limit: u64,
     ) -> Result<PathBuf, HubError> {
         let (repo, revision) = check_repo(repo, revision)?;
+        self.file_of(&repo, &revision, file, limit)
+    }
+
+    /// The same, for a repository of any kind.
+    pub(super) fn file_of(
+        &self,
+        repo: &str,
+        revision: &str,
+        file: &str,
+        limit: u64,
+    ) -> Result<PathBuf, HubError> {
         check_file_name(file)?;
-        let target = Target { repo: &repo, file, revision: &revision };
+        let target = Target { repo, file, revision };
         let found = self.inner.file(target, limit, &Cancel::default())?;
-        RepoCache::new(&self.inner.cache_dir, &repo).note_commit(&revision, &found.commit);
+        RepoCache::new(&self.inner.cache_dir, repo).note_commit(revision, &found.commit);
         Ok(found.path)
     }
 }
@@ -338,6 +349,10 @@ impl Inner {
             _ => download(context, &cache, target, &metadata)?,
         };
         Ok(Found { path, commit: metadata.commit, note: None })
+    }
+
+    pub(super) fn is_offline(&self) -> bool {
+        self.limits.offline
     }
 
     pub(super) fn context<'a>(&'a self, cancel: &'a Cancel) -> Context<'a> {

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use tar::Archive;
 
-use super::entries::is_image;
+use super::entries::Container;
+use super::names::is_image;
 use super::{Label, Sample, SampleImage};
 use crate::text::file_name;
 
@@ -25,13 +26,13 @@ const MAX_GROUP: usize = 64;
 const BLOCK: u64 = 512;
 
 /// The images of an archive.
-pub(super) fn open(path: &Path, labels: bool) -> Box<dyn Iterator<Item = Sample> + Send> {
-    let members = match Members::open(path) {
+pub(super) fn open(file: &Container, labels: bool) -> Box<dyn Iterator<Item = Sample> + Send> {
+    let members = match Members::open(&file.path) {
         Ok(members) => members,
-        Err(error) => return Box::new(std::iter::once(Sample::unreadable_at(path, error))),
+        Err(error) => return Box::new(std::iter::once(Sample::unreadable(&*file.name, error))),
     };
     let groups = Groups {
-        archive: file_name(path),
+        archive: file.name.clone(),
         members: Some(members),
         labels,
         key: None,

@@ -1,10 +1,11 @@
 //! Images whose paths are in a column of a CSV file.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use csv::{Reader, StringRecord};
 
+use super::entries::Container;
 use super::{Label, Sample, SampleImage, SourceOptions};
 use crate::text::file_name;
 
@@ -16,17 +17,17 @@ pub(super) const LABEL: &str = "label";
 
 /// The images of a CSV file with a header.
 pub(super) fn open(
-    path: &Path,
+    file: &Container,
     options: &SourceOptions,
 ) -> Box<dyn Iterator<Item = Sample> + Send> {
-    match Rows::open(path, options) {
+    match Rows::open(file, options) {
         Ok(rows) => Box::new(rows),
-        Err(reason) => Box::new(std::iter::once(Sample::unreadable_at(path, reason))),
+        Err(reason) => Box::new(std::iter::once(Sample::unreadable(&*file.name, reason))),
     }
 }
 
 struct Rows {
-    table: PathBuf,
+    table: Container,
     reader: Option<Reader<File>>,
     image: usize,
     label: Option<usize>,
@@ -34,9 +35,9 @@ struct Rows {
 }
 
 impl Rows {
-    fn open(path: &Path, options: &SourceOptions) -> Result<Self, String> {
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        let mut reader = Reader::from_reader(file);
+    fn open(file: &Container, options: &SourceOptions) -> Result<Self, String> {
+        let opened = File::open(&file.path).map_err(|error| error.to_string())?;
+        let mut reader = Reader::from_reader(opened);
         let header = reader.headers().map_err(|error| error.to_string())?;
         let columns: Vec<&str> = header.iter().map(str::trim).collect();
         let image = column(&columns, options.image_column.as_deref(), &PATHS, "image_column")?
@@ -52,16 +53,16 @@ impl Rows {
             true => column(&columns, options.label_column.as_deref(), &[LABEL], "label_column")?,
             false => None,
         };
-        Ok(Self { table: path.to_owned(), reader: Some(reader), image, label, row: 0 })
+        Ok(Self { table: file.clone(), reader: Some(reader), image, label, row: 0 })
     }
 
     fn sample(&self, record: &StringRecord) -> Sample {
         let cell = record.get(self.image).unwrap_or_default();
         if cell.is_empty() {
-            let name = format!("{}#{}", file_name(&self.table), self.row);
+            let name = format!("{}#{}", self.table.name, self.row);
             return Sample::unreadable(name, "this row has no path");
         }
-        let path = self.table.parent().unwrap_or(Path::new("")).join(cell);
+        let path = self.table.path.parent().unwrap_or(Path::new("")).join(cell);
         let label = self.label.and_then(|label| Label::from_text(record.get(label)?));
         let image = SampleImage::File(path.clone());
         Sample { label, ..Sample::new(file_name(&path), image) }
@@ -82,7 +83,7 @@ impl Iterator for Rows {
                 if error.is_io_error() {
                     self.reader = None;
                 }
-                let name = format!("{}#{}", file_name(&self.table), self.row);
+                let name = format!("{}#{}", self.table.name, self.row);
                 Sample::unreadable(name, error)
             }
         };

@@ -10,57 +10,77 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
+#[cfg(feature = "hub")]
+use super::dataset::{Dataset, NO_HUB, SCHEME};
+use super::names::{from_bytes, is_image, list_name, local, url};
 use super::{OnNote, Sample, SampleImage};
-use crate::preprocess::FORMATS;
+#[cfg(feature = "hub")]
+use crate::hub::Hub;
 use crate::text::file_name;
 
 /// A folder that macOS adds to archives; its contents belong to other files.
 const MAC_FOLDER: &str = "__MACOSX";
-/// The beginning of the names of files in which macOS keeps what other files cannot hold.
-const MAC_FILE: &[u8] = b"._";
 
 /// The most bytes of an image on standard input.
 const MAX_STDIN: u64 = 1 << 30;
 /// The most bytes of a name in a list.
 const MAX_NAME: u64 = 1 << 16;
 
+/// A file that holds images, and what results call it.
+#[derive(Debug, Clone)]
+pub(super) struct Container {
+    pub(super) path: PathBuf,
+    pub(super) name: String,
+}
+
 /// What one name of the arguments, folders and lists stands for.
 pub(super) enum Entry {
     Sample(Sample),
-    Archive(PathBuf),
-    Csv(PathBuf),
+    Archive(Container),
+    Csv(Container),
     #[cfg(feature = "parquet")]
-    Parquet(PathBuf),
+    Parquet(Container),
+    /// A file of the hub.
+    #[cfg(feature = "hub")]
+    Remote(Dataset),
 }
 
 impl Entry {
-    fn unreadable(path: &Path, reason: impl Display) -> Self {
-        Self::Sample(Sample::unreadable_at(path, reason))
+    pub(super) fn unreadable(path: &Path, reason: impl Display) -> Self {
+        Self::Sample(Sample::unreadable(file_name(path), reason))
     }
 
     /// A file that was named.
     fn file(path: PathBuf) -> Self {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        if [".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending)) {
-            Self::Archive(path)
-        } else if name.ends_with(".csv") {
-            Self::Csv(path)
-        } else if name.ends_with(".parquet") {
+        let name = file_name(&path);
+        Self::named(path, name)
+    }
+
+    /// A file that results call `name`.
+    pub(super) fn named(path: PathBuf, name: String) -> Self {
+        let file = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        if [".tar", ".tar.gz", ".tgz"].iter().any(|ending| file.ends_with(ending)) {
+            Self::Archive(Container { path, name })
+        } else if file.ends_with(".csv") {
+            Self::Csv(Container { path, name })
+        } else if file.ends_with(".parquet") {
             #[cfg(feature = "parquet")]
-            return Self::Parquet(path);
+            return Self::Parquet(Container { path, name });
             #[cfg(not(feature = "parquet"))]
             Self::unreadable(&path, "this program was built without the feature `parquet`")
         } else {
-            Self::Sample(Sample::file(path))
+            Self::Sample(Sample::new(name, SampleImage::File(path)))
         }
     }
 
     fn name(&self) -> String {
         match self {
             Self::Sample(sample) => sample.name.clone(),
-            Self::Archive(path) | Self::Csv(path) => file_name(path),
+            Self::Archive(file) | Self::Csv(file) => file.name.clone(),
             #[cfg(feature = "parquet")]
-            Self::Parquet(path) => file_name(path),
+            Self::Parquet(file) => file.name.clone(),
+            #[cfg(feature = "hub")]
+            Self::Remote(dataset) => dataset.name(),
         }
     }
 }
@@ -85,6 +105,8 @@ pub(super) struct Entries {
     walk: Option<Walk>,
     stdin_taken: bool,
     pub(super) null: bool,
+    #[cfg(feature = "hub")]
+    pub(super) hub: Option<Hub>,
     pub(super) on_note: Option<OnNote>,
     pub(super) passed_over: usize,
     /// How many entries there were.
@@ -112,6 +134,8 @@ impl Entries {
             walk: None,
             stdin_taken: false,
             null: false,
+            #[cfg(feature = "hub")]
+            hub: None,
             on_note: None,
             passed_over: 0,
             count: 0,
@@ -171,6 +195,13 @@ impl Entries {
                 Err(reason) => Some(Entry::unreadable(&list, reason)),
             };
         }
+        #[cfg(feature = "hub")]
+        if let Some(rest) = text.and_then(|text| text.strip_prefix(SCHEME)) {
+            return match self.remote(rest) {
+                Ok(found) => found,
+                Err(reason) => Some(Entry::unreadable(path, reason)),
+            };
+        }
         if let Some((scheme, rest)) = text.and_then(url) {
             return match local(scheme, rest) {
                 Ok(file) => self.path(file),
@@ -187,6 +218,20 @@ impl Entries {
             };
         }
         self.path(path.to_owned())
+    }
+
+    /// A file of the hub; the files that match a pattern take the argument's place.
+    #[cfg(feature = "hub")]
+    fn remote(&mut self, rest: &str) -> Result<Option<Entry>, String> {
+        let dataset = Dataset::parse(rest)?;
+        if !dataset.is_pattern() {
+            return Ok(Some(Entry::Remote(dataset)));
+        }
+        let hub = self.hub.as_ref().ok_or(NO_HUB)?;
+        for file in dataset.files(hub)?.into_iter().rev() {
+            self.arguments.push_front(file.into());
+        }
+        Ok(None)
     }
 
     /// A file, or a folder, which is walked next. A missing file fails in its turn.
@@ -210,9 +255,7 @@ impl Entries {
                     self.passed_over += 1;
                     None
                 }
-                Ok(entry) if entry.file_type().is_file() => {
-                    Some(Entry::Sample(Sample::file(entry.into_path())))
-                }
+                Ok(entry) if entry.file_type().is_file() => Some(Entry::file(entry.into_path())),
                 // Reading a pipe would wait for it.
                 Ok(entry) => Some(Entry::unreadable(entry.path(), "not a regular file")),
                 Err(error) => self.unread(&walk.folder, error),
@@ -324,12 +367,6 @@ impl Iterator for Lines {
     }
 }
 
-/// The list that an argument names by `@FILE`.
-fn list_name(argument: &OsString) -> Option<PathBuf> {
-    let rest = argument.as_encoded_bytes().strip_prefix(b"@")?;
-    from_bytes(rest.to_vec()).filter(|list| !list.as_os_str().is_empty())
-}
-
 /// The files and folders that match a pattern, as in a shell.
 fn matching(pattern: &str) -> Result<Names, Entry> {
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
@@ -340,100 +377,4 @@ fn matching(pattern: &str) -> Result<Names, Entry> {
         paths.map(|path| path.map_err(|error| Entry::unreadable(error.path(), error.error())));
     let empty = Some(Entry::unreadable(Path::new(pattern), "no file matches this pattern"));
     Ok(Names { names: Box::new(names), empty })
-}
-
-/// Whether a file in a folder or an archive is an image of a decoded format, by its name. A file given
-/// by its own name is read, whatever that is.
-pub(super) fn is_image(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-    let ending = path.extension().and_then(|extension| extension.to_str());
-    let known = |ending: &str| {
-        let decoded = FORMATS.iter().filter(|format| format.is_decoded());
-        let mut endings = decoded.flat_map(|format| format.extensions);
-        endings.any(|known| known.eq_ignore_ascii_case(ending))
-    };
-    !name.starts_with(MAC_FILE) && ending.is_some_and(known)
-}
-
-/// The scheme and the rest of a URL.
-fn url(text: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = text.split_once(':')?;
-    let is_word = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
-    let without_slashes = ["file", "data"].iter().any(|s| s.eq_ignore_ascii_case(scheme));
-    (is_word && (rest.starts_with("//") || without_slashes)).then_some((scheme, rest))
-}
-
-/// The file that a URL names.
-fn local(scheme: &str, rest: &str) -> Result<PathBuf, String> {
-    if scheme.eq_ignore_ascii_case("data") {
-        return Err("a URL that holds its data: write them to a file first".to_owned());
-    }
-    if !scheme.eq_ignore_ascii_case("file") {
-        return Err("a URL, and images are read from files: download it first".to_owned());
-    }
-    let path = match rest.strip_prefix("//") {
-        Some(rest) => {
-            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
-                return Err(format!("a file of another machine, {host}: copy it here first"));
-            }
-            path
-        }
-        None => rest,
-    };
-    // `file:///C:/a.png` names `C:/a.png`.
-    let drive = path.strip_prefix('/').filter(|path| cfg!(windows) && path.get(1..2) == Some(":"));
-    let bytes: Vec<u8> = percent_encoding::percent_decode_str(drive.unwrap_or(path)).collect();
-    from_bytes(bytes).ok_or_else(|| "not a file name on this system".to_owned())
-}
-
-#[cfg(unix)]
-fn from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStringExt;
-    Some(OsString::from_vec(bytes).into())
-}
-
-#[cfg(not(unix))]
-fn from_bytes(bytes: Vec<u8>) -> Option<PathBuf> {
-    String::from_utf8(bytes).ok().map(PathBuf::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_told_from_names() {
-        for text in ["http://x/a.png", "s3://b/k", "GS://b", "data:image/png;base64,", "file:a"] {
-            assert!(url(text).is_some(), "{text}");
-        }
-        for text in ["a.png", "C:/a.png", r"C:\a.png", "a:b.png", "1://x", "://x", "a b://c"] {
-            assert!(url(text).is_none(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_file_url_names_a_file() {
-        for (rest, path) in [
-            ("///a/b%20c.png", "/a/b c.png"),
-            ("//localhost/%E7%8C%AB.png", "/猫.png"),
-            ("/a.png", "/a.png"),
-            ("a%25.png", "a%.png"),
-        ] {
-            assert_eq!(local("FILE", rest), Ok(PathBuf::from(path)), "{rest}");
-        }
-        assert!(local("file", "//other/a.png").unwrap_err().contains("another machine, other"));
-        assert!(local("https", "//x/a.png").unwrap_err().contains("download it first"));
-    }
-
-    #[test]
-    fn endings_are_those_of_images() {
-        for name in ["a.JPG", "b/c.mpo", "x.tiff", "..png.gif"] {
-            assert!(is_image(Path::new(name)), "{name}");
-        }
-        for name in ["._a.jpg", ".DS_Store", "a.txt", "jpg", ".jpg", "a.jpg.part"] {
-            assert!(!is_image(Path::new(name)), "{name}");
-        }
-    }
 }

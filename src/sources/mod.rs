@@ -20,7 +20,10 @@
 
 mod archive;
 mod csv;
+#[cfg(feature = "hub")]
+mod dataset;
 mod entries;
+mod names;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod sample;
@@ -59,6 +62,8 @@ pub struct SourceOptions {
 /// - a file that ends in `.tar`, `.tar.gz` or `.tgz`: the images in it, as WebDataset has them;
 /// - a file that ends in `.csv`: the files in its column of paths, relative to its folder;
 /// - a file that ends in `.parquet` (with the feature `parquet`): the images in its column;
+/// - `hf://datasets/ORG/NAME[@REVISION]/PATH`, where PATH may be a pattern (with the feature `hub`): files
+///   of a dataset of the Hugging Face hub, downloaded when their turn comes;
 /// - a `file://` URL;
 /// - any other file: an image.
 ///
@@ -100,6 +105,14 @@ impl Sources {
     #[must_use]
     pub fn on_note(mut self, listen: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.entries.on_note = Some(Arc::new(listen));
+        self
+    }
+
+    /// Where files of datasets are downloaded from.
+    #[cfg(feature = "hub")]
+    #[must_use]
+    pub fn hub(mut self, hub: crate::hub::Hub) -> Self {
+        self.entries.hub = Some(hub);
         self
     }
 
@@ -150,12 +163,20 @@ impl Sources {
         };
         match entry {
             Entry::Sample(sample) => Box::new(std::iter::once(numbered(sample))),
-            Entry::Archive(path) => {
-                Box::new(archive::open(&path, self.options.labels).map(numbered))
+            Entry::Archive(file) => {
+                Box::new(archive::open(&file, self.options.labels).map(numbered))
             }
-            Entry::Csv(path) => Box::new(csv::open(&path, &self.options).map(numbered)),
+            Entry::Csv(file) => Box::new(csv::open(&file, &self.options).map(numbered)),
             #[cfg(feature = "parquet")]
-            Entry::Parquet(path) => Box::new(parquet::open(&path, &self.options).map(numbered)),
+            Entry::Parquet(file) => Box::new(parquet::open(&file, &self.options).map(numbered)),
+            #[cfg(feature = "hub")]
+            Entry::Remote(dataset) => {
+                let hub = self.entries.hub.as_ref().ok_or(dataset::NO_HUB.to_owned());
+                let entry = hub.and_then(|hub| dataset.entry(hub)).unwrap_or_else(|reason| {
+                    Entry::Sample(Sample::unreadable(dataset.name(), reason))
+                });
+                self.samples(entry, number)
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use parquet::basic::{Repetition, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -14,8 +14,8 @@ use parquet::schema::types::ColumnDescriptor;
 use serde_json::Value;
 
 use super::csv::{LABEL, column};
+use super::entries::Container;
 use super::{Label, Sample, SampleImage, SourceOptions};
-use crate::text::file_name;
 
 /// Usual names of a column of images, the usual one first.
 const IMAGES: [&str; 6] = ["image", "img", "bytes", "jpg", "png", "image_bytes"];
@@ -26,12 +26,12 @@ const MAX_IMAGE: usize = 64 << 20;
 
 /// The images of a Parquet file.
 pub(super) fn open(
-    path: &Path,
+    file: &Container,
     options: &SourceOptions,
 ) -> Box<dyn Iterator<Item = Sample> + Send> {
-    match Rows::open(path, options) {
+    match Rows::open(file, options) {
         Ok(rows) => Box::new(rows),
-        Err(reason) => Box::new(std::iter::once(Sample::unreadable_at(path, reason))),
+        Err(reason) => Box::new(std::iter::once(Sample::unreadable(&*file.name, reason))),
     }
 }
 
@@ -47,7 +47,7 @@ struct Columns {
 }
 
 struct Rows {
-    file: PathBuf,
+    file: Container,
     reader: SerializedFileReader<File>,
     columns: Columns,
     group: usize,
@@ -93,12 +93,12 @@ impl<T: DataType> Cells<T> {
 }
 
 impl Rows {
-    fn open(path: &Path, options: &SourceOptions) -> Result<Self, String> {
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        let reader = SerializedFileReader::new(file).map_err(|error| error.to_string())?;
+    fn open(file: &Container, options: &SourceOptions) -> Result<Self, String> {
+        let opened = File::open(&file.path).map_err(|error| error.to_string())?;
+        let reader = SerializedFileReader::new(opened).map_err(|error| error.to_string())?;
         let columns = Columns::find(&reader, options)?;
         Ok(Self {
-            file: path.to_owned(),
+            file: file.clone(),
             reader,
             columns,
             group: 0,
@@ -139,7 +139,7 @@ impl Rows {
         };
         paths.resize(rows, None);
         labels.resize(rows, None);
-        let file = file_name(&self.file);
+        let file = &self.file.name;
         for ((bytes, path), label) in images.into_iter().zip(paths).zip(labels) {
             let name = format!("{file}#{}", self.row);
             self.row += 1;
@@ -157,7 +157,7 @@ impl Rows {
             },
             (Some(bytes), _) => SampleImage::Encoded(bytes.data().to_vec()),
             (None, Some(path)) => {
-                SampleImage::File(self.file.parent().unwrap_or(Path::new("")).join(path))
+                SampleImage::File(self.file.path.parent().unwrap_or(Path::new("")).join(path))
             }
             (None, None) => SampleImage::Unreadable { reason: "this row has no image".to_owned() },
         }
@@ -172,7 +172,7 @@ impl Iterator for Rows {
             if let Err(error) = self.advance() {
                 self.is_over = true;
                 let reason = format!("the file cannot be read after row {}: {error}", self.row);
-                self.ready.push_back(Sample::unreadable_at(&self.file, reason));
+                self.ready.push_back(Sample::unreadable(&*self.file.name, reason));
             }
         }
         self.ready.pop_front()

@@ -1,7 +1,6 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::model::{AsInput, Input};
-use crate::text::file_name;
 
 /// One image of a source.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,11 +65,6 @@ impl Label {
 }
 
 impl Sample {
-    /// A file.
-    pub(super) fn file(path: PathBuf) -> Self {
-        Self::new(file_name(&path), SampleImage::File(path))
-    }
-
     pub(super) fn new(name: String, image: SampleImage) -> Self {
         Self { name, image, label: None, entry: 0 }
     }
@@ -78,11 +72,6 @@ impl Sample {
     /// What takes the place of something that cannot be read.
     pub(super) fn unreadable(name: impl Into<String>, reason: impl ToString) -> Self {
         Self::new(name.into(), SampleImage::Unreadable { reason: reason.to_string() })
-    }
-
-    /// The same for a file or a folder.
-    pub(super) fn unreadable_at(path: &Path, reason: impl ToString) -> Self {
-        Self::unreadable(file_name(path), reason)
     }
 }
 

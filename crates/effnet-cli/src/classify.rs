@@ -118,6 +118,7 @@ impl FromStr for Shard {
 
 impl Classify {
     pub(super) fn run(self) -> Result<Status> {
+        let images = self.images.with_hub_of(&self.model);
         let form = match (&self.output, self.format) {
             (None, None) => Ok(Format::Table),
             (None, Some(Format::Parquet)) => {
@@ -161,9 +162,9 @@ impl Classify {
                 shard: self.shard.unwrap_or(Shard { index: 1, count: 1 }),
                 settings: settings_of(&classifier, &options),
             }
-            .run(&run, &self.images),
+            .run(&run, &images),
             (Err(_), None) => Ok(Status::All),
-            (Ok(format), _) => run.to_stdout(format, &self.images),
+            (Ok(format), _) => run.to_stdout(format, &images),
         }
     }
 }

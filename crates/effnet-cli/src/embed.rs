@@ -102,6 +102,7 @@ impl Row for Embedded {
 
 impl Embed {
     pub(super) fn run(self) -> Result<Status> {
+        let images = self.images.with_hub_of(&self.model);
         let target = Target::open(self.format, self.output)?;
         let options = self.decode.options();
         let loaded = self.model.load(|b| self.preprocessing.apply(b.decode_options(options)))?;
@@ -118,7 +119,7 @@ impl Embed {
             });
             writer.write(Embedded { record: loaded.embedding_record(image, result), features })
         };
-        let mut images = self.images.open();
+        let mut images = images.open();
         loaded.embed_each(&mut images, self.batch_size.into(), |image: Sample, result| {
             answer(image.name, result.map_err(|error| error.to_string()))
         })?;

@@ -118,6 +118,12 @@ impl ModelArgs {
         self.load.load(self.model, configure)
     }
 
+    /// The hub; none if it cannot be opened.
+    #[cfg(feature = "hub")]
+    pub(super) fn hub(&self) -> Option<effnet::hub::Hub> {
+        self.load.hub.open().ok()
+    }
+
     /// The model's preprocessor, with the settings of [`load`](Self::load).
     pub(super) fn preprocessor(
         self,

@@ -34,6 +34,7 @@ pub(super) struct Preprocess {
 
 impl Preprocess {
     pub(super) fn run(self) -> Result<Status> {
+        let images = self.images.with_hub_of(&self.model);
         let options = self.decode.options();
         let preprocessor =
             self.model.preprocessor(|b| self.preprocessing.apply(b.decode_options(options)))?;
@@ -42,7 +43,7 @@ impl Preprocess {
         let (mut pixels, mut input) = (Vec::new(), Vec::new());
         let mut done = Status::All;
         let mut n = 0;
-        let mut images = self.images.open();
+        let mut images = images.open();
         for image in &mut images {
             match preprocessor.pixels(&image) {
                 Ok(image) => {

@@ -4,16 +4,19 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Args;
+#[cfg(feature = "hub")]
+use effnet::hub::Hub;
 use effnet::sources::{SourceOptions, Sources};
 use effnet::unstable::file_name;
 
+use super::model_args::ModelArgs;
 use super::output::complain;
 
 /// Which images.
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
     /// Images: files, folders (searched recursively), glob patterns, lists (@FILE, or @- for standard
-    /// input), .tar archives, .csv or .parquet tables, or - for one image on standard input
+    /// input), .tar archives, .csv or .parquet tables, hf://datasets/ORG/NAME/PATH, or - for one image on standard input
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<OsString>,
     /// Names in lists end with a NUL, as `find -print0` writes them
@@ -22,18 +25,37 @@ pub(super) struct SourceArgs {
     /// Column of images in Parquet files, or of their paths in CSV files; if absent, the usual one
     #[arg(long, value_name = "NAME")]
     image_column: Option<String>,
+    /// Where datasets of the hub are.
+    #[cfg(feature = "hub")]
+    #[arg(skip)]
+    hub: Option<Hub>,
 }
 
 impl SourceArgs {
+    /// Takes datasets from the hub that models come from. If it cannot be opened, there is none.
+    pub(super) fn with_hub_of(self, model: &ModelArgs) -> Self {
+        #[cfg(feature = "hub")]
+        let this = Self { hub: model.hub(), ..self };
+        #[cfg(not(feature = "hub"))]
+        let (this, _) = (self, model);
+        this
+    }
+
     /// The images, which are looked for as they are asked for. What is passed over on the way is
     /// told on standard error.
     pub(super) fn open(&self) -> Sources {
         let mut options = SourceOptions::default();
         options.null = self.null;
         options.image_column.clone_from(&self.image_column);
-        Sources::new(&self.images)
+        let sources = Sources::new(&self.images)
             .options(options)
-            .on_note(|note| complain(&format!("note: {note}")))
+            .on_note(|note| complain(&format!("note: {note}")));
+        #[cfg(feature = "hub")]
+        let sources = match &self.hub {
+            Some(hub) => sources.hub(hub.clone()),
+            None => sources,
+        };
+        sources
     }
 
     /// The folder, if there is one argument and it names one.

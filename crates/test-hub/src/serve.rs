@@ -40,8 +40,17 @@ fn from_hub(state: &mut Inner, shared: &Shared, seen: &Seen, is_head: bool) -> R
         ["api", "resolve-cache", "models", org, name, rest @ ..] => {
             (format!("{org}/{name}"), [&["resolve"], rest].concat())
         }
+        ["api", "resolve-cache", "datasets", org, name, rest @ ..] => {
+            (format!("datasets/{org}/{name}"), [&["resolve"], rest].concat())
+        }
         ["api", "models", org, name, rest @ ..] => {
             (format!("{org}/{name}"), [&["api"], rest].concat())
+        }
+        ["api", "datasets", org, name, rest @ ..] => {
+            (format!("datasets/{org}/{name}"), [&["api"], rest].concat())
+        }
+        ["datasets", org, name, "resolve", rest @ ..] => {
+            (format!("datasets/{org}/{name}"), [&["find"], rest].concat())
         }
         [org, name, "resolve", rest @ ..] => (format!("{org}/{name}"), [&["find"], rest].concat()),
         _ => return StatusCode::NOT_FOUND.into_response(),
@@ -74,7 +83,8 @@ fn from_hub(state: &mut Inner, shared: &Shared, seen: &Seen, is_head: bool) -> R
         let location = format!("{}/{}?Signature=secret{signature}", shared.storage, file.etag());
         (StatusCode::FOUND, location)
     } else {
-        let location = format!("/api/resolve-cache/models/{id}/{commit}/{path}");
+        let kind = if id.starts_with("datasets/") { "" } else { "models/" };
+        let location = format!("/api/resolve-cache/{kind}{id}/{commit}/{path}");
         (StatusCode::TEMPORARY_REDIRECT, location)
     };
     let mut response = (status, "").into_response();

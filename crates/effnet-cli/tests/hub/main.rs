@@ -217,3 +217,67 @@ fn the_command_downloads_on_first_use() {
     assert!(out.contains("espresso"), "{out}");
     assert_eq!(run(&["--offline"]), (Some(0), out, String::new()));
 }
+
+/// A file of a dataset is downloaded once, when its turn comes, and its rows have its URL.
+#[test]
+fn a_dataset_is_a_source() {
+    let scene = Scene::new();
+    let data = |name: &str| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/sources");
+        std::fs::read(format!("{folder}/{name}")).unwrap()
+    };
+    let (tar, image) = (data("webdataset.tar"), data("a.png"));
+    let dataset = Repo::new("datasets/org/pets")
+        .with("README.md", b"# Pets")
+        .with("data/one.tar", &tar)
+        .with("data/two.tar", &tar)
+        .with("data/more/a.png", &image);
+    let commit = dataset.commit();
+    scene.server.add(dataset);
+    let classify = |source: &str, more: &[&str]| {
+        let arguments = [&["classify", source, "-k", "1", "--format", "csv"], more].concat();
+        run(&mut effnet(&scene, &arguments))
+    };
+    let names = |out: &str| -> Vec<String> {
+        out.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect()
+    };
+    let one = "hf://datasets/org/pets/data/one.tar";
+    let (code, out, err) = classify(one, &[]);
+    assert_eq!(code, Some(1), "{err}");
+    let members = ["a.png", "b.jpg", "c.png", "d.png"].map(|name| format!("part/{name}"));
+    assert_eq!(names(&out), members.clone().map(|member| format!("{one}/{member}")));
+    let folder = scene.cache.path().join("datasets--org--pets/snapshots").join(&commit);
+    assert!(folder.join("data/one.tar").exists() && !folder.join("data/two.tar").exists());
+
+    // A pattern asks for the list; the shard of the other archive downloads nothing.
+    let pattern = "hf://datasets/org/pets@main/data/*.tar";
+    let output = scene.cache.path().join("part.csv");
+    let output = output.to_str().unwrap();
+    let (code, _, err) = classify(pattern, &["--shard", "1/2", "-o", output]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(!folder.join("data/two.tar").exists());
+    let (_, out, _) = classify(pattern, &[]);
+    assert_eq!(names(&out).len(), 8);
+    assert!(names(&out)[4].starts_with("hf://datasets/org/pets@main/data/two.tar/part/a.png"));
+    let (code, out, err) = classify("hf://datasets/org/pets/**/*.png", &[]);
+    assert_eq!((code, names(&out).len()), (Some(0), 1), "{err}");
+    // The cache answers offline.
+    let (code, out, err) = classify(one, &["--offline"]);
+    assert_eq!((code, names(&out).len()), (Some(1), 4), "{err}");
+
+    for (source, says) in [
+        ("hf://datasets/org/pets", "it names no file"),
+        ("hf://datasets/org/pets/data/three.tar", "three.tar"),
+        ("hf://datasets/org/pets/data/*.zip", "no file of the dataset matches"),
+        ("hf://datasets/org/none/a.png", "org/none"),
+        ("hf://datasets/org/none/*.png", "org/none"),
+        ("hf://datasets/org/pets@v9/data/one.tar", "v9"),
+    ] {
+        let (code, out, err) = classify(source, &[]);
+        assert_eq!((code, names(&out).len()), (Some(1), 1), "{source}: {err}");
+        assert!(err.contains(says), "{source}: {err}");
+    }
+    let (code, _, err) = classify("hf://datasets/org/pets/**/*.png", &["--offline"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("the list of files"), "{err}");
+}
