@@ -47,6 +47,11 @@ use self::trial::Trial;
 use crate::engine::{Device, EngineError};
 use crate::{Classifier, Error, Model, Prediction};
 
+/// The pixels above which an image is large. Decoding one takes longer than all else in a turn, and a
+/// small file may announce it: a turn has no more of them than there are threads, and smaller images
+/// pass those that wait. Most cameras make smaller ones.
+const LARGE: u64 = 1 << 24;
+
 /// The settings of a [`Batcher`]; each has a default.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -55,7 +60,8 @@ pub struct BatcherOptions {
     /// default.
     pub max_queue_size: usize,
     /// The most images that are decoded, and that may go through the network, together. 16 by
-    /// default.
+    /// default. Of those that have more than 16,777,216 pixels, at most as many as there are threads
+    /// are decoded together; smaller ones do not wait for the others.
     pub max_batch_size: usize,
     /// How long a request waits for others to join it, if images are known to be faster together.
     /// 2 ms by default.
@@ -229,7 +235,8 @@ impl Batcher {
         let (reply, answer) = oneshot::channel();
         let (span, since) = (Span::current(), Instant::now());
         let waiting = info_span!(parent: &span, "queue");
-        let job = Job { work, outputs, deadline, since, span, waiting, reply };
+        let is_large = work.pixels(&shared.model) > LARGE;
+        let job = Job { work, is_large, outputs, deadline, since, span, waiting, reply };
         shared.queue.push(job, shared.pace.get())?;
         shared.meters.waiting.set(shared.queue.images() as f64);
         let answer = match deadline {

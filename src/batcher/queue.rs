@@ -12,6 +12,8 @@ use super::{BatchError, Response};
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) work: Work,
+    /// Whether its image is large: see [`LARGE`](super::LARGE).
+    pub(super) is_large: bool,
     pub(super) outputs: Vec<String>,
     pub(super) deadline: Option<Instant>,
     pub(super) since: Instant,
@@ -64,6 +66,12 @@ impl State {
     fn images(&self) -> usize {
         self.jobs.iter().map(Job::images).sum()
     }
+
+    /// Images whose turns come before this job's. Small ones pass large ones.
+    fn before(&self, job: &Job) -> usize {
+        let waits = |other: &&Job| job.is_large || !other.is_large;
+        self.jobs.iter().filter(waits).map(Job::images).sum()
+    }
 }
 
 impl Queue {
@@ -93,19 +101,18 @@ impl Queue {
             return Err(BatchError::Deadline);
         }
         let time = |waiting: usize| pace.saturating_mul(times(waiting + job.images()));
-        let is_refused = |waiting: usize| {
-            let is_late = |deadline| now + time(waiting) > deadline;
-            let is_full = waiting + job.images() > self.most;
-            waiting > 0 && (is_full || job.deadline.is_some_and(is_late))
+        let is_refused = |state: &State| {
+            let is_late = |deadline| now + time(state.before(&job)) > deadline;
+            let is_full = state.images() + job.images() > self.most;
+            !state.jobs.is_empty() && (is_full || job.deadline.is_some_and(is_late))
         };
-        if is_refused(state.images()) {
+        if is_refused(&state) {
             // Jobs that nobody waits for do not count.
             state.jobs.retain(|job| job.is_wanted(now));
         }
-        let waiting = state.images();
-        if is_refused(waiting) {
-            let retry_after = time(waiting).max(Duration::from_millis(1));
-            return Err(BatchError::Overloaded { waiting, retry_after });
+        if is_refused(&state) {
+            let retry_after = time(state.before(&job)).max(Duration::from_millis(1));
+            return Err(BatchError::Overloaded { waiting: state.images(), retry_after });
         }
         state.jobs.push_back(job);
         drop(state);
@@ -133,16 +140,22 @@ impl Queue {
         }
     }
 
-    /// The first job, and those after it that make at most `most` images together.
-    pub(super) fn take(&self, most: usize) -> Vec<Job> {
+    /// The first job, and those after it that make at most `most` images together. Large ones beyond
+    /// `most_large`, at least 1, keep their places, and are passed by those behind them.
+    pub(super) fn take(&self, most: usize, most_large: usize) -> Vec<Job> {
         let mut state = self.lock();
-        let (mut jobs, mut images) = (Vec::new(), 0);
-        while let Some(next) = state.jobs.front().map(Job::images) {
-            if !jobs.is_empty() && images + next > most {
+        let (mut jobs, mut images, mut large, mut passed) = (Vec::new(), 0, 0, 0);
+        while let Some(next) = state.jobs.get(passed) {
+            if next.is_large && large == most_large {
+                passed += 1;
+                continue;
+            }
+            if !jobs.is_empty() && images + next.images() > most {
                 break;
             }
-            images += next;
-            jobs.extend(state.jobs.pop_front());
+            images += next.images();
+            large += usize::from(next.is_large);
+            jobs.extend(state.jobs.remove(passed));
         }
         jobs
     }

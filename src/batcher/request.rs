@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::Model;
 use crate::engine::{Array, EngineError, Images};
 use crate::preprocess::Image;
 
@@ -32,6 +33,19 @@ pub(super) enum Work {
         values: Vec<f32>,
         shape: [usize; 4],
     },
+}
+
+impl Work {
+    /// How many pixels there are to be decoded or resized, as the file's header announces them.
+    pub(super) fn pixels(&self, model: &Model) -> u64 {
+        match self {
+            Self::Encoded(bytes) => {
+                model.preprocessor().map_or(0, |own| own.announced_pixels(bytes))
+            }
+            Self::Decoded(image) => u64::from(image.width()) * u64::from(image.height()),
+            Self::Normalized { .. } => 0,
+        }
+    }
 }
 
 impl Request {

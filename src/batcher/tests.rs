@@ -200,6 +200,58 @@ async fn the_queue_counts_images() {
     assert_eq!(batcher.0.shared.queue.images(), 0);
 }
 
+/// An image file of a few kilobytes with this many grey pixels each way.
+fn file(side: u32, level: u8) -> Request {
+    let picture = ::image::GrayImage::from_pixel(side, side, ::image::Luma([level]));
+    let mut file = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut file, ::image::ImageFormat::Png).unwrap();
+    Request::encoded(file.into_inner())
+}
+
+#[tokio::test]
+async fn small_images_pass_large_ones_beyond_a_turns_share() {
+    // Beside the image in the network, two are decoded on another device.
+    for (device, taken) in [(Device::Cpu, 1), (Device::Cuda(0), 3)] {
+        let mock = Mock::new(device, [0, 0]);
+        let batcher = mock.batcher(never());
+        mock.open(false);
+        let mut waiting = Vec::new();
+        for _ in 0..taken {
+            waiting.push(begun(batcher.run(grey(0))).await);
+            until(|| batcher.waiting() == 0).await;
+        }
+        for (side, level) in [(4097, 51), (4097, 102), (4097, 153), (4097, 204), (8, 85), (8, 170)]
+        {
+            waiting.push(begun(batcher.run(file(side, level))).await);
+        }
+        mock.open(true);
+        assert!(futures(waiting.into_iter()).await.iter().all(Result::is_ok));
+        let order: Vec<u8> =
+            mock.batches().iter().map(|batch| (batch[0] * 255.0).round() as u8).collect();
+        // There are two threads.
+        assert_eq!(order[taken..], [51, 102, 85, 170, 153, 204], "{device}");
+    }
+}
+
+#[tokio::test]
+async fn a_small_image_is_not_refused_for_large_ones_that_it_passes() {
+    let mock = Mock::new(Device::Cpu, [40, 0]);
+    let batcher = mock.batcher(never());
+    batcher.run(grey(1)).await.unwrap();
+    let first = at_the_gate(&mock, &batcher).await;
+    let mut large = Vec::new();
+    for _ in 0..3 {
+        large.push(begun(batcher.run(file(4097, 0))).await);
+    }
+    let soon = || Instant::now() + Duration::from_millis(100);
+    let refused = batcher.run(file(4097, 0).deadline(soon())).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Overloaded, "{refused}");
+    let small = begun(batcher.run(grey(2).deadline(soon()))).await;
+    mock.open(true);
+    assert!(first.await.is_ok());
+    drop((small, large));
+}
+
 #[tokio::test]
 async fn work_that_nobody_waits_for_is_skipped() {
     let mock = Mock::new(Device::Cpu, [0, 0]);

@@ -75,7 +75,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<watch::Receiver<()>, BatchEr
             let shared = &own.shared;
             let (most, delay) = (shared.options.max_batch_size, shared.options.max_queue_delay);
             while shared.queue.wait(most, delay) == Wait::Ready {
-                let batch = shared.prepare(shared.queue.take(most));
+                let batch = shared.prepare(shared.take());
                 if prepared.send(batch).is_err() {
                     break;
                 }
@@ -95,7 +95,7 @@ fn in_turns(shared: &Shared) {
             return;
         }
         let _turn = shared.options.turns.take();
-        let jobs = shared.queue.take(most);
+        let jobs = shared.take();
         let (begin, images) = (Instant::now(), jobs.iter().map(Job::images).sum());
         let is_together = shared.trial.is_together(images == most);
         let batch = shared.prepare(jobs);
@@ -109,6 +109,12 @@ fn in_turns(shared: &Shared) {
 }
 
 impl Shared {
+    /// The jobs of a turn. Its large images are decoded side by side, each on a thread: their turn
+    /// takes about as long as one of them.
+    fn take(&self) -> Vec<Job> {
+        self.queue.take(self.options.max_batch_size, self.model.decoder_threads())
+    }
+
     /// Decodes the images of the jobs in parallel; those that fail are answered.
     fn prepare(&self, jobs: Vec<Job>) -> Vec<Ready> {
         let now = Instant::now();

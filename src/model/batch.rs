@@ -86,6 +86,12 @@ impl Model {
         self.0.decoders.all(items, prepare)
     }
 
+    /// The number of these threads.
+    #[cfg(feature = "batcher")]
+    pub(crate) fn decoder_threads(&self) -> usize {
+        self.0.decoders.threads()
+    }
+
     /// One result for each prepared image, the good ones in one batch.
     fn infer<T>(
         &self,

@@ -24,14 +24,17 @@ impl Decoders {
         Self { threads, pool: OnceLock::new() }
     }
 
+    /// How many images are prepared at once, 1 or more.
+    pub(super) fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+        self.threads.unwrap_or_else(cores).max(1)
+    }
+
     fn pool(&self) -> Option<&ThreadPool> {
-        let start = || {
-            let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
-            match self.threads.unwrap_or_else(cores) {
-                0 | 1 => None,
-                // If no thread starts, the caller's thread remains.
-                threads => threads::pool(threads).ok(),
-            }
+        let start = || match self.threads() {
+            1 => None,
+            // If no thread starts, the caller's thread remains.
+            threads => threads::pool(threads).ok(),
         };
         self.pool.get_or_init(start).as_ref()
     }

@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use super::AsInput;
 use crate::Error;
+#[cfg(feature = "batcher")]
+use crate::preprocess::announced_pixels;
 use crate::preprocess::{
     DecodeOptions, EvalTransform, Image, Pixels, PreprocessConfig, TransformError,
 };
@@ -63,6 +65,12 @@ impl Preprocessor {
     /// An image that cannot be read.
     pub fn decode(&self, image: impl AsInput) -> Result<Image, Error> {
         Ok(image.as_input().decode(&self.decode, self.transform.mode())?.into_owned())
+    }
+
+    /// How many pixels a file's header announces; 0 if it cannot be read.
+    #[cfg(feature = "batcher")]
+    pub(crate) fn announced_pixels(&self, file: &[u8]) -> u64 {
+        announced_pixels(file, &self.decode)
     }
 
     /// An image resized and cropped: (H, W, C) bytes.

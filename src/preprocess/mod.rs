@@ -68,6 +68,8 @@ mod raster;
 mod resize;
 mod transform;
 
+#[cfg(feature = "batcher")]
+pub(crate) use decode::announced_pixels;
 pub use decode::{DecodeOptions, FORMATS, Format, Limits, decode};
 pub use error::{DecodeError, ImageSizeError, TransformError};
 pub use image::{ColorMode, Image, Pixels};

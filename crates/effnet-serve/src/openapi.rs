@@ -6,9 +6,9 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use effnet::{EmbeddingRecord, Record};
 use serde::Serialize;
-use utoipa::{OpenApi, ToSchema};
+use utoipa::{IntoResponses, OpenApi, ToSchema};
 
-use crate::kserve;
+use crate::{guard, kserve};
 
 /// An image for examples: four pixels as PNG, in base64.
 pub(crate) const IMAGE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEElEQVR42mM4UWEDRAwQCgArzgXxOHtC1QAAAABJRU5ErkJggg==";
@@ -51,6 +51,36 @@ pub(crate) enum EmbeddingRecords {
     Many(Vec<EmbeddingRecord>),
 }
 
+/// Why a request about images has no answer.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the description of answers")]
+pub(crate) enum ImageErrors {
+    /// A request that is not as described here
+    #[response(status = 400)]
+    Wrong(ErrorBody),
+    /// No such model or version, or it is not loaded
+    #[response(status = 404)]
+    Unknown(ErrorBody),
+    /// Too many bytes, images or pixels
+    #[response(status = 413)]
+    TooLarge(ErrorBody),
+    /// Not an image
+    #[response(status = 422)]
+    NoImage(ErrorBody),
+    /// Too many requests wait, or the key's rate is used up; see Retry-After
+    #[response(status = 429)]
+    Overloaded(ErrorBody),
+    /// A fault of the server
+    #[response(status = 500)]
+    Fault(ErrorBody),
+    /// The model is not ready, or the bodies of all requests together are too large; see Retry-After
+    #[response(status = 503)]
+    NotReady(ErrorBody),
+    /// Not ready in time
+    #[response(status = 504)]
+    Late(ErrorBody),
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(title = "effnet", description = "EfficientNet-family image classifiers", license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
@@ -68,7 +98,9 @@ struct Own;
 
 /// The whole description.
 fn document() -> utoipa::openapi::OpenApi {
-    Own::openapi().merge_from(kserve::document())
+    let mut document = Own::openapi().merge_from(kserve::document());
+    guard::describe(&mut document);
+    document
 }
 
 /// This description

@@ -100,3 +100,44 @@ pub fn decode(
     }
     Ok(image)
 }
+
+/// How many pixels a file's header announces; 0 if it cannot be read. Nothing is decoded: all decoders
+/// ask for the picture's memory first, and here none gets any.
+#[cfg(feature = "batcher")]
+pub(crate) fn announced_pixels(bytes: &[u8], options: &DecodeOptions) -> u64 {
+    let none = Limits { max_pixels: 0, ..options.limits };
+    match decode(bytes, ColorMode::Rgb, &DecodeOptions { limits: none, ..*options }) {
+        Err(DecodeError::TooManyPixels { width, height, .. }) => width.saturating_mul(height),
+        _ => 0,
+    }
+}
+
+#[cfg(all(test, feature = "batcher"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_announces_the_pixels_of_its_picture_in_every_format() {
+        let mut formats = std::collections::BTreeSet::new();
+        for file in std::fs::read_dir("tests/data/images").unwrap() {
+            let path = file.unwrap().path();
+            let Ok(bytes) = std::fs::read(&path) else { continue };
+            let options = DecodeOptions::default();
+            let announced = announced_pixels(&bytes, &options);
+            match decode(&bytes, ColorMode::Rgb, &options) {
+                Ok(image) => {
+                    let pixels = u64::from(image.width()) * u64::from(image.height());
+                    assert_eq!(announced, pixels, "{}", path.display());
+                    formats.insert(Format::of(&bytes).unwrap().0.name);
+                }
+                Err(DecodeError::TooManyPixels { width, height, .. }) => {
+                    assert_eq!(announced, width * height, "{}", path.display());
+                }
+                Err(_) => {}
+            }
+        }
+        let decoded: Vec<_> = FORMATS.iter().filter(|f| f.is_decoded()).map(|f| f.name).collect();
+        assert_eq!(formats.len(), decoded.len(), "{formats:?} of {decoded:?}");
+        assert_eq!(announced_pixels(b"text", &DecodeOptions::default()), 0);
+    }
+}

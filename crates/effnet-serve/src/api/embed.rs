@@ -3,7 +3,7 @@ use axum::response::Response;
 
 use super::records::answer;
 use super::upload::{File, Form, Images, Upload};
-use crate::openapi::{EmbeddingRecords, ErrorBody};
+use crate::openapi::{EmbeddingRecords, ImageErrors};
 use crate::{ApiError, Server};
 
 /// The pooled features of images: embeddings
@@ -22,14 +22,7 @@ use crate::{ApiError, Server};
     )),
     responses(
         (status = 200, description = "A record, or a list of them", body = EmbeddingRecords),
-        (status = 400, description = "A request that is not as described here", body = ErrorBody),
-        (status = 404, description = "No such model", body = ErrorBody),
-        (status = 413, description = "Too many bytes, images or pixels", body = ErrorBody),
-        (status = 422, description = "Not an image", body = ErrorBody),
-        (status = 429, description = "Too many requests wait; see Retry-After", body = ErrorBody),
-        (status = 500, description = "A fault of the server", body = ErrorBody),
-        (status = 503, description = "The model is not ready; see Retry-After", body = ErrorBody),
-        (status = 504, description = "Not ready in time", body = ErrorBody),
+        ImageErrors,
     ))]
 pub(super) async fn embed(
     State(server): State<Server>,

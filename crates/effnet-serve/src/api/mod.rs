@@ -2,6 +2,7 @@
 
 mod classify;
 mod embed;
+mod form;
 mod health;
 mod models;
 mod records;

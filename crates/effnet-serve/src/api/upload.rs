@@ -5,8 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::multipart::MultipartError;
-use axum::extract::{FromRequest, Multipart, Query, Request};
+use axum::extract::{Query, Request};
 use axum::http::{StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +15,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::form::Parts;
 use crate::error::clipped;
 use crate::guard::Account;
 use crate::{ApiError, Limits, Server};
@@ -156,23 +156,18 @@ impl Upload {
         mut asked: Asked,
         request: Request,
     ) -> Result<Self, ApiError> {
-        let form = Multipart::from_request(request, &()).await;
-        let mut form = form.map_err(|error| ApiError::bad_request(error.body_text()))?;
-        let failed = |error: MultipartError| match error.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => too_large(limits),
-            _ => ApiError::bad_request(format!("the form is broken: {}", error.body_text())),
-        };
+        let mut form = Parts::of(limits, request).await?;
         let mut images = Vec::new();
-        while let Some(part) = form.next_field().await.map_err(failed)? {
-            let Some(name) = part.file_name() else {
-                let key = clipped(part.name().unwrap_or_default().to_owned());
-                let value = clipped(part.text().await.map_err(failed)?);
+        while let Some(part) = form.next().await? {
+            let Some(name) = part.field.file_name() else {
+                let key = clipped(part.field.name().unwrap_or_default().to_owned());
+                let value = clipped(part.text().await?);
                 asked.set("the form (an image's part needs a file name)", &key, value)?;
                 continue;
             };
             let name = if name.is_empty() { UNNAMED } else { name }.to_owned();
             check_count(limits, images.len() + 1)?;
-            images.push(Named { name, bytes: part.bytes().await.map_err(failed)? });
+            images.push(Named { name, bytes: part.bytes().await? });
         }
         if images.is_empty() {
             return Err(ApiError::bad_request(
@@ -328,7 +323,7 @@ fn check_count(limits: &Limits, images: usize) -> Result<(), ApiError> {
     Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, says))
 }
 
-fn too_large(limits: &Limits) -> ApiError {
+pub(super) fn too_large(limits: &Limits) -> ApiError {
     let says = format!(
         "the body is larger than the limit of {} bytes: send fewer or smaller images",
         limits.max_body

@@ -31,6 +31,11 @@ impl Bodies {
     pub(super) fn new(most: usize) -> Self {
         Self { most, now: AtomicUsize::new(0) }
     }
+
+    /// Whether there is so little room left that bodies which take long must make some.
+    fn is_crowded(&self) -> bool {
+        self.now.load(Ordering::Relaxed) > self.most / 2
+    }
 }
 
 /// Why a body was not read to its end.
@@ -40,6 +45,8 @@ pub(crate) enum Fault {
     TooLarge,
     #[error("the body comes too slowly")]
     Slow,
+    #[error("the body takes too long while those of other requests wait for room")]
+    Late,
     #[error("the bodies of all requests are too large")]
     Crowded,
 }
@@ -105,6 +112,7 @@ pub(super) struct Guarded {
     is_unasked: bool,
     max_body: usize,
     pace: Duration,
+    begun: Instant,
     /// When the next piece must be there.
     timer: Option<Pin<Box<Sleep>>>,
     /// Bytes of the present piece.
@@ -134,6 +142,7 @@ impl Guarded {
             is_unasked,
             max_body,
             pace,
+            begun: Instant::now(),
             timer: None,
             piece: 0,
             bytes: 0,
@@ -165,7 +174,7 @@ impl hyper::body::Body for Guarded {
         }
         let this = &mut *self;
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
-        let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
+        let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) else {
             let pace = this.pace;
             let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(pace)));
             ready!(timer.as_mut().poll(context));
@@ -176,6 +185,7 @@ impl hyper::body::Body for Guarded {
             this.body = None;
             return Poll::Ready(frame);
         };
+        let is_over = body.is_end_stream();
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         this.bytes += bytes;
         if this.bytes > this.max_body {
@@ -183,6 +193,11 @@ impl hyper::body::Body for Guarded {
         }
         if let Err(fault) = this.account.hold(this.bytes) {
             return self.fail(fault);
+        }
+        // A client that keeps to the pace could hold the bytes that it has sent for hours.
+        let is_late = !is_over && this.begun.elapsed() > this.pace;
+        if is_late && this.account.bodies.is_crowded() {
+            return self.fail(Fault::Late);
         }
         this.piece += bytes;
         if this.piece >= PIECE {
@@ -205,7 +220,8 @@ impl hyper::body::Body for Guarded {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        let wants_more = self.is_unasked && self.account.get() != Some(Fault::Slow);
+        let wants_more =
+            self.is_unasked && !matches!(self.account.get(), Some(Fault::Slow | Fault::Late));
         let Some(mut body) = self.body.take().filter(|body| wants_more && !body.is_end_stream())
         else {
             return;

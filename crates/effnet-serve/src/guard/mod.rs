@@ -2,6 +2,7 @@
 
 mod body;
 mod keys;
+mod openapi;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 pub(crate) use self::body::Account;
 use self::body::{Bodies, Fault, Guarded};
 pub use self::keys::{Keys, KeysError, Rate};
+pub(crate) use self::openapi::describe;
 use crate::telemetry::note_key;
 use crate::{ApiError, page};
 
@@ -40,7 +42,8 @@ pub struct GuardOptions {
     /// The most bytes of a request's body. The bodies of all requests that are being worked on may
     /// have sixteen times as many together. 32 MiB by default.
     pub max_body: usize,
-    /// The time for every 16 KiB of a request's body. 10 s by default.
+    /// The time for every 16 KiB of a request's body, and for all of it while the bodies of all
+    /// requests have more than half of what they may have together. 10 s by default.
     pub body_timeout: Duration,
 }
 
@@ -99,6 +102,11 @@ fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
     Some(layer)
 }
 
+/// Whether this is a path that needs no key.
+fn is_open(path: &str) -> bool {
+    OPEN.contains(&path) || page::is_page(path)
+}
+
 async fn admit(State(guard): State<Arc<Inner>>, request: Request, next: Next) -> Response {
     let is_grpc = is_grpc(request.headers());
     match guard.answer(request, next).await {
@@ -114,8 +122,7 @@ impl Inner {
         // From here on, what a refused client still sends is read and dropped.
         let (body, fault) = Guarded::new(body, &parts, *max_body, *body_timeout, &self.bodies);
         if let Some(keys) = keys
-            && !OPEN.contains(&parts.uri.path())
-            && !page::is_page(parts.uri.path())
+            && !is_open(parts.uri.path())
         {
             let key = keys.find(&parts.headers)?;
             note_key(&key.name);
@@ -135,6 +142,14 @@ impl Inner {
             Some(Fault::Slow) => {
                 let seconds = body_timeout.as_secs_f64();
                 let message = format!("less than 16 KiB of the body came in {seconds} s");
+                Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, message))
+            }
+            Some(Fault::Late) => {
+                let seconds = body_timeout.as_secs_f64();
+                let message = format!(
+                    "the body took longer than {seconds} s while other requests need the memory: \
+                     try again"
+                );
                 Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, message))
             }
             Some(Fault::Crowded) => Err(crowded()),

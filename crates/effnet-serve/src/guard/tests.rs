@@ -303,3 +303,47 @@ async fn what_is_kept_of_a_body_counts_until_it_is_dropped() {
     drop(part);
     assert_eq!(send(&router, full()).await.0, StatusCode::OK);
 }
+
+/// A body of 700 KB, and of 16 KiB now and then for two seconds more.
+fn patient() -> Request {
+    let stream = futures_util::stream::unfold(0, |sent| async move {
+        let bytes = if sent == 0 { 700_000 } else { 16 << 10 };
+        if sent > 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        (sent <= 20).then(|| (Ok::<_, std::io::Error>(vec![7; bytes]), sent + 1))
+    });
+    upload(Body::from_stream(stream))
+}
+
+#[tokio::test]
+async fn patient_senders_do_not_hold_the_memory_of_all_bodies() {
+    let max_body = 1 << 20;
+    let body_timeout = Duration::from_secs(1);
+    let options = GuardOptions { max_body, body_timeout, ..GuardOptions::default() };
+    let router = Guard::new(options).protect(router());
+    // As long as there is room, such a body is taken.
+    assert_eq!(send(&router, patient()).await.0, StatusCode::OK);
+    // All of these together leave none.
+    let many: Vec<_> = (0..23)
+        .map(|_| {
+            let router = router.clone();
+            tokio::spawn(async move { send(&router, patient()).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let full = || upload(Body::from(vec![7; max_body]));
+    assert_eq!(send(&router, full()).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let mut late = 0;
+    for answer in many {
+        let (status, headers, body) = answer.await.unwrap();
+        if status == StatusCode::REQUEST_TIMEOUT {
+            assert_eq!(headers[header::CONNECTION], "close");
+            assert!(body.contains("the body took longer than 1 s"), "{body}");
+            late += 1;
+        }
+    }
+    // When half of the room is free again, the others may go on.
+    assert!(late > 5, "{late}");
+    assert_eq!(send(&router, full()).await.0, StatusCode::OK);
+}

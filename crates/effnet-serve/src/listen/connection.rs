@@ -65,7 +65,8 @@ where
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http2().timer(TokioTimer::new());
-    builder.http1().max_buf_size(HEAD);
+    // A client may end its side once its request is whole, and still wait for the answer.
+    builder.http1().max_buf_size(HEAD).half_close(true);
     let mut connection = pin!(builder.serve_connection(io, service));
 
     let options = &shared.options;

@@ -134,7 +134,8 @@ settings! {
         max_connections: NonZeroUsize, "N", "4096";
         /// Time for a request's head, and for the handshake of TLS.
         header_timeout: Timeout, "TIME", "10s";
-        /// Time for every 16 KiB of a request's body or of its answer.
+        /// Time for every 16 KiB of a request's body or of its answer; for a whole body while those of
+        /// all requests take more than half of the memory for them.
         body_timeout: Timeout, "TIME", "10s";
         /// Time that a connection may stay open without a request.
         idle_timeout: Timeout, "TIME", "75s";

@@ -255,3 +255,27 @@ async fn what_an_error_quotes_is_short() {
         assert!(body.len() < 20_000, "{} bytes", body.len());
     }
 }
+
+#[tokio::test]
+async fn the_head_of_a_part_has_a_size() {
+    let running = Running::tiny().await;
+    let form = |name: usize, preamble: usize| {
+        let (name, preamble) = ("n".repeat(name), "p".repeat(preamble));
+        let head = format!(
+            "{preamble}\r\n--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\n\r\n"
+        );
+        [head.as_bytes(), &photograph("rocket.jpg"), b"\r\n--x--\r\n"].concat()
+    };
+    let kind = "multipart/form-data; boundary=x";
+    for (form, status) in [
+        (form(10_000, 0), "200"),
+        (form(0, 10_000), "200"),
+        (form(1_000_000, 0), "400"),
+        (form(0, 1_000_000), "400"),
+    ] {
+        let answer = running.chunked("/classify?k=1", kind, &form).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let says = "the form is broken: a part's head has more than 16384 bytes";
+        assert_eq!(answer.contains(says), status == "400", "{answer}");
+    }
+}

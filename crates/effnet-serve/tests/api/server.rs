@@ -97,8 +97,40 @@ async fn openapi_describes_every_route_and_every_kind_of_body() {
             ["application/json", "application/octet-stream", "image/*", "multipart/form-data"]
         );
         let statuses: Vec<&String> = post["responses"].as_object().unwrap().keys().collect();
-        assert_eq!(statuses, ["200", "400", "404", "413", "422", "429", "500", "503", "504"]);
+        assert_eq!(
+            statuses,
+            ["200", "400", "401", "404", "408", "413", "422", "429", "500", "503", "504"]
+        );
     }
+    // What is asked for a key says how to send it; only health is not.
+    let ways = json!([{}, { "bearer": [] }, { "header": [] }]);
+    for (path, item) in description["paths"].as_object().unwrap() {
+        let operation = item.get("post").unwrap_or(&item["get"]);
+        let statuses = operation["responses"].as_object().unwrap();
+        let has = |status: &str| statuses.contains_key(status);
+        let is_open = path.contains("/health/");
+        assert_eq!(operation.get("security"), (!is_open).then_some(&ways), "{path}");
+        assert_eq!((has("401"), has("429")), (!is_open, !is_open), "{path}");
+        let has_body = operation.get("requestBody").is_some();
+        assert_eq!((has("408"), has("413")), (has_body, has_body), "{path}");
+        assert!(has("503") || !has_body, "{path}");
+        for (status, response) in statuses.iter().filter(|(status, _)| *status >= &"400".to_owned())
+        {
+            let schema = &response["content"]["application/json"]["schema"]["$ref"];
+            let is_state = path == "/v2/health/ready";
+            let name = if is_state { "ServerReady" } else { "ErrorBody" };
+            assert_eq!(schema, &format!("#/components/schemas/{name}"), "{path} {status}");
+        }
+    }
+    let schemes = &description["components"]["securitySchemes"];
+    assert_eq!(
+        (&schemes["bearer"]["type"], &schemes["bearer"]["scheme"]),
+        (&json!("http"), &json!("bearer"))
+    );
+    assert_eq!(
+        (&schemes["header"]["in"], &schemes["header"]["name"]),
+        (&json!("header"), &json!("x-api-key"))
+    );
     let record = &description["components"]["schemas"]["Record"];
     assert_ne!(record, &Value::Null);
 }

@@ -8,7 +8,8 @@ use super::{FORMAT, MAGIC, TRUNCATED, corrupt};
 use crate::preprocess::error::DecodeError;
 use crate::preprocess::exif::Notes;
 
-/// Pillow's limits for the inflated size of a text or a profile, and for all texts together.
+/// Pillow's limits for the inflated size of a text or a profile, and for all texts together. The
+/// last is here one for all that is inflated too: Pillow does not limit the number of profiles.
 const MAX_TEXT: usize = 1 << 20;
 const MAX_TEXTS: usize = 64 << 20;
 
@@ -33,6 +34,8 @@ pub(super) struct File<'a> {
     /// The image data, one slice per chunk.
     pub(super) data: Vec<&'a [u8]>,
     texts: usize,
+    /// Bytes of inflated texts and profiles, of damaged ones too.
+    inflated: u64,
     animated: bool,
 }
 
@@ -154,7 +157,7 @@ impl<'a> File<'a> {
             b"zTXt" => {
                 let (key, rest) = split(chunk);
                 let text = match rest.split_first() {
-                    Some((0, packed)) => inflate_text(packed, lenient)?,
+                    Some((0, packed)) => self.inflate_text(packed, lenient)?,
                     Some(_) if !lenient => return Err(corrupt("a text of unknown compression")),
                     _ => Vec::new(),
                 };
@@ -171,7 +174,7 @@ impl<'a> File<'a> {
                 let (_, text) = split(rest);
                 let text = match (packed, method) {
                     (0, _) => Cow::Borrowed(text),
-                    (_, 0) => Cow::Owned(inflate_text(text, lenient)?),
+                    (_, 0) => Cow::Owned(self.inflate_text(text, lenient)?),
                     _ => return Ok(()),
                 };
                 if !key.is_empty() {
@@ -182,7 +185,7 @@ impl<'a> File<'a> {
                 let (_, rest) = split(chunk);
                 match rest.split_first() {
                     Some((0, packed)) => {
-                        inflate_text(packed, lenient)?;
+                        self.inflate_text(packed, lenient)?;
                     }
                     _ => return Err(corrupt("a profile of unknown compression")),
                 }
@@ -236,6 +239,33 @@ impl<'a> File<'a> {
         self.notes.take_text(key, text);
         Ok(())
     }
+
+    /// Inflates a text as far as it goes. A damaged text gives an empty one; a text that is too long
+    /// is an error.
+    fn inflate_text(&mut self, packed: &[u8], lenient: bool) -> Result<Vec<u8>, DecodeError> {
+        let mut text = Vec::new();
+        let mut inflater = Decompress::new(true);
+        loop {
+            text.reserve(text.len().clamp(1024, MAX_TEXT));
+            let before = (inflater.total_in(), inflater.total_out());
+            let rest = &packed[before.0 as usize..];
+            let status = inflater.decompress_vec(rest, &mut text, FlushDecompress::None);
+            self.inflated += inflater.total_out() - before.1;
+            if self.inflated > MAX_TEXTS as u64 {
+                return Err(corrupt("too many bytes of texts and profiles"));
+            }
+            if text.len() > MAX_TEXT {
+                let reason = "a text or profile that inflates beyond 1 MiB";
+                return if lenient { Ok(Vec::new()) } else { Err(corrupt(reason)) };
+            }
+            match status {
+                Err(_) => return Ok(Vec::new()),
+                Ok(Status::StreamEnd) => return Ok(text),
+                Ok(_) if before == (inflater.total_in(), inflater.total_out()) => return Ok(text),
+                Ok(_) => {}
+            }
+        }
+    }
 }
 
 /// The name of the chunk at `at`, and its bytes if the file holds them all.
@@ -254,25 +284,38 @@ fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Inflates a text as far as it goes. A damaged text gives an empty one; a text that is too long is
-/// an error.
-fn inflate_text(packed: &[u8], lenient: bool) -> Result<Vec<u8>, DecodeError> {
-    let mut text = Vec::new();
-    let mut inflater = Decompress::new(true);
-    loop {
-        text.reserve(text.len().clamp(1024, MAX_TEXT));
-        let before = (inflater.total_in(), inflater.total_out());
-        let rest = &packed[before.0 as usize..];
-        let status = inflater.decompress_vec(rest, &mut text, FlushDecompress::None);
-        if text.len() > MAX_TEXT {
-            let reason = "a text or profile that inflates beyond 1 MiB";
-            return if lenient { Ok(Vec::new()) } else { Err(corrupt(reason)) };
-        }
-        match status {
-            Err(_) => return Ok(Vec::new()),
-            Ok(Status::StreamEnd) => return Ok(text),
-            Ok(_) if before == (inflater.total_in(), inflater.total_out()) => return Ok(text),
-            Ok(_) => {}
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A file without pixels, and this many profiles of a megabyte.
+    fn with_profiles(count: usize) -> Vec<u8> {
+        let mut packer = flate2::write::ZlibEncoder::new(b"name\0\0".to_vec(), Default::default());
+        packer.write_all(&vec![0; MAX_TEXT]).unwrap();
+        let profile = packer.finish().unwrap();
+        let mut file = MAGIC.to_vec();
+        let mut chunk = |name: &[u8; 4], body: &[u8]| {
+            let named = [name, body].concat();
+            let mut crc = flate2::Crc::new();
+            crc.update(&named);
+            file.extend((body.len() as u32).to_be_bytes());
+            file.extend(named);
+            file.extend(crc.sum().to_be_bytes());
+        };
+        chunk(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]);
+        (0..count).for_each(|_| chunk(b"iCCP", &profile));
+        chunk(b"IEND", &[]);
+        file
+    }
+
+    #[test]
+    fn what_all_profiles_inflate_to_has_a_limit() {
+        assert!(File::read(&with_profiles(64), false).is_ok());
+        for lenient in [false, true] {
+            let error = File::read(&with_profiles(65), lenient).err().unwrap().to_string();
+            assert!(error.contains("too many bytes of texts and profiles"), "{error}");
         }
     }
 }

@@ -118,7 +118,7 @@ pub(super) async fn ready(State(server): State<Server>) -> (StatusCode, Json<Ser
     responses(
         (status = 200, description = "It does", body = ModelReady),
         (status = 400, description = "A path that is not UTF-8", body = ErrorBody),
-        (status = 404, description = "No such model or version", body = ErrorBody),
+        (status = 404, description = "No such model or version, or it is not loaded", body = ErrorBody),
         (status = 503, description = "Not yet, or it could not be loaded", body = ErrorBody),
     ))]
 pub(super) async fn model_ready(
@@ -136,7 +136,7 @@ pub(super) async fn model_ready(
     responses(
         (status = 200, description = "Its inputs and outputs", body = ModelMetadata),
         (status = 400, description = "A path that is not UTF-8", body = ErrorBody),
-        (status = 404, description = "No such model or version", body = ErrorBody),
+        (status = 404, description = "No such model or version, or it is not loaded", body = ErrorBody),
         (status = 503, description = "The model is not ready", body = ErrorBody),
     ))]
 pub(super) async fn model_metadata(

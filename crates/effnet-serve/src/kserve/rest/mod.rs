@@ -29,7 +29,7 @@ pub(crate) use openapi::document;
 
 use super::infer::infer;
 use crate::guard::{self, Account};
-use crate::openapi::ErrorBody;
+use crate::openapi::{ErrorBody, ImageErrors};
 use crate::{ApiError, Server};
 
 /// Bodies above this size are parsed away from the threads that serve connections.
@@ -102,15 +102,8 @@ impl FromRequestParts<Server> for Named {
         (status = 200, description = "The outputs: JSON, or JSON and after it bytes of tensors",
             content((response::Json<'_> = "application/json"), ("application/octet-stream")),
             headers(("Inference-Header-Content-Length" = usize, description = "The length of the JSON, if bytes follow it"))),
-        (status = 400, description = "A request that is not as described here", body = ErrorBody),
-        (status = 404, description = "No such model or version", body = ErrorBody),
-        (status = 413, description = "Too many bytes, images or pixels", body = ErrorBody),
+        ImageErrors,
         (status = 415, description = "An encoding that is not gzip or deflate", body = ErrorBody),
-        (status = 422, description = "Not an image", body = ErrorBody),
-        (status = 429, description = "Too many requests wait; see Retry-After", body = ErrorBody),
-        (status = 500, description = "A fault of the server", body = ErrorBody),
-        (status = 503, description = "The model is not ready; see Retry-After", body = ErrorBody),
-        (status = 504, description = "Not ready in time", body = ErrorBody),
     ))]
 async fn run(
     State(server): State<Server>,

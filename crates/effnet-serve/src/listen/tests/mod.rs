@@ -60,9 +60,13 @@ impl Running {
 }
 
 fn hello() -> Router {
-    Router::new()
-        .route("/", get(|| async { "hello" }))
-        .route("/length", post(|body: axum::body::Bytes| async move { body.len().to_string() }))
+    Router::new().route("/", get(|| async { "hello" })).merge(length())
+}
+
+/// Answers with a body's length.
+fn length() -> Router {
+    let length = |body: axum::body::Bytes| async move { body.len().to_string() };
+    Router::new().route("/length", post(length))
 }
 
 async fn ask(stream: &mut TcpStream) -> String {
@@ -403,5 +407,30 @@ async fn clients_that_vanish_or_lie_harm_nobody() {
         assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{wrong}: {text}");
     }
     ask(&mut server.connect().await).await;
+    assert_eq!(server.end().await, 0);
+}
+
+#[tokio::test]
+async fn a_client_that_has_ended_its_side_gets_its_answer() {
+    let go = Arc::new(Notify::new());
+    let (router, mut running) = held(&go);
+    let server = Running::start(router.merge(length()), patient()).await;
+    let mut stream = server.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    running.recv().await.unwrap();
+    // The end of its side is read while the answer is not there yet.
+    sleep(SHORT).await;
+    go.notify_one();
+    // Nothing more can come on this connection: it ends after the answer.
+    let text = ends(&mut stream).await;
+    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("\r\n\r\nhello"), "{text}");
+    // What is not whole is not a request.
+    let mut stream = server.connect().await;
+    let cut = b"POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf";
+    stream.write_all(cut).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let text = ends(&mut stream).await;
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 400 "), "{text}");
     assert_eq!(server.end().await, 0);
 }

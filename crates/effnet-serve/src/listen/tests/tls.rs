@@ -1,7 +1,8 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
@@ -18,6 +19,38 @@ fn certificate() -> (tempfile::TempDir, PathBuf, PathBuf) {
     (folder, cert, key)
 }
 
+/// A connection of a client that trusts this certificate and speaks these protocols.
+async fn connect(server: &Running, cert: &Path, protocols: &[&str]) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(cert).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, server.connect().await).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_has_ended_its_side_of_tls_gets_its_answer() {
+    let (_folder, cert, key) = certificate();
+    let options = ListenOptions { tls: Some(tls(&cert, &key).unwrap()), ..patient() };
+    let go = Arc::new(Notify::new());
+    let (router, mut running) = held(&go);
+    let server = Running::start(router, options).await;
+    let mut stream = connect(&server, &cert, &["http/1.1"]).await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    running.recv().await.unwrap();
+    sleep(SHORT).await;
+    go.notify_one();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert!(text.ends_with("\r\n\r\nhello"), "{text}");
+    assert_eq!(server.end().await, 0);
+}
+
 #[tokio::test]
 async fn tls_is_spoken_with_both_versions() {
     let (_folder, cert, key) = certificate();
@@ -27,27 +60,15 @@ async fn tls_is_spoken_with_both_versions() {
         ..patient()
     };
     let server = Running::start(hello(), options).await;
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(&cert).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let client = |protocols: &[&str]| {
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-        let builder = builder.with_safe_default_protocol_versions().unwrap();
-        let mut config = builder.with_root_certificates(roots.clone()).with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-        TlsConnector::from(Arc::new(config))
-    };
-    let name = ServerName::try_from("localhost").unwrap();
     for protocols in [["http/1.1"].as_slice(), &[]] {
-        let stream = client(protocols).connect(name.clone(), server.connect().await).await;
-        let mut stream = stream.unwrap();
+        let mut stream = connect(&server, &cert, protocols).await;
         stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut text = String::new();
         // The end is one that TLS knows.
         stream.read_to_string(&mut text).await.unwrap();
         assert!(text.ends_with("\r\n\r\nhello"), "{text}");
     }
-    let stream = client(&["h2"]).connect(name, server.connect().await).await.unwrap();
+    let stream = connect(&server, &cert, &["h2"]).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
     let io = TokioIo::new(stream);
     let (mut client, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
