@@ -45,7 +45,7 @@ use self::meters::{Meters, Pace};
 use self::queue::{Job, Queue};
 use self::trial::Trial;
 use crate::engine::{Device, EngineError};
-use crate::{Classifier, Error, Model, Prediction};
+use crate::{Classifier, Error, Model, Predictions};
 
 /// The settings of a [`Batcher`]; each has a default.
 #[derive(Debug, Clone)]
@@ -252,7 +252,7 @@ impl Batcher {
         &self,
         request: Request,
         k: usize,
-    ) -> Result<(Vec<Prediction>, Timings), BatchError> {
+    ) -> Result<(Predictions, Timings), BatchError> {
         let Some(classifier) = self.classifier() else {
             let model = self.model().provenance().model.clone();
             return Err(Error::NoClassifier { model }.into());

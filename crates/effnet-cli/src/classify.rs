@@ -7,6 +7,7 @@ use effnet::labels::ClassifierActivation;
 use effnet::pretrained::read_labels;
 use effnet::{Classifier, Model, Outcome, Prediction, Record};
 
+use super::answers::{self, AnswerArgs};
 use super::found::ImageArgs;
 use super::images::{DecodeArgs, Image};
 use super::model_args::ModelArgs;
@@ -44,6 +45,8 @@ pub(super) struct Classify {
     #[arg(short, long)]
     verbose: bool,
     #[command(flatten)]
+    answers: AnswerArgs,
+    #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
     preprocessing: PreprocessingArgs,
@@ -73,8 +76,10 @@ impl Classify {
         let options = self.decode.options();
         let labels = self.labels.as_deref().map(read_labels).transpose();
         let labels = labels.map_err(|e| NoModel(format!("--labels: {e}")))?;
+        let answers = self.answers.options()?;
         let model = self.model.load(|builder| {
-            let mut builder = self.preprocessing.apply(builder.decode_options(options));
+            let builder = builder.decode_options(options).answers(answers);
+            let mut builder = self.preprocessing.apply(builder);
             if let Some(labels) = labels {
                 builder = builder.labels(labels);
             }
@@ -89,7 +94,7 @@ impl Classify {
             explain(&classifier);
         }
         let name = &classifier.provenance().model;
-        let mut writer = Writer::begin(self.format, stdout())?;
+        let mut writer = Writer::begin(self.format, stdout(), self.answers.columns())?;
         let mut done = Status::All;
         let mut answer = |mut record: Record| {
             if let Outcome::Error(error) = &mut record.outcome {
@@ -146,14 +151,15 @@ enum Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
-    fn begin(format: Format, out: W) -> Result<Self> {
+    fn begin(format: Format, out: W, answers: &[&str]) -> Result<Self> {
         let form = match format {
             Format::Table => return Ok(Self::Table { out, is_first: true, width: width() }),
             Format::Json => Form::Json,
             Format::Jsonl => Form::Jsonl,
             Format::Csv => Form::Csv,
         };
-        Ok(Self::Rows(Rows::begin(form, out, &COLUMNS.map(str::to_owned))?))
+        let columns: Vec<_> = COLUMNS.iter().chain(answers).map(|&c| c.to_owned()).collect();
+        Ok(Self::Rows(Rows::begin(form, out, &columns)?))
     }
 
     fn write(&mut self, record: &Record) -> Result<()> {
@@ -183,6 +189,9 @@ fn write_table(out: &mut impl Write, record: &Record, width: usize) -> Result<()
     let title = [[printable(&record.image), format!("({})", printable(&record.model))]];
     for line in align(&title, &[], width) {
         writeln!(out, "{line}")?;
+    }
+    if let Some(line) = answers::line(record) {
+        writeln!(out, "  {line}")?;
     }
     match &record.outcome {
         Outcome::Error(error) => writeln!(out, "  error: {}", printable(error))?,
@@ -218,7 +227,10 @@ fn write_table(out: &mut impl Write, record: &Record, width: usize) -> Result<()
 impl Row for Record {
     fn csv(&self) -> Vec<Vec<String>> {
         let (image, model) = (&*self.image, &*self.model);
-        let line = |cells: [&str; COLUMNS.len()]| cells.map(str::to_owned).to_vec();
+        let line = |cells: [&str; COLUMNS.len()]| {
+            let answer = answers::cells(self).into_iter().flatten();
+            cells.map(str::to_owned).into_iter().chain(answer).collect()
+        };
         match &self.outcome {
             Outcome::Error(error) => vec![line([image, model, "", "", "", "", "", "", error])],
             Outcome::Predictions(predictions) => {

@@ -62,8 +62,7 @@ impl Failed {
 
     /// The row that takes its place.
     pub(super) fn record(&self, model: &str) -> Record {
-        let outcome = Outcome::Error(self.error());
-        Record { image: self.name.clone(), model: model.to_owned(), outcome }
+        Record::new(&self.name, model, Outcome::Error(self.error()))
     }
 }
 
@@ -189,7 +188,7 @@ impl Found {
 
 /// Whether a file in a folder is an image of a decoded format, by its name. A file given by its own
 /// name is read, whatever that is.
-fn is_image(path: &Path) -> bool {
+pub(super) fn is_image(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let ending = path.extension().and_then(|extension| extension.to_str());
     let known = |ending: &str| {

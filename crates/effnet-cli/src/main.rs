@@ -1,6 +1,7 @@
 //! The `effnet` command: one file per subcommand. Results go to standard output, everything else to
 //! standard error.
 
+mod answers;
 mod bench;
 #[cfg(feature = "hub")]
 mod cache;
@@ -30,6 +31,7 @@ mod settings;
 mod summary;
 mod svg;
 mod table;
+mod validate;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -52,6 +54,7 @@ struct Cli {
 enum Command {
     Classify(classify::Classify),
     Embed(embed::Embed),
+    Validate(validate::Validate),
     Models(models::Models),
     Preprocess(preprocess::Preprocess),
     Forward(forward::Forward),
@@ -83,7 +86,6 @@ enum Status {
 struct NoModel(String);
 
 /// Marks an error as one of the arguments, or of a file that they name: exit code 2.
-#[cfg(feature = "serve")]
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
@@ -91,7 +93,6 @@ struct Usage(String);
 /// Exit code if some inputs failed, or the output could not be written.
 const SOME_FAILED: u8 = 1;
 /// Exit code if the arguments, or a file that they name, say what cannot be obeyed.
-#[cfg(feature = "serve")]
 const USAGE: u8 = 2;
 /// Exit code if there is no model, because of its name, files or weights.
 const NO_MODEL: u8 = 3;
@@ -105,6 +106,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Classify(command) => command.run(),
         Command::Embed(command) => command.run(),
+        Command::Validate(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Preprocess(command) => command.run(),
         Command::Forward(command) => command.run(),
@@ -133,7 +135,6 @@ fn main() -> ExitCode {
 
 /// The exit code of a run that failed as a whole.
 fn code(error: &anyhow::Error) -> u8 {
-    #[cfg(feature = "serve")]
     if error.is::<Usage>() {
         return USAGE;
     }

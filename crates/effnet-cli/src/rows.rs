@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// A result, which is one object in JSON.
 pub(super) trait Row: Serialize {
-    /// The result's lines of CSV, with a cell for each column.
+    /// The result's lines of CSV, with a cell for each column; the last ones may be left out.
     fn csv(&self) -> Vec<Vec<String>>;
 }
 
@@ -23,7 +23,7 @@ pub(super) enum Form {
 pub(super) enum Rows<W: Write> {
     Json { out: W, is_first: bool },
     Jsonl { out: W },
-    Csv(Box<csv::Writer<W>>),
+    Csv { csv: Box<csv::Writer<W>>, columns: usize },
 }
 
 impl<W: Write> Rows<W> {
@@ -38,7 +38,7 @@ impl<W: Write> Rows<W> {
             Form::Csv => {
                 let mut csv = csv::Writer::from_writer(out);
                 csv.write_record(columns)?;
-                Self::Csv(Box::new(csv))
+                Self::Csv { csv: Box::new(csv), columns: columns.len() }
             }
         })
     }
@@ -56,8 +56,11 @@ impl<W: Write> Rows<W> {
                 writeln!(out)?;
                 out.flush()?;
             }
-            Self::Csv(csv) => {
-                row.csv().iter().try_for_each(|line| csv.write_record(line))?;
+            Self::Csv { csv, columns } => {
+                for mut line in row.csv() {
+                    line.resize(*columns, String::new());
+                    csv.write_record(line)?;
+                }
                 csv.flush()?;
             }
         }
@@ -73,7 +76,7 @@ impl<W: Write> Rows<W> {
                 out
             }
             Self::Jsonl { out } => out,
-            Self::Csv(csv) => csv.into_inner().map_err(csv::IntoInnerError::into_error)?,
+            Self::Csv { csv, .. } => csv.into_inner().map_err(csv::IntoInnerError::into_error)?,
         })
     }
 }

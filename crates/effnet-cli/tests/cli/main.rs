@@ -3,6 +3,7 @@
 #![cfg(feature = "bundled")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod answers;
 mod bench;
 mod classify;
 mod convert;
@@ -14,6 +15,7 @@ mod names;
 mod pipes;
 mod summary;
 mod tensors;
+mod validate;
 mod width;
 
 use std::io::Write;
