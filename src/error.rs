@@ -7,6 +7,7 @@ use crate::conventions::ConvertError;
 #[cfg(any(test, feature = "wgpu"))]
 use crate::engine::WgpuError;
 use crate::engine::{CpuError, EngineError};
+use crate::evaluation::CalibrationError;
 use crate::labels::LabelError;
 use crate::preprocess::{DecodeError, ImageSizeError, TransformError};
 use crate::pretrained::PretrainedError;
@@ -95,6 +96,37 @@ pub enum Error {
         "the activation none makes no probabilities: ask for the logits, or give `ModelBuilder::activation` sigmoid or softmax"
     )]
     NoProbabilities,
+    /// A calibration.
+    #[error(transparent)]
+    Calibration(CalibrationError),
+    /// What needs classes that exclude each other.
+    #[error(
+        "{setting} needs classes of which one applies, and the activation is {activation}: set \
+         `ModelBuilder::activation` to softmax if that is right"
+    )]
+    NotExclusive {
+        /// What was asked for.
+        setting: &'static str,
+        /// The activation.
+        activation: String,
+    },
+    /// A least probability that is none.
+    #[error("`AnswerOptions::min_probability` is from 0 to 1, and not {0}")]
+    MinProbability(f32),
+    /// A coverage without a calibration.
+    #[error(
+        "`AnswerOptions::coverage` needs `AnswerOptions::calibration`: `effnet validate` makes one"
+    )]
+    NeedsCalibration,
+    /// Classes to roll up, without the probability that ends it.
+    #[error("`AnswerOptions::roll_up` needs `AnswerOptions::min_probability`, such as 0.9")]
+    NeedsMinProbability,
+    /// Classes to roll up that have no names.
+    #[error("`AnswerOptions::roll_up`: the model's classes have no names")]
+    NoLabels,
+    /// Classes that cannot be rolled up.
+    #[error("`AnswerOptions::roll_up`: {0}")]
+    RollUp(LabelError),
     /// The model's preprocessing.
     #[error("{model}: {source}")]
     Preprocessing {

@@ -25,6 +25,7 @@
 //! - [`weights`]: strict loading of checkpoints, [`pretrained`]: timm's table of them;
 //! - [`conventions`]: checkpoints of other libraries recognised, and converted between conventions;
 //! - `sources` (with the feature of that name): images of folders, lists, archives and tables, any number of them;
+//! - [`evaluation`]: how good a classifier is, and what makes its probabilities hold;
 //! - [`engine`]: what runs a network; [`labels`]: the classes' names, top-k;
 //! - `batcher` (with the feature of that name): a queue in front of a model, for services;
 //! - `hub` (with the feature of that name): files from the Hugging Face hub.
@@ -37,6 +38,7 @@ pub mod conventions;
 mod cuda;
 pub mod engine;
 mod error;
+pub mod evaluation;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod labels;
@@ -64,7 +66,10 @@ pub use {candle_core, candle_nn};
 pub use error::{Error, ErrorKind};
 pub use model::{AsInput, Description, Input, Model, ModelBuilder, Preprocessor, Provenance};
 pub use names::UnknownName;
-pub use tasks::{Classifier, EmbeddingOutcome, EmbeddingRecord, Outcome, Prediction, Record};
+pub use tasks::{
+    Answer, AnswerOptions, Classifier, EmbeddingOutcome, EmbeddingRecord, Labelled, Outcome,
+    Prediction, Predictions, Record, Validation,
+};
 
 /// The documents whose Rust blocks are tests.
 #[cfg(doctest)]

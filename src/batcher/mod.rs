@@ -45,7 +45,7 @@ use self::meters::{Meters, Pace};
 use self::queue::{Job, Queue};
 use self::trial::Trial;
 use crate::engine::{Device, EngineError};
-use crate::{Classifier, Error, Model, Prediction};
+use crate::{Classifier, Error, Model, Predictions};
 
 /// The pixels above which an image is large. Decoding one takes longer than all else in a turn, and a
 /// small file may announce it: a turn has no more of them than there are threads, and smaller images
@@ -259,7 +259,7 @@ impl Batcher {
         &self,
         request: Request,
         k: usize,
-    ) -> Result<(Vec<Prediction>, Timings), BatchError> {
+    ) -> Result<(Predictions, Timings), BatchError> {
         let Some(classifier) = self.classifier() else {
             let model = self.model().provenance().model.clone();
             return Err(Error::NoClassifier { model }.into());

@@ -8,15 +8,22 @@
 //! definition. A fine-tuned model brings its own names in its `config.json`, and these win.
 
 mod activation;
+mod class_map;
 mod file;
+mod hypernyms;
 mod imagenet;
 mod set;
 mod top_k;
+mod valid_labels;
 
 pub use activation::ClassifierActivation;
+pub use class_map::ClassMap;
+pub use hypernyms::{RollUp, Rolled};
 pub use imagenet::Subset;
 pub use set::{Label, LabelNames, LabelSet, label_set_for};
 pub use top_k::{Scored, top_k};
+pub(crate) use top_k::{Softmax, top_k_at};
+pub use valid_labels::{PartialImagenet, parse_valid_labels};
 
 /// What can go wrong with class names and scores.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -87,5 +94,46 @@ pub enum LabelError {
         index: usize,
         /// The value, printed.
         value: String,
+    },
+    /// Names in a data set that are not names of a model's classes.
+    #[error(
+        "{unknown} of {found} names mean none of the {num_classes} classes, or several: {names}; \
+         give a class map"
+    )]
+    UnknownClasses {
+        /// The names, or the first of them.
+        names: String,
+        /// How many there are.
+        unknown: usize,
+        /// How many names the data set has.
+        found: usize,
+        /// How many classes there are.
+        num_classes: usize,
+    },
+    /// An image of a class that is not there.
+    #[error("class {class} is not one of the {num_classes} classes")]
+    NoSuchClass {
+        /// The class.
+        class: usize,
+        /// How many classes there are.
+        num_classes: usize,
+    },
+    /// A network with more or fewer outputs than classes.
+    #[error("{outputs} outputs for {num_classes} classes")]
+    Outputs {
+        /// How many outputs there are.
+        outputs: usize,
+        /// How many classes there are.
+        num_classes: usize,
+    },
+    /// A class that WordNet's hypernyms are not known of.
+    #[error(
+        "class {class} ({name}) is not a synset of ImageNet: there is nothing to roll it up to"
+    )]
+    NotASynset {
+        /// The class's index.
+        class: usize,
+        /// Its name.
+        name: String,
     },
 }

@@ -4,6 +4,38 @@ use std::cmp::Ordering;
 
 use super::{ClassifierActivation, LabelError};
 
+/// The softmax of one image's logits divided by a temperature, in f64.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Softmax {
+    max: f64,
+    temperature: f64,
+    total: f64,
+}
+
+impl Softmax {
+    /// The logits are finite, and the temperature is above 0.
+    pub(crate) fn new(logits: &[f32], temperature: f64) -> Self {
+        let max = f64::from(logits.iter().copied().fold(f32::MIN, f32::max));
+        let mut softmax = Self { max, temperature, total: 1.0 };
+        softmax.total = logits.iter().map(|&logit| softmax.shifted(logit).exp()).sum();
+        softmax
+    }
+
+    /// The probability of the class with this logit.
+    pub(crate) fn probability(&self, logit: f32) -> f64 {
+        self.shifted(logit).exp() / self.total
+    }
+
+    /// Its negative logarithm.
+    pub(crate) fn nll(&self, logit: f32) -> f64 {
+        self.total.ln() - self.shifted(logit)
+    }
+
+    fn shifted(&self, logit: f32) -> f64 {
+        (f64::from(logit) - self.max) / self.temperature
+    }
+}
+
 /// One class with its scores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored {
@@ -42,6 +74,17 @@ pub fn top_k(
     activation: ClassifierActivation,
     k: usize,
 ) -> Result<Vec<Scored>, LabelError> {
+    top_k_at(logits, activation, k, 1.0)
+}
+
+/// [`top_k`] with probabilities of the logits divided by `temperature`, which is above 0. The order
+/// and [`Scored::logit`] do not depend on it.
+pub(crate) fn top_k_at(
+    logits: &[f32],
+    activation: ClassifierActivation,
+    k: usize,
+    temperature: f64,
+) -> Result<Vec<Scored>, LabelError> {
     if let Some(index) = logits.iter().position(|v| !v.is_finite()) {
         return Err(LabelError::NotFinite { index, value: logits[index].to_string() });
     }
@@ -53,15 +96,13 @@ pub fn top_k(
         }
         _ => logits,
     };
-    let max = f64::from(logits.iter().copied().fold(f32::MIN, f32::max));
-    let total: f64 = match activation {
-        ClassifierActivation::Softmax => logits.iter().map(|&v| (f64::from(v) - max).exp()).sum(),
-        ClassifierActivation::Sigmoid | ClassifierActivation::None => 1.0,
-    };
-    let probability = |logit: f32| match activation {
-        ClassifierActivation::Softmax => Some(((f64::from(logit) - max).exp() / total) as f32),
-        ClassifierActivation::Sigmoid => Some((1.0 / (1.0 + (-f64::from(logit)).exp())) as f32),
-        ClassifierActivation::None => None,
+    let is_softmax = activation == ClassifierActivation::Softmax;
+    let softmax = is_softmax.then(|| Softmax::new(logits, temperature));
+    let probability = |logit: f32| match (activation, &softmax) {
+        (ClassifierActivation::Sigmoid, _) => {
+            Some((1.0 / (1.0 + (-f64::from(logit) / temperature).exp())) as f32)
+        }
+        (_, softmax) => softmax.as_ref().map(|softmax| softmax.probability(logit) as f32),
     };
 
     let best_first = |&a: &usize, &b: &usize| -> Ordering {

@@ -10,12 +10,14 @@ use super::{Description, Inner, Model, Preprocessor, Provenance};
 use crate::Error;
 use crate::arch::NetworkOptions;
 use crate::engine::{DeviceChoice, Dtype, Engine, EngineChoice};
+use crate::evaluation::Calibration;
 use crate::labels::{ClassifierActivation, LabelNames, label_set_for};
 use crate::preprocess::{ColorMode, CropMode, DecodeOptions, Interpolation};
 use crate::pretrained::{
     PreprocessingOptions, Resolved, ResolvedPreprocessing, SizeChoice, ValueSource,
 };
-use crate::weights::WeightsFrom;
+use crate::tasks::{AnswerOptions, Answers};
+use crate::weights::{Checkpoint, WeightsFrom};
 
 /// The settings of a [`Model`]; each has a default.
 ///
@@ -37,6 +39,7 @@ pub struct ModelBuilder {
     custom: Option<Arc<dyn Engine>>,
     labels: Option<LabelNames>,
     activation: Option<ClassifierActivation>,
+    answers: AnswerOptions,
     preprocessing: PreprocessingOptions,
     decode: DecodeOptions,
     finder: Finder,
@@ -214,6 +217,13 @@ impl ModelBuilder {
         self
     }
 
+    /// What classifications may answer: calibrated probabilities, sets, "unknown".
+    #[must_use]
+    pub fn answers(mut self, answers: AnswerOptions) -> Self {
+        self.answers = answers;
+        self
+    }
+
     /// A callback for what a user may want to know about single images, such as levels of 16-bit or
     /// float greys that became white. The decoding threads call it. There is none by default.
     #[must_use]
@@ -273,6 +283,11 @@ impl ModelBuilder {
             Some(Source::Seeded(seed)) => (format!("seeded:{seed}"), None),
             None => ("none: a custom engine".to_owned(), None),
         };
+        let answers = {
+            let digest = || checkpoint.as_ref().map_or(weights.as_str(), Checkpoint::digest);
+            let check = |c: &Calibration| c.check_for(digest(), &values.in_one(), num_classes);
+            Answers::new(&self.answers, activation.value, num_classes, labels.as_ref(), check)?
+        };
         let provenance = Provenance {
             model: self.name.unwrap_or(name),
             architecture: network.name.clone(),
@@ -291,6 +306,7 @@ impl ModelBuilder {
             fits: usize::MAX.into(),
             preprocessor,
             labels,
+            answers,
             decoders: Decoders::new(self.load.threads),
             provenance,
             checkpoint,

@@ -29,9 +29,11 @@ use self::decoders::Decoders;
 use crate::Error;
 use crate::arch::Network;
 use crate::engine::{Array, Capabilities, Engine, EngineError, Images, Outputs};
+use crate::evaluation::{Calibration, Fit};
 use crate::labels::{ClassifierActivation, LabelSet};
 use crate::preprocess::{Pixels, TransformError};
 use crate::pretrained::{Resolved, ResolvedPreprocessing};
+use crate::tasks::Answers;
 use crate::weights::Checkpoint;
 
 /// A loaded model with its preprocessing. It runs the network; tasks such as
@@ -62,6 +64,7 @@ struct Inner {
     /// `None` if no image has the network's number of channels.
     preprocessor: Option<Preprocessor>,
     labels: Option<LabelSet>,
+    answers: Answers,
     decoders: Decoders,
     provenance: Provenance,
     checkpoint: Option<Checkpoint>,
@@ -214,6 +217,20 @@ impl Model {
     #[must_use]
     pub fn weights_digest(&self) -> Option<&str> {
         self.0.checkpoint.as_ref().map(Checkpoint::digest)
+    }
+
+    /// The calibration of this model that follows from a fitted temperature.
+    #[must_use]
+    pub fn calibration(&self, fit: &Fit) -> Calibration {
+        let Provenance { model, weights, preprocessing, .. } = self.provenance();
+        let weights = self.weights_digest().unwrap_or(weights).to_owned();
+        let about = [model.clone(), weights, preprocessing.in_one()];
+        Calibration::new(about, self.num_classes(), fit)
+    }
+
+    /// What answers have to be like.
+    pub(crate) fn answers(&self) -> &Answers {
+        &self.0.answers
     }
 
     /// Runs a black batch, so that memory and plans are ready for the first images.

@@ -74,6 +74,22 @@ pub struct ResolvedPreprocessing {
     pub std: Resolved<Vec<f64>>,
 }
 
+impl ResolvedPreprocessing {
+    /// All values in one line, the same for the same pixels.
+    pub(crate) fn in_one(&self) -> String {
+        let [channels, height, width] = self.input_size.value;
+        format!(
+            "{} {channels}x{height}x{width} {} {} {} mean {:?} std {:?}",
+            self.pipeline,
+            self.interpolation.value,
+            self.crop_pct.value,
+            self.crop_mode.value,
+            self.mean.value,
+            self.std.value
+        )
+    }
+}
+
 /// Which of a model's two image sizes to use.
 ///
 /// ```

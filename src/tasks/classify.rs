@@ -1,9 +1,9 @@
 use std::fmt::Display;
 use std::ops::Deref;
 
-use super::{Outcome, Prediction, Record};
+use super::{Outcome, Prediction, Predictions, Record};
 use crate::Error;
-use crate::labels::{ClassifierActivation, top_k};
+use crate::labels::{ClassifierActivation, Scored, top_k_at};
 use crate::model::{AsInput, Model, ModelBuilder, only};
 
 /// A model whose outputs are classes.
@@ -59,11 +59,12 @@ impl Classifier {
 
     /// The `k` most probable classes of an image, best first; fewer if the model has fewer. A
     /// network with one output has two classes, see [`top_k`](crate::labels::top_k()).
+    /// [`AnswerOptions`](crate::AnswerOptions) add an answer, or make the list a set.
     ///
     /// # Errors
     ///
     /// An image that cannot be read, or an engine that fails.
-    pub fn classify(&self, image: impl AsInput, k: usize) -> Result<Vec<Prediction>, Error> {
+    pub fn classify(&self, image: impl AsInput, k: usize) -> Result<Predictions, Error> {
         self.top_k(&self.model.logits(image)?, k)
     }
 
@@ -72,7 +73,7 @@ impl Classifier {
     ///
     /// The batch needs memory for all images; [`classify_each`](Self::classify_each) takes any
     /// number.
-    pub fn classify_batch<I>(&self, images: &[I], k: usize) -> Vec<Result<Vec<Prediction>, Error>>
+    pub fn classify_batch<I>(&self, images: &[I], k: usize) -> Vec<Result<Predictions, Error>>
     where
         I: AsInput + Sync,
     {
@@ -106,7 +107,7 @@ impl Classifier {
         images: impl IntoIterator<Item = I>,
         batch_size: usize,
         k: usize,
-        each: impl FnMut(I, Result<Vec<Prediction>, Error>) -> Result<(), E>,
+        each: impl FnMut(I, Result<Predictions, Error>) -> Result<(), E>,
     ) -> Result<(), E>
     where
         I: AsInput + Send + Sync,
@@ -122,7 +123,9 @@ impl Classifier {
     ///
     /// Those of [`classify`](Self::classify), and outputs that do not become probabilities.
     pub fn probabilities(&self, image: impl AsInput) -> Result<Vec<f32>, Error> {
-        let mut classes = top_k(&self.model.logits(image)?, self.activation(), usize::MAX)?;
+        let logits = self.model.logits(image)?;
+        let temperature = self.model.answers().temperature();
+        let mut classes = top_k_at(&logits, self.activation(), usize::MAX, temperature)?;
         classes.sort_unstable_by_key(|scored| scored.index);
         let probabilities = classes.into_iter().map(|scored| scored.probability);
         probabilities.collect::<Option<_>>().ok_or(Error::NoProbabilities)
@@ -133,14 +136,19 @@ impl Classifier {
     /// # Errors
     ///
     /// Logits that are not finite.
-    pub fn top_k(&self, logits: &[f32], k: usize) -> Result<Vec<Prediction>, Error> {
-        let labels = self.model.labels();
-        let scored = top_k(logits, self.activation(), k)?;
+    pub fn top_k(&self, logits: &[f32], k: usize) -> Result<Predictions, Error> {
+        let (labels, answers) = (self.model.labels(), self.model.answers());
+        let temperature = answers.temperature();
+        let scored = top_k_at(logits, self.activation(), answers.classes(k), temperature)?;
         // The labels for one output are those of a pair of classes, even if the output is not
         // turned into a pair.
         let is_alone = logits.len() == 1 && self.activation() == ClassifierActivation::None;
         let positive = usize::from(is_alone);
-        Ok(scored.into_iter().map(|s| Prediction::new(s, s.index + positive, labels)).collect())
+        let prediction = |s: Scored| Prediction::new(s, s.index + positive, labels);
+        let mut classes: Vec<Prediction> = scored.into_iter().map(prediction).collect();
+        let answer = answers.answer(&classes);
+        classes.truncate(answers.listed(&classes, k));
+        Ok(Predictions { classes, answer, coverage: answers.coverage() })
     }
 
     /// The JSON form of a result. The error may be the caller's own.
@@ -148,17 +156,19 @@ impl Classifier {
     pub fn record(
         &self,
         image: impl Into<String>,
-        result: Result<Vec<Prediction>, impl Display>,
+        result: Result<Predictions, impl Display>,
     ) -> Record {
-        let outcome = match result {
-            Ok(predictions) => Outcome::Predictions(predictions),
-            Err(error) => Outcome::Error(error.to_string()),
-        };
-        let model = self.model.provenance().model.clone();
-        Record { image: image.into(), model, outcome }
+        let model = &self.model.provenance().model;
+        match result {
+            Ok(Predictions { classes, answer, coverage }) => {
+                let outcome = Outcome::Predictions(classes);
+                Record { answer, coverage, ..Record::new(image, model, outcome) }
+            }
+            Err(error) => Record::new(image, model, Outcome::Error(error.to_string())),
+        }
     }
 
-    fn activation(&self) -> ClassifierActivation {
+    pub(super) fn activation(&self) -> ClassifierActivation {
         self.model.provenance().activation.value
     }
 }

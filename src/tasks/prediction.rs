@@ -1,5 +1,8 @@
+use std::ops::Deref;
+
 use serde::{Deserialize, Serialize};
 
+use super::Answer;
 use crate::labels::{LabelSet, Scored};
 
 /// One class that an image may belong to.
@@ -33,15 +36,51 @@ impl Prediction {
     }
 }
 
+/// The classes of one image, best first, and the answer that follows from
+/// [`AnswerOptions`](crate::AnswerOptions).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Predictions {
+    /// The most probable classes, or a set of classes if there is a coverage.
+    pub classes: Vec<Prediction>,
+    /// The answer, if it has to have a least probability.
+    pub answer: Option<Answer>,
+    /// The share of images whose class is in the set, if the classes are a set.
+    pub coverage: Option<f64>,
+}
+
+/// The classes.
+impl Deref for Predictions {
+    type Target = [Prediction];
+
+    fn deref(&self) -> &[Prediction] {
+        &self.classes
+    }
+}
+
+impl IntoIterator for Predictions {
+    type Item = Prediction;
+    type IntoIter = std::vec::IntoIter<Prediction>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.classes.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Predictions {
+    type Item = &'a Prediction;
+    type IntoIter = std::slice::Iter<'a, Prediction>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.classes.iter()
+    }
+}
+
 /// The result for one image: the JSON of the command, of the library and of any server.
 ///
 /// ```
 /// use effnet::{Outcome, Record};
-/// let record = Record {
-///     image: "a.jpg".into(),
-///     model: "efficientnet_b0.ra_in1k".into(),
-///     outcome: Outcome::Error("a.jpg: no such file".into()),
-/// };
+/// let failed = Outcome::Error("a.jpg: no such file".into());
+/// let record = Record::new("a.jpg", "efficientnet_b0.ra_in1k", failed);
 /// assert_eq!(
 ///     serde_json::to_string(&record)?,
 ///     r#"{"image":"a.jpg","model":"efficientnet_b0.ra_in1k","error":"a.jpg: no such file"}"#
@@ -59,6 +98,19 @@ pub struct Record {
     /// `predictions`, best first, or `error`.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// The answer, if it has to have a least probability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+    /// If it is given, `predictions` are a set with the right class in this share of images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
+}
+
+impl Record {
+    /// A result without an answer and a coverage.
+    pub fn new(image: impl Into<String>, model: impl Into<String>, outcome: Outcome) -> Self {
+        Self { image: image.into(), model: model.into(), outcome, answer: None, coverage: None }
+    }
 }
 
 /// Predictions or an error.

@@ -11,6 +11,7 @@ use effnet::pretrained::read_labels;
 use effnet::sources::{Sample, Sources};
 use effnet::{Classifier, Model, Outcome, Prediction, Record};
 
+use super::answers::{self, AnswerArgs};
 use super::decoding::DecodeArgs;
 use super::long_run::LongRun;
 use super::model_args::ModelArgs;
@@ -60,6 +61,8 @@ pub(super) struct Classify {
     /// Say on standard error where the results come from
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    answers: AnswerArgs,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -137,8 +140,11 @@ impl Classify {
         let options = self.decode.options();
         let labels = self.labels.as_deref().map(read_labels).transpose();
         let labels = labels.map_err(|e| NoModel(format!("--labels: {e}")))?;
+        let answers = self.answers.options()?;
+        let how_sure = answers::summary(&answers);
         let model = self.model.load(|builder| {
-            let mut builder = self.preprocessing.apply(builder.decode_options(options));
+            let builder = builder.decode_options(options).answers(answers);
+            let mut builder = self.preprocessing.apply(builder);
             if let Some(labels) = labels {
                 builder = builder.labels(labels);
             }
@@ -152,7 +158,8 @@ impl Classify {
         if self.verbose {
             explain(&classifier);
         }
-        let run = Run { classifier: &classifier, batch_size: self.batch_size, k: self.top_k };
+        let (batch_size, k, columns) = (self.batch_size, self.top_k, self.answers.columns());
+        let run = Run { classifier: &classifier, batch_size, k, columns };
         match (form, self.output) {
             (Err(form), Some(output)) => LongRun {
                 output,
@@ -160,7 +167,7 @@ impl Classify {
                 layout: self.layout,
                 resume: self.resume,
                 shard: self.shard.unwrap_or(Shard { index: 1, count: 1 }),
-                settings: settings_of(&classifier, &options),
+                settings: settings_of(&classifier, &options, how_sure),
             }
             .run(&run, &images),
             (Err(_), None) => Ok(Status::All),
@@ -174,6 +181,8 @@ pub(super) struct Run<'a> {
     pub(super) classifier: &'a Classifier,
     batch_size: u16,
     k: u32,
+    /// The columns that answers add.
+    pub(super) columns: &'static [&'static str],
 }
 
 impl Run<'_> {
@@ -210,7 +219,7 @@ impl Run<'_> {
     }
 
     fn to_stdout(&self, format: Format, images: &SourceArgs) -> Result<Status> {
-        let mut writer = Writer::begin(format, stdout())?;
+        let mut writer = Writer::begin(format, stdout(), self.columns)?;
         let done = self.each(&mut images.open(), |_, record| {
             if let Outcome::Error(error) = &record.outcome
                 && !is_one_terminal()
@@ -225,7 +234,11 @@ impl Run<'_> {
 }
 
 /// What rows depend on besides the model's name and the images: a run goes on only with the same.
-fn settings_of(classifier: &Classifier, decode: &DecodeOptions) -> BTreeMap<String, String> {
+fn settings_of(
+    classifier: &Classifier,
+    decode: &DecodeOptions,
+    answers: String,
+) -> BTreeMap<String, String> {
     let from = classifier.provenance();
     let values = &from.preprocessing;
     let settings = [
@@ -242,6 +255,7 @@ fn settings_of(classifier: &Classifier, decode: &DecodeOptions) -> BTreeMap<Stri
         ("std", format!("{:?}", values.std.value)),
         ("activation", from.activation.value.to_string()),
         ("decode", format!("{decode:?}")),
+        ("answers", answers),
     ];
     settings.map(|(name, value)| (name.to_owned(), value)).into()
 }
@@ -274,14 +288,15 @@ enum Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
-    fn begin(format: Format, out: W) -> Result<Self> {
+    fn begin(format: Format, out: W, answers: &[&str]) -> Result<Self> {
         let form = match format {
             Format::Table => return Ok(Self::Table { out, is_first: true, width: width() }),
             Format::Json => Form::Json,
             Format::Jsonl => Form::Jsonl,
             Format::Csv | Format::Parquet => Form::Csv,
         };
-        Ok(Self::Rows(Rows::begin(form, out, &COLUMNS.map(str::to_owned))?))
+        let columns: Vec<_> = COLUMNS.iter().chain(answers).map(|&c| c.to_owned()).collect();
+        Ok(Self::Rows(Rows::begin(form, out, &columns)?))
     }
 
     fn write(&mut self, record: &Record) -> Result<()> {
@@ -311,6 +326,9 @@ fn write_table(out: &mut impl Write, record: &Record, width: usize) -> Result<()
     let title = [[printable(&record.image), format!("({})", printable(&record.model))]];
     for line in align(&title, &[], width) {
         writeln!(out, "{line}")?;
+    }
+    if let Some(line) = answers::line(record) {
+        writeln!(out, "  {line}")?;
     }
     match &record.outcome {
         Outcome::Error(error) => writeln!(out, "  error: {}", printable(error))?,
@@ -346,7 +364,10 @@ fn write_table(out: &mut impl Write, record: &Record, width: usize) -> Result<()
 impl Row for Record {
     fn csv(&self) -> Vec<Vec<String>> {
         let (image, model) = (&*self.image, &*self.model);
-        let line = |cells: [&str; COLUMNS.len()]| cells.map(str::to_owned).to_vec();
+        let line = |cells: [&str; COLUMNS.len()]| {
+            let answer = answers::cells(self).into_iter().flatten();
+            cells.map(str::to_owned).into_iter().chain(answer).collect()
+        };
         match &self.outcome {
             Outcome::Error(error) => vec![line([image, model, "", "", "", "", "", "", error])],
             Outcome::Predictions(predictions) => {

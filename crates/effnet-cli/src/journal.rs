@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use effnet::unstable::file_name;
-use effnet::{Outcome, Prediction, Record};
+use effnet::{Answer, Outcome, Prediction, Record};
 use serde::{Deserialize, Serialize};
 
 use super::Usage;
@@ -35,6 +35,9 @@ pub(super) struct Head {
     pub(super) top_k: usize,
     /// timm's descriptions of the classes; none if the model has no labels.
     pub(super) labels: Vec<String>,
+    /// Whether rows say how sure the answer is.
+    #[serde(default)]
+    pub(super) answers: bool,
     /// The folder, if the images are those of one.
     pub(super) folder: Option<String>,
     /// What else the rows depend on, by its name: a run goes on only if all of it is the same.
@@ -73,6 +76,10 @@ pub(super) struct Line {
     predictions: Option<Vec<Prediction>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    answer: Option<Answer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    coverage: Option<f64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -89,7 +96,8 @@ impl Line {
             Outcome::Predictions(predictions) => (Some(predictions), None),
             Outcome::Error(error) => (None, Some(error)),
         };
-        Self { entry, image: record.image, predictions, error }
+        let Record { image, answer, coverage, .. } = record;
+        Self { entry, image, predictions, error, answer, coverage }
     }
 
     pub(super) fn record(self, model: &str) -> Record {
@@ -97,7 +105,8 @@ impl Line {
             (Some(predictions), _) => Outcome::Predictions(predictions),
             (None, error) => Outcome::Error(error.unwrap_or_default()),
         };
-        Record { image: self.image, model: model.to_owned(), outcome }
+        let (answer, coverage) = (self.answer, self.coverage);
+        Record { answer, coverage, ..Record::new(self.image, model, outcome) }
     }
 
     pub(super) fn is_error(&self) -> bool {

@@ -41,6 +41,7 @@ impl LongRun {
             top_k: run.top_k(),
             labels: run.descriptions(),
             folder: images.folder(),
+            answers: !run.columns.is_empty(),
             settings: self.settings.clone(),
             shard: (index, count),
         };

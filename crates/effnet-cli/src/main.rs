@@ -1,6 +1,7 @@
 //! The `effnet` command: one file per subcommand. Results go to standard output, everything else to
 //! standard error.
 
+mod answers;
 mod bench;
 #[cfg(feature = "hub")]
 mod cache;
@@ -36,6 +37,7 @@ mod sources;
 mod summary;
 mod svg;
 mod table;
+mod validate;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -60,6 +62,7 @@ enum Command {
     Embed(embed::Embed),
     Similar(similar::Similar),
     Merge(merge::Merge),
+    Validate(validate::Validate),
     Models(models::Models),
     Preprocess(preprocess::Preprocess),
     Forward(forward::Forward),
@@ -113,6 +116,7 @@ fn main() -> ExitCode {
         Command::Embed(command) => command.run(),
         Command::Similar(command) => command.run(),
         Command::Merge(command) => command.run(),
+        Command::Validate(command) => command.run(),
         Command::Models(command) => command.run(),
         Command::Preprocess(command) => command.run(),
         Command::Forward(command) => command.run(),

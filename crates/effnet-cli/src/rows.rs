@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// A result, which is one object in JSON.
 pub(super) trait Row: Serialize {
-    /// The result's lines of CSV, with a cell for each column.
+    /// The result's lines of CSV, with a cell for each column; the last ones may be left out.
     fn csv(&self) -> Vec<Vec<String>>;
 }
 
@@ -23,7 +23,7 @@ pub(super) enum Form {
 pub(super) enum Rows<W: Write> {
     Json { out: W, is_first: bool },
     Jsonl { out: W },
-    Csv(Box<csv::Writer<W>>),
+    Csv { csv: Box<csv::Writer<W>>, columns: usize },
 }
 
 impl<W: Write> Rows<W> {
@@ -38,7 +38,7 @@ impl<W: Write> Rows<W> {
             Form::Csv => {
                 let mut csv = csv::Writer::from_writer(out);
                 csv.write_record(columns)?;
-                Self::Csv(Box::new(csv))
+                Self::Csv { csv: Box::new(csv), columns: columns.len() }
             }
         })
     }
@@ -48,7 +48,7 @@ impl<W: Write> Rows<W> {
         self.add(row)?;
         match self {
             Self::Json { out, .. } | Self::Jsonl { out } => out.flush()?,
-            Self::Csv(csv) => csv.flush()?,
+            Self::Csv { csv, .. } => csv.flush()?,
         }
         Ok(())
     }
@@ -64,7 +64,12 @@ impl<W: Write> Rows<W> {
                 serde_json::to_writer(&mut *out, row).map_err(std::io::Error::from)?;
                 writeln!(out)?;
             }
-            Self::Csv(csv) => row.csv().iter().try_for_each(|line| csv.write_record(line))?,
+            Self::Csv { csv, columns } => {
+                for mut line in row.csv() {
+                    line.resize(*columns, String::new());
+                    csv.write_record(line)?;
+                }
+            }
         }
         Ok(())
     }
@@ -78,7 +83,7 @@ impl<W: Write> Rows<W> {
                 out
             }
             Self::Jsonl { out } => out,
-            Self::Csv(csv) => csv.into_inner().map_err(csv::IntoInnerError::into_error)?,
+            Self::Csv { csv, .. } => csv.into_inner().map_err(csv::IntoInnerError::into_error)?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The library's errors name its own settings; users of the command have options instead.
 
 /// What errors of the library name, and what the command has instead.
-const OPTIONS: [(&str, &str); 21] = [
+const OPTIONS: [(&str, &str); 25] = [
     ("`Limits::max_pixels`", "--max-pixels"),
     ("raise `Limits::max_alloc` if the file is to be trusted", "make the image smaller"),
     ("`DecodeOptions::lenient`", "--lenient"),
@@ -11,6 +11,10 @@ const OPTIONS: [(&str, &str); 21] = [
     ("`ModelBuilder::labels`", "--labels"),
     ("`Conversion::with_labels`", "--labels"),
     ("`ModelBuilder::activation`", "--activation"),
+    ("`AnswerOptions::calibration`", "--calibration"),
+    ("`AnswerOptions::coverage`", "--coverage"),
+    ("`AnswerOptions::min_probability`", "--min-probability"),
+    ("`AnswerOptions::roll_up`", "--roll-up"),
     ("`ModelBuilder::crop_mode`", "--crop-mode"),
     ("`ModelBuilder::crop_pct`", "--crop-pct"),
     ("`ModelBuilder::interpolation`", "--interpolation"),

@@ -144,6 +144,7 @@ fn colour(kind: &str) -> &'static str {
     }
 }
 
-fn escape(text: &str) -> String {
+/// Text in a document of XML or HTML.
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }

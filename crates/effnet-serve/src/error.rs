@@ -17,7 +17,7 @@ pub(crate) const FAULT: &str = "a fault of the server stopped the work on this r
 
 /// What errors of the library advise, and what a client of HTTP or the server's configuration has
 /// instead. `tests/structure.rs` finds what is missing here.
-const SETTINGS: [(&str, &str); 20] = [
+const SETTINGS: [(&str, &str); 24] = [
     ("raise `Limits::max_pixels` if the file is to be trusted", "send a smaller image"),
     ("raise `Limits::max_alloc` if the file is to be trusted", "send a smaller image"),
     (
@@ -30,6 +30,10 @@ const SETTINGS: [(&str, &str); 20] = [
     ("`ModelBuilder::num_classes`", "`num-classes` of the model"),
     ("`ModelBuilder::labels`", "`labels` of the model"),
     ("`ModelBuilder::activation`", "`activation` of the model"),
+    ("`AnswerOptions::calibration`", "`calibration` of the model"),
+    ("`AnswerOptions::coverage`", "`coverage` of the model"),
+    ("`AnswerOptions::min_probability`", "`min-probability` of the model"),
+    ("`AnswerOptions::roll_up`", "`roll-up` of the model"),
     ("`ModelBuilder::crop_mode`", "`crop-mode` of the model"),
     ("`ModelBuilder::crop_pct`", "`crop-pct` of the model"),
     ("`ModelBuilder::interpolation`", "`interpolation` of the model"),

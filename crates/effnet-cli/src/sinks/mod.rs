@@ -15,9 +15,9 @@ use effnet::Record;
 use effnet::unstable::{Replacement, file_name};
 
 use self::timm::TimmArgs;
-use super::Usage;
 use super::journal::{Head, Reader};
 use super::rows::{Form, Rows};
+use super::{Usage, answers};
 
 /// The columns of CSV and Parquet.
 pub(super) const COLUMNS: [&str; 9] =
@@ -111,9 +111,9 @@ impl LayoutArgs {
         let out = match (self.layout, form) {
             (Layout::Timm, FileForm::Rows(Form::Json)) => self.timm.json(out, records, head)?,
             (Layout::Timm, _) => self.timm.csv(out, records, head)?,
-            (Layout::Effnet, FileForm::Rows(form)) => rows(form, out, records)?,
+            (Layout::Effnet, FileForm::Rows(form)) => rows(form, out, records, head.answers)?,
             #[cfg(feature = "parquet")]
-            (Layout::Effnet, FileForm::Parquet) => parquet::write(out, records)?,
+            (Layout::Effnet, FileForm::Parquet) => parquet::write(out, records, head.answers)?,
             #[cfg(not(feature = "parquet"))]
             (Layout::Effnet, FileForm::Parquet) => return Err(no_parquet().into()),
         };
@@ -126,8 +126,15 @@ fn no_parquet() -> Usage {
     Usage("this program was built without the feature `parquet`".to_owned())
 }
 
-fn rows<W: Write>(form: Form, out: W, records: impl Iterator<Item = Result<Record>>) -> Result<W> {
-    let mut rows = Rows::begin(form, out, &COLUMNS.map(str::to_owned))?;
+fn rows<W: Write>(
+    form: Form,
+    out: W,
+    records: impl Iterator<Item = Result<Record>>,
+    answers: bool,
+) -> Result<W> {
+    let more: &[&str] = if answers { &answers::COLUMNS } else { &[] };
+    let columns: Vec<String> = COLUMNS.iter().chain(more).map(|&c| c.to_owned()).collect();
+    let mut rows = Rows::begin(form, out, &columns)?;
     for record in records {
         rows.add(&record?)?;
     }

@@ -12,6 +12,8 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
+use crate::answers;
+
 /// How many rows are in a group, which is what a writer and a reader hold in memory.
 const GROUP: usize = 100_000;
 
@@ -26,19 +28,27 @@ const SCHEMA: &str = "message results {
     optional float probability;
     optional float logit;
     optional binary error (string);
-}";
+";
+/// The columns of [`answers::COLUMNS`].
+const ANSWERS: &str = "
+    optional binary answer (string);
+    optional float answer_probability;
+";
 
 /// Writes the rows of the records.
 pub(super) fn write<W: Write + Send>(
     out: W,
     records: impl Iterator<Item = Result<Record>>,
+    answers: bool,
 ) -> Result<W> {
-    let mut writer = begin(out, SCHEMA, |properties| properties)?;
-    let mut group = Group::default();
+    let schema = format!("{SCHEMA}{}}}", if answers { ANSWERS } else { "" });
+    let mut writer = begin(out, &schema, |properties| properties)?;
+    let mut group = Group { answers, ..Group::default() };
     for record in records {
         group.add(record?);
         if group.image.len() >= GROUP {
-            std::mem::take(&mut group).write(&mut writer)?;
+            let next = Group { answers, ..Group::default() };
+            std::mem::replace(&mut group, next).write(&mut writer)?;
         }
     }
     group.write(&mut writer)?;
@@ -71,12 +81,25 @@ struct Group {
     probability: Cells<f32>,
     logit: Cells<f32>,
     error: Cells<ByteArray>,
+    /// Whether the columns of answers are written.
+    answers: bool,
+    answer: Cells<ByteArray>,
+    answer_probability: Cells<f32>,
 }
 
 impl Group {
     fn add(&mut self, record: Record) {
         let text = |text: &str| Some(ByteArray::from(text));
         let number = |number: usize| i32::try_from(number).ok();
+        let answer = answers::cells(&record);
+        let sure = answer.as_ref().and_then(|[_, probability]| probability.parse().ok());
+        let answer = answer.as_ref().and_then(|[answer, _]| text(answer));
+        let lines = match &record.outcome {
+            Outcome::Predictions(predictions) => predictions.len(),
+            Outcome::Error(_) => 1,
+        };
+        self.answer.resize(self.answer.len() + lines, answer);
+        self.answer_probability.resize(self.answer_probability.len() + lines, sure);
         let predictions = match record.outcome {
             Outcome::Predictions(predictions) => predictions,
             Outcome::Error(error) => {
@@ -119,6 +142,10 @@ impl Group {
         optional::<_, FloatType>(&mut group, self.probability)?;
         optional::<_, FloatType>(&mut group, self.logit)?;
         optional::<_, ByteArrayType>(&mut group, self.error)?;
+        if self.answers {
+            optional::<_, ByteArrayType>(&mut group, self.answer)?;
+            optional::<_, FloatType>(&mut group, self.answer_probability)?;
+        }
         group.close()?;
         Ok(())
     }

@@ -250,6 +250,7 @@ mod tests {
                 settings: Default::default(),
                 labels,
                 folder: None,
+                answers: false,
                 shard: (1, 1),
             };
             let args = TimmArgs {
@@ -270,7 +271,7 @@ mod tests {
                         };
                         let predictions = indices.iter().zip(outputs).map(prediction).collect();
                         let outcome = Outcome::Predictions(predictions);
-                        Ok(Record { image: name.clone(), model: String::new(), outcome })
+                        Ok(Record::new(name, "", outcome))
                     },
                 )
             };

@@ -3,6 +3,7 @@
 #![cfg(feature = "bundled")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod answers;
 mod bench;
 mod classify;
 mod convert;
@@ -16,6 +17,7 @@ mod pipes;
 mod similar;
 mod summary;
 mod tensors;
+mod validate;
 mod width;
 
 use std::io::Write;

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use effnet::engine::{DeviceChoice, Dtype, EngineChoice};
+use effnet::evaluation::Calibration;
 use effnet::labels::ClassifierActivation;
 use effnet::preprocess::{CropMode, DecodeOptions, Interpolation, Limits};
 use effnet::pretrained::{ModelName, SizeChoice, read_labels};
 use effnet::unstable::file_name;
 use effnet::weights::WeightsFrom;
-use effnet::{Error, ModelBuilder};
+use effnet::{AnswerOptions, Error, ModelBuilder};
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::LoadError;
@@ -46,6 +47,14 @@ pub struct ModelSpec {
     /// What turns outputs into probabilities: `softmax`, `sigmoid` or `none`.
     #[serde(deserialize_with = "word")]
     pub activation: Option<ClassifierActivation>,
+    /// A file of `effnet validate --save-calibration`, which makes probabilities hold.
+    pub calibration: Option<PathBuf>,
+    /// Answers are sets with the right class in this share of images.
+    pub coverage: Option<f64>,
+    /// The answer is unknown if no class has this probability.
+    pub min_probability: Option<f32>,
+    /// If no class has it, the answer is a WordNet synset that has.
+    pub roll_up: bool,
     /// The device.
     pub device: DeviceChoice,
     /// The engine.
@@ -104,6 +113,16 @@ impl ModelSpec {
             let names = read_labels(labels).map_err(|error| self.error(error))?;
             builder = builder.labels(names);
         }
+        let calibration = self.calibration.as_deref().map(Calibration::read).transpose();
+        let answers = AnswerOptions {
+            calibration: calibration.map_err(|error| self.error(Error::Calibration(error)))?,
+            coverage: self.coverage,
+            min_probability: self.min_probability,
+            roll_up: self.roll_up,
+        };
+        if answers != AnswerOptions::default() {
+            builder = builder.answers(answers);
+        }
         if let Some([height, width]) = self.img_size {
             builder = builder.img_size(height, width);
         }
@@ -144,10 +163,11 @@ impl ModelSpec {
             Some(WeightsFrom::File(file)) => Some(file),
             _ => None,
         };
-        let files = [self.model.as_ref(), weights, self.labels.as_ref()];
+        let files = [&self.model, &self.labels, &self.calibration].map(Option::as_ref);
+        let files = files.into_iter().chain([weights]);
         LoadError::Model {
             error: Box::new(error.into()),
-            files: files.into_iter().flatten().cloned().collect(),
+            files: files.flatten().cloned().collect(),
         }
     }
 }
@@ -262,6 +282,7 @@ mod tests {
             "labels": "names.txt", "activation": "sigmoid", "device": "cpu", "engine": "cpu",
             "dtype": "bf16", "train-size": true, "img-size": 96, "crop-pct": 0.9,
             "crop-mode": "squash", "interpolation": "nearest", "mean": 0, "std": [0.5, 0.5, 0.5],
+            "calibration": "c.json", "coverage": 0.9, "min-probability": 0.5, "roll-up": true,
             "exif-orientation": true, "lenient": true, "max-pixels": 1000, "on-demand": true
         }))
         .unwrap();
