@@ -13,7 +13,7 @@ use crate::text::file_name;
 const PATHS: [&str; 8] =
     ["path", "file_name", "filename", "image", "file", "filepath", "image_path", "img"];
 /// The usual name of a column of labels.
-pub(super) const LABEL: &str = "label";
+const LABEL: &str = "label";
 
 /// The images of a CSV file with a header.
 pub(super) fn open(
@@ -50,7 +50,7 @@ impl Rows {
                 )
             })?;
         let label = match options.labels {
-            true => column(&columns, options.label_column.as_deref(), &[LABEL], "label_column")?,
+            true => Some(label_column(&columns, options)?),
             false => None,
         };
         Ok(Self { table: file.clone(), reader: Some(reader), image, label, row: 0 })
@@ -110,4 +110,15 @@ pub(super) fn column(
         },
         None => Ok(usual.iter().find_map(|name| find(name))),
     }
+}
+
+/// The column of labels, which must be there if labels are asked for.
+pub(super) fn label_column(columns: &[&str], options: &SourceOptions) -> Result<usize, String> {
+    let found = column(columns, options.label_column.as_deref(), &[LABEL], "label_column")?;
+    found.ok_or_else(|| {
+        format!(
+            "it has no column `{LABEL}`, but {}: set `SourceOptions::label_column`",
+            columns.join(", ")
+        )
+    })
 }

@@ -13,7 +13,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 use serde_json::Value;
 
-use super::csv::{LABEL, column};
+use super::csv::{column, label_column};
 use super::entries::Container;
 use super::{Label, Sample, SampleImage, SourceOptions};
 
@@ -217,7 +217,7 @@ impl Columns {
         })?;
         let path = leaf(&format!("{root}.path")).filter(is_bytes);
         let label = match options.labels {
-            true => column(&roots, options.label_column.as_deref(), &[LABEL], "label_column")?,
+            true => Some(label_column(&roots, options)?),
             false => None,
         };
         let kinds = [Physical::INT32, Physical::INT64, Physical::BYTE_ARRAY];

@@ -116,11 +116,6 @@ impl DataArgs {
             }
         }
         tell_passed_over(&sources);
-        if without > 0 {
-            complain(&format!(
-                "note: skipped {without} images without a label: in no folder of a class, or in a row that has none"
-            ));
-        }
         if labels.is_empty() {
             let says = unread.unwrap_or_else(|| {
                 format!(
@@ -130,6 +125,11 @@ impl DataArgs {
                 )
             });
             return Err(Usage(says).into());
+        }
+        if without > 0 {
+            complain(&format!(
+                "note: skipped {without} images without a label: in no folder of a class, or in a row that has none"
+            ));
         }
         Ok(Labels { labels, kind })
     }
