@@ -80,7 +80,10 @@ fn in_pieces(body: Body, left: Arc<AtomicUsize>) -> Body {
     Body::from_stream(stream::unfold(body.into_data_stream(), move |mut body| {
         let left = Arc::clone(&left);
         async move {
-            tokio::task::yield_now().await;
+            // It may ask twice before it looks.
+            for _ in 0..2 {
+                tokio::task::yield_now().await;
+            }
             if left.load(Ordering::Relaxed) == 0 {
                 return Some((Err(BoxError::from("no room for more of the head")), body));
             }
