@@ -8,7 +8,7 @@ use effnet::conventions::{Convention, Conversion, Dtype, LibraryModel, library_m
 use effnet::labels::{ClassifierActivation, LabelNames};
 use effnet::pretrained::{ModelConfig, SizeChoice};
 use effnet::weights::Checkpoint;
-use effnet::{Classifier, Model, Prediction};
+use effnet::{Classifier, Model, Predictions};
 use serde_json::{Value, json};
 
 use generated::generated;
@@ -102,8 +102,7 @@ fn a_folder_of_every_convention_keeps_every_field() {
             let (before, after) = (load(&input, size), load(&output, size));
             let what = format!("{name}: {}", model.covered.name);
             assert_eq!(before.logits(COFFEE).unwrap(), after.logits(COFFEE).unwrap(), "{what}");
-            let predictions =
-                |c: &Classifier| -> Vec<Prediction> { c.classify(COFFEE, 9).unwrap() };
+            let predictions = |c: &Classifier| -> Predictions { c.classify(COFFEE, 9).unwrap() };
             assert_eq!(predictions(&before), predictions(&after), "{what}");
             assert!(predictions(&after)[0].label.is_some());
             assert_eq!(

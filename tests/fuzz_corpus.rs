@@ -65,5 +65,5 @@ macro_rules! targets {
 targets! {
     jpeg jpeg2000 png gif webp bmp ico tiff pnm qoi tga
     safetensors shards pth legacy_pickle hdf5 keras
-    config preprocessor_config labels blocks conventions hub recognition
+    config preprocessor_config labels calibration blocks conventions hub recognition
 }

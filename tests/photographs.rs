@@ -7,7 +7,7 @@
 
 use effnet::engine::Dtype;
 use effnet::preprocess::{self, DecodeOptions};
-use effnet::{Classifier, Model, Prediction};
+use effnet::{Classifier, Model, Prediction, Predictions};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -120,14 +120,14 @@ fn one_percent_on_one_tensor_is_caught() {
 fn batches_and_clones_give_the_same_answers() {
     let classifier = classifier();
     let paths: Vec<_> = goldens().iter().map(|(name, _)| folder().join(name)).collect();
-    let alone: Vec<Vec<Prediction>> =
+    let alone: Vec<Predictions> =
         paths.iter().map(|path| classifier.classify(path, 5).unwrap()).collect();
     let batch = classifier.classify_batch(&paths, 5);
     for (a, b) in alone.iter().zip(&batch) {
         assert_eq!(indices(a), indices(b.as_ref().unwrap()));
     }
     let mut streamed = Vec::new();
-    let each = |path: &std::path::PathBuf, result: Result<Vec<Prediction>, _>| {
+    let each = |path: &std::path::PathBuf, result: Result<Predictions, _>| {
         streamed.push((path.clone(), indices(&result.unwrap())));
         Ok::<(), ()>(())
     };

@@ -100,6 +100,7 @@ pub struct Mistake {
 
 /// A fitted temperature, and what it changes on images that were held out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TemperatureReport {
     /// What logits are divided by.
     pub temperature: f64,
@@ -115,6 +116,15 @@ pub struct TemperatureReport {
     pub bins_before: Vec<Bin>,
     /// Reliability with it.
     pub bins_after: Vec<Bin>,
+}
+
+impl TemperatureReport {
+    /// Whether the temperature lowers the NLL of images that it was not fitted to. With few images it
+    /// may not.
+    #[must_use]
+    pub fn helps(&self) -> bool {
+        self.after.nll < self.before.nll
+    }
 }
 
 impl From<&Fit> for TemperatureReport {
@@ -133,6 +143,7 @@ impl From<&Fit> for TemperatureReport {
 
 /// All figures; shares are from 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EvaluationReport {
     /// How many classes an answer was chosen from.
     pub num_classes: usize,

@@ -71,7 +71,7 @@ impl ClassMap {
                 0 => None,
                 n => Some(format!(
                     "the folders are named as the model's classes, which they are here; timm takes \
-                     their order, and would differ for {n} of {}: give it --class-map",
+                     their order, and would differ for {n} of {}: give it a class map",
                     folders.len()
                 )),
             };

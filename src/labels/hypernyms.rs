@@ -45,9 +45,9 @@ pub struct Rolled<'a> {
 /// let mut probabilities = vec![0.0; 1000];
 /// (probabilities[205], probabilities[208], probabilities[281]) = (0.5, 0.47, 0.03);
 /// let dog = roll_up.answer(&probabilities, 0.9).unwrap();
-/// assert_eq!((dog.synset, dog.label, dog.probability), ("n02099429", "retriever", 0.97));
-/// let carnivore = roll_up.answer(&probabilities, 0.99).unwrap();
-/// assert_eq!((carnivore.label, carnivore.classes), ("carnivore", 158));
+/// assert_eq!((dog.synset, dog.label, dog.probability), ("n02099029", "retriever", 0.97));
+/// let pet = roll_up.answer(&probabilities, 0.99).unwrap();
+/// assert_eq!((pet.label, pet.classes), ("domestic animal", 123));
 /// # Ok::<(), effnet::labels::LabelError>(())
 /// ```
 #[derive(Debug, Clone)]

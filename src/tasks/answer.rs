@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Prediction;
 use crate::Error;
 use crate::evaluation::{Calibration, CalibrationError, Conformal};
-use crate::labels::{ClassifierActivation, LabelSet, RollUp};
+use crate::labels::{ClassifierActivation, LabelSet, RollUp, Scored};
 
 /// What a classifier may answer: probabilities that hold, sets, "unknown".
 ///
@@ -14,11 +14,11 @@ use crate::labels::{ClassifierActivation, LabelSet, RollUp};
 /// use effnet::{Answer, AnswerOptions, Model};
 /// let options = AnswerOptions { min_probability: Some(0.9), roll_up: true, ..Default::default() };
 /// let classifier = Model::builder().answers(options).build_classifier()?;
-/// // No breed is sure, but that it is a cat is.
+/// // Which cat is not sure, but that it is one is.
 /// let cat = classifier.classify("examples/images/chelsea.png", 5)?;
 /// assert!(cat[0].probability.unwrap() < 0.9);
 /// let Some(Answer::Group { label, probability, .. }) = &cat.answer else { panic!("{cat:?}") };
-/// assert_eq!(label, "cat");
+/// assert_eq!(label, "domestic cat");
 /// assert!(*probability > 0.9);
 /// # }
 /// # Ok::<(), effnet::Error>(())
@@ -139,25 +139,29 @@ impl Answers {
     }
 
     /// How many of all classes, best first, are listed.
-    pub(super) fn listed(&self, predictions: &[Prediction], k: usize) -> usize {
+    pub(super) fn listed(&self, scored: &[Scored], k: usize) -> usize {
         match self.conformal {
-            Some(conformal) => conformal.set_size(predictions.iter().map_while(|p| p.probability)),
+            Some(conformal) => conformal.set_size(scored.iter().map_while(|s| s.probability)),
             None => k,
         }
     }
 
     /// The answer of an image with these classes, best first: all of them if they are rolled up.
-    pub(super) fn answer(&self, predictions: &[Prediction]) -> Option<Answer> {
+    pub(super) fn answer(
+        &self,
+        scored: &[Scored],
+        prediction: impl Fn(Scored) -> Prediction,
+    ) -> Option<Answer> {
         let least = self.min_probability?;
-        let best = predictions.first()?;
+        let best = *scored.first()?;
         if let Some(probability) = best.probability.filter(|p| *p >= least) {
-            let (synset, label) = (best.synset.clone(), best.label.clone());
-            return Some(Answer::Class { index: best.index, synset, label, probability });
+            let Prediction { index, synset, label, .. } = prediction(best);
+            return Some(Answer::Class { index, synset, label, probability });
         }
         let Some(roll_up) = &self.roll_up else { return Some(Answer::Unknown) };
-        let mut probabilities = vec![0.0; predictions.len()];
-        for prediction in predictions {
-            probabilities[prediction.index] = prediction.probability.unwrap_or(0.0);
+        let mut probabilities = vec![0.0; scored.len()];
+        for class in scored {
+            probabilities[class.index] = class.probability.unwrap_or(0.0);
         }
         Some(match roll_up.answer(&probabilities, least) {
             Some(rolled) => Answer::Group {

@@ -139,15 +139,15 @@ impl Classifier {
     pub fn top_k(&self, logits: &[f32], k: usize) -> Result<Predictions, Error> {
         let (labels, answers) = (self.model.labels(), self.model.answers());
         let temperature = answers.temperature();
-        let scored = top_k_at(logits, self.activation(), answers.classes(k), temperature)?;
+        let mut scored = top_k_at(logits, self.activation(), answers.classes(k), temperature)?;
         // The labels for one output are those of a pair of classes, even if the output is not
         // turned into a pair.
         let is_alone = logits.len() == 1 && self.activation() == ClassifierActivation::None;
         let positive = usize::from(is_alone);
         let prediction = |s: Scored| Prediction::new(s, s.index + positive, labels);
-        let mut classes: Vec<Prediction> = scored.into_iter().map(prediction).collect();
-        let answer = answers.answer(&classes);
-        classes.truncate(answers.listed(&classes, k));
+        let answer = answers.answer(&scored, prediction);
+        scored.truncate(answers.listed(&scored, k));
+        let classes = scored.into_iter().map(prediction).collect();
         Ok(Predictions { classes, answer, coverage: answers.coverage() })
     }
 

@@ -3,7 +3,7 @@
 use super::Classifier;
 use crate::Error;
 use crate::evaluation::{Evaluation, EvaluationReport, Fit, Named};
-use crate::labels::ClassifierActivation;
+use crate::labels::{ClassifierActivation, LabelError};
 use crate::model::{AsInput, Input, Model, only};
 
 /// An image and the class that it shows.
@@ -60,11 +60,7 @@ impl Validation {
     ///
     /// # Errors
     ///
-    /// A classifier whose classes do not exclude each other.
-    ///
-    /// # Panics
-    ///
-    /// If a valid label is not a class.
+    /// A classifier whose classes do not exclude each other, or a valid label that is not a class.
     pub fn new(classifier: &Classifier, valid: Option<Vec<usize>>) -> Result<Self, Error> {
         let (outputs, activation) = (classifier.num_classes(), classifier.activation());
         let is_alone = outputs == 1 && activation == ClassifierActivation::Sigmoid;
@@ -74,7 +70,9 @@ impl Validation {
         }
         let classes = outputs.max(2);
         let valid_or_all = valid.clone().unwrap_or_else(|| (0..classes).collect());
-        assert!(valid_or_all.iter().all(|class| *class < classes), "a valid label is a class");
+        if let Some(&class) = valid_or_all.iter().find(|class| **class >= classes) {
+            return Err(LabelError::NoSuchClass { class, num_classes: classes }.into());
+        }
         let name = |index: usize| {
             let label = classifier.labels().and_then(|labels| labels.get(index));
             Named {

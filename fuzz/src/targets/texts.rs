@@ -6,7 +6,8 @@ use std::sync::{Mutex, OnceLock};
 
 use effnet::arch::{self, Arch, BlockDef, BlockKind};
 use effnet::conventions::{Convention, MatchedConvention, library_models, recognize};
-use effnet::labels::LabelNames;
+use effnet::evaluation::{Calibration, Conformal};
+use effnet::labels::{ClassMap, LabelNames, parse_valid_labels};
 use effnet::preprocess::Image;
 use effnet::pretrained::{ModelConfig, SizeChoice};
 use effnet::unstable;
@@ -151,9 +152,18 @@ fn converted(own: &ModelConfig) {
 
 /// A file of class names.
 ///
-/// Asserted: no panic; names are in order and read back the same from JSON.
+/// Asserted: no panic; names are in order and read back the same from JSON; as a class map or a list
+/// of valid labels, it has only classes that there are.
 pub fn labels(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match ClassMap::parse(text, 7) {
+        Ok(map) => assert!(map.names().all(|name| map.get(name).unwrap() < 7)),
+        Err(error) => one_line(&error),
+    }
+    match parse_valid_labels(text, 7) {
+        Ok(classes) => assert!(classes.len() <= 7 && classes.iter().all(|class| *class < 7)),
+        Err(error) => one_line(&error),
+    }
     let (names, held) = peak(|| LabelNames::parse(text));
     assert!(held <= BESIDE + TIMES * bytes.len(), "{held} bytes held for {}", bytes.len());
     let names = match names {
@@ -166,6 +176,29 @@ pub fn labels(bytes: &[u8]) {
     assert_eq!(LabelNames::parse(&list).unwrap().in_order().unwrap(), ordered);
     let own = serde_json::to_string(&names).unwrap();
     assert_eq!(LabelNames::parse(&own).unwrap().in_order().unwrap(), ordered);
+}
+
+/// A calibration.
+///
+/// Asserted: no panic; the file's length bounds the memory; what is read gives a threshold that is a
+/// probability, or says that there are too few images; it reads back the same.
+pub fn calibration(bytes: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("calibration.json");
+    std::fs::write(&file, bytes).unwrap();
+    let (read, held) = peak(|| Calibration::read(&file));
+    assert!(held <= BESIDE + TIMES * bytes.len(), "{held} bytes held for {}", bytes.len());
+    let read = match read {
+        Ok(read) => read,
+        Err(error) => return one_line(&error),
+    };
+    assert!(read.temperature > 0.0 && read.temperature.is_finite());
+    match Conformal::new(0.9, &read.right) {
+        Ok(conformal) => assert!((0.0..=1.0).contains(&conformal.threshold)),
+        Err(error) => one_line(&error),
+    }
+    read.write(&file).unwrap();
+    assert_eq!(Calibration::read(&file).unwrap().right, read.right);
 }
 
 /// Block strings, one line per stage.

@@ -167,15 +167,17 @@ impl Validate {
                 .with_context(|| file_name(path))?;
         }
         if let Some(path) = &self.save_calibration {
-            let calibration = classifier.calibration(&fit?);
-            calibration.write(path)?;
+            let fit = fit?;
+            classifier.calibration(&fit).write(path)?;
+            let file = file_name(path);
+            let (images, others) = (fit.images, fit.right.len());
             complain(&format!(
-                "note: {}: temperature {:.4} from {} images, measured on {} others",
-                file_name(path),
-                calibration.temperature,
-                calibration.images,
-                calibration.right.len()
+                "note: {file}: temperature {:.4} from {images} images, measured on {others} others",
+                fit.temperature
             ));
+            if !TemperatureReport::from(&fit).helps() {
+                complain(&format!("note: on the {others} it does not help: validate more images"));
+            }
         }
         Ok(if failed.get() > 0 { Status::Some } else { Status::All })
     }

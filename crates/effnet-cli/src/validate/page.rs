@@ -65,12 +65,19 @@ fn reliability(page: &mut String, measured: &Measured) {
     let report = &measured.report;
     page.push_str(
         "<h2>Can its probabilities be believed?</h2>\n<p>Each column holds the answers of about one \
-         probability; its height is the share of them that is right. Where it ends at the dashed line, \
-         the probability holds. <span class=\"key\" style=\"background:var(--right)\"></span>right \
-         <span class=\"key\" style=\"background:var(--wrong)\"></span>too much or too little said \
-         <span class=\"key\" style=\"background:var(--before)\"></span>how many answers</p>\n\
-         <div class=\"plots\">",
+         probability, and is as high as the share of them that is right. Where it ends at the dashed \
+         line, the probability holds.</p>\n<ul class=\"keys\">",
     );
+    for (colour, opacity, what) in [
+        ("right", 1.0, "right"),
+        ("right", 0.45, "right more often than it says"),
+        ("wrong", 0.55, "right less often than it says"),
+        ("before", 1.0, "how many answers, below"),
+    ] {
+        let style = format!("background:var(--{colour});opacity:{opacity}");
+        let _ = write!(page, "<li><span class=\"key\" style=\"{style}\"></span>{what}</li>");
+    }
+    page.push_str("</ul>\n<div class=\"plots\">");
     let mut plot = |bins, title: &str, about: &str| {
         let svg = plots::reliability(bins, title);
         let _ =
@@ -99,18 +106,20 @@ fn reliability(page: &mut String, measured: &Measured) {
 }
 
 fn temperature(page: &mut String, fit: &TemperatureReport) {
-    let says = if fit.temperature > 1.0 {
-        "too sure of its answers"
-    } else {
-        "less sure than it could be"
+    let says = match (fit.helps(), fit.temperature > 1.0) {
+        (false, _) => "on the others it does not help: there are too few images to tell",
+        (true, true) => "the network is too sure of its answers",
+        (true, false) => "the network is less sure than it could be",
     };
     let _ = write!(
         page,
-        "<p>A temperature of <b>{:.4}</b>, fitted to {} images, makes the probabilities hold: the \
-         network is {says}. Both plots show the {} other images.</p>\n\
-         <div class=\"scroll\"><table><thead><tr><th>on these images</th><th class=\"n\">before</th>\
+        "<p>A temperature of <b>{:.4}</b> fits {} of the images best; {says}. Both plots show the {} \
+         other images.</p>\n{}<thead><tr><th>on these images</th><th class=\"n\">before</th>\
          <th class=\"n\">after</th></tr></thead><tbody>",
-        fit.temperature, fit.images, fit.held_out
+        fit.temperature,
+        fit.images,
+        fit.held_out,
+        table("temperature")
     );
     let (before, after) = (&fit.before, &fit.after);
     for (name, before, after) in [
@@ -149,8 +158,9 @@ fn classes(page: &mut String, measured: &Measured) {
 }
 
 fn class_table(page: &mut String, classes: &[&ClassReport]) {
+    page.push_str(&table("figures of classes"));
     page.push_str(
-        "<div class=\"scroll\"><table><thead><tr><th>class</th><th class=\"meter\">recall</th>\
+        "<thead><tr><th>class</th><th class=\"meter\">recall</th>\
          <th class=\"n\">recall</th><th class=\"n\">precision</th><th class=\"n\">F1</th>\
          <th class=\"n\">images</th></tr></thead><tbody>",
     );
@@ -176,9 +186,10 @@ fn confusion(page: &mut String, measured: &Measured) {
     if report.confusion.is_empty() {
         return;
     }
+    page.push_str("<h2>What is confused</h2>\n<p>The pairs that cost the most images.</p>\n");
+    page.push_str(&table("confused pairs"));
     page.push_str(
-        "<h2>What is confused</h2>\n<p>The pairs that cost the most images.</p>\n\
-         <div class=\"scroll\"><table><thead><tr><th>shows</th><th>answer</th>\
+        "<thead><tr><th>shows</th><th>answer</th>\
          <th class=\"meter\">share of the class</th><th class=\"n\">images</th></tr></thead><tbody>",
     );
     for pair in report.confusion.iter().take(SHOWN) {
@@ -247,6 +258,11 @@ fn words(page: &mut String, measured: &Measured) {
         measured.report.accuracy.images,
         measured.failed
     );
+}
+
+/// The beginning of a table, which may be wider than the window: the keyboard can move it, too.
+fn table(about: &str) -> String {
+    format!("<div class=\"scroll\" role=\"region\" aria-label=\"{about}\" tabindex=\"0\"><table>")
 }
 
 /// A class's name, with its synset if it has one.

@@ -39,8 +39,8 @@ pub(super) fn reliability(bins: &[Bin], title: &str) -> String {
             let (y, height) = (at(0.0, to).1, (to - from) * SIDE);
             rect(&mut svg, class, (x, y), (bar - 2.0, height.max(0.5)), &says);
         };
-        column("bar", 0.0, bin.accuracy);
-        column("gap", low, high);
+        column("bar", 0.0, low);
+        column(if bin.accuracy < bin.confidence { "over" } else { "under" }, low, high);
         let tall = (bin.images as f64 / most * STRIP).max(1.0);
         rect(&mut svg, "count", (x, strip + STRIP - tall), (bar - 2.0, tall), &says);
     }

@@ -223,7 +223,7 @@ fn the_table_says_what_matters() {
         "  top-5      59.524%",
         "temperature ",
         "most confused",
-        "espresso",
+        "  wall clock    -> mouse              3 of 4\n",
     ] {
         assert!(run.stdout.contains(expected), "{expected}: {}", run.stdout);
     }
@@ -282,4 +282,21 @@ fn names_in_a_page_are_text() {
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("&lt;i&gt;.jpg") || page.contains("&lt;i>.jpg"));
     assert!(!page.contains("<i>") && !page.contains("<b>0") && !page.contains("<b>1&"));
+}
+
+/// The document's commands print what it says, line by line up to `...`.
+#[test]
+fn the_documents_examples_are_true() {
+    let document = include_str!("../../../../docs/validate.md");
+    let mut examples = 0;
+    for example in document.split("\n    $ effnet ").skip(1) {
+        let mut lines = example.lines();
+        let run = effnet(lines.next().unwrap().split(' '));
+        let said = lines.take_while(|line| line.starts_with("    ") && line.trim() != "...");
+        for (said, printed) in said.zip(run.stdout.lines()) {
+            assert_eq!(said.strip_prefix("    ").unwrap(), printed);
+        }
+        examples += 1;
+    }
+    assert_eq!(examples, 2);
 }
