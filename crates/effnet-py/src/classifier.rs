@@ -29,6 +29,8 @@ pub(crate) struct Classifier {
 #[pyfunction]
 pub(crate) fn load(settings: &Bound<'_, PyDict>) -> PyResult<Classifier> {
     let (py, notes) = (settings.py(), Notes::default());
+    // Here its absence is an ImportError; later it would be a panic.
+    py.import("numpy")?;
     let builder = settings.extract::<Settings>()?.builder(py, &notes)?;
     let built = wait::interruptible(py, &notes, || builder.build())?;
     let model = built.map_err(|error| error::exception(py, &error))?;

@@ -120,9 +120,10 @@ fn from_array(array: &Bound<'_, PyUntypedArray>) -> PyResult<Image> {
         )));
     };
     let array: PyReadonlyArrayDyn<'_, u8> = array.try_readonly()?;
+    // A slice of an array in Fortran's order would not be row by row.
     let data = match array.as_slice() {
-        Ok(data) => data.to_vec(),
-        Err(_) => array.as_array().iter().copied().collect(),
+        Ok(data) if array.is_c_contiguous() => data.to_vec(),
+        _ => array.as_array().iter().copied().collect(),
     };
     let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
     decoded(mode, side(width), side(height), data)

@@ -104,7 +104,7 @@ def test_other_modes_of_pillow(small, images):
         (np.zeros((4, 4, 2), np.uint8), ValueError, r"the shape \[4, 4, 2\] is not an image"),
         (np.zeros((3, 8, 8), np.uint8), ValueError, r"\[3, 8, 8\]"),
         (np.zeros(4, np.uint8), ValueError, r"\[4\]"),
-        (np.zeros((0, 4, 3), np.uint8), ValueError, ""),
+        (np.zeros((0, 4, 3), np.uint8), ValueError, "width and height above zero"),
         ("no such.png", effnet.ImageError, "no such.png: No such file or directory"),
         (b"no image", effnet.ImageError, "image: "),
         (os.curdir, effnet.ImageError, "this is a folder"),
