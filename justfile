@@ -14,6 +14,10 @@ check:
 test:
     cargo test --release
 
+# The Python package's wheel for any Linux of the last ten years, in target/wheels. Needs maturin and ziglang of PyPI.
+wheel:
+    maturin build --release -m crates/effnet-py/Cargo.toml --zig --compatibility manylinux_2_17
+
 # What CI runs.
 ci:
     bash .ci/run

@@ -104,20 +104,24 @@ fn anyhow_is_for_the_command() {
 
 #[test]
 fn a_file_is_one_room() {
-    let crates = ["crates/effnet-cli/src", "crates/effnet-serve/src", "crates/test-hub/src"]
-        .map(sources_under);
+    let crates = ["effnet-cli", "effnet-py", "effnet-serve", "test-hub"]
+        .map(|name| sources_under(&format!("crates/{name}/src")));
     for (path, code) in sources().into_iter().chain(crates.into_iter().flatten()) {
         let lines = code.lines().count();
         assert!(lines <= 450, "{} has {lines} lines: split it", path.display());
     }
 }
 
-/// Errors name the library's setters; the command replaces them with its options, and the server
-/// with words of HTTP.
+/// Errors name the library's setters; the command replaces them with its options, the server with
+/// words of HTTP, and the Python package with its arguments.
 #[test]
-fn errors_name_settings_that_the_command_and_the_server_have() {
-    let command = include_str!("../crates/effnet-cli/src/settings.rs");
-    let server = include_str!("../crates/effnet-serve/src/error.rs");
+fn errors_name_settings_that_every_front_has() {
+    // Each with the settings that it does not have.
+    let fronts: [(&str, &[&str]); 3] = [
+        (include_str!("../crates/effnet-cli/src/settings.rs"), &[]),
+        (include_str!("../crates/effnet-serve/src/error.rs"), &["SourceOptions::"]),
+        (include_str!("../crates/effnet-py/src/error.rs"), &["SourceOptions::", "AnswerOptions::"]),
+    ];
     let mut broken = Vec::new();
     for (path, code) in &sources() {
         for line in lines_with(code, &[" --", "`"]) {
@@ -128,7 +132,10 @@ fn errors_name_settings_that_the_command_and_the_server_have() {
                 let is_setting =
                     ["Builder::", "Limits::", "Options::"].iter().any(|t| name.contains(t));
                 let name = format!("`{name}`");
-                is_setting && !(command.contains(&name) && server.contains(&name))
+                let is_known = |(front, without): &(&str, &[&str])| {
+                    front.contains(&name) || without.iter().any(|prefix| name.contains(prefix))
+                };
+                is_setting && !fronts.iter().all(is_known)
             });
             if option || unknown {
                 broken.push(format!("{}: {}", path.display(), line.trim()));
@@ -137,7 +144,7 @@ fn errors_name_settings_that_the_command_and_the_server_have() {
     }
     assert!(
         broken.is_empty(),
-        "name settings, and what stands for them in settings.rs and error.rs: {broken:#?}"
+        "name settings, and what stands for them in settings.rs and both error.rs: {broken:#?}"
     );
 }
 

@@ -29,6 +29,41 @@ impl Model {
         self.batch(images, &self.stages(), Ok)
     }
 
+    /// [`outputs`](Self::outputs) for any number of images, as
+    /// [`classify_each`](crate::Classifier::classify_each) classifies them.
+    ///
+    /// # Errors
+    ///
+    /// The error of `each`.
+    ///
+    /// ```
+    /// use effnet::Model;
+    /// let model = Model::builder().model("efficientnet_lite0").weights("seeded:0").build()?;
+    /// let images = ["examples/images/coffee.png", "examples/images/rocket.jpg"];
+    /// let outputs = ["stages.4", "logits"];
+    /// model.outputs_each(images, 8, &outputs, |_, outputs| {
+    ///     assert_eq!(outputs?.get("stages.4").unwrap().shape(), [1, 320, 7, 7]);
+    ///     Ok::<(), effnet::Error>(())
+    /// })?;
+    /// # Ok::<(), effnet::Error>(())
+    /// ```
+    pub fn outputs_each<I, E>(
+        &self,
+        images: impl IntoIterator<Item = I>,
+        batch_size: usize,
+        outputs: &[&str],
+        each: impl FnMut(I, Result<Outputs, Error>) -> Result<(), E>,
+    ) -> Result<(), E>
+    where
+        I: AsInput + Send + Sync,
+    {
+        let named = |arrays: Vec<Array>| {
+            let pairs = outputs.iter().zip(arrays);
+            Ok(pairs.map(|(name, array)| ((*name).to_owned(), array.into())).collect())
+        };
+        self.each(images, batch_size, outputs, named, each)
+    }
+
     /// Runs one batch, and calls `result` with these outputs of each image. Each array belongs to
     /// one image.
     pub(crate) fn batch<I, T>(

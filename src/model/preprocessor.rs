@@ -106,6 +106,12 @@ impl Preprocessor {
         self.listener.tell(note);
     }
 
+    /// How images are decoded: as asked for, and as the model's configuration says.
+    #[must_use]
+    pub fn decode_options(&self) -> &DecodeOptions {
+        &self.decode
+    }
+
     /// Resize, crop and normalization.
     #[must_use]
     pub fn transform(&self) -> &EvalTransform {

@@ -123,9 +123,18 @@ impl Classifier {
     ///
     /// Those of [`classify`](Self::classify), and outputs that do not become probabilities.
     pub fn probabilities(&self, image: impl AsInput) -> Result<Vec<f32>, Error> {
-        let logits = self.model.logits(image)?;
+        self.probabilities_of(&self.model.logits(image)?)
+    }
+
+    /// The probability of every class, of one image's logits: see
+    /// [`probabilities`](Self::probabilities).
+    ///
+    /// # Errors
+    ///
+    /// Logits that are not finite, and outputs that do not become probabilities.
+    pub fn probabilities_of(&self, logits: &[f32]) -> Result<Vec<f32>, Error> {
         let temperature = self.model.answers().temperature();
-        let mut classes = top_k_at(&logits, self.activation(), usize::MAX, temperature)?;
+        let mut classes = top_k_at(logits, self.activation(), usize::MAX, temperature)?;
         classes.sort_unstable_by_key(|scored| scored.index);
         let probabilities = classes.into_iter().map(|scored| scored.probability);
         probabilities.collect::<Option<_>>().ok_or(Error::NoProbabilities)

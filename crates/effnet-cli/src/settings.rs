@@ -1,7 +1,7 @@
 //! The library's errors name its own settings; users of the command have options instead.
 
 /// What errors of the library name, and what the command has instead.
-const OPTIONS: [(&str, &str); 25] = [
+const OPTIONS: [(&str, &str); 26] = [
     ("`Limits::max_pixels`", "--max-pixels"),
     ("raise `Limits::max_alloc` if the file is to be trusted", "make the image smaller"),
     ("`DecodeOptions::lenient`", "--lenient"),
@@ -26,6 +26,7 @@ const OPTIONS: [(&str, &str); 25] = [
     ("`HubBuilder::cache_dir`", "--cache-dir"),
     ("`HubBuilder::offline`", "--offline"),
     ("`SourceOptions::image_column`", "--image-column"),
+    ("no hub was given: set `Sources::hub`", "the hub cannot be opened: `effnet doctor` says why"),
     ("`SourceOptions::label_column`", "--label-column"),
 ];
 

@@ -1,5 +1,5 @@
-//! The `effnet` command: one file per subcommand. Results go to standard output, everything else to
-//! standard error.
+//! The `effnet` command as a function: one file per subcommand. Results go to standard output,
+//! everything else to standard error.
 
 mod answers;
 mod bench;
@@ -41,7 +41,6 @@ mod validate;
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use effnet::unstable::file_name;
@@ -98,6 +97,8 @@ struct NoModel(String);
 #[error("{0}")]
 struct Usage(String);
 
+/// Exit code if every input was answered.
+const ALL: u8 = 0;
 /// Exit code if some inputs failed, or the output could not be written.
 const SOME_FAILED: u8 = 1;
 /// Exit code if the arguments, or a file that they name, say what cannot be obeyed.
@@ -105,11 +106,16 @@ const USAGE: u8 = 2;
 /// Exit code if there is no model, because of its name, files or weights.
 const NO_MODEL: u8 = 3;
 
-/// Exit codes: 0 all well, 1 some inputs failed, 2 usage, 3 model or weights unavailable.
-fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+/// Runs the command. The first of the arguments is the program's name, which is ignored.
+///
+/// Returns the exit code: 0 all well, 1 some inputs failed, 2 usage, 3 model or weights unavailable.
+/// A write to a closed pipe must be an error and not a signal, as in every program of Rust and of
+/// Python.
+#[must_use]
+pub fn run(arguments: &[OsString]) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(answer) => return not_a_command(&answer),
+        Err(answer) => return not_a_command(&answer, arguments),
     };
     let result = match cli.command {
         Command::Classify(command) => command.run(),
@@ -133,12 +139,12 @@ fn main() -> ExitCode {
         Command::Cache(command) => command.run(),
     };
     match result {
-        Ok(Status::All) => ExitCode::SUCCESS,
-        Ok(Status::Some) => ExitCode::from(SOME_FAILED),
-        Err(error) if output::is_closed(&error) => ExitCode::SUCCESS,
+        Ok(Status::All) => ALL,
+        Ok(Status::Some) => SOME_FAILED,
+        Err(error) if output::is_closed(&error) => ALL,
         Err(error) => {
             complain(&format!("error: {}", in_one(&error)));
-            ExitCode::from(code(&error))
+            code(&error)
         }
     }
 }
@@ -152,10 +158,10 @@ fn code(error: &anyhow::Error) -> u8 {
 }
 
 /// Answers arguments that are not a command: help, the version, or what is wrong.
-fn not_a_command(answer: &clap::Error) -> ExitCode {
+fn not_a_command(answer: &clap::Error, arguments: &[OsString]) -> u8 {
     let is_failure = answer.use_stderr();
-    let is_obeyed = |argument: OsString| file_name(Path::new(&argument)).as_str() != argument;
-    if is_failure && std::env::args_os().any(is_obeyed) {
+    let is_obeyed = |argument: &OsString| file_name(Path::new(argument)).as_str() != argument;
+    if is_failure && arguments.iter().any(is_obeyed) {
         // The answer may quote an argument that would control the terminal.
         complain(answer.to_string().trim_end());
     } else if let Err(error) = answer.print()
@@ -163,9 +169,9 @@ fn not_a_command(answer: &clap::Error) -> ExitCode {
         && error.kind() != std::io::ErrorKind::BrokenPipe
     {
         complain(&format!("error: cannot write to standard output: {error}"));
-        return ExitCode::from(SOME_FAILED);
+        return SOME_FAILED;
     }
-    ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(SOME_FAILED))
+    u8::try_from(answer.exit_code()).unwrap_or(SOME_FAILED)
 }
 
 /// An error and its causes, each said once; an error's own text may include its cause.
