@@ -97,7 +97,7 @@ async fn more_images_than_the_queue_holds_are_answered_in_order() {
                 effnet::Outcome::Error(_) => assert_eq!(place, broken),
                 effnet::Outcome::Predictions(found) => {
                     assert_ne!(place, broken);
-                    assert_eq!(found, &library.classify(photograph(file), 3).unwrap());
+                    assert_eq!(found, &library.classify(photograph(file), 3).unwrap().classes);
                 }
             }
         }
