@@ -199,7 +199,7 @@ fn a_folder_made_of_a_checkpoint_answers_as_the_checkpoint() {
         let coffee = "examples/images/coffee.png";
         assert_eq!(after.logits(coffee).unwrap(), before.logits(coffee).unwrap(), "{file}");
         let label =
-            |classifier: &Classifier| classifier.classify(coffee, 1).unwrap().remove(0).label;
+            |classifier: &Classifier| classifier.classify(coffee, 1).unwrap()[0].label.clone();
         assert_eq!(label(&after), label(&before), "{file}");
     }
 }
