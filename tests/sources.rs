@@ -183,6 +183,43 @@ fn damaged_files_give_images_or_errors() {
     }
 }
 
+/// Links and sparse files in an archive are not lost without a word.
+#[test]
+fn what_is_no_file_in_an_archive_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut add = |kind: tar::EntryType, name: &str, data: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(data.len() as u64);
+        header.set_link_name("a.png").unwrap();
+        archive.append_data(&mut header, name, data).unwrap();
+    };
+    let image = fs::read(data("a.png")).unwrap();
+    let long = format!("{}/long.png", "folder".repeat(40));
+    add(tar::EntryType::Directory, "folder.png/", b"");
+    add(tar::EntryType::Regular, "a.png", &image);
+    add(tar::EntryType::Link, "b.png", b"");
+    add(tar::EntryType::Symlink, "c.png", b"");
+    add(tar::EntryType::Fifo, "d.png", b"");
+    add(tar::EntryType::Symlink, "notes.txt", b"");
+    add(tar::EntryType::Regular, &long, &image);
+    let path = folder.path().join("links.tar");
+    fs::write(&path, archive.into_inner().unwrap()).unwrap();
+    let samples: Vec<Sample> = Sources::new([&path]).collect();
+    let found: Vec<(&str, bool)> = samples
+        .iter()
+        .map(|sample| {
+            let name = sample.name.strip_prefix(&format!("{}/", path.display())).unwrap();
+            (name, matches!(sample.image, SampleImage::Unreadable { .. }))
+        })
+        .collect();
+    let expected =
+        [("a.png", false), ("b.png", true), ("c.png", true), ("d.png", true), (&*long, false)];
+    assert_eq!(found, expected);
+    assert_eq!(bytes(&samples[4]), image);
+}
+
 fn list(folder: &Path, name: &str, text: &[u8]) -> String {
     fs::write(folder.join(name), text).unwrap();
     format!("@{}", folder.join(name).display())

@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use tar::Archive;
+use tar::{Archive, EntryType};
 
 use super::entries::Container;
 use super::names::is_image;
@@ -79,10 +79,13 @@ struct Members {
     bytes: Bytes,
 }
 
-/// A regular file in an archive.
+/// What is in an archive besides folders.
 struct Member {
     name: Vec<u8>,
+    /// How many bytes follow its headers.
     size: u64,
+    /// Why these are not the bytes of a file, if they are not.
+    not_a_file: Option<&'static str>,
 }
 
 impl Members {
@@ -105,7 +108,7 @@ impl Members {
         Ok(Self { bytes })
     }
 
-    /// The next regular file, whose bytes are then taken or passed over.
+    /// The next member, whose bytes are then taken or passed over.
     fn next(&mut self) -> io::Result<Option<Member>> {
         loop {
             let (found, size) = match &mut self.bytes {
@@ -181,19 +184,28 @@ impl Members {
     }
 }
 
-/// Reads the headers of a member. Gives the member if it is a regular file, the bytes of the headers,
-/// and the bytes of its contents.
+/// Reads the headers of a member. Gives the member unless it is a folder, the bytes of the headers, and
+/// the bytes of its contents.
 fn header<R: Read>(reader: &mut Limited<R>) -> io::Result<Option<(Option<Member>, u64, u64)>> {
     reader.left = Some(MAX_HEADER);
     let mut archive = Archive::new(&mut *reader);
     let found = match archive.entries()?.next().transpose()? {
         Some(entry) => {
-            let (position, size) = (entry.raw_file_position(), entry.header().entry_size()?);
-            // The bytes of a sparse file lie elsewhere in it.
-            let is_file = entry.header().entry_type().is_file() && entry.size() == size;
-            let size = if is_file { entry.size() } else { size };
+            let (kind, position) = (entry.header().entry_type(), entry.raw_file_position());
+            let (size, not_a_file) = match kind {
+                // What it stands for is larger than what is there.
+                EntryType::GNUSparse => {
+                    (entry.header().entry_size()?, Some("a sparse file in an archive: extract it"))
+                }
+                EntryType::Link | EntryType::Symlink => {
+                    (entry.size(), Some("a link in an archive: extract it"))
+                }
+                _ if kind.is_file() => (entry.size(), None),
+                _ => (entry.size(), Some("not a regular file")),
+            };
             let name = entry.path_bytes().into_owned();
-            Some((is_file.then_some(Member { name, size }), position, size))
+            let member = (!kind.is_dir()).then_some(Member { name, size, not_a_file });
+            Some((member, position, size))
         }
         None => None,
     };
@@ -248,7 +260,11 @@ impl Groups {
             }
         }
         let Some(members) = &mut self.members else { return };
-        let read = if is_image {
+        let read = if let (true, Some(reason)) = (is_image, member.not_a_file) {
+            self.is_empty = false;
+            self.waiting.push_back(Sample::unreadable(name.clone(), reason));
+            members.pass_over(member.size)
+        } else if is_image {
             members.image(&member).map(|image| {
                 self.is_empty = false;
                 self.waiting.push_back(Sample::new(name.clone(), image));

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use effnet::Outcome;
 use effnet::sources::{Sample, Sources};
-use effnet::unstable::file_name;
+use effnet::unstable::{Replacement, file_name};
 
 use super::classify::{Run, Shard};
 use super::journal::{Begun, Head, Journal, Line, Reader, path_of};
@@ -36,6 +36,9 @@ impl LongRun {
             complain(&format!("note: {output} is whole: remove it to make it again"));
             return Ok(Status::All);
         }
+        // What cannot be written in the end is told before any work.
+        let output = || file_name(&self.output);
+        Replacement::begin(&self.output).map(drop).with_context(output)?;
         let head = Head {
             model: run.classifier.provenance().model.clone(),
             top_k: run.top_k(),

@@ -286,6 +286,19 @@ fn timms_layout_has_its_names_and_order() {
     );
 }
 
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_any_work() {
+    let (folder, out) = (images(3), tempfile::tempdir().unwrap());
+    let taken = out.path().join("folder.csv");
+    std::fs::create_dir(&taken).unwrap();
+    for output in [taken, out.path().join("none/out.csv")] {
+        let run = effnet(arguments(folder.path(), &output, &[]));
+        assert_eq!(run.code, 1);
+        assert!(run.only_error().contains(str(&output)), "{}", run.stderr);
+        assert!(!journal(&output).exists());
+    }
+}
+
 /// Where the file system is full, what is written stays and the run goes on later.
 #[cfg(target_os = "linux")]
 #[test]
