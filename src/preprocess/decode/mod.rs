@@ -119,7 +119,8 @@ mod tests {
     #[test]
     fn a_header_announces_the_pixels_of_its_picture_in_every_format() {
         let mut formats = std::collections::BTreeSet::new();
-        for file in std::fs::read_dir("tests/data/images").unwrap() {
+        let folders = ["tests/data/images", "tests/data/images/jpeg2000"];
+        for file in folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
             let path = file.unwrap().path();
             let Ok(bytes) = std::fs::read(&path) else { continue };
             let options = DecodeOptions::default();
