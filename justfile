@@ -14,9 +14,10 @@ check:
 test:
     cargo test --release
 
-# The Python package's wheel for any Linux of the last ten years, in target/wheels. Needs maturin and ziglang of PyPI.
+# The Python package's wheel for Linux with glibc 2.17 or later, in target/wheels. Needs maturin and ziglang of PyPI.
 wheel:
-    maturin build --release -m crates/effnet-py/Cargo.toml --zig --compatibility manylinux_2_17
+    maturin build --release -m crates/effnet-py/Cargo.toml --compatibility manylinux_2_17 -- \
+        -C linker={{justfile_directory()}}/crates/effnet-py/zig-cc
 
 # What CI runs.
 ci:

@@ -61,7 +61,7 @@ impl Reader {
         if let Ok(pillow) = py.import("sys")?.getattr("modules")?.get_item("PIL.Image")
             && object.is_instance(&pillow.getattr("Image")?)?
         {
-            return self.from_pillow(object).map(Some);
+            return self.pillow(object).map(Some);
         }
         Ok(None)
     }
@@ -72,7 +72,7 @@ impl Reader {
     }
 
     /// One of Pillow's images, in the network's channels as Pillow converts it: timm's way.
-    fn from_pillow(self, image: &Bound<'_, PyAny>) -> PyResult<Image> {
+    fn pillow(self, image: &Bound<'_, PyAny>) -> PyResult<Image> {
         let mut image = image.clone();
         if self.turns_exif {
             let operations = image.py().import("PIL.ImageOps")?;

@@ -4,7 +4,7 @@ from typing import NamedTuple, Optional
 class Prediction(NamedTuple):
     """A class that an image may belong to, with the fields of the command's JSON."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # it hides the method of tuple
     """The class's index."""
     synset: Optional[str]
     """Its WordNet synset, for ImageNet classes: ``n07920052``."""
