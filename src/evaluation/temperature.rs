@@ -104,14 +104,18 @@ fn least_nll(rows: &[(&[f32], usize)]) -> Option<f64> {
 /// The first and second derivative of the NLL's sum by the temperature's inverse.
 fn slopes(rows: &[(&[f32], usize)], inverse: f64) -> [f64; 2] {
     let of_row = |&(logits, target): &(&[f32], usize)| {
-        let softmax = Softmax::new(logits, inverse.recip());
-        let (mut mean, mut squares) = (0.0, 0.0);
+        let max = logits.iter().copied().fold(f32::MIN, f32::max);
+        let (mut total, mut sum, mut squares) = (0.0, 0.0, 0.0);
         for &logit in logits {
-            let (probability, logit) = (softmax.probability(logit), f64::from(logit));
-            mean += probability * logit;
-            squares += probability * logit * logit;
+            // From the largest logit, so that the squares keep their digits.
+            let below = f64::from(logit) - f64::from(max);
+            let weight = (below * inverse).exp();
+            total += weight;
+            sum += weight * below;
+            squares += weight * below * below;
         }
-        [mean - f64::from(logits[target]), (squares - mean * mean).max(0.0)]
+        let (mean, right) = (sum / total, f64::from(logits[target]) - f64::from(max));
+        [mean - right, (squares / total - mean * mean).max(0.0)]
     };
     let add = |sum: [f64; 2], one: [f64; 2]| [sum[0] + one[0], sum[1] + one[1]];
     let chunks = rows.par_chunks(CHUNK).map(|rows| rows.iter().map(of_row).fold([0.0; 2], add));
