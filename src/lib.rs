@@ -26,6 +26,7 @@
 //! - [`conventions`]: checkpoints of other libraries recognised, and converted between conventions;
 //! - `sources` (with the feature of that name): images of folders, lists, archives and tables, any number of them;
 //! - [`engine`]: what runs a network; [`labels`]: the classes' names, top-k;
+//! - [`explain`]: which parts of an image speak for a class;
 //! - `batcher` (with the feature of that name): a queue in front of a model, for services;
 //! - `hub` (with the feature of that name): files from the Hugging Face hub.
 
@@ -64,6 +65,7 @@ pub use {candle_core, candle_nn};
 pub use error::{Error, ErrorKind};
 pub use model::{AsInput, Description, Input, Model, ModelBuilder, Preprocessor, Provenance};
 pub use names::UnknownName;
+pub use tasks::explain;
 pub use tasks::{Classifier, EmbeddingOutcome, EmbeddingRecord, Outcome, Prediction, Record};
 
 /// The documents whose Rust blocks are tests.

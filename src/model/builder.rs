@@ -264,14 +264,14 @@ impl ModelBuilder {
             (None, None) => return Err(Error::Untrained { model: name }),
             (Some(engine), _) => engine,
         };
-        let (weights, checkpoint) = match source {
+        let weights = match &source {
             Some(Source::Checkpoint(checkpoint) | Source::Foreign(checkpoint, _)) => {
                 let file = checkpoint.file().to_owned();
                 notes.extend(checkpoint.note().map(|note| format!("{file}: {note}")));
-                (file, Some(checkpoint))
+                file
             }
-            Some(Source::Seeded(seed)) => (format!("seeded:{seed}"), None),
-            None => ("none: a custom engine".to_owned(), None),
+            Some(Source::Seeded(seed)) => format!("seeded:{seed}"),
+            None => "none: a custom engine".to_owned(),
         };
         let provenance = Provenance {
             model: self.name.unwrap_or(name),
@@ -293,7 +293,7 @@ impl ModelBuilder {
             labels,
             decoders: Decoders::new(self.load.threads),
             provenance,
-            checkpoint,
+            source,
         })))
     }
 

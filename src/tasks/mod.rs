@@ -2,6 +2,7 @@
 
 mod classify;
 mod embed;
+pub mod explain;
 mod prediction;
 
 pub use classify::Classifier;

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Result;
@@ -14,9 +14,11 @@ use effnet::{Classifier, Model, Outcome, Prediction, Record};
 use super::decoding::DecodeArgs;
 use super::long_run::LongRun;
 use super::model_args::ModelArgs;
-use super::output::{complain, is_one_terminal, stdout, width};
+use super::output::{Output, complain, is_one_terminal, stdout, width};
+use super::picture::{Pictures, thumbnail};
 use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
+use super::sheet::{Card, Sheet};
 use super::sinks::{COLUMNS, FileForm, LayoutArgs};
 use super::sources::{SourceArgs, tell_passed_over};
 use super::table::{align, bar, printable, widest};
@@ -46,6 +48,9 @@ pub(super) struct Classify {
     shard: Option<Shard>,
     #[command(flatten)]
     layout: LayoutArgs,
+    /// Folder for a picture of each image with its answer on it
+    #[arg(long, value_name = "DIR")]
+    save_images: Option<PathBuf>,
     /// Images that go through the network together
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch_size: u16,
@@ -80,13 +85,15 @@ enum Format {
     Csv,
     /// The columns of CSV, compressed; with --output
     Parquet,
+    /// A contact sheet: one file, with the images in it
+    Html,
 }
 
 impl Format {
     /// The form of a file.
     fn of_file(self) -> Option<FileForm> {
         Some(match self {
-            Self::Table => return None,
+            Self::Table | Self::Html => return None,
             Self::Json => FileForm::Rows(Form::Json),
             Self::Jsonl => FileForm::Rows(Form::Jsonl),
             Self::Csv => FileForm::Rows(Form::Csv),
@@ -124,11 +131,16 @@ impl Classify {
                 return Err(Usage("--format parquet goes with --output FILE".to_owned()).into());
             }
             (None, Some(format)) => Ok(format),
+            (_, Some(Format::Html)) => Ok(Format::Html),
+            (Some(path), None) if is_html(path) => Ok(Format::Html),
             (Some(path), None) => Err(FileForm::of(path)?),
             (Some(_), Some(format)) => Err(format.of_file().ok_or_else(|| {
                 Usage("--format table is for standard output: leave out --output".to_owned())
             })?),
         };
+        if matches!(form, Ok(Format::Html)) && (self.resume || self.shard.is_some()) {
+            return Err(Usage("a contact sheet cannot be resumed or split".to_owned()).into());
+        }
         match form {
             Ok(_) => self.layout.check_stdout()?,
             Err(form) => self.layout.check(form)?,
@@ -147,11 +159,14 @@ impl Classify {
             }
         })?;
         let classifier = Classifier::new(model).map_err(|e| NoModel(e.to_string()))?;
-        classifier.preprocessor().map_err(|e| NoModel(e.to_string()))?;
+        let preprocessor = classifier.preprocessor().map_err(|e| NoModel(e.to_string()))?;
         if self.verbose {
             explain(&classifier);
         }
-        let run = Run { classifier: &classifier, batch_size: self.batch_size, k: self.top_k };
+        let folder = self.save_images.as_deref();
+        let pictures = folder.map(|folder| Pictures { folder, preprocessor });
+        let (batch_size, k) = (self.batch_size, self.top_k);
+        let run = Run { classifier: &classifier, batch_size, k, pictures };
         match (form, self.output) {
             (Err(form), Some(output)) => LongRun {
                 output,
@@ -163,6 +178,7 @@ impl Classify {
             }
             .run(&run, &self.images),
             (Err(_), None) => Ok(Status::All),
+            (Ok(Format::Html), output) => run.to_sheet(output.as_deref(), &self.images),
             (Ok(format), _) => run.to_stdout(format, &self.images),
         }
     }
@@ -173,6 +189,8 @@ pub(super) struct Run<'a> {
     pub(super) classifier: &'a Classifier,
     batch_size: u16,
     k: u32,
+    /// Where each image is drawn with its answer.
+    pictures: Option<Pictures<'a>>,
 }
 
 impl Run<'_> {
@@ -202,6 +220,11 @@ impl Run<'_> {
                 done = Status::Some;
                 *error = settings::as_options(error);
             }
+            if let (Some(pictures), Outcome::Predictions(predictions)) =
+                (&self.pictures, &record.outcome)
+            {
+                pictures.save(&sample, predictions)?;
+            }
             answer(sample, record)
         })?;
         tell_passed_over(sources);
@@ -221,6 +244,35 @@ impl Run<'_> {
         writer.finish()?;
         Ok(done)
     }
+
+    fn to_sheet(&self, output: Option<&Path>, images: &SourceArgs) -> Result<Status> {
+        let model = &self.classifier.provenance().model;
+        let about = match self.top_k() {
+            1 => "The most probable class of each image.".to_owned(),
+            k => format!("The {k} most probable classes of each image."),
+        };
+        let mut sheet = Sheet::begin(Output::open(output)?, model, &about, false)?;
+        let done = self.each(&mut images.open(), |sample, record| {
+            let image = || thumbnail(self.classifier.preprocessor()?.decode(&sample)?);
+            let (pictures, answer) = match &record.outcome {
+                Outcome::Predictions(predictions) => (vec![image()?], Ok(&predictions[..])),
+                Outcome::Error(error) => {
+                    complain(&format!("error: {error}"));
+                    (Vec::new(), Err(&**error))
+                }
+            };
+            let name = &record.image;
+            sheet.add(&Card { name, pictures: &pictures, answer, how: None })
+        })?;
+        sheet.finish()?.finish()?;
+        Ok(done)
+    }
+}
+
+/// Whether a file's name is that of a contact sheet.
+fn is_html(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("html") || e.eq_ignore_ascii_case("htm"))
 }
 
 /// What rows depend on besides the model's name and the images: a run goes on only with the same.
@@ -278,7 +330,7 @@ impl<W: Write> Writer<W> {
             Format::Table => return Ok(Self::Table { out, is_first: true, width: width() }),
             Format::Json => Form::Json,
             Format::Jsonl => Form::Jsonl,
-            Format::Csv | Format::Parquet => Form::Csv,
+            Format::Csv | Format::Parquet | Format::Html => Form::Csv,
         };
         Ok(Self::Rows(Rows::begin(form, out, &COLUMNS.map(str::to_owned))?))
     }

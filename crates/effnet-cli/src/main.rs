@@ -12,6 +12,7 @@ mod dot;
 #[cfg(feature = "hub")]
 mod download;
 mod embed;
+mod explain;
 mod forward;
 #[cfg(feature = "hub")]
 mod hub;
@@ -23,6 +24,7 @@ mod merge;
 mod model_args;
 mod models;
 mod output;
+mod picture;
 mod preprocess;
 mod preprocessing;
 mod progress;
@@ -30,6 +32,7 @@ mod rows;
 #[cfg(feature = "serve")]
 mod serve;
 mod settings;
+mod sheet;
 mod similar;
 mod sinks;
 mod sources;
@@ -58,6 +61,7 @@ struct Cli {
 enum Command {
     Classify(classify::Classify),
     Embed(embed::Embed),
+    Explain(explain::Explain),
     Similar(similar::Similar),
     Merge(merge::Merge),
     Models(models::Models),
@@ -111,6 +115,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Classify(command) => command.run(),
         Command::Embed(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Similar(command) => command.run(),
         Command::Merge(command) => command.run(),
         Command::Models(command) => command.run(),
