@@ -11,6 +11,7 @@ use crate::evaluation::CalibrationError;
 use crate::labels::LabelError;
 use crate::preprocess::{DecodeError, ImageSizeError, TransformError};
 use crate::pretrained::PretrainedError;
+use crate::tasks::explain::ExplainError;
 use crate::text::file_name;
 use crate::weights::WeightsError;
 
@@ -138,6 +139,9 @@ pub enum Error {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// An explanation that cannot be given.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
     /// A model without weights: timm lists the architecture, but nobody has published weights.
     #[error(
         "{model} has no pretrained weights: set `ModelBuilder::weights` to a checkpoint, \

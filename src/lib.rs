@@ -27,6 +27,7 @@
 //! - `sources` (with the feature of that name): images of folders, lists, archives and tables, any number of them;
 //! - [`evaluation`]: how good a classifier is, and what makes its probabilities hold;
 //! - [`engine`]: what runs a network; [`labels`]: the classes' names, top-k;
+//! - [`explain`]: which parts of an image speak for a class;
 //! - `batcher` (with the feature of that name): a queue in front of a model, for services;
 //! - `hub` (with the feature of that name): files from the Hugging Face hub.
 
@@ -66,6 +67,7 @@ pub use {candle_core, candle_nn};
 pub use error::{Error, ErrorKind};
 pub use model::{AsInput, Description, Input, Model, ModelBuilder, Preprocessor, Provenance};
 pub use names::UnknownName;
+pub use tasks::explain;
 pub use tasks::{
     Answer, AnswerOptions, Classifier, EmbeddingOutcome, EmbeddingRecord, Labelled, Outcome,
     Prediction, Predictions, Record, Validation,

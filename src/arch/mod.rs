@@ -29,7 +29,7 @@ pub use blocks::{
     UniversalInvertedResidual,
 };
 pub use error::ArchError;
-pub use graph::{Graph, Node, Op, Part, Tap, Value};
+pub use graph::{Graph, Grid, Node, Op, Part, Tap, Value};
 pub use network::{Head, Network, Norm, PadType};
 pub use pruned::PrunedStage;
 pub use resolve_network::NetworkOptions;

@@ -186,7 +186,7 @@ impl Model {
     }
 
     /// Outputs for prepared images, at least one.
-    pub(super) fn run_pixels(
+    pub(crate) fn run_pixels(
         &self,
         pixels: &[&Pixels],
         outputs: &[&str],

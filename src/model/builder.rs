@@ -274,17 +274,18 @@ impl ModelBuilder {
             (None, None) => return Err(Error::Untrained { model: name }),
             (Some(engine), _) => engine,
         };
-        let (weights, checkpoint) = match source {
+        let weights = match &source {
             Some(Source::Checkpoint(checkpoint) | Source::Foreign(checkpoint, _)) => {
                 let file = checkpoint.file().to_owned();
                 notes.extend(checkpoint.note().map(|note| format!("{file}: {note}")));
-                (file, Some(checkpoint))
+                file
             }
-            Some(Source::Seeded(seed)) => (format!("seeded:{seed}"), None),
-            None => ("none: a custom engine".to_owned(), None),
+            Some(Source::Seeded(seed)) => format!("seeded:{seed}"),
+            None => "none: a custom engine".to_owned(),
         };
         let answers = {
-            let digest = || checkpoint.as_ref().map_or(weights.as_str(), Checkpoint::digest);
+            let checkpoint = source.as_ref().and_then(Source::checkpoint);
+            let digest = || checkpoint.map_or(weights.as_str(), Checkpoint::digest);
             let check = |c: &Calibration| c.check_for(digest(), &values.in_one(), num_classes);
             Answers::new(&self.answers, activation.value, num_classes, labels.as_ref(), check)?
         };
@@ -309,7 +310,7 @@ impl ModelBuilder {
             answers,
             decoders: Decoders::new(self.load.threads),
             provenance,
-            checkpoint,
+            source,
         })))
     }
 

@@ -237,6 +237,14 @@ impl Source {
         }
     }
 
+    /// The file of weights; `None` for generated ones.
+    pub(super) fn checkpoint(&self) -> Option<&Checkpoint> {
+        match self {
+            Self::Checkpoint(checkpoint) | Self::Foreign(checkpoint, _) => Some(checkpoint),
+            Self::Seeded(_) => None,
+        }
+    }
+
     /// The same, for a network with this number of classes.
     pub(super) fn with_classes(mut self, num_classes: usize) -> Result<Self, Error> {
         if let Self::Foreign(checkpoint, found) = &mut self {

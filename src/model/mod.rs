@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use self::decoders::Decoders;
+use self::find::Source;
 use crate::Error;
 use crate::arch::Network;
 use crate::engine::{Array, Capabilities, Engine, EngineError, Images, Outputs};
@@ -34,7 +35,7 @@ use crate::labels::{ClassifierActivation, LabelSet};
 use crate::preprocess::{Pixels, TransformError};
 use crate::pretrained::{Resolved, ResolvedPreprocessing};
 use crate::tasks::Answers;
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, TensorSource};
 
 /// A loaded model with its preprocessing. It runs the network; tasks such as
 /// [`Classifier`](crate::Classifier) say what its outputs mean.
@@ -67,7 +68,8 @@ struct Inner {
     answers: Answers,
     decoders: Decoders,
     provenance: Provenance,
-    checkpoint: Option<Checkpoint>,
+    /// Where the tensors are; `None` with a custom engine.
+    source: Option<Source>,
 }
 
 /// Where a model's results come from.
@@ -216,7 +218,22 @@ impl Model {
     /// the first call.
     #[must_use]
     pub fn weights_digest(&self) -> Option<&str> {
-        self.0.checkpoint.as_ref().map(Checkpoint::digest)
+        self.0.source.as_ref().and_then(Source::checkpoint).map(Checkpoint::digest)
+    }
+
+    /// Hands the network's tensors to `read`.
+    ///
+    /// # Errors
+    ///
+    /// A model with a custom engine, which has none; tensors that cannot be read; the error of `read`.
+    pub(crate) fn with_tensors<T>(
+        &self,
+        read: impl FnOnce(&dyn TensorSource) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match &self.0.source {
+            Some(source) => load::with_tensors(source, &self.0.network, read),
+            None => Err(Error::Untrained { model: self.0.provenance.model.clone() }),
+        }
     }
 
     /// The calibration of this model that follows from a fitted temperature.

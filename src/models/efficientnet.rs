@@ -120,6 +120,58 @@ impl EfficientNet {
         }
     }
 
+    /// From images to one map, `stages.N` or `features`; nothing behind it is computed.
+    ///
+    /// # Errors
+    ///
+    /// An input with another rank or channel count, or a map that does not exist.
+    ///
+    /// ```
+    /// # use candle_core::{DType, Device, Tensor};
+    /// # use effnet::{arch, models::EfficientNet, weights::seeded};
+    /// let network = arch::find("efficientnet_lite0").unwrap().network(&Default::default())?;
+    /// let model = EfficientNet::new(&network, &seeded::var_builder(0, DType::F32, &Device::Cpu))?;
+    /// let images = Tensor::zeros((1, 3, 64, 64), DType::F32, &Device::Cpu)?;
+    /// let map = model.forward_to("stages.2", &images, false)?;
+    /// assert_eq!(map.dims(), [1, 40, 8, 8]);
+    /// let logits = model.forward_from("stages.2", &map, false)?;
+    /// assert_eq!(logits.to_vec2::<f32>()?, model.forward(&images, false)?.to_vec2::<f32>()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn forward_to(&self, map: &str, xs: &Tensor, train: bool) -> Result<Tensor> {
+        let Some(end) = self.stages_before(map)? else { return self.forward_features(xs, train) };
+        let xs = self.bn1.forward_t(&self.conv_stem.forward(xs)?, train)?;
+        forward_stages(&self.blocks[..end], xs, train)
+    }
+
+    /// From one map, `stages.N` or `features`, to logits.
+    ///
+    /// # Errors
+    ///
+    /// A map with another rank or channel count, or one that does not exist.
+    pub fn forward_from(&self, map: &str, xs: &Tensor, train: bool) -> Result<Tensor> {
+        let features = match self.stages_before(map)? {
+            None => xs.clone(),
+            Some(end) => {
+                let xs = forward_stages(&self.blocks[end..], xs.clone(), train)?;
+                self.head.features(&xs, train)?
+            }
+        };
+        self.forward_head(&features, false, train)
+    }
+
+    /// How many stages of blocks compute this map; `None` for the features.
+    fn stages_before(&self, map: &str) -> Result<Option<usize>> {
+        if map == "features" {
+            return Ok(None);
+        }
+        let number = map.strip_prefix("stages.").and_then(|number| number.parse::<usize>().ok());
+        match number.and_then(|number| self.stage_ends.get(number)) {
+            Some(&end) => Ok(Some(end)),
+            None => candle_core::bail!("the network has no map `{map}`"),
+        }
+    }
+
     /// From images to the outputs with these names, in this order: `logits`, `pre_logits`,
     /// `features`, `stages.N` (timm's `forward_intermediates` with its default `indices`) and
     /// `blocks.N.M`, as [`arch::Graph`](crate::arch::Graph) names its taps.
@@ -202,4 +254,12 @@ impl EfficientNet {
         }
         Ok(xs)
     }
+}
+
+/// Through these stages of blocks.
+fn forward_stages(stages: &[Vec<Block>], mut xs: Tensor, train: bool) -> Result<Tensor> {
+    for block in stages.iter().flatten() {
+        xs = block.forward_t(&xs, train)?;
+    }
+    Ok(xs)
 }

@@ -1,6 +1,7 @@
 //! The two kinds of 8-bit images: decoded ones, and those ready for normalization.
 
 use std::fmt;
+use std::ops::Range;
 
 use image::DynamicImage;
 
@@ -180,6 +181,25 @@ impl Pixels {
     /// The same, with the values before rounding to bytes.
     pub(super) fn with_exact(self, exact: Vec<f32>) -> Self {
         Self { exact: Some(exact), ..self }
+    }
+
+    /// The same with these rows and columns in one colour.
+    pub(crate) fn covered(&self, rows: Range<usize>, columns: Range<usize>, colour: &[u8]) -> Self {
+        let mut covered = self.clone();
+        for row in rows {
+            let row = (row * self.width + columns.start) * self.channels;
+            let values = row..row + columns.len() * self.channels;
+            for pixel in covered.data[values.clone()].chunks_exact_mut(self.channels) {
+                pixel.copy_from_slice(colour);
+            }
+            if let Some(exact) = &mut covered.exact {
+                for pixel in exact[values].chunks_exact_mut(self.channels) {
+                    let values = pixel.iter_mut().zip(colour);
+                    values.for_each(|(value, &level)| *value = f32::from(level));
+                }
+            }
+        }
+        covered
     }
 
     /// The values before rounding to bytes, if the network takes them.

@@ -76,4 +76,4 @@ pub use image::{ColorMode, Image, Pixels};
 pub use normalize::Normalize;
 pub use pipeline::Pipeline;
 pub use resize::{Interpolation, resize};
-pub use transform::{CropMode, EvalTransform, PreprocessConfig};
+pub use transform::{CropMode, EvalTransform, PreprocessConfig, Region};

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::decode::Limits;
 use super::error::TransformError;
 use super::image::{ColorMode, Image, Pixels};
@@ -83,6 +85,20 @@ impl Default for PreprocessConfig {
     }
 }
 
+/// The rectangle of an image that becomes the network's input, in the image's pixels from its top
+/// left corner. It is larger than the image where the input has a border.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Region {
+    /// Its left edge.
+    pub x: f64,
+    /// Its top edge.
+    pub y: f64,
+    /// From its left to its right edge.
+    pub width: f64,
+    /// From its top to its bottom edge.
+    pub height: f64,
+}
+
 /// The largest side of the input, so that a wrong configuration file does not take all memory.
 const MAX_SIDE: usize = 8192;
 /// The largest side of the resize before the crop.
@@ -156,7 +172,7 @@ impl EvalTransform {
             return Err(TransformError::Mode { expected: self.mode, actual: image.mode() });
         }
         let (channels, height, width) = self.config.input_size;
-        let size = self.resized(image)?;
+        let size = self.resized(image.width(), image.height())?;
         let pipeline = self.config.pipeline;
         let crop = |size, crop| Crop::center(size, crop, pipeline);
         let (x, y) = (crop(size.0, width), crop(size.1, height));
@@ -179,10 +195,35 @@ impl EvalTransform {
         Ok(Pixels::new(image, width, height, data))
     }
 
+    /// What of an image of this size becomes the input: see [`Region`].
+    ///
+    /// # Errors
+    /// [`TransformError::ResizedSide`], as [`pixels`](Self::pixels).
+    ///
+    /// ```
+    /// use effnet::preprocess::{EvalTransform, PreprocessConfig};
+    /// let transform = EvalTransform::new(PreprocessConfig::default())?; // 256 px, of which 224 are kept
+    /// let region = transform.region(1024, 512)?;
+    /// assert_eq!((region.x, region.y, region.width, region.height), (288.0, 32.0, 448.0, 448.0));
+    /// # Ok::<(), effnet::preprocess::TransformError>(())
+    /// ```
+    pub fn region(&self, width: u32, height: u32) -> Result<Region, TransformError> {
+        let resized = self.resized(width, height)?;
+        let (_, input_height, input_width) = self.config.input_size;
+        let side = |image: u32, resized: u64, input: usize| {
+            let scale = f64::from(image) / resized as f64;
+            let crop = Crop::center(resized, input, self.config.pipeline);
+            ((crop.offset as f64 - crop.before as f64) * scale, input as f64 * scale)
+        };
+        let (x, width) = side(width, resized.0, input_width);
+        let (y, height) = side(height, resized.1, input_height);
+        Ok(Region { x, y, width, height })
+    }
+
     /// Width and height that the image is resized to before the crop.
-    fn resized(&self, image: &Image) -> Result<(u64, u64), TransformError> {
+    fn resized(&self, image_width: u32, image_height: u32) -> Result<(u64, u64), TransformError> {
         let (scale_height, scale_width) = self.scale_size;
-        let (width, height) = (f64::from(image.width()), f64::from(image.height()));
+        let (width, height) = (f64::from(image_width), f64::from(image_height));
         let (ratio_height, ratio_width) =
             (height / scale_height as f64, width / scale_width as f64);
         // timm's `ResizeKeepRatio` rounds half to even.
@@ -208,8 +249,8 @@ impl EvalTransform {
             && new_width * new_height > Limits::default().max_pixels as f64;
         if !sides.contains(&new_width) || !sides.contains(&new_height) || is_too_large {
             return Err(TransformError::ResizedSide {
-                width: image.width(),
-                height: image.height(),
+                width: image_width,
+                height: image_height,
                 new_width: new_width as u64,
                 new_height: new_height as u64,
             });

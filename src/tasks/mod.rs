@@ -3,6 +3,7 @@
 mod answer;
 mod classify;
 mod embed;
+pub mod explain;
 mod prediction;
 mod validate;
 

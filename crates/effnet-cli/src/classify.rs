@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Result;
@@ -15,9 +15,11 @@ use super::answers::{self, AnswerArgs};
 use super::decoding::DecodeArgs;
 use super::long_run::LongRun;
 use super::model_args::ModelArgs;
-use super::output::{complain, is_one_terminal, stdout, width};
+use super::output::{Output, complain, is_one_terminal, stdout, width};
+use super::picture::{Pictures, thumbnail};
 use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
+use super::sheet::{Card, Sheet};
 use super::sinks::{COLUMNS, FileForm, LayoutArgs};
 use super::sources::{SourceArgs, tell_passed_over};
 use super::table::{align, bar, printable, widest};
@@ -47,6 +49,9 @@ pub(super) struct Classify {
     shard: Option<Shard>,
     #[command(flatten)]
     layout: LayoutArgs,
+    /// Folder for a picture of each image with its answer on it
+    #[arg(long, value_name = "DIR")]
+    save_images: Option<PathBuf>,
     /// Images that go through the network together
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     batch_size: u16,
@@ -83,13 +88,15 @@ enum Format {
     Csv,
     /// The columns of CSV, compressed; with --output
     Parquet,
+    /// A contact sheet: one file, with the images in it
+    Html,
 }
 
 impl Format {
     /// The form of a file.
     fn of_file(self) -> Option<FileForm> {
         Some(match self {
-            Self::Table => return None,
+            Self::Table | Self::Html => return None,
             Self::Json => FileForm::Rows(Form::Json),
             Self::Jsonl => FileForm::Rows(Form::Jsonl),
             Self::Csv => FileForm::Rows(Form::Csv),
@@ -128,11 +135,16 @@ impl Classify {
                 return Err(Usage("--format parquet goes with --output FILE".to_owned()).into());
             }
             (None, Some(format)) => Ok(format),
+            (_, Some(Format::Html)) => Ok(Format::Html),
+            (Some(path), None) if is_html(path) => Ok(Format::Html),
             (Some(path), None) => Err(FileForm::of(path)?),
             (Some(_), Some(format)) => Err(format.of_file().ok_or_else(|| {
                 Usage("--format table is for standard output: leave out --output".to_owned())
             })?),
         };
+        if matches!(form, Ok(Format::Html)) && (self.resume || self.shard.is_some()) {
+            return Err(Usage("a contact sheet cannot be resumed or split".to_owned()).into());
+        }
         match form {
             Ok(_) => self.layout.check_stdout()?,
             Err(form) => self.layout.check(form)?,
@@ -154,12 +166,14 @@ impl Classify {
             }
         })?;
         let classifier = Classifier::new(model).map_err(|e| NoModel(e.to_string()))?;
-        classifier.preprocessor().map_err(|e| NoModel(e.to_string()))?;
+        let preprocessor = classifier.preprocessor().map_err(|e| NoModel(e.to_string()))?;
         if self.verbose {
             explain(&classifier);
         }
+        let folder = self.save_images.as_deref();
+        let pictures = folder.map(|folder| Pictures { folder, preprocessor });
         let (batch_size, k, columns) = (self.batch_size, self.top_k, self.answers.columns());
-        let run = Run { classifier: &classifier, batch_size, k, columns };
+        let run = Run { classifier: &classifier, batch_size, k, columns, pictures };
         match (form, self.output) {
             (Err(form), Some(output)) => LongRun {
                 output,
@@ -171,6 +185,7 @@ impl Classify {
             }
             .run(&run, &images),
             (Err(_), None) => Ok(Status::All),
+            (Ok(Format::Html), output) => run.to_sheet(output.as_deref(), &images),
             (Ok(format), _) => run.to_stdout(format, &images),
         }
     }
@@ -183,6 +198,8 @@ pub(super) struct Run<'a> {
     k: u32,
     /// The columns that answers add.
     pub(super) columns: &'static [&'static str],
+    /// Where each image is drawn with its answer.
+    pictures: Option<Pictures<'a>>,
 }
 
 impl Run<'_> {
@@ -212,6 +229,11 @@ impl Run<'_> {
                 done = Status::Some;
                 *error = settings::as_options(error);
             }
+            if let (Some(pictures), Outcome::Predictions(predictions)) =
+                (&self.pictures, &record.outcome)
+            {
+                pictures.save(&sample, predictions)?;
+            }
             answer(sample, record)
         })?;
         tell_passed_over(sources);
@@ -231,6 +253,35 @@ impl Run<'_> {
         writer.finish()?;
         Ok(done)
     }
+
+    fn to_sheet(&self, output: Option<&Path>, images: &SourceArgs) -> Result<Status> {
+        let model = &self.classifier.provenance().model;
+        let about = match self.top_k() {
+            1 => "The most probable class of each image.".to_owned(),
+            k => format!("The {k} most probable classes of each image."),
+        };
+        let mut sheet = Sheet::begin(Output::open(output)?, model, &about, false)?;
+        let done = self.each(&mut images.open(), |sample, record| {
+            let image = || thumbnail(self.classifier.preprocessor()?.decode(&sample)?);
+            let (pictures, answer) = match &record.outcome {
+                Outcome::Predictions(predictions) => (vec![image()?], Ok(&predictions[..])),
+                Outcome::Error(error) => {
+                    complain(&format!("error: {error}"));
+                    (Vec::new(), Err(&**error))
+                }
+            };
+            let name = &record.image;
+            sheet.add(&Card { name, pictures: &pictures, answer, how: None })
+        })?;
+        sheet.finish()?.finish()?;
+        Ok(done)
+    }
+}
+
+/// Whether a file's name is that of a contact sheet.
+fn is_html(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("html") || e.eq_ignore_ascii_case("htm"))
 }
 
 /// What rows depend on besides the model's name and the images: a run goes on only with the same.
@@ -293,7 +344,7 @@ impl<W: Write> Writer<W> {
             Format::Table => return Ok(Self::Table { out, is_first: true, width: width() }),
             Format::Json => Form::Json,
             Format::Jsonl => Form::Jsonl,
-            Format::Csv | Format::Parquet => Form::Csv,
+            Format::Csv | Format::Parquet | Format::Html => Form::Csv,
         };
         let columns: Vec<_> = COLUMNS.iter().chain(answers).map(|&c| c.to_owned()).collect();
         Ok(Self::Rows(Rows::begin(form, out, &columns)?))

@@ -13,6 +13,7 @@ mod dot;
 #[cfg(feature = "hub")]
 mod download;
 mod embed;
+mod explain;
 mod forward;
 #[cfg(feature = "hub")]
 mod hub;
@@ -24,6 +25,7 @@ mod merge;
 mod model_args;
 mod models;
 mod output;
+mod picture;
 mod preprocess;
 mod preprocessing;
 mod progress;
@@ -31,6 +33,7 @@ mod rows;
 #[cfg(feature = "serve")]
 mod serve;
 mod settings;
+mod sheet;
 mod similar;
 mod sinks;
 mod sources;
@@ -59,6 +62,7 @@ struct Cli {
 enum Command {
     Classify(classify::Classify),
     Embed(embed::Embed),
+    Explain(explain::Explain),
     Similar(similar::Similar),
     Merge(merge::Merge),
     Validate(validate::Validate),
@@ -120,6 +124,7 @@ pub fn run(arguments: &[OsString]) -> u8 {
     let result = match cli.command {
         Command::Classify(command) => command.run(),
         Command::Embed(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Similar(command) => command.run(),
         Command::Merge(command) => command.run(),
         Command::Validate(command) => command.run(),

@@ -5,8 +5,11 @@
 //! ```
 
 mod build;
+mod grid;
 mod shapes;
 mod tensors;
+
+pub use grid::Grid;
 
 use super::{Activation, AntiAlias, Conv, Network, Norm, PadType};
 

@@ -90,9 +90,15 @@ impl Conv2d {
             return depthwise_conv2d(xs, &self.weight, stride, pads);
         }
         let Pads { top, bottom, left, right } = pads;
-        if top == bottom && left == right && top == left {
+        // Rows and columns behind the kernel's last step. Candle's gradient needs as many of the ones
+        // as of the others.
+        let rest = |side: usize| side.saturating_sub(kernel_size) % stride;
+        let [rows, columns] = [rest(h + top + bottom), rest(w + left + right)];
+        if top == bottom && left == right && top == left && rows == columns {
             return xs.conv2d(&self.weight, top, stride, 1, groups);
         }
+        let (xs, bottom) = without(xs, 2, bottom, rows)?;
+        let (xs, right) = without(&xs, 3, right, columns)?;
         xs.pad_with_zeros(2, top, bottom)?.pad_with_zeros(3, left, right)?.conv2d(
             &self.weight,
             0,
@@ -111,6 +117,13 @@ impl Module for Conv2d {
             None => Ok(ys),
         }
     }
+}
+
+/// The image and the zeros behind it in one dimension, `rest` shorter.
+fn without(xs: &Tensor, dim: usize, after: usize, rest: usize) -> Result<(Tensor, usize)> {
+    let cut = rest.saturating_sub(after);
+    let xs = if cut == 0 { xs.clone() } else { xs.narrow(dim, 0, xs.dim(dim)? - cut)? };
+    Ok((xs, after.saturating_sub(rest)))
 }
 
 #[cfg(test)]

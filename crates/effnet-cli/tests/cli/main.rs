@@ -8,6 +8,7 @@ mod bench;
 mod classify;
 mod convert;
 mod doctor;
+mod explain;
 mod faults;
 mod folders;
 mod long_runs;
