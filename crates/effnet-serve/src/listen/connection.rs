@@ -65,8 +65,8 @@ where
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http2().timer(TokioTimer::new());
-    // A client may end its side once its request is whole, and still wait for the answer.
-    builder.http1().max_buf_size(HEAD).half_close(true);
+    // A client that ends its side is taken to be gone: otherwise work would be done for all who are.
+    builder.http1().max_buf_size(HEAD);
     let mut connection = pin!(builder.serve_connection(io, service));
 
     let options = &shared.options;

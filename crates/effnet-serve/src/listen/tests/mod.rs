@@ -410,27 +410,17 @@ async fn clients_that_vanish_or_lie_harm_nobody() {
     assert_eq!(server.end().await, 0);
 }
 
+/// The work for a client that has gone is not done; one that ends only its side looks the same.
 #[tokio::test]
-async fn a_client_that_has_ended_its_side_gets_its_answer() {
+async fn a_client_that_has_ended_its_side_is_gone() {
     let go = Arc::new(Notify::new());
     let (router, mut running) = held(&go);
-    let server = Running::start(router.merge(length()), patient()).await;
+    let server = Running::start(router, patient()).await;
     let mut stream = server.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-    stream.shutdown().await.unwrap();
     running.recv().await.unwrap();
-    // The end of its side is read while the answer is not there yet.
-    sleep(SHORT).await;
-    go.notify_one();
-    // Nothing more can come on this connection: it ends after the answer.
-    let text = ends(&mut stream).await;
-    assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("\r\n\r\nhello"), "{text}");
-    // What is not whole is not a request.
-    let mut stream = server.connect().await;
-    let cut = b"POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf";
-    stream.write_all(cut).await.unwrap();
     stream.shutdown().await.unwrap();
-    let text = ends(&mut stream).await;
-    assert!(text.is_empty() || text.starts_with("HTTP/1.1 400 "), "{text}");
+    // The connection ends though nothing has let the answer go.
+    assert_eq!(ends(&mut stream).await, "");
     assert_eq!(server.end().await, 0);
 }

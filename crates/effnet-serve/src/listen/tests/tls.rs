@@ -33,25 +33,6 @@ async fn connect(server: &Running, cert: &Path, protocols: &[&str]) -> TlsStream
 }
 
 #[tokio::test]
-async fn a_client_that_has_ended_its_side_of_tls_gets_its_answer() {
-    let (_folder, cert, key) = certificate();
-    let options = ListenOptions { tls: Some(tls(&cert, &key).unwrap()), ..patient() };
-    let go = Arc::new(Notify::new());
-    let (router, mut running) = held(&go);
-    let server = Running::start(router, options).await;
-    let mut stream = connect(&server, &cert, &["http/1.1"]).await;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-    stream.shutdown().await.unwrap();
-    running.recv().await.unwrap();
-    sleep(SHORT).await;
-    go.notify_one();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    assert!(text.ends_with("\r\n\r\nhello"), "{text}");
-    assert_eq!(server.end().await, 0);
-}
-
-#[tokio::test]
 async fn tls_is_spoken_with_both_versions() {
     let (_folder, cert, key) = certificate();
     let options = ListenOptions {
