@@ -117,6 +117,8 @@ impl Results {
         py: Python<'_>,
     ) -> PyResult<Option<(Py<PyAny>, PyResult<Answer>)>> {
         process::check(py, self.process)?;
+        // Images that are wrong from the start are not waited for.
+        py.check_signals()?;
         self.fill(py)?;
         let Some((image, wrong)) = self.pending.pop_front() else {
             return self.ended_by.take().map_or(Ok(None), Err);

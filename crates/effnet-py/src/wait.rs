@@ -40,12 +40,14 @@ pub(crate) fn next<T: Send>(
     notes: &Notes,
 ) -> PyResult<T> {
     loop {
+        // Also if no wait is ever long: the caller may run no code of Python in between.
+        py.check_signals()?;
         let value =
             py.detach(|| values.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(TICK));
         notes.log(py)?;
         match value {
             Ok(value) => return Ok(value),
-            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 let message = "the thread that did the work has ended: a fault of effnet";
                 return Err(error::new(py, "EffnetError", message));
