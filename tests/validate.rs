@@ -329,7 +329,7 @@ fn answers_that_are_given_are_right_as_often_as_was_asked_for() {
                 Answer::Group { .. } => panic!("nothing was to be rolled up"),
             }
         }
-        assert!(given > 100 && unknown > 100, "{given} {unknown}");
+        assert!(given > 50 && unknown > 100, "{given} {unknown}");
         assert!(right as f64 / given as f64 > f64::from(least), "{right} of {given}");
     }
 }
