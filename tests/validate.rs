@@ -236,9 +236,9 @@ fn builder() -> effnet::ModelBuilder {
 }
 
 /// A classifier with the calibration that these images give it.
-fn calibrated(model: &Model, rows: &[(Vec<f32>, usize)], options: AnswerOptions) -> Classifier {
+fn calibrated(model: &Model, rows: &[(Vec<f32>, usize)], options: &AnswerOptions) -> Classifier {
     let calibration = Some(model.calibration(&evaluated(rows).fit().unwrap()));
-    builder().answers(AnswerOptions { calibration, ..options }).build_classifier().unwrap()
+    builder().answers(AnswerOptions { calibration, ..options.clone() }).build_classifier().unwrap()
 }
 
 /// Over many calibrations, the share of new images whose class is in the set is what was asked for,
@@ -252,7 +252,7 @@ fn sets_hold_the_right_class_in_the_share_that_was_asked_for() {
         for _ in 0..CALIBRATIONS {
             let rows = random.images(160);
             let options = AnswerOptions { coverage: Some(coverage), ..Default::default() };
-            let classifier = calibrated(&model, &rows, options);
+            let classifier = calibrated(&model, &rows, &options);
             held_out += evaluated(&rows).fit().unwrap().right.len();
             for (logits, target) in random.images(100) {
                 let set = classifier.top_k(&logits, 1).unwrap();
@@ -279,7 +279,7 @@ fn sets_hold_the_right_class_in_the_share_that_was_asked_for() {
 fn sets_for_other_images_do_not_keep_the_promise() {
     let (mut random, model) = (Random(3), builder().build().unwrap());
     let options = AnswerOptions { coverage: Some(0.9), ..Default::default() };
-    let classifier = calibrated(&model, &random.images(2000), options);
+    let classifier = calibrated(&model, &random.images(2000), &options);
     // Images whose class is drawn at random.
     let is_in = |(i, (logits, _)): (usize, &(Vec<f32>, usize))| {
         classifier.top_k(logits, 1).unwrap().iter().any(|p| p.index == i % CLASSES)
@@ -294,7 +294,7 @@ fn a_temperature_makes_probabilities_hold_for_new_images() {
     let rows = random.images(1000);
     let (before, after) = (
         Classifier::new(model.clone()).unwrap(),
-        calibrated(&model, &rows, AnswerOptions::default()),
+        calibrated(&model, &rows, &AnswerOptions::default()),
     );
     let nll = |classifier: &Classifier, rows: &[(Vec<f32>, usize)]| -> f64 {
         let of_row = |(logits, target): &(Vec<f32>, usize)| {
@@ -316,7 +316,7 @@ fn answers_that_are_given_are_right_as_often_as_was_asked_for() {
     let (mut random, model) = (Random(5), builder().build().unwrap());
     for least in [0.5, 0.7, 0.9] {
         let options = AnswerOptions { min_probability: Some(least), ..Default::default() };
-        let classifier = calibrated(&model, &random.images(2000), options);
+        let classifier = calibrated(&model, &random.images(2000), &options);
         let (mut given, mut right, mut unknown) = (0, 0, 0);
         for (logits, target) in random.images(2000) {
             match classifier.top_k(&logits, 3).unwrap().answer.unwrap() {
@@ -341,7 +341,22 @@ fn a_calibration_is_read_as_it_was_written() {
     let model = builder().build().unwrap();
     let calibration = model.calibration(&evaluated(&Random(1).images(100)).fit().unwrap());
     calibration.write(&file).unwrap();
-    assert_eq!(Calibration::read(&file).unwrap(), calibration);
+    let mut read = Calibration::read(&file).unwrap();
+    assert_eq!(read.right, calibration.right, "thresholds are compared exactly");
+    // serde_json reads an f64 to within one unit in the last place.
+    for (read, written) in [
+        (&mut read.temperature, calibration.temperature),
+        (&mut read.before.nll, calibration.before.nll),
+        (&mut read.before.brier, calibration.before.brier),
+        (&mut read.before.ece, calibration.before.ece),
+        (&mut read.after.nll, calibration.after.nll),
+        (&mut read.after.brier, calibration.after.brier),
+        (&mut read.after.ece, calibration.after.ece),
+    ] {
+        assert!((*read / written - 1.0).abs() < 1e-15);
+        *read = written;
+    }
+    assert_eq!(read, calibration);
 }
 
 #[test]
@@ -445,7 +460,7 @@ fn one_output_is_a_pair_of_classes() {
         AnswerOptions { calibration: Some(classifier.calibration(&fit)), ..Default::default() };
     let calibrated = builder().answers(options).build_classifier().unwrap();
     let best = calibrated.top_k(&[3.0], 1).unwrap();
-    let expected = 1.0 / (1.0 + (-3.0 / fit.temperature).exp());
+    let expected = 1.0 / (1.0 + (-3.0_f64 / fit.temperature).exp());
     assert!((f64::from(best[0].probability.unwrap()) - expected).abs() < 1e-6);
 }
 
