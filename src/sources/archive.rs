@@ -209,7 +209,6 @@ fn header<R: Read>(reader: &mut Limited<R>) -> io::Result<Option<(Option<Member>
         }
         None => None,
     };
-    drop(archive);
     reader.left = None;
     Ok(found)
 }

@@ -143,14 +143,14 @@ impl Rows {
         for ((bytes, path), label) in images.into_iter().zip(paths).zip(labels) {
             let name = format!("{file}#{}", self.row);
             self.row += 1;
-            let image = self.image(bytes, path);
+            let image = self.image(bytes, path.as_ref());
             self.ready.push_back(Sample { label, ..Sample::new(name, image) });
         }
         Ok(())
     }
 
-    fn image(&self, bytes: Option<ByteArray>, path: Option<ByteArray>) -> SampleImage {
-        let path = path.as_ref().and_then(|path| path.as_utf8().ok());
+    fn image(&self, bytes: Option<ByteArray>, path: Option<&ByteArray>) -> SampleImage {
+        let path = path.and_then(|path| path.as_utf8().ok());
         match (bytes, path.filter(|path| !path.is_empty())) {
             (Some(bytes), _) if bytes.len() > MAX_IMAGE => SampleImage::Unreadable {
                 reason: format!("the image has {} bytes, and may have 64 MiB", bytes.len()),

@@ -70,6 +70,7 @@ impl Sample {
     }
 
     /// What takes the place of something that cannot be read.
+    #[allow(clippy::needless_pass_by_value, reason = "callers hand errors over")]
     pub(super) fn unreadable(name: impl Into<String>, reason: impl ToString) -> Self {
         Self::new(name.into(), SampleImage::Unreadable { reason: reason.to_string() })
     }
