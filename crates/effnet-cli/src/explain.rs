@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use effnet::explain::{
-    Explainer, Explanation, ExplanationOutcome, ExplanationRecord, Method, Target,
+    ExplainError, Explainer, Explanation, ExplanationOutcome, ExplanationRecord, Method, Target,
 };
 use effnet::preprocess::Image;
 use effnet::pretrained::read_labels;
@@ -13,7 +13,7 @@ use effnet::{Classifier, Error};
 use super::decoding::DecodeArgs;
 use super::model_args::ModelArgs;
 use super::output::{Output, complain};
-use super::picture::{explained, explained_thumbnail, means, path_in, thumbnail, title};
+use super::picture::{explained, explained_thumbnail, means, path_in, thumbnail};
 use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
 use super::sheet::{Card, Sheet};
@@ -114,6 +114,9 @@ impl Explain {
             index.map_err(|e| Usage(e.to_string()))
         };
         let target = Target { class: class(&self.class)?, versus: class(&self.versus)? };
+        if let (Some(class), true) = (target.class, target.class == target.versus) {
+            return Err(Usage(ExplainError::SameClass(class).to_string()).into());
+        }
         let method = method.unwrap_or_else(|| Method::best_for(classifier.network()));
         let explainer = classifier.explainer(&method).map_err(|e| match e {
             Error::Explain(e) => Usage(e.to_string()).into(),
@@ -266,7 +269,7 @@ impl Writer {
                                 "{}: orange speaks for the first, blue for the second",
                                 means(made)
                             ),
-                            None => format!("{}: {}", means(made), title(made)),
+                            None => means(made),
                         };
                         (classes.into_iter().flatten().cloned().collect(), Some(how))
                     }
