@@ -122,7 +122,7 @@ impl Explain {
             Error::Explain(e) => Usage(e.to_string()).into(),
             e => anyhow::Error::from(NoModel(e.to_string())),
         })?;
-        let mut writer = Writer::begin(format, output, &explainer)?;
+        let mut writer = Writer::begin(format, output.as_deref(), &explainer)?;
         let mut done = Status::All;
         let mut images = self.images.open();
         for sample in &mut images {
@@ -212,11 +212,11 @@ enum Writer {
 }
 
 impl Writer {
-    fn begin(format: Format, output: Option<PathBuf>, explainer: &Explainer) -> Result<Self> {
-        let open = || Output::open(output.as_deref());
-        Ok(match (format, &output) {
-            (Format::Png, Some(path)) if is_png(path) => Self::Picture(path.clone()),
-            (Format::Png, path) => Self::Pictures(path.clone().unwrap_or_default()),
+    fn begin(format: Format, output: Option<&Path>, explainer: &Explainer) -> Result<Self> {
+        let open = || Output::open(output);
+        Ok(match (format, output) {
+            (Format::Png, Some(path)) if is_png(path) => Self::Picture(path.to_owned()),
+            (Format::Png, path) => Self::Pictures(path.unwrap_or(Path::new("")).to_owned()),
             (Format::Html, _) => {
                 let model = &explainer.classifier().provenance().model;
                 let about = format!(
