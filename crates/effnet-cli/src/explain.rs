@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use effnet::explain::{
-    Explainer, Explanation, ExplanationOutcome, ExplanationRecord, Method, Target,
+    ExplainError, Explainer, Explanation, ExplanationOutcome, ExplanationRecord, Method, Target,
 };
 use effnet::preprocess::Image;
 use effnet::pretrained::read_labels;
@@ -13,7 +13,7 @@ use effnet::{Classifier, Error};
 use super::decoding::DecodeArgs;
 use super::model_args::ModelArgs;
 use super::output::{Output, complain};
-use super::picture::{explained, explained_thumbnail, means, path_in, thumbnail, title};
+use super::picture::{explained, explained_thumbnail, means, path_in, thumbnail};
 use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
 use super::sheet::{Card, Sheet};
@@ -114,12 +114,15 @@ impl Explain {
             index.map_err(|e| Usage(e.to_string()))
         };
         let target = Target { class: class(&self.class)?, versus: class(&self.versus)? };
+        if let (Some(class), true) = (target.class, target.class == target.versus) {
+            return Err(Usage(ExplainError::SameClass(class).to_string()).into());
+        }
         let method = method.unwrap_or_else(|| Method::best_for(classifier.network()));
         let explainer = classifier.explainer(&method).map_err(|e| match e {
             Error::Explain(e) => Usage(e.to_string()).into(),
             e => anyhow::Error::from(NoModel(e.to_string())),
         })?;
-        let mut writer = Writer::begin(format, output, &explainer)?;
+        let mut writer = Writer::begin(format, output.as_deref(), &explainer)?;
         let mut done = Status::All;
         let mut images = self.images.open();
         for sample in &mut images {
@@ -209,11 +212,11 @@ enum Writer {
 }
 
 impl Writer {
-    fn begin(format: Format, output: Option<PathBuf>, explainer: &Explainer) -> Result<Self> {
-        let open = || Output::open(output.as_deref());
-        Ok(match (format, &output) {
-            (Format::Png, Some(path)) if is_png(path) => Self::Picture(path.clone()),
-            (Format::Png, path) => Self::Pictures(path.clone().unwrap_or_default()),
+    fn begin(format: Format, output: Option<&Path>, explainer: &Explainer) -> Result<Self> {
+        let open = || Output::open(output);
+        Ok(match (format, output) {
+            (Format::Png, Some(path)) if is_png(path) => Self::Picture(path.to_owned()),
+            (Format::Png, path) => Self::Pictures(path.unwrap_or(Path::new("")).to_owned()),
             (Format::Html, _) => {
                 let model = &explainer.classifier().provenance().model;
                 let about = format!(
@@ -266,7 +269,7 @@ impl Writer {
                                 "{}: orange speaks for the first, blue for the second",
                                 means(made)
                             ),
-                            None => format!("{}: {}", means(made), title(made)),
+                            None => means(made),
                         };
                         (classes.into_iter().flatten().cloned().collect(), Some(how))
                     }

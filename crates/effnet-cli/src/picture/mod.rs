@@ -137,7 +137,7 @@ pub(super) fn explained_thumbnail(image: Image, explanation: &Explanation) -> Re
 }
 
 /// What an explanation is of.
-pub(super) fn title(explanation: &Explanation) -> String {
+fn title(explanation: &Explanation) -> String {
     let class = |class: &Prediction| format!("{} {}", label(class), percent(class));
     match &explanation.versus {
         Some(versus) => format!("{}, not {}", class(&explanation.class), class(versus)),
