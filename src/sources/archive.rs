@@ -112,6 +112,7 @@ impl Members {
     fn next(&mut self) -> io::Result<Option<Member>> {
         loop {
             let (found, size) = match &mut self.bytes {
+                Bytes::Plain { at, len, .. } if at > len => return Err(ends_early()),
                 Bytes::Plain { reader, at, .. } => {
                     reader.reader.seek(SeekFrom::Start(*at))?;
                     let Some((member, header, size)) = header(reader)? else { return Ok(None) };
@@ -135,7 +136,9 @@ impl Members {
         match &mut self.bytes {
             Bytes::Plain { at, .. } => *at = at.saturating_add(padded),
             Bytes::Gzip(reader) => {
-                io::copy(&mut reader.by_ref().take(padded), &mut io::sink())?;
+                if io::copy(&mut reader.by_ref().take(padded), &mut io::sink())? < padded {
+                    return Err(ends_early());
+                }
             }
         }
         Ok(())
@@ -182,6 +185,10 @@ impl Members {
             Err(reason) => SampleImage::Unreadable { reason },
         })
     }
+}
+
+fn ends_early() -> io::Error {
+    io::Error::other("it ends within a member")
 }
 
 /// Reads the headers of a member. Gives the member unless it is a folder, the bytes of the headers, and

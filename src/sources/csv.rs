@@ -40,15 +40,20 @@ impl Rows {
         let mut reader = Reader::from_reader(opened);
         let header = reader.headers().map_err(|error| error.to_string())?;
         let columns: Vec<&str> = header.iter().map(str::trim).collect();
-        let image = column(&columns, options.image_column.as_deref(), &PATHS, "image_column")?
-            .ok_or_else(|| {
-                format!(
-                    "none of its columns ({}) has a usual name for paths ({}): set \
+        let image = column(
+            &columns,
+            options.image_column.as_deref(),
+            &PATHS,
+            "`SourceOptions::image_column`",
+        )?
+        .ok_or_else(|| {
+            format!(
+                "none of its columns ({}) has a usual name for paths ({}): set \
                  `SourceOptions::image_column`",
-                    columns.join(", "),
-                    PATHS.join(", ")
-                )
-            })?;
+                columns.join(", "),
+                PATHS.join(", ")
+            )
+        })?;
         let label = match options.labels {
             true => Some(label_column(&columns, options)?),
             false => None,
@@ -102,10 +107,9 @@ pub(super) fn column(
     let find = |name: &str| columns.iter().position(|column| *column == name);
     match asked {
         Some(name) => match find(name) {
-            None => Err(format!(
-                "it has no column `{name}` (`SourceOptions::{setting}`), but {}",
-                columns.join(", ")
-            )),
+            None => {
+                Err(format!("it has no column `{name}` ({setting}), but {}", columns.join(", ")))
+            }
             found => Ok(found),
         },
         None => Ok(usual.iter().find_map(|name| find(name))),
@@ -114,7 +118,12 @@ pub(super) fn column(
 
 /// The column of labels, which must be there if labels are asked for.
 pub(super) fn label_column(columns: &[&str], options: &SourceOptions) -> Result<usize, String> {
-    let found = column(columns, options.label_column.as_deref(), &[LABEL], "label_column")?;
+    let found = column(
+        columns,
+        options.label_column.as_deref(),
+        &[LABEL],
+        "`SourceOptions::label_column`",
+    )?;
     found.ok_or_else(|| {
         format!(
             "it has no column `{LABEL}`, but {}: set `SourceOptions::label_column`",

@@ -13,7 +13,7 @@
 //!     rows.push((sample.name, result?[0].label.clone()));
 //!     Ok::<(), effnet::Error>(())
 //! })?;
-//! assert_eq!(rows[0], ("examples/images/chelsea.png".into(), Some("Egyptian cat".into())));
+//! assert_eq!(rows[0], ("examples/images/astronaut.png".into(), Some("football helmet".into())));
 //! # }
 //! # Ok::<(), effnet::Error>(())
 //! ```

@@ -187,7 +187,7 @@ impl Columns {
             schema.columns().iter().map(|column| column.path().string()).collect();
         let roots: Vec<&str> =
             schema.columns().iter().map(|c| c.path().parts()[0].as_str()).collect();
-        let setting = "image_column";
+        let setting = "`SourceOptions::image_column`";
         let asked = options.image_column.as_deref();
         let is_bytes = |at: &usize| is_flat(&schema.columns()[*at], &[Physical::BYTE_ARRAY]);
         let found = column(&roots, asked, &IMAGES, setting)?;

@@ -145,7 +145,7 @@ fn archives_and_tables_give_the_same() {
         let found = json(&run);
         assert_eq!((&found["failed"], &found["accuracy"]["images"]), (&1.into(), &3.into()));
         let fox = found["classes"].as_array().unwrap().iter().find(|class| class["index"] == 277);
-        assert_eq!(fox.unwrap()["support"], 1, "{source}: {found}");
+        assert_eq!(fox.unwrap()["images"], 1, "{source}: {found}");
         (found["nll"].clone(), found["classes"].clone())
     });
     let figures: Vec<_> = figures.collect();
