@@ -1,5 +1,7 @@
 //! Images of folders, lists, archives and tables.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -112,7 +112,7 @@ impl Members {
     fn next(&mut self) -> io::Result<Option<Member>> {
         loop {
             let (found, size) = match &mut self.bytes {
-                Bytes::Plain { at, len, .. } if at > len => return Err(ends_early()),
+                Bytes::Plain { at, len, .. } if *at > *len => return Err(ends_early()),
                 Bytes::Plain { reader, at, .. } => {
                     reader.reader.seek(SeekFrom::Start(*at))?;
                     let Some((member, header, size)) = header(reader)? else { return Ok(None) };
