@@ -46,7 +46,7 @@ const LINEAR: [&str; 7] = [
 fn the_mean_of_a_cam_and_the_bias_are_the_logit() {
     for name in LINEAR {
         let classifier = seeded(name).img_size(97, 129).build_classifier().unwrap();
-        let logits = classifier.logits(&image(129, 97)).unwrap();
+        let logits = classifier.logits(image(129, 97)).unwrap();
         let scale = logits.iter().fold(0.0, |most: f32, logit| most.max(logit.abs()));
         let versus = Target { class: Some(7), versus: Some(3) };
         for target in [Target::default(), Target { class: Some(7), versus: None }, versus] {
@@ -246,10 +246,10 @@ fn classes_are_found_by_index_synset_and_label() {
     assert!(error("1000").contains("give an index from 0 to 999"), "{}", error("1000"));
     let explainer = classifier.explainer(&Method::Cam).unwrap();
     let same = Target { class: Some(3), versus: Some(3) };
-    let error = explainer.explain(&image(64, 64), same).unwrap_err().to_string();
+    let error = explainer.explain(image(64, 64), same).unwrap_err().to_string();
     assert_eq!(error, "class 3 is compared with itself: name two classes");
     let none = Target { class: Some(1000), versus: None };
-    assert!(explainer.explain(&image(64, 64), none).is_err());
+    assert!(explainer.explain(image(64, 64), none).is_err());
     let stage = Method::GradCam { stage: "stages.9".into() };
     let error = classifier.explainer(&stage).unwrap_err().to_string();
     assert!(
@@ -265,7 +265,7 @@ fn one_output_has_two_classes_to_explain() {
     let map =
         |class| explain(&classifier, &Method::Cam, Target { class: Some(class), versus: None });
     let (negative, positive) = (map(0), map(1));
-    assert_eq!(positive.score, classifier.logits(&image(97, 97)).unwrap()[0]);
+    assert_eq!(positive.score, classifier.logits(image(97, 97)).unwrap()[0]);
     assert_eq!(negative.score, -positive.score);
     assert!(negative.map.iter().zip(&positive.map).all(|(n, p)| *n == -p));
 }

@@ -161,6 +161,7 @@ impl Target {
             }
             (format, Some(path)) => return Ok(Self::File(format, path)),
             (Format::Npy, None) => bail!(Usage("--format npy goes with --output FILE".to_owned())),
+            #[cfg(feature = "parquet")]
             (Format::Parquet, None) => {
                 bail!(Usage("--format parquet goes with --output FILE".to_owned()))
             }
