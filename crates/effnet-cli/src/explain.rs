@@ -94,7 +94,8 @@ impl Format {
 }
 
 impl Explain {
-    pub(super) fn run(self) -> Result<Status> {
+    pub(super) fn run(mut self) -> Result<Status> {
+        self.images = self.images.with_hub_of(&self.model);
         let (format, output) = self.target()?;
         let method = self.method()?;
         let options = self.decode.options();

@@ -4,7 +4,7 @@ use std::io::Write;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use effnet::Model;
-use effnet::sources::{Sample, Sources};
+use effnet::sources::{Sample, SourceOptions, Sources};
 use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use super::model_args::ModelArgs;
 use super::output::{complain, stdout, width};
 use super::preprocessing::PreprocessingArgs;
 use super::rows::{Form, Row, Rows};
-use super::sources::tell_passed_over;
+use super::sources::{Datasets, tell_passed_over};
 use super::table::{align, printable};
 use super::{NoModel, Status, Usage};
 
@@ -106,12 +106,17 @@ impl Similar {
         if !(-1.0..=1.0).contains(&self.threshold) {
             bail!(Usage(format!("--threshold {} is not a cosine, from -1 to 1", self.threshold)));
         }
+        let datasets = Datasets::of(&self.model);
         let options = self.decode.options();
         let model = self.model.load(|b| self.preprocessing.apply(b.decode_options(options)))?;
         model.preprocessor().map_err(|e| NoModel(e.to_string()))?;
         let mut done = Status::All;
         let mut embedded = |images: Vec<OsString>| {
-            let (embedded, status) = Embedded::of(&model, images, self.batch_size.into())?;
+            let (embedded, status) = Embedded::of(
+                &model,
+                datasets.open(&images, SourceOptions::default()),
+                self.batch_size.into(),
+            )?;
             if status == Status::Some {
                 done = Status::Some;
             }
@@ -143,10 +148,10 @@ struct Embedded {
 
 impl Embedded {
     /// The images that can be read; the others are named on standard error.
-    fn of(model: &Model, images: Vec<OsString>, batch_size: usize) -> Result<(Self, Status)> {
+    fn of(model: &Model, images: Sources, batch_size: usize) -> Result<(Self, Status)> {
         let (mut names, mut values) = (Vec::new(), Vec::new());
         let mut done = Status::All;
-        let mut sources = Sources::new(images).on_note(|note| complain(&format!("note: {note}")));
+        let mut sources = images.on_note(|note| complain(&format!("note: {note}")));
         model.embed_each(&mut sources, batch_size, |sample: Sample, result| {
             match result {
                 Ok(row) => {

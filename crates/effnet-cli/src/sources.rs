@@ -25,20 +25,14 @@ pub(super) struct SourceArgs {
     /// Column of images in Parquet files, or of their paths in CSV files; if absent, the usual one
     #[arg(long, value_name = "NAME")]
     image_column: Option<String>,
-    /// Where datasets of the hub are.
-    #[cfg(feature = "hub")]
     #[arg(skip)]
-    hub: Option<Hub>,
+    datasets: Datasets,
 }
 
 impl SourceArgs {
-    /// Takes datasets from the hub that models come from. If it cannot be opened, there is none.
+    /// Takes datasets from the hub that models come from.
     pub(super) fn with_hub_of(self, model: &ModelArgs) -> Self {
-        #[cfg(feature = "hub")]
-        let this = Self { hub: model.hub(), ..self };
-        #[cfg(not(feature = "hub"))]
-        let (this, _) = (self, model);
-        this
+        Self { datasets: Datasets::of(model), ..self }
     }
 
     /// The images, which are looked for as they are asked for. What is passed over on the way is
@@ -47,15 +41,8 @@ impl SourceArgs {
         let mut options = SourceOptions::default();
         options.null = self.null;
         options.image_column.clone_from(&self.image_column);
-        let sources = Sources::new(&self.images)
-            .options(options)
-            .on_note(|note| complain(&format!("note: {note}")));
-        #[cfg(feature = "hub")]
-        let sources = match &self.hub {
-            Some(hub) => sources.hub(hub.clone()),
-            None => sources,
-        };
-        sources
+        let sources = self.datasets.open(&self.images, options);
+        sources.on_note(|note| complain(&format!("note: {note}")))
     }
 
     /// The folder, if there is one argument and it names one.
@@ -69,6 +56,35 @@ impl SourceArgs {
     /// Whether standard input is among the images, or names them.
     pub(super) fn reads_stdin(&self) -> bool {
         self.images.iter().any(|image| image == "-" || image == "@-")
+    }
+}
+
+/// Where datasets of the hub are: none if it cannot be opened.
+#[derive(Debug, Default)]
+pub(super) struct Datasets {
+    #[cfg(feature = "hub")]
+    hub: Option<Hub>,
+}
+
+impl Datasets {
+    /// The hub that models come from.
+    #[cfg_attr(not(feature = "hub"), allow(unused_variables, reason = "there is no hub"))]
+    pub(super) fn of(model: &ModelArgs) -> Self {
+        Self {
+            #[cfg(feature = "hub")]
+            hub: model.hub(),
+        }
+    }
+
+    /// The images that these arguments name.
+    pub(super) fn open(&self, arguments: &[OsString], options: SourceOptions) -> Sources {
+        let sources = Sources::new(arguments).options(options);
+        #[cfg(feature = "hub")]
+        let sources = match &self.hub {
+            Some(hub) => sources.hub(hub.clone()),
+            None => sources,
+        };
+        sources
     }
 }
 

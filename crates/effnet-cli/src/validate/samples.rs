@@ -6,15 +6,13 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
-#[cfg(feature = "hub")]
-use effnet::hub::Hub;
 use effnet::sources::{Sample, SampleImage, SourceOptions, Sources};
 use effnet::unstable::file_name;
 
 use super::super::Usage;
 use super::super::model_args::ModelArgs;
 use super::super::output::complain;
-use super::super::sources::tell_passed_over;
+use super::super::sources::{Datasets, tell_passed_over};
 
 /// Which images, and which of their columns say what they show.
 #[derive(Debug, Args)]
@@ -29,10 +27,8 @@ pub(super) struct DataArgs {
     /// Column of labels; `label` if absent
     #[arg(long, value_name = "NAME")]
     label_column: Option<String>,
-    /// Where datasets of the hub are.
-    #[cfg(feature = "hub")]
     #[arg(skip)]
-    hub: Option<Hub>,
+    datasets: Datasets,
 }
 
 /// What a data set's labels are.
@@ -52,13 +48,9 @@ pub(super) struct Labels {
 }
 
 impl DataArgs {
-    /// Takes datasets from the hub that models come from. If it cannot be opened, there is none.
+    /// Takes datasets from the hub that models come from.
     pub(super) fn with_hub_of(self, model: &ModelArgs) -> Self {
-        #[cfg(feature = "hub")]
-        let this = Self { hub: model.hub(), ..self };
-        #[cfg(not(feature = "hub"))]
-        let (this, _) = (self, model);
-        this
+        Self { datasets: Datasets::of(model), ..self }
     }
 
     /// What reports call the data.
@@ -73,13 +65,7 @@ impl DataArgs {
         options.labels = true;
         options.image_column.clone_from(&self.image_column);
         options.label_column.clone_from(&self.label_column);
-        let sources = Sources::new(&self.data).options(options);
-        #[cfg(feature = "hub")]
-        let sources = match &self.hub {
-            Some(hub) => sources.hub(hub.clone()),
-            None => sources,
-        };
-        sources
+        self.datasets.open(&self.data, options)
     }
 
     /// What the data set calls the class of an image: what it says of it, or the folder that it is in.

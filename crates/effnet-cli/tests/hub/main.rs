@@ -277,6 +277,16 @@ fn a_dataset_is_a_source() {
         assert_eq!((code, names(&out).len()), (Some(1), 1), "{source}: {err}");
         assert!(err.contains(says), "{source}: {err}");
     }
+    // Every command that takes images takes datasets.
+    let image = "hf://datasets/org/pets/data/more/a.png";
+    for arguments in [
+        &["embed", image][..],
+        &["explain", image, "--format", "jsonl"],
+        &["similar", image, image, "--format", "jsonl"],
+    ] {
+        let (code, out, err) = run(&mut effnet(&scene, arguments));
+        assert_eq!((code, out.contains(image)), (Some(0), true), "{arguments:?}: {err}");
+    }
     let (code, _, err) = classify("hf://datasets/org/pets/**/*.png", &["--offline"]);
     assert_eq!(code, Some(1));
     assert!(err.contains("the list of files"), "{err}");
